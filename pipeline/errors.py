@@ -1,0 +1,198 @@
+"""Every error a person can meet, with its exit code.
+
+A message is one sentence that says what happened, to which file, row or frame, and what to do. It is written in
+English with named fields; the command line translates the template and fills the fields in (``messages.py``), so an
+error carries both apart.
+"""
+
+from __future__ import annotations
+
+
+class LesveilError(Exception):
+    """Base of all errors that are told to the person at the keyboard. ``code`` is the process's exit code."""
+
+    code = 1
+
+    def __init__(self, template: str, **fields: object) -> None:
+        self.template = template
+        self.fields = fields
+        super().__init__(template.format(**fields))
+
+
+class UsageError(LesveilError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    code = 2
+
+
+class SettingsError(LesveilError):
+    """lesveil.toml cannot be read, or holds a key or value that is not known."""
+
+    code = 3
+
+
+class NotReadyError(LesveilError):
+    """This part of Lesveil is not built yet; refused rather than pretended."""
+
+    code = 4
+
+
+class BusyError(LesveilError):
+    """Another run is at work in this workspace."""
+
+    code = 5
+
+
+class ModelError(LesveilError):
+    """A weight file is missing, or is not the file that models/manifest.toml names."""
+
+    code = 6
+
+
+class ClipNotFoundError(LesveilError):
+    """The file or folder named does not exist, cannot be opened, or holds no video."""
+
+    code = 10
+
+
+class NotAVideoError(LesveilError):
+    """The file is empty or is no video at all."""
+
+    code = 11
+
+
+class TruncatedVideoError(LesveilError):
+    """The file was cut off so that nothing of it can be decoded (an MP4 without its index)."""
+
+    code = 12
+
+
+class NoVideoStreamError(LesveilError):
+    """The file is sound only."""
+
+    code = 13
+
+
+class QuarantinedError(LesveilError):
+    """Too much of the clip is damaged, or frames read, planned and written differ: nothing is released."""
+
+    code = 14
+
+
+class PortraitsNotFoundError(LesveilError):
+    """The portraits folder does not exist or holds no pictures."""
+
+    code = 20
+
+
+class PortraitUnreadableError(LesveilError):
+    code = 21
+
+
+class PortraitNoFaceError(LesveilError):
+    code = 22
+
+
+class PortraitSeveralFacesError(LesveilError):
+    code = 23
+
+
+class LookAlikesError(LesveilError):
+    """Two enrolled people look too alike to be told apart, or are one person under two names."""
+
+    code = 24
+
+
+class OutputExistsError(LesveilError):
+    """Nothing is written over."""
+
+    code = 30
+
+
+class OutputNotWritableError(LesveilError):
+    code = 31
+
+
+class DiskFullError(LesveilError):
+    code = 32
+
+
+class CheckFailedError(LesveilError):
+    """The finished file is not what was planned; it is not released."""
+
+    code = 40
+
+
+class PartialError(LesveilError):
+    """Some clips of a batch failed (each for its own reason, told before); the others are done."""
+
+    code = 41
+
+
+class WorkspaceError(LesveilError):
+    """No workspace was named, or the folder is not one."""
+
+    code = 50
+
+
+class ConsentError(LesveilError):
+    """The consent list was not imported; the register is unchanged."""
+
+    code = 51
+
+
+class EnrolmentError(LesveilError):
+    """A portrait folder cannot be enrolled."""
+
+    code = 52
+
+
+class CardError(LesveilError):
+    """The card cannot be read, or a copy differs from it."""
+
+    code = 53
+
+
+class LedgerError(LesveilError):
+    """The ledger is damaged or was changed."""
+
+    code = 54
+
+
+class ApprovalError(LesveilError):
+    """There is no such rendering to approve."""
+
+    code = 55
+
+
+class DeliveryError(LesveilError):
+    """A clip did not arrive as it was approved."""
+
+    code = 56
+
+
+class WipeError(LesveilError):
+    """The wipe was refused, or stopped before its end."""
+
+    code = 57
+
+
+class VaultError(LesveilError):
+    """A working copy cannot be decrypted: wrong key, or changed bytes."""
+
+    code = 58
+
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+def all_errors() -> list[type[LesveilError]]:
+    """Every kind of error with an exit code of its own, in order of code."""
+    found: list[type[LesveilError]] = []
+    todo: list[type[LesveilError]] = [LesveilError]
+    while todo:
+        kind = todo.pop()
+        found.append(kind)
+        todo.extend(kind.__subclasses__())
+    return sorted(found, key=lambda kind: kind.code)

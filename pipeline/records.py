@@ -1,0 +1,370 @@
+"""What goes from stage to stage: frozen dataclasses, and the protocols that adapters fulfil.
+
+Units and bases, everywhere in the house:
+
+- a *frame* is counted from 0 in display order, damaged frames included;
+- a *box* is ``x1, y1, x2, y2`` in pixels of the displayed frame (rotation applied, sample aspect ratio not applied);
+- a *stretch* of frames is half-open: ``start <= frame < stop``;
+- a *distance* between faces is ``1 - cosine``: 0 is the same picture, strangers lie near 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+Plane = npt.NDArray[Any]
+"""One plane of a picture, (height, width), uint8 or uint16."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip's container says of its picture and sound.
+
+    ``width`` and ``height`` are those of the displayed frame in pixels (rotation applied), ``sample_aspect`` belongs
+    to the displayed frame as well. ``frames`` is what the container promises (0: it does not say).
+    """
+
+    width: int
+    height: int
+    rotation: int
+    sample_aspect: Fraction
+    rate: Fraction
+    time_base: Fraction
+    pixel_format: str
+    codec: str
+    container: str
+    interlaced: bool
+    frames: int
+    duration: float
+    audio: str | None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One take on its way through the house. ``name`` is unique within a batch; ``sha256`` is of the source's bytes."""
+
+    id: str
+    name: str
+    path: Path
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All faces found in one clip, in frame order.
+
+    ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
+    eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
+    grey, aligned. ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found
+    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene.
+    """
+
+    frames: int
+    frame: I32
+    box: F32
+    score: F32
+    landmarks: F32
+    thumb: U8
+    looked: I32
+    cuts: I32
+    damaged: I32
+
+    def __post_init__(self) -> None:
+        n = len(self.frame)
+        shapes = (self.box.shape, self.score.shape, self.landmarks.shape, self.thumb.shape)
+        if shapes != ((n, 4), (n,), (n, 5, 2), (n, 16, 16)):
+            raise ValueError(f"detections do not fit together: {n} frames, {shapes}")
+        if n and (np.diff(self.frame) < 0).any():
+            raise ValueError("detections are not in frame order")
+        if not np.isfinite(self.box).all():
+            raise ValueError("a detection's box is not finite")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Embeddings of some of the detections: ``detection`` (K,) indexes Detections, ``embedding`` (K, 128) unit length.
+
+    ``height`` (K,) is the face's height in pixels when it was seen, ``quality`` (K,) 0..1 (1: sharp and frontal).
+    """
+
+    detection: I32
+    embedding: F32
+    height: F32
+    quality: F32
+
+
+class Support(IntEnum):
+    """On what a track's box in one frame rests."""
+
+    SEEN = 0
+    FILLED = 1
+    EXTENDED = 2
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's face followed through consecutive frames ``start .. start + len(box) - 1``.
+
+    ``box`` (L, 4), ``support`` (L,) of Support, ``detections`` (D,) indexes Detections, in frame order.
+    ``breaks`` lists frames (as counted in the clip) at which the look changed, so that a new piece begins there.
+    ``strength`` is the best detection score along the track.
+    """
+
+    number: int
+    start: int
+    box: F32
+    support: U8
+    detections: I32
+    breaks: tuple[int, ...] = ()
+    strength: float = 0.0
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.box)
+
+
+class Reason(StrEnum):
+    """Why a stretch of a track is hidden or kept. The text for people is in the catalogues."""
+
+    MATCHED = "matched"
+    NO_KEEP_LIST = "no_keep_list"
+    NOT_LOOKED = "not_looked"
+    TOO_SMALL = "too_small"
+    TOO_FEW_VIEWS = "too_few_views"
+    STRANGER = "stranger"
+    UNSURE = "unsure"
+    AMBIGUOUS = "ambiguous"
+    TWO_PLACES = "two_places"
+    OUTSIDE_EVIDENCE = "outside_evidence"
+    NO_CONSENT = "no_consent"
+    WEAK = "weak"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a stretch of a track is, or why we cannot say. ``person`` is None unless the stretch earned a name.
+
+    ``nearest`` is the closest enrolled person whatever the distance; ``margin`` is how far ``distance`` lies under
+    the threshold (negative: above it).
+    """
+
+    track: int
+    start: int
+    stop: int
+    person: str | None
+    reason: Reason
+    nearest: str | None = None
+    distance: float | None = None
+    runner_up: float | None = None
+    margin: float | None = None
+    views: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Keep or hide one stretch of one track. ``ground`` is the register's answer when kept under a workspace."""
+
+    track: int
+    start: int
+    stop: int
+    keep: bool
+    reason: Reason
+    person: str | None = None
+    distance: float | None = None
+    margin: float | None = None
+    ground: str | None = None
+
+
+class Style(StrEnum):
+    VEIL = "veil"
+    SOLID = "solid"
+    PIXELATE = "pixelate"
+
+
+class Shape(IntEnum):
+    """What a region's four numbers mean: an ellipse inscribed in the box, or the box itself."""
+
+    ELLIPSE = 0
+    RECTANGLE = 1
+
+
+@dataclass(frozen=True)
+class RedactionPlan:
+    """What is hidden where. Pure data: rendering it twice gives the same pictures.
+
+    ``frame`` (R,) sorted, ``region`` (R, 4) boxes in pixels, ``shape`` (R,) of Shape, ``track`` (R,) for the report.
+    ``hidden_frames`` are hidden whole (damaged). The digests name what the plan was made from.
+    """
+
+    clip: str
+    frames: int
+    style: Style
+    frame: I32
+    region: F32
+    shape: U8
+    track: I32
+    hidden_frames: tuple[int, ...]
+    settings_digest: str
+    models_digest: str
+    register_digest: str
+
+    def regions(self, frame: int) -> slice:
+        """The rows of ``region`` that belong to this frame."""
+        return slice(*np.searchsorted(self.frame, [frame, frame + 1]).tolist())
+
+
+@dataclass(frozen=True)
+class Render:
+    """A finished rendering. ``sha256`` is of the file's bytes; approvals and deliveries bind to it."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    frames: int
+    damaged: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """What re-reading the finished file found. ``findings`` is empty when all is well."""
+
+    frames: int
+    regions: int
+    findings: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+@dataclass(frozen=True)
+class Approval:
+    clip: str
+    sha256: str
+    by: str
+    when: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What arrived where, verified. ``is_archive`` says whether this target may ever permit a wipe."""
+
+    clip: str
+    sha256: str
+    target: str
+    where: str
+    bytes: int
+    when: str
+    is_archive: bool
+
+
+@dataclass(frozen=True)
+class WipeItem:
+    path: str
+    bytes: int
+    sha256: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class WipePlan:
+    """Exactly what a wipe will remove; ``digest`` names this plan and no other."""
+
+    items: tuple[WipeItem, ...]
+    refused: tuple[tuple[str, str], ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """An enrolled person: ``template`` (128,) unit length, the mean of ``portraits`` pictures."""
+
+    id: str
+    template: F32
+    portraits: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame: its planes may be read, never written. ``number`` counts from 0, ``time`` is exact.
+
+    ``picture`` is None where the frame did not decode; ``damaged`` is true then, and when its content is not to be
+    trusted.
+    """
+
+    number: int
+    pts: int
+    time: Fraction
+    picture: Any
+    damaged: bool
+
+
+@dataclass
+class Figures:
+    """Seconds and counts of one run, per stage; for the report and the benchmarks."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def count(self, name: str, number: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + number
+
+
+class FaceDetector(Protocol):
+    """Finds faces in one BGR picture (H, W, 3): boxes (N, 4), scores (N,), landmarks (N, 5, 2), pixels of it."""
+
+    def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]: ...
+
+
+class FaceEmbedder(Protocol):
+    """Embeds aligned RGB chips (N, 150, 150, 3) as unit vectors (N, 128)."""
+
+    def __call__(self, chips: U8) -> F32: ...
+
+
+class Progress(Protocol):
+    """Told how far a stage is. ``total`` 0 means unknown."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+class FrameSource(Protocol):
+    """A clip opened for reading."""
+
+    info: VideoInfo
+
+    def frames(self) -> Iterator[Frame]: ...
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The Progress that tells nobody."""
+
+
+def joined(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Half-open stretches, sorted, with touching and overlapping ones made one."""
+    out: list[tuple[int, int]] = []
+    for start, stop in sorted(stretches):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], stop))
+        else:
+            out.append((start, stop))
+    return out

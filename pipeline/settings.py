@@ -1,0 +1,152 @@
+"""lesveil.toml -> one frozen Settings, and its digest.
+
+A key that is not known is refused by name: a misspelt safety setting must not silently do nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import SettingsError
+from pipeline.records import Style
+
+FILE_NAME = "lesveil.toml"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How faces are looked for. Scores are CenterFace's, 0..1; see docs/quality.md for the measurements."""
+
+    threshold: float = 0.10
+    """A detection below this is ignored."""
+    sure: float = 0.35
+    """A track that never reaches this and never persists is hidden as a weak one (it is hidden either way)."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    mode: Literal["on", "off"] = "off"
+    """A workspace starts without recognition until [privacy] dpia names the assessment that covers it."""
+    smallest: float = 28.0
+    """Height in pixels under which a face is never recognised, so always hidden."""
+
+
+@dataclass(frozen=True)
+class Redaction:
+    style: Style = Style.VEIL
+
+
+@dataclass(frozen=True)
+class Rendering:
+    preset: str = "superfast"
+    crf: int = 21
+    audio: Literal["keep", "mute"] = "keep"
+    quarantine_share: float = 0.10
+    """A clip of which more than this share of frames is damaged is not released."""
+
+
+@dataclass(frozen=True)
+class Privacy:
+    dpia: str = ""
+    """Reference of the data protection impact assessment that covers recognition."""
+
+
+@dataclass(frozen=True)
+class Consent:
+    giver: Literal["", "administration"] = ""
+    """"administration": the school states that it checked whose word each line of the list holds."""
+    purpose: str = "beeldcoaching"
+
+
+@dataclass(frozen=True)
+class Deliver:
+    target: Literal["", "folder"] = ""
+    folder: str = ""
+    folder_is_the_archive: bool = False
+    """Said in so many words: a verified copy in this folder is enough to wipe the originals."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    language: Literal["", "nl", "en"] = ""
+    detection: Detection = field(default_factory=Detection)
+    recognition: Recognition = field(default_factory=Recognition)
+    redaction: Redaction = field(default_factory=Redaction)
+    rendering: Rendering = field(default_factory=Rendering)
+    privacy: Privacy = field(default_factory=Privacy)
+    consent: Consent = field(default_factory=Consent)
+    deliver: Deliver = field(default_factory=Deliver)
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""
+        everything = dataclasses.asdict(self)
+        chosen = {name: everything[name] for name in sections} if sections else everything
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def load(path: Path) -> Settings:
+    """Read ``path``; a missing file, bad TOML, an unknown key or a value of the wrong kind raises SettingsError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError("{file} cannot be read: {why}.", file=path, why=error.strerror) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError("{file} is not valid TOML: {why}.", file=path, why=error) from error
+    return typing.cast(Settings, _build(Settings, data, path, ""))
+
+
+def _build(kind: type, data: dict[str, Any], path: Path, prefix: str) -> object:
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        name = prefix + key
+        if key not in hints:
+            known = ", ".join(sorted(hints))
+            raise SettingsError(
+                "{file}: {name} is not a setting; known here are {known}.", file=path, name=name, known=known
+            )
+        values[key] = _convert(hints[key], value, path, name)
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise SettingsError("{file}: {name} must be a table: [{name}].", file=path, name=name)
+        return _build(hint, value, path, name + ".")
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    if hint is Style:
+        choices = tuple(style.value for style in Style)
+    if choices:
+        if value not in choices:
+            raise SettingsError(
+                "{file}: {name} cannot be {value!r}; choose one of {choices}.",
+                file=path,
+                name=name,
+                value=value,
+                choices=", ".join(map(repr, choices)),
+            )
+        return Style(value) if hint is Style else value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if (
+        isinstance(hint, types.GenericAlias)
+        or not isinstance(value, hint)
+        or (hint is not bool and isinstance(value, bool))
+    ):
+        raise SettingsError(
+            "{file}: {name} cannot be {value!r}; it must be a {kind}.",
+            file=path,
+            name=name,
+            value=value,
+            kind=getattr(hint, "__name__", hint),
+        )
+    return typing.cast(object, value)

@@ -1,0 +1,236 @@
+"""The camera's card: which files on it are takes, and which belong to them. Nothing here opens a file for writing.
+
+Known by their folders: ``DCIM`` (Canon, Panasonic, phones, GoPro), ``AVCHD/BDMV/STREAM`` and Sony's ``M4ROOT/CLIP``.
+A symbolic link is never followed, and never a clip; hidden files and folders are none either.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pipeline.errors import CardError
+
+Kind = Literal["dcim", "avchd", "m4root"]
+VIDEO = {".mp4", ".mov", ".m4v", ".avi", ".mts", ".m2ts", ".mkv", ".3gp", ".mpg", ".mpeg", ".webm", ".wmv", ".mod"}
+SIDECAR = {".thm", ".lrv", ".lrf", ".xml", ".xmp", ".aae", ".srt", ".scr"}
+"""Thumbnails, proxies and notes that a camera writes beside a take under its name; photographs are not among them."""
+
+_GOPRO = re.compile(r"(?i)g([hxs])(\d\d)(\d{4})$")
+_GOPRO_OLD_FIRST = re.compile(r"(?i)gopr(\d{4})$")
+_GOPRO_OLD = re.compile(r"(?i)gp(\d\d)(\d{4})$")
+_COUNTER = re.compile(r"(.*?)(\d+)$")
+GIB = 1 << 30
+_NEARLY = 128 << 20
+"""How far under its limit a camera closes a file: Canon and Panasonic stop some tens of MiB short of 4 GiB."""
+
+
+@dataclass(frozen=True)
+class CardClip:
+    """One take on the card. ``paths`` are its films in order: more than one when the camera split it.
+
+    ``sidecars`` (thumbnails, proxies, XML) show or describe the same lesson and go when it goes.
+    """
+
+    card: Path
+    paths: tuple[Path, ...]
+    sidecars: tuple[Path, ...]
+    kind: Kind
+
+    @property
+    def path(self) -> Path:
+        return self.paths[0]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self.paths, *self.sidecars)
+
+    def relative(self, path: Path) -> str:
+        """``path`` as it is named on the card, with slashes, wherever the card is mounted."""
+        return path.relative_to(self.card).as_posix()
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    parts: tuple[str, ...]
+    """Folders and name under the card's root, in lower case."""
+    bytes: int
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem.lower()
+
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix.lower()
+
+
+def find_clips(folder: Path) -> list[CardClip]:
+    """Every take on the card mounted at ``folder``, by path. A take of several files is one clip with several paths.
+
+    Raises CardError when the card cannot be read to its end or has none of the known folders.
+    """
+    return _find(folder)[1]
+
+
+def tied_files(folder: Path) -> list[Collection[str]]:
+    """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared."""
+    return [frozenset(clip.relative(path) for path in clip.files) for clip in find_clips(folder)]
+
+
+def other_files(folder: Path) -> list[Path]:
+    """What lies in the camera's folders and belongs to no take (photographs, indexes, shared thumbnails)."""
+    found, clips = _find(folder)
+    known = {path for clip in clips for path in clip.files}
+    return [file.path for file in found if file.path not in known]
+
+
+def open_card_file(path: Path) -> BinaryIO:
+    """Open a file of the card for reading, never through a link. Raises CardError."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise CardError("{file} is not a plain file; it is left alone.", file=path)
+        return open(os.open(path, flags), "rb", buffering=0)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
+    try:
+        root = folder.resolve(strict=True)
+        found = sorted(_walk(root, ()), key=lambda file: file.parts)
+    except OSError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+    if not any(_kind(file.parts) for file in found) and not _has_layout(root):
+        raise CardError(
+            "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card.", folder=folder
+        )
+    clips: list[CardClip] = []
+    by_folder: dict[tuple[str, ...], list[_File]] = defaultdict(list)
+    for file in found:
+        if (kind := _kind(file.parts)) and kind[1] and file.suffix in VIDEO:
+            by_folder[file.parts[:-1]].append(file)
+    for parts, videos in by_folder.items():
+        kind = _kind((*parts, ""))
+        assert kind is not None  # it was one a moment ago
+        for take in _takes(videos):
+            tied = [f.path for f in found if f not in take and any(_belongs(f, video, kind[0]) for video in take)]
+            clips.append(CardClip(root, tuple(f.path for f in take), tuple(tied), kind[0]))
+    return found, clips
+
+
+def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[_File]:
+    """Plain files in the camera's folders, never through a link or a Windows junction."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.lower()
+            if name.startswith(".") or entry.is_symlink() or getattr(entry, "is_junction", bool)():
+                continue
+            below = (*parts, name)
+            if entry.is_dir(follow_symlinks=False):
+                if parts or name in ("dcim", "private", "avchd", "m4root"):
+                    yield from _walk(Path(entry.path), below)
+            elif parts and entry.is_file(follow_symlinks=False):
+                yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)
+
+
+def _kind(parts: tuple[str, ...]) -> tuple[Kind, bool] | None:
+    """The layout a file belongs to, and whether its folder is one that holds takes."""
+    below = parts[1:] if parts[0] == "private" else parts
+    if not below:
+        return None
+    if below[0] == "dcim":
+        return "dcim", True
+    if below[0] == "avchd":
+        return "avchd", below[1:-1] == ("bdmv", "stream")
+    if below[0] == "m4root":
+        return "m4root", below[1:-1] == ("clip",)
+    return None
+
+
+def _has_layout(root: Path) -> bool:
+    """An empty card is a card."""
+    names = {name.lower() for name in os.listdir(root)}
+    return bool(names & {"dcim", "avchd", "m4root"})
+
+
+def _takes(videos: list[_File]) -> list[list[_File]]:
+    """The films of one folder, grouped into takes: GoPro's chapters by name, others where a size limit cut them."""
+    takes: dict[tuple[str, ...], list[_File]] = defaultdict(list)
+    previous: _File | None = None
+    key: tuple[str, ...] = ()
+    for video in sorted(videos, key=lambda f: (_split_number(f.stem)[0], _split_number(f.stem)[1], f.parts)):
+        chapter = _chapter(video.stem)
+        if chapter is not None:
+            takes[("gopro", *chapter[0])].append(video)
+            previous = None
+            continue
+        if not (previous is not None and _was_cut(previous) and _follows(previous, video)):
+            key = ("take", *video.parts)
+        takes[key].append(video)
+        previous = video
+    for name, take in takes.items():
+        if name[0] == "gopro":
+            take.sort(key=lambda f: (_chapter(f.stem) or ((), 0))[1])
+    return sorted(takes.values(), key=lambda take: take[0].parts)
+
+
+def is_complete(clip: CardClip) -> bool:
+    """False for a GoPro take whose first chapter is not on the card."""
+    chapter = _chapter(clip.path.stem)
+    return chapter is None or chapter[1] <= 1
+
+
+def _chapter(stem: str) -> tuple[tuple[str, str], int] | None:
+    """GoPro's take and chapter: GX021234 is chapter 2 of 1234; GOPR1234 then GP011234 in the older scheme."""
+    if match := _GOPRO.match(stem):
+        return (match[1].lower(), match[3]), int(match[2])
+    if match := _GOPRO_OLD_FIRST.match(stem):
+        return ("old", match[1]), 0
+    if match := _GOPRO_OLD.match(stem):
+        return ("old", match[2]), int(match[1]) + 1
+    return None
+
+
+def _was_cut(video: _File) -> bool:
+    """Whether the file ends where a file must: just under 4 GiB (FAT32), or 2 GiB for some AVCHD cameras (memory)."""
+    limits = (4 * GIB, 2 * GIB) if video.suffix in (".mts", ".m2ts") else (4 * GIB,)
+    return any(limit - _NEARLY <= video.bytes <= limit for limit in limits)
+
+
+def _follows(first: _File, second: _File) -> bool:
+    (a, n), (b, m) = _split_number(first.stem), _split_number(second.stem)
+    return a == b and m == n + 1 and first.suffix == second.suffix
+
+
+def _split_number(stem: str) -> tuple[str, int]:
+    match = _COUNTER.match(stem)
+    return (match[1], int(match[2])) if match else (stem, -1)
+
+
+def _belongs(file: _File, video: _File, kind: Kind) -> bool:
+    """Whether ``file`` is a thumbnail, proxy or note of ``video``."""
+    here, there = file.parts[:-1], video.parts[:-1]
+    if kind == "avchd":
+        return file.suffix == ".cpi" and file.stem == video.stem and here == (*there[:-1], "clipinf")
+    if kind == "m4root":
+        beside = {("clip", ".xml"): "m", ("sub", ".mp4"): "s", ("thmbnl", ".jpg"): "t"}
+        mark = beside.get((here[-1], file.suffix)) if here[:-1] == there[:-1] else None
+        return mark is not None and re.fullmatch(re.escape(video.stem) + mark + r"\d\d", file.stem) is not None
+    if here != there or file.suffix not in SIDECAR:
+        return False
+    if match := _GOPRO.match(video.stem):
+        return file.stem in (video.stem, f"gl{match[2]}{match[3]}")
+    return file.stem == video.stem
+
+
+def _unreadable(path: Path, error: OSError) -> CardError:
+    return CardError("{file} cannot be read: {why}; check the card and try again.", file=path, why=error.strerror)

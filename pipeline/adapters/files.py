@@ -1,0 +1,191 @@
+"""Files that are whole or are not there: publishing, flushing, hashing, names, and what a full disk is called."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.errors import DiskFullError, LesveilError, OutputExistsError, OutputNotWritableError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    FULL_SYNC = None
+else:
+    FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)
+    """macOS: fsync leaves the bytes in the drive's own cache, this does not."""
+
+BLOCK = 1 << 20
+"""Bytes read or written at a time."""
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EFBIG, errno.ENAMETOOLONG}
+_NO_LINKS = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.EMLINK,
+    errno.ENOSYS,
+    getattr(errno, "ENOTSUP", errno.ENOSYS),
+    getattr(errno, "EOPNOTSUPP", errno.ENOSYS),
+}
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d|desktop\.ini|\.lock)(\.|$)")
+
+
+def partial_path(final: Path) -> Path:
+    """A hidden, unique sibling of ``final`` to write to first; its name ends in ``.partial`` and fits in 255 bytes."""
+    stem = _cut(final.name, 200)
+    return final.with_name(f".{stem}.{secrets.token_hex(6)}.partial")
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Give the finished ``partial`` its final name, flushed to the disk, never over an existing file.
+
+    Where the file system has no hard links (FAT, exFAT) the name is reserved by an empty file first: a power cut
+    between the two steps leaves that empty file, never half a film. Raises OutputExistsError, DiskFullError or
+    OutputNotWritableError; the partial file then stays where it was.
+    """
+    with writing(final):
+        sync_file(partial)
+        try:
+            _rename_to_new(partial, final)
+        except FileExistsError as error:
+            raise OutputExistsError("{file} exists already; nothing is written over.", file=final) from error
+        sync_folder(final.parent)
+
+
+def _rename_to_new(partial: Path, final: Path) -> None:
+    if os.name == "nt":
+        os.rename(partial, final)  # never replaces on Windows
+        return
+    try:
+        os.link(partial, final)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        os.unlink(partial)
+        return
+    os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.replace(partial, final)
+    except OSError:
+        os.unlink(final)
+        raise
+
+
+def sync(fd: int) -> None:
+    """Flush an open file to the medium itself."""
+    if FULL_SYNC is not None:
+        try:
+            fcntl.fcntl(fd, FULL_SYNC)
+        except OSError:  # not every volume knows it
+            os.fsync(fd)
+    else:
+        os.fsync(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file that is closed by now. Windows flushes only what was opened for writing."""
+    fd = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_BINARY", 0))
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush the names in a folder. Windows has no such call; some network and FUSE volumes refuse it."""
+    if os.name == "nt":
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
+
+
+def drop_cache(path: Path) -> None:
+    """Ask the system to forget the file's pages, so that the next read comes from the medium (where it can)."""
+    advise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
+    if advise is None:
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        advise(fd, 0, 0, getattr(os, "POSIX_FADV_DONTNEED", 4))
+    finally:
+        os.close(fd)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of the file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create a file that only its owner can read, opened for writing. Raises FileExistsError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    return open(fd, "wb")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside, an OSError that means a full disk or a place that cannot be written becomes an error that names it."""
+    try:
+        yield
+    except OSError as error:
+        told = told_error(error, path)
+        if told is None:
+            raise
+        raise told from error
+
+
+def told_error(error: OSError, path: Path) -> LesveilError | None:
+    """The error a person is told for ``error`` while writing ``path``; None if it means neither full nor refused."""
+    if error.errno in _FULL:
+        return DiskFullError("The disk is full: {file} was not written; make room and try again.", file=path)
+    if error.errno in _NOT_WRITABLE:
+        return OutputNotWritableError("{file} cannot be written: {why}.", file=path, why=error.strerror)
+    return None
+
+
+def remove(path: Path) -> None:
+    """Unlink a file that may be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def safe_name(name: str) -> str:
+    """``name`` as a file name that Windows, OneDrive and FAT accept too: at most 200 bytes, never empty, never hidden.
+
+    Two names may become one; the caller keeps them apart (clips carry part of their id).
+    """
+    clean = unicodedata.normalize("NFC", name)
+    clean = "".join("_" if c in '"*:<>?/\\|' or unicodedata.category(c).startswith("C") else c for c in clean)
+    clean = clean.replace("_vti_", "_").lstrip(" .~").rstrip(" .")
+    if _RESERVED.match(clean):
+        clean = "_" + clean
+    return _cut(clean, 200).rstrip(" .") or "clip"
+
+
+def _cut(name: str, size: int) -> str:
+    """The name in at most ``size`` bytes of UTF-8, its (short) suffix kept, cut between characters."""
+    raw = name.encode(errors="replace")
+    if len(raw) <= size:
+        return raw.decode()
+    stem, dot, suffix = name.rpartition(".")
+    tail = (dot + suffix).encode(errors="replace") if stem and len(suffix.encode(errors="replace")) <= 16 else b""
+    return raw[: size - len(tail)].decode(errors="ignore") + tail.decode()

@@ -1,0 +1,198 @@
+"""The form of a working copy on disk: sealed chunks that can be read from anywhere, and written only in order.
+
+A file is a header of 32 bytes and chunks of 64 KiB, each sealed with AES-256-GCM under a random key of that file's
+own. A chunk's nonce is its number; the header (with the file's random id), the number and whether it is the last are
+authenticated with it, so that chunks that were changed, swapped, re-ordered or cut off are noticed. (The construction
+is STREAM of Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015.)
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from pipeline.adapters import files
+from pipeline.errors import VaultError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CHUNK = 1 << 16
+"""Bytes of clear text per chunk."""
+TAG = 16
+HEADER = struct.Struct(">8sII16s")
+"""Magic, version, chunk size, random file id."""
+MAGIC = b"LESVAULT"
+VERSION = 1
+
+
+def sealed_size(size: int) -> int:
+    """Bytes on disk of a working copy of ``size`` bytes."""
+    return HEADER.size + size + max(1, -(-size // CHUNK)) * TAG
+
+
+class SealedWriter(io.RawIOBase):
+    """Takes clear bytes in order and writes them sealed to ``path``, a new file, which closing removes again.
+
+    ``key`` is random and made here; whoever keeps the file (``finish``, then a new name) keeps the key as well.
+    """
+
+    _file: BinaryIO | None = None
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.key = secrets.token_bytes(32)
+        self.partial = path
+        self._cipher = AESGCM(self.key)
+        self._header = HEADER.pack(MAGIC, VERSION, CHUNK, secrets.token_bytes(16))
+        self._held = bytearray()
+        self._index = 0
+        with files.writing(path):
+            self._file = files.create_private(path)
+            self._file.write(self._header)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        view = memoryview(data).cast("B")
+        self._held += view
+        whole = (len(self._held) - 1) // CHUNK  # all but the last: which one that is shows only at the end
+        if whole > 0:
+            with files.writing(self.partial), memoryview(self._held) as held:
+                for n in range(whole):
+                    self._seal(held[n * CHUNK : (n + 1) * CHUNK], False)
+            del self._held[: whole * CHUNK]
+        return len(view)
+
+    def finish(self) -> None:
+        """Seal the end; the file is whole now, though not flushed."""
+        if self._file is None:
+            raise ValueError("this working copy was finished before")
+        with files.writing(self.partial):
+            self._seal(bytes(self._held), True)
+            self._held.clear()
+            self._file.close()
+        self._file = None
+
+    def _seal(self, data: bytes | memoryview, last: bool) -> None:
+        if self._file is None:
+            raise ValueError("write to a finished working copy")
+        self._file.write(self._cipher.encrypt(_nonce(self._index), data, _aad(self._header, self._index, last)))
+        self._index += 1
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                if self._file is not None:
+                    self._file.close()
+            finally:
+                files.remove(self.partial)
+                super().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class SealedReader(io.RawIOBase):
+    """The clear bytes of one working copy: seekable, read only, never on disk. ``av.open(reader)`` plays it."""
+
+    KEPT = 16
+    """Chunks kept in memory."""
+
+    def __init__(self, path: Path, file: io.FileIO, key: bytes) -> None:
+        super().__init__()
+        self.path, self._file, self._cipher = path, file, AESGCM(key)
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._at = 0
+        self._header = file.read(HEADER.size)
+        body = os.fstat(file.fileno()).st_size - HEADER.size
+        if body < TAG or HEADER.unpack(self._header)[:3] != (MAGIC, VERSION, CHUNK):
+            raise self._changed(0)
+        self._chunks = -(-body // (CHUNK + TAG))
+        self.size = body - self._chunks * TAG
+        self._chunk(self._chunks - 1)  # a copy that was cut off is refused now, not an hour into it
+
+    def _chunk(self, index: int) -> bytes:
+        if (data := self._kept.get(index)) is not None:
+            self._kept.move_to_end(index)
+            return data
+        last = index == self._chunks - 1
+        try:
+            self._file.seek(HEADER.size + index * (CHUNK + TAG))
+            sealed = self._file.read(CHUNK + TAG)
+            data = self._cipher.decrypt(_nonce(index), sealed, _aad(self._header, index, last))
+        except (InvalidTag, ValueError) as error:
+            raise self._changed(index) from error
+        except OSError as error:
+            raise VaultError("{file} cannot be read: {why}.", file=self.path, why=error.strerror) from error
+        self._kept[index] = data
+        if len(self._kept) > self.KEPT:
+            self._kept.popitem(last=False)
+        return data
+
+    def _changed(self, index: int) -> VaultError:
+        return VaultError(
+            "{file} was changed or cut off (chunk {chunk}); copy this clip from its card again.",
+            file=self.path,
+            chunk=index,
+        )
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        self._open()
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view) and self._at < self.size:
+            index, offset = divmod(self._at, CHUNK)
+            piece = self._chunk(index)[offset : offset + len(view) - done]
+            view[done : done + len(piece)] = piece
+            done += len(piece)
+            self._at += len(piece)
+        return done
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._open()
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        if at < 0:
+            raise ValueError(f"cannot seek to {at}")
+        self._at = at
+        return at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._kept.clear()
+            self._file.close()
+        super().close()
+
+    def _open(self) -> None:
+        if self.closed:
+            raise ValueError("read of a closed working copy")
+
+
+def _nonce(index: int) -> bytes:
+    return index.to_bytes(12, "big")
+
+
+def _aad(header: bytes, index: int, last: bool) -> bytes:
+    return header + struct.pack(">QB", index, last)

@@ -1,0 +1,157 @@
+"""Working copies, encrypted from the first byte: no clear original ever lies on the laptop's disk.
+
+``clips/ID.vault`` is the data, ``keys/ID.key`` its key, wrapped by the workspace's master key and bound to the id.
+Destroying a key is the wipe that flash memory cannot undo. The master key is a file (mode 0600) in the vault for now:
+it protects against a disk that is read without the workspace, and keys that were destroyed stay destroyed; the
+system's keyring comes with an issue of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from pipeline.adapters import files
+from pipeline.adapters.sealed import SealedReader, SealedWriter
+from pipeline.errors import VaultError
+
+KEY_MAGIC = b"LESVKEY1"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Vault:
+    """The folder of working copies. Making one creates its folders and master key when they are not there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._clips, self._keys = root / "clips", root / "keys"
+        with files.writing(root):
+            for folder in (root, self._clips, self._keys):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = root / "master.key"
+            if not path.exists():
+                if any(self._keys.glob("*.key")):
+                    raise VaultError("{file} is missing: the working copies cannot be read without it.", file=path)
+                _write_new(path, secrets.token_bytes(32))
+            master = path.read_bytes()
+        if len(master) != 32:
+            raise VaultError("{file} is not a master key; put back the one this workspace was made with.", file=path)
+        self._master = AESGCM(master)
+
+    def path(self, id: str) -> Path:
+        """Where the sealed bytes of ``id`` lie, or will."""
+        return self._clips / f"{_checked(id)}.vault"
+
+    def has(self, id: str) -> bool:
+        """Whether a whole working copy and its key are there. Says nothing of its bytes: the ledger does."""
+        return self.path(id).is_file() and self._key_path(id).is_file()
+
+    def ids(self) -> list[str]:
+        """Every whole working copy, sorted."""
+        return sorted(id for p in self._clips.glob("*.vault") if self.has(id := p.name.removesuffix(".vault")))
+
+    def writer(self) -> VaultWriter:
+        """A new working copy. Until ``commit`` its key is in memory only: what a crash leaves can never be read."""
+        return VaultWriter(self)
+
+    def open(self, id: str) -> SealedReader:
+        """Open a working copy for reading. Raises VaultError when it, its key or its end is missing or was changed."""
+        path, key_path = self.path(id), self._key_path(id)
+        try:
+            wrapped = key_path.read_bytes()
+            file = open(path, "rb", buffering=0)  # noqa: SIM115 - the reader closes it
+        except OSError as error:
+            raise VaultError(
+                "{file} cannot be opened: {why}; copy this clip from its card again.",
+                file=error.filename,
+                why=error.strerror,
+            ) from error
+        try:
+            try:
+                start = len(KEY_MAGIC)
+                key = self._master.decrypt(wrapped[start : start + 12], wrapped[start + 12 :], _key_aad(id))
+            except (InvalidTag, ValueError) as error:
+                raise VaultError(
+                    "{file} is not the key of this working copy; copy the clip from its card again.", file=key_path
+                ) from error
+            return SealedReader(path, file, key)
+        except BaseException:
+            file.close()
+            raise
+
+    def destroy(self, id: str) -> None:
+        """Overwrite and remove the key, flushed, then remove the data. May be repeated after a crash."""
+        path, key_path = self.path(id), self._key_path(id)
+        if key_path.exists():
+            with open(key_path, "r+b", buffering=0) as key:
+                key.write(secrets.token_bytes(os.fstat(key.fileno()).st_size))
+                files.sync(key.fileno())
+            files.remove(key_path)
+            files.sync_folder(self._keys)
+        files.remove(path)
+        files.sync_folder(self._clips)
+
+    def sweep(self) -> int:
+        """Remove what crashed writes left; only for the one run that holds the workspace. Returns the count."""
+        found = [*self._clips.glob(".*.partial"), *self._keys.glob(".*.partial")]
+        for path in found:
+            files.remove(path)
+        names = {p.stem for folder in (self._clips, self._keys) for p in folder.iterdir() if _ID.fullmatch(p.stem)}
+        halves = [id for id in names if not self.has(id)]
+        for id in halves:
+            self.destroy(id)
+        return len(found) + len(halves)
+
+    def _key_path(self, id: str) -> Path:
+        return self._keys / f"{_checked(id)}.key"
+
+    def _wrap(self, id: str, key: bytes) -> None:
+        """Keep ``key`` under ``id``. A key without its data is what a crash left: it is replaced."""
+        path = self._key_path(id)
+        if path.exists() and not self.path(id).exists():
+            self.destroy(id)
+        nonce = secrets.token_bytes(12)
+        _write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
+
+
+class VaultWriter(SealedWriter):
+    """Takes the clear bytes of one working copy in order. ``commit`` keeps it; closing it otherwise removes it."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        super().__init__(files.partial_path(vault.root / "clips" / "new"))
+
+    def commit(self, id: str) -> Path:
+        """Seal the end, flush, keep the key, and only then give the data its name. Raises OutputExistsError."""
+        final = self._vault.path(id)
+        self.finish()
+        self._vault._wrap(id, self.key)
+        files.publish(self.partial, final)
+        self.close()
+        return final
+
+
+def _key_aad(id: str) -> bytes:
+    return KEY_MAGIC + id.encode()
+
+
+def _checked(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise VaultError("{id} is no name for a working copy.", id=repr(id))
+    return id
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """A small secret file, whole or not there, readable by its owner alone."""
+    partial = files.partial_path(path)
+    try:
+        with files.writing(path), files.create_private(partial) as file:
+            file.write(data)
+        files.publish(partial, path)
+    finally:
+        files.remove(partial)

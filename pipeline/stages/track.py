@@ -1,0 +1,156 @@
+"""Faces followed: detections become tracks, gaps are filled, ends are drawn out.
+
+Linking is generous, because a wrong link between two hidden faces only hides the space between them. Who may be
+kept clear is decided elsewhere (``identify.py``), from evidence on both sides of every stretch; a track alone never
+carries an identity across.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from pipeline.records import F32, Detections, Support, Track
+
+GAP_SECONDS = 1.2
+"""A face not seen for longer than this starts a new track."""
+
+HOLD_SECONDS = 0.5
+"""A track goes on this long beyond its first and last sight."""
+
+WEAK_HOLD_SECONDS = 0.2
+"""So does a track seen only once, weakly: it is most likely no face."""
+
+GROWTH = 0.02
+"""Per frame away from the nearest sight, a filled box grows by this share of its size on every side, up to GROWN."""
+
+GROWN = 0.15
+
+
+@dataclass
+class _Open:
+    """A track being built: its detections so far and its motion (pixels per frame, of the centre)."""
+
+    rows: list[int]
+    frame: int
+    box: F32
+    velocity: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
+
+    def predict(self, frame: int) -> F32:
+        # motion fades: a face that went unseen for a while has as likely stopped as gone on
+        ahead = min(frame - self.frame, 12)
+        shift = self.velocity * ahead
+        return np.asarray(self.box + np.concatenate([shift, shift]), np.float32)
+
+    def add(self, row: int, frame: int, box: F32) -> None:
+        step = max(1, frame - self.frame)
+        moved = ((box[:2] + box[2:]) - (self.box[:2] + self.box[2:])) / 2 / step
+        self.velocity = (0.5 * self.velocity + 0.5 * moved).astype(np.float32)
+        self.rows.append(row)
+        self.frame, self.box = frame, box
+
+
+def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
+    """Tracks of one clip, numbered from 1 in order of first sight. Every detection belongs to exactly one track.
+
+    ``rate`` is in frames per second. ``sure`` is the score from which one detection alone makes a full track.
+    """
+    gap = max(1, round(GAP_SECONDS * rate))
+    cuts = set(found.cuts.tolist())
+    cut_list = np.sort(found.cuts)
+    live: list[_Open] = []
+    done: list[_Open] = []
+    for frame in np.unique(found.frame).tolist():
+        rows = np.arange(*np.searchsorted(found.frame, [frame, frame + 1]))
+        still = []
+        for track in live:
+            crossed = np.searchsorted(cut_list, track.frame, "right") < np.searchsorted(cut_list, frame, "right")
+            (done if crossed or frame - track.frame > gap else still).append(track)
+        live = still
+        taken = _link(live, found.box[rows], found.score[rows], frame)
+        for place, row in enumerate(rows.tolist()):
+            if place in taken:
+                taken[place].add(row, frame, found.box[row])
+            else:
+                live.append(_Open([row], frame, found.box[row]))
+    done += live
+    _ = cuts
+    done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
+    return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(done, 1)]
+
+
+def _link(live: list[_Open], boxes: F32, scores: F32, frame: int) -> dict[int, _Open]:
+    """Pairs of detection and track, nearest first; a track and a detection are used once."""
+    if not live or not len(boxes):
+        return {}
+    predicted = np.stack([track.predict(frame) for track in live])
+    nearness = closeness(predicted, boxes)
+    taken: dict[int, _Open] = {}
+    used: set[int] = set()
+    for flat in np.argsort(-nearness, axis=None, kind="stable").tolist():
+        which, place = divmod(flat, len(boxes))
+        if nearness[which, place] <= 0:
+            break
+        if which not in used and place not in taken:
+            used.add(which)
+            taken[place] = live[which]
+    return taken
+
+
+def closeness(a: F32, b: F32) -> F32:
+    """How well boxes (A, 4) and (B, 4) fit as one face a moment apart: (A, B), 1 the same, 0 or less not at all.
+
+    Centres may lie up to 0.9 of the mean size apart; sizes may differ by a factor of 1.8.
+    """
+    size_a = np.sqrt(np.prod(np.maximum(a[:, 2:] - a[:, :2], 1), axis=1))[:, None]
+    size_b = np.sqrt(np.prod(np.maximum(b[:, 2:] - b[:, :2], 1), axis=1))[None]
+    centre_a = (a[:, None, :2] + a[:, None, 2:]) / 2
+    centre_b = (b[None, :, :2] + b[None, :, 2:]) / 2
+    apart = np.hypot(*np.moveaxis(centre_a - centre_b, 2, 0)) / ((size_a + size_b) / 2)
+    scale = np.abs(np.log(size_a / size_b)) / np.log(1.8)
+    return np.asarray(np.minimum(1 - apart / 0.9, 1 - scale), np.float32)
+
+
+def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure: float) -> Track:
+    """Detections -> a box for every frame from before the first to after the last."""
+    at = found.frame[rows]
+    boxes = found.box[rows]
+    strength = float(found.score[rows].max())
+    weak = len(rows) == 1 and strength < sure
+    hold = round((WEAK_HOLD_SECONDS if weak else HOLD_SECONDS) * rate)
+    low, high = _scene(int(at[0]), int(at[-1]), found)
+    start, stop = max(low, int(at[0]) - hold), min(high, int(at[-1]) + 1 + hold)
+    frames = np.arange(start, stop)
+    dense = np.stack([np.interp(frames, at, boxes[:, side]) for side in range(4)], axis=1)
+    away = np.abs(frames[:, None] - at[None, _nearest(frames, at)].reshape(-1, 1)).ravel()
+    grow = np.minimum(GROWTH * away, GROWN)[:, None]
+    size = dense[:, 2:] - dense[:, :2]
+    dense = dense + np.concatenate([-size * grow, size * grow], axis=1)
+    support = np.full(len(frames), Support.FILLED, np.uint8)
+    support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
+    support[np.isin(frames, at)] = Support.SEEN
+    return Track(
+        number=number,
+        start=start,
+        box=dense.astype(np.float32),
+        support=support,
+        detections=np.array(rows, np.int32),
+        strength=strength,
+    )
+
+
+def _nearest(frames: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """For each frame the index of the nearest of ``at`` (sorted)."""
+    right = np.clip(np.searchsorted(at, frames), 0, len(at) - 1)
+    left = np.maximum(right - 1, 0)
+    return np.where(np.abs(at[left] - frames) <= np.abs(at[right] - frames), left, right)
+
+
+def _scene(first: int, last: int, found: Detections) -> tuple[int, int]:
+    """The frames between the cuts around ``first`` and ``last``, half-open."""
+    cuts = np.sort(found.cuts)
+    before = cuts[cuts <= first]
+    after = cuts[cuts > last]
+    return (int(before[-1]) if len(before) else 0), (int(after[0]) if len(after) else found.frames)

@@ -1,0 +1,93 @@
+"""Opening an SQLite file the careful way, for the ledger and the register alike.
+
+Both hold what must survive a laptop that is switched off: every commit is on the disk before it is reported
+(``synchronous=FULL``), and a second process waits for its turn rather than fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+BUSY_SECONDS = 30.0
+
+Migrations = Sequence[Sequence[str]]
+"""One sequence of statements per version of the schema, oldest first."""
+
+
+class NewerSchemaError(Exception):
+    """The file was written by a newer version of Lesveil."""
+
+
+def connect(path: Path, migrations: Migrations) -> sqlite3.Connection:
+    """Open or make ``path`` and bring its schema up to date; raises OSError, sqlite3.Error or NewerSchemaError.
+
+    The connection commits by itself outside `writing`, and may be shared by threads that take turns.
+    """
+    # Made by hand first, so that it is never readable by others, not even for a moment.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        _migrate(connection, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that holds the file's only write lock from its first statement; all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite ends the transaction itself after some errors (a full disk); then there is nothing to roll back.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several reads of one and the same state, whatever another process writes meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:
+    if _version(connection) == len(migrations):
+        return
+    with writing(connection):
+        # Asked again inside the lock: another process may have been first.
+        version = _version(connection)
+        if version > len(migrations):
+            raise NewerSchemaError
+        if version == 0:
+            connection.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, at TEXT NOT NULL) STRICT")
+        for number, statements in enumerate(migrations[version:], start=version + 1):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, now()))
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'").fetchone():
+        return 0
+    return int(connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0])

@@ -1,0 +1,269 @@
+"""The rules, pure: who may be shown on a day, and on what ground.
+
+The answer is no unless everything needed for a yes is there. Under 16 only a parent's or guardian's word counts, from
+16 only the pupil's own (UAVG art. 5); agreeing to be filmed is not agreeing to be recognised (GDPR art. 9), so a yes
+needs both; and both are asked on the day of filming and on the day of use, because consent may end in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+OWN_WORD_FROM = 16
+"""Age in years from which the pupil's own word is needed and the parent's no longer carries."""
+STAFF_FROM = 18
+"""Below this a "staff" word is more likely a teacher who signed for a pupil, and nobody may do that."""
+PURPOSE = "beeldcoaching"
+
+
+class Giver(StrEnum):
+    """Whose word a line of the list holds."""
+
+    PUPIL = "pupil"
+    PARENT = "parent"
+    PARENT_AND_PUPIL = "parent_and_pupil"
+    STAFF = "staff"
+    ADMINISTRATION = "administration"
+    """The list does not say, and the school states in lesveil.toml that it checked."""
+    UNKNOWN = "unknown"
+
+
+class Why(StrEnum):
+    """The reason for an answer. The text for people is in the catalogues."""
+
+    IN_FORCE = "in_force"
+    NOT_LISTED = "not_listed"
+    NO_LONGER_LISTED = "no_longer_listed"
+    OTHER_PURPOSE = "other_purpose"
+    PURPOSE_NOT_GRANTED = "purpose_not_granted"
+    RECOGNITION_NOT_GRANTED = "recognition_not_granted"
+    NO_BIRTH_DATE = "no_birth_date"
+    NOT_YET = "not_yet"
+    NOT_YET_KNOWN = "not_yet_known"
+    ENDED = "ended"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+    GIVER_UNKNOWN = "giver_unknown"
+    PARENT_NEEDED = "parent_needed"
+    OWN_WORD_NEEDED = "own_word_needed"
+    OWN_WORD_GIVEN_TOO_YOUNG = "own_word_given_too_young"
+    NOT_STAFF = "not_staff"
+    USED_BEFORE_FILMED = "used_before_filmed"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something in the list that was taken for a no. ``row`` counts from 1 as a spreadsheet shows it.
+
+    ``template`` has the fields ``{row}`` and ``{column}``; the command line translates it. The cell's content is left
+    out on purpose: where columns were swapped it is somebody's name.
+    """
+
+    row: int
+    column: str
+    template: str
+
+    def __str__(self) -> str:
+        return self.template.format(row=self.row, column=self.column)
+
+
+@dataclass(frozen=True)
+class ListedPerson:
+    """One line of the school's list as it was understood; what was not understood is already a no."""
+
+    row: int
+    id: str
+    first_name: str
+    infix: str
+    last_name: str
+    group: str
+    portrait_folder: str | None
+    birth: date | None
+    purpose: str
+    granted: bool
+    recognition: bool
+    giver: Giver
+    start: date | None
+    end: date | None
+    withdrawn: date | None
+
+    def __repr__(self) -> str:
+        # A traceback or a log line that shows this object must not show the person's name.
+        return f"ListedPerson(row={self.row}, id={self.id!r})"
+
+    def facts(self) -> tuple[object, ...]:
+        """All that an answer can depend on: two lines with equal facts are the same consent."""
+        return (
+            self.birth,
+            self.purpose,
+            self.granted,
+            self.recognition,
+            self.giver,
+            self.start,
+            self.end,
+            self.withdrawn,
+        )
+
+
+@dataclass(frozen=True)
+class ConsentRow:
+    """One version of a person's consent, as a row of an import stated it.
+
+    ``start`` is the date that the list gives, ``since`` the first day on which the row carries (see `carries_since`).
+    ``end``, ``withdrawn`` and ``superseded`` (a newer import says otherwise, or leaves the person out) are the first
+    days on which it does not.
+    """
+
+    person: str
+    birth: date | None
+    purpose: str
+    granted: bool
+    recognition: bool
+    giver: Giver
+    start: date | None
+    since: date
+    end: date | None
+    withdrawn: date | None
+    imported: date
+    superseded: date | None
+    import_number: int
+    row: int
+
+    @property
+    def ground(self) -> str:
+        return f"import {self.import_number} row {self.row}"
+
+    @property
+    def says_yes(self) -> bool:
+        return self.granted and self.recognition
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """Consent taken back from the day ``on``. ``ground`` says where that was learned."""
+
+    on: date
+    ground: str
+
+
+@dataclass(frozen=True)
+class ConsentRecord:
+    """All that the register knows of one person's consent: its versions, oldest first, and the withdrawals."""
+
+    person: str
+    rows: tuple[ConsentRow, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """May this person be shown? ``ground`` names the rows of imports, or the withdrawal, that decided it.
+
+    ``ground`` is empty only where the register holds nothing at all about the person.
+    """
+
+    kept: bool
+    ground: str
+    why: Why
+
+    def __post_init__(self) -> None:
+        if self.kept and (not self.ground or self.why is not Why.IN_FORCE):
+            raise ValueError("nobody is kept without a ground that is in force")
+
+
+def has_reached(years: int, birth: date, on: date) -> bool:
+    """Whether someone born on ``birth`` is ``years`` or older on the day ``on``; 29 February counts as 1 March."""
+    return (on.year - years, on.month, on.day) >= (birth.year, birth.month, birth.day)
+
+
+def carries_since(start: date | None, imported: date, last_no: date | None) -> date:
+    """The first day on which a row carries.
+
+    An undated yes carries from the day we were told. A dated one carries from its date, unless an import on or after
+    that date (``last_no``) told us no: then two lists contradict each other about the days between.
+    """
+    if start is None or (last_no is not None and start <= last_no):
+        return imported
+    return start
+
+
+def may_be_shown(record: ConsentRecord, filmed_on: date, used_on: date, purpose: str = PURPOSE) -> Answer:
+    """Whether ``record``'s person may be recognisable in what was filmed on one day and is used on another."""
+    if used_on < filmed_on:
+        # A clock is wrong, and no rule about days can be trusted with it.
+        return Answer(False, "", Why.USED_BEFORE_FILMED)
+    # Asked first about the day of use: that answer is what someone who wonders wants to hear.
+    on_use = _best(record, [row for row in record.rows if row.imported <= used_on], used_on, purpose)
+    if not on_use.kept:
+        return on_use
+    on_filming = _best(record, record.rows, filmed_on, purpose)
+    if not on_filming.kept:
+        return on_filming
+    grounds = dict.fromkeys((on_filming.ground, on_use.ground))
+    return Answer(True, "; ".join(grounds), Why.IN_FORCE)
+
+
+def _best(record: ConsentRecord, rows: Iterable[ConsentRow], day: date, purpose: str) -> Answer:
+    """The answer of the first row that carries on ``day``; else the newest row's reason for not carrying."""
+    answer: Answer | None = None
+    for row in sorted(rows, key=lambda row: row.import_number, reverse=True):
+        judged = _judge(record, row, day, purpose)
+        if judged.kept:
+            return judged
+        answer = answer or judged
+    if answer is None:
+        return Answer(False, "", Why.NOT_YET_KNOWN if record.rows else Why.NOT_LISTED)
+    if answer.why is Why.SUPERSEDED:
+        return Answer(False, answer.ground, Why.NO_LONGER_LISTED)
+    return answer
+
+
+def _judge(record: ConsentRecord, row: ConsentRow, day: date, purpose: str) -> Answer:
+    def no(why: Why, ground: str = row.ground) -> Answer:
+        return Answer(False, ground, why)
+
+    if row.person != record.person or row.purpose != purpose:
+        return no(Why.OTHER_PURPOSE)
+    if row.superseded is not None and day >= row.superseded:
+        return no(Why.SUPERSEDED)
+    if not row.granted:
+        return no(Why.PURPOSE_NOT_GRANTED)
+    if not row.recognition:
+        return no(Why.RECOGNITION_NOT_GRANTED)
+    if row.withdrawn is not None and day >= row.withdrawn:
+        return no(Why.WITHDRAWN)
+    for withdrawal in record.withdrawals:
+        # Only a consent that is dated later undoes a withdrawal: an old list imported again must not.
+        given_again = row.start is not None and row.start > withdrawal.on
+        if day >= withdrawal.on and not given_again:
+            return no(Why.WITHDRAWN, withdrawal.ground)
+    if day < row.since:
+        return no(Why.NOT_YET)
+    if row.end is not None and day >= row.end:
+        return no(Why.ENDED)
+    if row.birth is None:
+        return no(Why.NO_BIRTH_DATE)
+    why = _whose_word(row, row.birth, day)
+    return Answer(why is Why.IN_FORCE, row.ground, why)
+
+
+def _whose_word(row: ConsentRow, birth: date, day: date) -> Why:
+    given = row.since if row.start is None else row.start
+    grown_when_given = has_reached(OWN_WORD_FROM, birth, given)
+    grown = has_reached(OWN_WORD_FROM, birth, day)
+    giver = row.giver
+    if giver in (Giver.ADMINISTRATION, Giver.PARENT_AND_PUPIL):
+        # What was asked, or checked, on the day it was given is the word that counted on that day.
+        giver = Giver.PUPIL if grown_when_given else Giver.PARENT
+    if giver is Giver.PARENT:
+        return Why.OWN_WORD_NEEDED if grown else Why.IN_FORCE
+    if giver is Giver.PUPIL:
+        if not grown:
+            return Why.PARENT_NEEDED
+        return Why.IN_FORCE if grown_when_given else Why.OWN_WORD_GIVEN_TOO_YOUNG
+    if giver is Giver.STAFF:
+        return Why.IN_FORCE if has_reached(STAFF_FROM, birth, min(given, day)) else Why.NOT_STAFF
+    return Why.GIVER_UNKNOWN

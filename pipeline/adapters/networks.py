@@ -21,6 +21,7 @@ from openvino import opset1
 from openvino import opset8 as ops
 
 from pipeline.adapters.weights import Weights, manifest
+from pipeline.geometry import suppress
 from pipeline.records import F32, U8
 
 STRIDE = 32
@@ -116,21 +117,6 @@ def _faces(
     boxes = np.clip(boxes, 0, (width, height, width, height))
     alive = (boxes[:, 2] - boxes[:, 0] >= 2) & (boxes[:, 3] - boxes[:, 1] >= 2)
     return boxes[alive].astype(np.float32), scores[alive].astype(np.float32), points[alive].astype(np.float32)
-
-
-def suppress(boxes: F32, scores: F32, overlap: float) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Indexes of the boxes that remain, best first, when each takes out those that overlap it (IoU) by more."""
-    order = np.argsort(-scores, kind="stable")
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        order = rest[shared <= overlap * (area[best] + area[rest] - shared)]
-    return np.array(kept, dtype=np.intp)
 
 
 class FaceNet:

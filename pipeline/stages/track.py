@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from pipeline.geometry import closeness
 from pipeline.records import F32, Detections, Support, Track
 
 GAP_SECONDS = 1.2
@@ -58,7 +59,6 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
     ``rate`` is in frames per second. ``sure`` is the score from which one detection alone makes a full track.
     """
     gap = max(1, round(GAP_SECONDS * rate))
-    cuts = set(found.cuts.tolist())
     cut_list = np.sort(found.cuts)
     live: list[_Open] = []
     done: list[_Open] = []
@@ -76,7 +76,6 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
             else:
                 live.append(_Open([row], frame, found.box[row]))
     done += live
-    _ = cuts
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
     return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(done, 1)]
 
@@ -97,20 +96,6 @@ def _link(live: list[_Open], boxes: F32, scores: F32, frame: int) -> dict[int, _
             used.add(which)
             taken[place] = live[which]
     return taken
-
-
-def closeness(a: F32, b: F32) -> F32:
-    """How well boxes (A, 4) and (B, 4) fit as one face a moment apart: (A, B), 1 the same, 0 or less not at all.
-
-    Centres may lie up to 0.9 of the mean size apart; sizes may differ by a factor of 1.8.
-    """
-    size_a = np.sqrt(np.prod(np.maximum(a[:, 2:] - a[:, :2], 1), axis=1))[:, None]
-    size_b = np.sqrt(np.prod(np.maximum(b[:, 2:] - b[:, :2], 1), axis=1))[None]
-    centre_a = (a[:, None, :2] + a[:, None, 2:]) / 2
-    centre_b = (b[None, :, :2] + b[None, :, 2:]) / 2
-    apart = np.hypot(*np.moveaxis(centre_a - centre_b, 2, 0)) / ((size_a + size_b) / 2)
-    scale = np.abs(np.log(size_a / size_b)) / np.log(1.8)
-    return np.asarray(np.minimum(1 - apart / 0.9, 1 - scale), np.float32)
 
 
 def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure: float) -> Track:

@@ -1,0 +1,41 @@
+"""Boxes: the few questions that several rooms ask of them. Boxes are (N, 4) x1, y1, x2, y2 in pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import F32
+
+
+def overlaps(box: F32, others: F32) -> F32:
+    """Intersection over union of one box (4,) with others (N, 4): (N,)."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    area = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1)
+    return np.asarray(shared / np.maximum(area - shared, 1e-9), np.float32)
+
+
+def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
+    """Indexes of the boxes that remain, best first, when each takes out those that overlap it (IoU) by more."""
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        order = rest[overlaps(boxes[best], boxes[rest]) <= overlap]
+    return np.array(kept, dtype=np.intp)
+
+
+def closeness(a: F32, b: F32) -> F32:
+    """How well boxes (A, 4) and (B, 4) fit as one face a moment apart: (A, B), 1 the same, 0 or less not at all.
+
+    Centres may lie up to 0.9 of the mean size apart; sizes may differ by a factor of 1.8.
+    """
+    size_a = np.sqrt(np.prod(np.maximum(a[:, 2:] - a[:, :2], 1), axis=1))[:, None]
+    size_b = np.sqrt(np.prod(np.maximum(b[:, 2:] - b[:, :2], 1), axis=1))[None]
+    between = (a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2
+    apart = np.hypot(between[..., 0], between[..., 1]) / ((size_a + size_b) / 2)
+    scale = np.abs(np.log(size_a / size_b)) / np.log(1.8)
+    return np.asarray(np.minimum(1 - apart / 0.9, 1 - scale), np.float32)

@@ -1,0 +1,213 @@
+"""Faces found: which frames are looked at, at which sizes, and what was seen there.
+
+The scheme over time, chosen by measurement (docs/quality.md): a small picture several times a second, a large one
+once a second and around every cut. Sound timing between two looks is the tracker's work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.geometry import suppress
+from pipeline.records import (
+    F32,
+    U8,
+    Detections,
+    FaceDetector,
+    Figures,
+    Frame,
+    FrameSource,
+    Progress,
+    VideoInfo,
+    no_progress,
+)
+
+LOOK_SECONDS = 0.16
+"""A look at the small picture at least this often."""
+
+LARGE_SECONDS = 1.0
+"""A look at the large picture at least this often."""
+
+CUT = 14.0
+"""Mean change of a 64 x 36 grey picture (grey levels) from which a cut is assumed. A cut too many costs one look."""
+
+THUMB = 16
+
+Observe = Callable[[Frame, int, F32, F32, F32, U8], None]
+"""Called after every look with the frame, the index of its first detection, and its boxes (N, 4), scores (N,),
+landmarks (N, 5, 2) and thumbs (N, 16, 16)."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and heights in square pixels of the pictures the network sees."""
+
+    small: tuple[int, int]
+    large: tuple[int, int]
+
+
+def sizes(info: VideoInfo) -> Sizes:
+    """Large is the displayed picture up to 1920 on its long side, never under 960; small is half of it, 640 at least."""
+    width, height = float(info.width * info.sample_aspect), float(info.height)
+    longest = max(width, height)
+    large = min(max(longest, 960.0), 1920.0)
+    small = max(large / 2, 640.0)
+
+    def scaled(side: float) -> tuple[int, int]:
+        return max(32, round(width * side / longest)), max(32, round(height * side / longest))
+
+    return Sizes(scaled(small), scaled(large))
+
+
+@dataclass
+class _Found:
+    """Detections so far, one array per look."""
+
+    frame: list[Any] = field(default_factory=list)
+    box: list[F32] = field(default_factory=list)
+    score: list[F32] = field(default_factory=list)
+    landmarks: list[F32] = field(default_factory=list)
+    thumb: list[U8] = field(default_factory=list)
+    looked: list[int] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
+    count: int = 0
+
+    def arrays(self, frames: int) -> Detections:
+        def put(parts: list[Any], shape: tuple[int, ...], kind: type) -> Any:
+            return np.concatenate([np.empty((0, *shape), kind), *parts]).astype(kind, copy=False)
+
+        return Detections(
+            frames=frames,
+            frame=put(self.frame, (), np.int32),
+            box=put(self.box, (4,), np.float32),
+            score=put(self.score, (), np.float32),
+            landmarks=put(self.landmarks, (5, 2), np.float32),
+            thumb=put(self.thumb, (THUMB, THUMB), np.uint8),
+            looked=np.array(sorted(self.looked), np.int32),
+            cuts=np.array(sorted(set(self.cuts)), np.int32),
+            damaged=np.array(sorted(self.damaged), np.int32),
+        )
+
+
+def detect(
+    source: FrameSource,
+    detector: FaceDetector,
+    threshold: float,
+    observe: Observe | None = None,
+    progress: Progress = no_progress,
+    figures: Figures | None = None,
+) -> Detections:
+    """Go through the clip once and return everything found.
+
+    ``threshold`` is the score from which a detection counts. Damaged frames are not looked at; the scene starts
+    afresh after them.
+    """
+    figures = figures or Figures()
+    info = source.info
+    shapes = sizes(info)
+    found = _Found()
+    previous: Frame | None = None
+    tiny_before: Any = None
+    last_small = last_large = Fraction(-(10**6))
+    number = -1
+
+    def look(frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
+        started = time.perf_counter()
+        parts = [_look(frame.picture, size, info, detector, threshold) for size in which]
+        boxes, scores, marks = _merge(parts)
+        thumbs = _thumbs(frame.picture, boxes)
+        found.looked.append(frame.number)
+        found.frame.append(np.full(len(boxes), frame.number, np.int32))
+        found.box.append(boxes)
+        found.score.append(scores)
+        found.landmarks.append(marks)
+        found.thumb.append(thumbs)
+        first, found.count = found.count, found.count + len(boxes)
+        figures.add("detect", time.perf_counter() - started)
+        figures.count("looks", len(which))
+        if observe is not None:
+            started = time.perf_counter()
+            observe(frame, first, boxes, scores, marks, thumbs)
+            figures.add("identify", time.perf_counter() - started)
+
+    for frame in source.frames():
+        number = frame.number
+        progress("detect", number, info.frames)
+        if frame.damaged or frame.picture is None:
+            if previous is not None and previous.number not in found.looked[-1:]:
+                look(previous, (shapes.small, shapes.large))
+            found.damaged.append(number)
+            found.cuts.append(number)
+            previous, tiny_before = None, None
+            continue
+        tiny = _tiny(frame.picture)
+        cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
+        if cut:
+            # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
+            if previous is not None and previous.number not in found.looked[-1:]:
+                look(previous, (shapes.small, shapes.large))
+            if number:
+                found.cuts.append(number)
+        if cut or frame.time - last_large >= LARGE_SECONDS:
+            look(frame, (shapes.small, shapes.large))
+            last_small = last_large = frame.time
+        elif frame.time - last_small >= LOOK_SECONDS:
+            look(frame, (shapes.small,))
+            last_small = frame.time
+        previous, tiny_before = frame, tiny
+    if previous is not None and previous.number not in found.looked[-1:]:
+        look(previous, (shapes.small,))
+    progress("detect", number + 1, number + 1)
+    return found.arrays(number + 1)
+
+
+def _tiny(picture: Any) -> F32:
+    return cv2.resize(_luma(picture), (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _luma(picture: Any) -> U8:
+    """The picture's luma (H, W) in 8 bits; for 8-bit pictures a view, not a copy."""
+    plane = picture.planes[0]
+    if plane.line_size >= 2 * plane.width and "1" in picture.format.name[-4:]:
+        wide = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+        return np.asarray(wide >> 2, np.uint8)
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+
+
+def _look(
+    picture: Any, size: tuple[int, int], info: VideoInfo, detector: FaceDetector, threshold: float
+) -> tuple[F32, F32, F32]:
+    """One picture at one size through the network; boxes and landmarks in pixels of the displayed frame."""
+    small = picture.reformat(width=size[0], height=size[1], format="bgr24", interpolation="AREA").to_ndarray()
+    boxes, scores, marks = detector(small, threshold)
+    factor = np.array([info.width / size[0], info.height / size[1]], np.float32)
+    return boxes * np.tile(factor, 2), scores, marks * factor
+
+
+def _merge(parts: list[tuple[F32, F32, F32]]) -> tuple[F32, F32, F32]:
+    """Looks at several sizes as one: of boxes that overlap by more than 0.4 (IoU) the surest stays."""
+    boxes, scores, marks = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    if len(parts) > 1:
+        kept = suppress(boxes, scores, 0.4)
+        boxes, scores, marks = boxes[kept], scores[kept], marks[kept]
+    return boxes, scores, marks
+
+
+def _thumbs(picture: Any, boxes: F32) -> U8:
+    """Each face's look: its box in grey, 16 x 16 (N, 16, 16)."""
+    luma = _luma(picture)
+    height, width = luma.shape
+    out = np.zeros((len(boxes), THUMB, THUMB), np.uint8)
+    edges = np.round(boxes).astype(int).clip(0, (width, height, width, height))
+    for thumb, (x1, y1, x2, y2) in zip(out, edges.tolist(), strict=True):
+        if x2 > x1 and y2 > y1:
+            cv2.resize(luma[y1:y2, x1:x2], (THUMB, THUMB), dst=thumb, interpolation=cv2.INTER_AREA)
+    return out

@@ -1,0 +1,389 @@
+"""Faces told apart: portraits become templates, views of tracks become identities.
+
+How a stretch of a track earns a name. FACTS of the network: distances are chords between unit vectors (0 the same
+picture, 1.41 nothing in common); see docs/quality.md for where each number comes from.
+
+1. Along a track, views are embedded every half second or so. A *run* is a series of neighbouring views that each look
+   like the same enrolled person (LOOSE) and like nobody else more.
+2. A run earns the name when the mean of its views lies within the strict distance of the person's template, with
+   room to the runner-up.
+3. Where the look changes inside a run (another picture, another light, or another person in the seat), each piece
+   must hold on its own (PIECE).
+4. Only what lies between two of its views is kept: what was not seen on both sides is not known.
+5. Nobody is in two places: where two tracks claim one person in one frame, the clearly nearer one keeps the name, or
+   neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from pipeline.geometry import closeness
+from pipeline.records import (
+    F32,
+    U8,
+    Detections,
+    FaceEmbedder,
+    Frame,
+    Identity,
+    Person,
+    Reason,
+    Track,
+    Views,
+)
+
+CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
+"""Where eyes, nose and corners of the mouth lie in dlib's 150 x 150 chip."""
+
+STRICT = 0.262
+"""Distance of a mean of views to a template of several portraits: 0.03 % of strangers come as near."""
+
+STRICT_ONE = 0.275
+"""The same for a template of a single portrait, from which strangers lie farther off."""
+
+LOOSE = 0.38
+"""A single view farther than this from a person does not belong to a run of that person."""
+
+PIECE = 0.335
+"""The mean of a piece of a run between two changes of look may not lie farther than this."""
+
+ROOM = 0.04
+"""The runner-up must lie at least this much farther off than the person."""
+
+LOOK_CHANGED = 0.45
+"""Correlation of two thumbs under which the look has changed."""
+
+NEAR = 0.44
+"""A face that is farther from everybody than this is looked at again less often."""
+
+GAP_SECONDS = 1.05
+"""Longest time between two views of one run."""
+
+LOOK_ALIKE = 0.30
+"""Two templates nearer than this cannot be told apart safely."""
+
+
+def align(picture: U8, landmarks: F32) -> U8:
+    """Aligned RGB chip (150, 150, 3) from a BGR picture and five landmarks (5, 2) in its pixels.
+
+    A similarity fitted by least squares (Umeyama 1991).
+    """
+    source, target = landmarks.mean(axis=0), CHIP.mean(axis=0)
+    a, b = landmarks - source, CHIP - target
+    norm = max(float((a * a).sum()), 1e-6)
+    c = float((a * b).sum()) / norm
+    s = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
+    turn = np.array([[c, -s], [s, c]])
+    matrix = np.column_stack([turn, target - turn @ source])
+    chip = cv2.warpAffine(picture, matrix, (150, 150), flags=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(chip[:, :, ::-1])
+
+
+def frontal(landmarks: F32) -> F32:
+    """How far faces (N, 5, 2) look towards the camera: 1 straight, 0 in profile. (N,)
+
+    The nose lies midway between the eyes in a face seen from the front, at one of them in a profile.
+    """
+    left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
+    across = right - left
+    length = np.maximum((across * across).sum(axis=1), 1e-6)
+    share = ((nose - left) * across).sum(axis=1) / length
+    return np.clip(1 - 2 * np.abs(share - 0.5), 0, 1).astype(np.float32)
+
+
+def template(person: str, pictures: Sequence[U8], embed: FaceEmbedder) -> Person:
+    """A person's template from aligned chips (150, 150, 3): the mean over pictures and their mirror images."""
+    chips = np.stack([view for chip in pictures for view in (chip, chip[:, ::-1])])
+    mean = embed(np.ascontiguousarray(chips)).mean(axis=0)
+    return Person(person, (mean / np.linalg.norm(mean)).astype(np.float32), len(pictures))
+
+
+def look_alikes(people: Sequence[Person]) -> list[tuple[str, str, float]]:
+    """Pairs of enrolled people who cannot be told apart safely, nearest first."""
+    pairs = []
+    for i, one in enumerate(people):
+        for other in people[i + 1 :]:
+            distance = float(np.linalg.norm(one.template - other.template))
+            if distance < LOOK_ALIKE:
+                pairs.append((one.id, other.id, distance))
+    return sorted(pairs, key=lambda pair: pair[2])
+
+
+@dataclass
+class _Face:
+    """A face lately seen: where, how it looked when last embedded, and when it is due again."""
+
+    box: F32
+    thumb: F32
+    due: Fraction
+    seen: Fraction
+    views: int = 0
+
+
+@dataclass
+class Sampler:
+    """Chooses which detections are embedded while the clip goes by, and keeps the embeddings.
+
+    A face is due when it is new, when its look changed, and every half second while it resembles somebody enrolled;
+    a face that resembles nobody is looked at ever less often. Called by ``detect`` after each look.
+    """
+
+    embed: FaceEmbedder
+    people: Sequence[Person]
+    smallest: float
+    rows: list[int] = field(default_factory=list)
+    vectors: list[F32] = field(default_factory=list)
+    heights: list[float] = field(default_factory=list)
+    qualities: list[float] = field(default_factory=list)
+    faces: list[_Face] = field(default_factory=list)
+
+    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, thumbs: U8) -> None:
+        if not self.people:
+            return
+        self.faces = [face for face in self.faces if frame.time - face.seen < 1]
+        good = (boxes[:, 3] - boxes[:, 1] >= self.smallest) & (scores >= 0.3)
+        facing = frontal(landmarks)
+        picture: U8 | None = None
+        used: set[int] = set()
+        near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces and len(boxes) else None
+        for place in np.flatnonzero(good).tolist():
+            look = _standard(thumbs[place])
+            face = None
+            if near is not None:
+                for which in np.argsort(-near[:, place]).tolist():
+                    if near[which, place] > 0.3 and which not in used:
+                        face = self.faces[which]
+                        used.add(which)
+                        break
+            if face is None:
+                face = _Face(boxes[place], look, frame.time, frame.time)
+                self.faces.append(face)
+            face.box, face.seen = boxes[place], frame.time
+            changed = float((face.thumb * look).mean()) < LOOK_CHANGED
+            if changed:
+                face.views = 0
+            if not changed and (frame.time < face.due or facing[place] < 0.25):
+                continue
+            if picture is None:
+                picture = frame.picture.to_ndarray(format="bgr24")
+            chip = align(picture, landmarks[place])
+            if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
+                chip = np.ascontiguousarray(chip[:, ::-1])
+            vector = self.embed(chip[None])[0]
+            nearest = min(float(np.linalg.norm(person.template - vector)) for person in self.people)
+            face.views += 1
+            if nearest < NEAR:
+                face.due = frame.time + Fraction(2, 5) if face.views < 3 else frame.time + Fraction(3, 5)
+            else:
+                face.due = frame.time + (Fraction(2, 5) if face.views < 2 else Fraction(3, 2))
+            face.thumb = look
+            self.rows.append(first + place)
+            self.vectors.append(vector)
+            self.heights.append(float(boxes[place, 3] - boxes[place, 1]))
+            self.qualities.append(float(facing[place]))
+
+    def views(self) -> Views:
+        """What was embedded so far, in order of detection."""
+        order = np.argsort(self.rows, kind="stable")
+        vectors = np.array(self.vectors, np.float32).reshape(-1, 128)
+        return Views(
+            detection=np.array(self.rows, np.int32)[order],
+            embedding=vectors[order],
+            height=np.array(self.heights, np.float32)[order],
+            quality=np.array(self.qualities, np.float32)[order],
+        )
+
+
+def _standard(thumb: U8) -> F32:
+    values = thumb.astype(np.float32)
+    values -= values.mean()
+    return np.asarray(values / max(float(values.std()), 1.0), np.float32)
+
+
+@dataclass(frozen=True)
+class _View:
+    frame: int
+    vector: F32
+    distances: F32
+    changed: bool
+    """The look differs from that of the view before."""
+
+
+def identify(
+    tracks: Iterable[Track],
+    found: Detections,
+    views: Views,
+    people: Sequence[Person],
+    rate: Fraction,
+    smallest: float,
+) -> list[Identity]:
+    """Who each stretch of each track is. Every track gets identities that cover it; most say why it is nobody."""
+    if not people:
+        return [Identity(t.number, t.start, t.stop, None, Reason.NO_KEEP_LIST) for t in tracks]
+    gallery = np.stack([person.template for person in people])
+    by_row = dict(zip(views.detection.tolist(), range(len(views.detection)), strict=True))
+    out: list[Identity] = []
+    for track in tracks:
+        seen = _views_of(track, found, views, by_row, gallery)
+        out.extend(_name(track, found, seen, people, rate, smallest))
+    return _one_place(out)
+
+
+def _views_of(track: Track, found: Detections, views: Views, by_row: dict[int, int], gallery: F32) -> list[_View]:
+    seen: list[_View] = []
+    before: F32 | None = None
+    changed = False
+    for row in track.detections.tolist():
+        look = _standard(found.thumb[row])
+        if before is not None and float((before * look).mean()) < LOOK_CHANGED:
+            changed = True
+        before = look
+        if row in by_row:
+            vector = views.embedding[by_row[row]]
+            distances = np.linalg.norm(gallery - vector, axis=1).astype(np.float32)
+            seen.append(_View(int(found.frame[row]), vector, distances, changed))
+            changed = False
+    return seen
+
+
+def _name(
+    track: Track,
+    found: Detections,
+    seen: Sequence[_View],
+    people: Sequence[Person],
+    rate: Fraction,
+    smallest: float,
+) -> list[Identity]:
+    """The runs of one track that earned a name, and the reasons for the rest of it."""
+    tallest = float((track.box[:, 3] - track.box[:, 1]).max())
+    if not seen:
+        reason = Reason.TOO_SMALL if tallest < smallest else Reason.NOT_LOOKED
+        return [Identity(track.number, track.start, track.stop, None, reason)]
+    gap = round(GAP_SECONDS * rate)
+    gallery = np.stack([person.template for person in people])
+    rest = _why_not(track, seen, people)
+    out: list[Identity] = []
+    at = track.start
+    for who, run in _runs(seen, gap):
+        identity = _judge(track, run, who, people, gallery)
+        if identity.start > at:
+            out.append(_stretch(rest, at, identity.start))
+        out.append(identity)
+        at = identity.stop
+    if at < track.stop:
+        out.append(_stretch(rest, at, track.stop))
+    return out
+
+
+def _runs(seen: Sequence[_View], gap: int) -> list[tuple[int, list[_View]]]:
+    """Series of neighbouring views that look like one person each: (index of the person, views)."""
+    runs: list[tuple[int, list[_View]]] = []
+    open_run = False
+    for view in seen:
+        who = int(view.distances.argmin())
+        if view.distances[who] > LOOSE:
+            open_run = False
+            continue
+        last = runs[-1] if runs else None
+        if open_run and last is not None and last[0] == who and view.frame - last[1][-1].frame <= gap:
+            last[1].append(view)
+        else:
+            runs.append((who, [view]))
+        open_run = True
+    return runs
+
+
+def _judge(track: Track, run: list[_View], who: int, people: Sequence[Person], gallery: F32) -> Identity:
+    """Does this run earn its name? Its weak pieces at either end are given up before the whole is."""
+    pieces: list[list[_View]] = []
+    for view in run:
+        if view.changed or not pieces:
+            pieces.append([])
+        pieces[-1].append(view)
+    good = [float(np.linalg.norm(_mean(piece) - gallery[who])) <= PIECE for piece in pieces]
+    while pieces and not good[0]:
+        pieces, good = pieces[1:], good[1:]
+    while pieces and not good[-1]:
+        pieces, good = pieces[:-1], good[:-1]
+    views = [view for piece in pieces for view in piece] or run
+    mean = _mean(views)
+    distances = np.linalg.norm(gallery - mean, axis=1)
+    order = np.argsort(distances)
+    distance = float(distances[who])
+    runner_up = float(distances[order[1]]) if len(order) > 1 else None
+    strict = STRICT if people[who].portraits > 1 else STRICT_ONE
+    if not pieces or not all(good):
+        reason = Reason.UNSURE
+    elif int(order[0]) != who or (runner_up is not None and runner_up - distance < ROOM):
+        reason = Reason.AMBIGUOUS
+    elif distance > strict:
+        reason = Reason.UNSURE
+    elif len(views) < 2:
+        reason = Reason.TOO_FEW_VIEWS
+    else:
+        reason = Reason.MATCHED
+    return Identity(
+        track=track.number,
+        start=views[0].frame,
+        stop=views[-1].frame + 1,
+        person=people[who].id if reason is Reason.MATCHED else None,
+        reason=reason,
+        nearest=people[who].id,
+        distance=round(distance, 4),
+        runner_up=None if runner_up is None else round(runner_up, 4),
+        margin=round(strict - distance, 4),
+        views=len(views),
+    )
+
+
+def _mean(views: Sequence[_View]) -> F32:
+    mean = np.mean([view.vector for view in views], axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+
+
+def _why_not(track: Track, seen: Sequence[_View], people: Sequence[Person]) -> Identity:
+    """The reason for the frames of a looked-at track that belong to no run."""
+    distances = np.min([view.distances for view in seen], axis=0)
+    nearest = int(distances.argmin())
+    stranger = float(distances[nearest]) > LOOSE
+    return Identity(
+        track=track.number,
+        start=track.start,
+        stop=track.stop,
+        person=None,
+        reason=Reason.STRANGER if stranger else Reason.OUTSIDE_EVIDENCE,
+        nearest=people[nearest].id,
+        distance=round(float(distances[nearest]), 4),
+        margin=None,
+        views=len(seen),
+    )
+
+
+def _stretch(identity: Identity, start: int, stop: int, **changes: object) -> Identity:
+    return Identity(**{**identity.__dict__, "start": start, "stop": stop, **changes})  # type: ignore[arg-type]
+
+
+def _one_place(identities: list[Identity]) -> list[Identity]:
+    """Nobody is in two places at once: of two claims the nearer by ROOM keeps the name, else neither does."""
+    named = [i for i in identities if i.person is not None]
+    lost: set[int] = set()
+    for a, one in enumerate(named):
+        for other in named[a + 1 :]:
+            if one.person != other.person or one.start >= other.stop or other.start >= one.stop:
+                continue
+            first, second = one.distance or 0.0, other.distance or 0.0
+            if first > second - ROOM:
+                lost.add(id(one))
+            if second > first - ROOM:
+                lost.add(id(other))
+    return [
+        _stretch(i, i.start, i.stop, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities
+    ]
+
+
+Enrol = Callable[[U8], tuple[F32, F32, F32]]

@@ -45,6 +45,14 @@ def partial_path(final: Path) -> Path:
     return final.with_name(f".{stem}.{secrets.token_hex(6)}.partial")
 
 
+def sweep_partials(final: Path) -> None:
+    """Remove what writers of ``final`` that were killed left behind; for the only writer of that name."""
+    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"[0-9a-f]{12}\.partial")
+    for path in final.parent.iterdir():
+        if pattern.fullmatch(path.name):
+            remove(path)
+
+
 def publish(partial: Path, final: Path) -> None:
     """Give the finished ``partial`` its final name, flushed to the disk, never over an existing file.
 

@@ -55,60 +55,6 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True)
-class Remark:
-    """Something in the list that was taken for a no. ``row`` counts from 1 as a spreadsheet shows it.
-
-    ``template`` has the fields ``{row}`` and ``{column}``; the command line translates it. The cell's content is left
-    out on purpose: where columns were swapped it is somebody's name.
-    """
-
-    row: int
-    column: str
-    template: str
-
-    def __str__(self) -> str:
-        return self.template.format(row=self.row, column=self.column)
-
-
-@dataclass(frozen=True)
-class ListedPerson:
-    """One line of the school's list as it was understood; what was not understood is already a no."""
-
-    row: int
-    id: str
-    first_name: str
-    infix: str
-    last_name: str
-    group: str
-    portrait_folder: str | None
-    birth: date | None
-    purpose: str
-    granted: bool
-    recognition: bool
-    giver: Giver
-    start: date | None
-    end: date | None
-    withdrawn: date | None
-
-    def __repr__(self) -> str:
-        # A traceback or a log line that shows this object must not show the person's name.
-        return f"ListedPerson(row={self.row}, id={self.id!r})"
-
-    def facts(self) -> tuple[object, ...]:
-        """All that an answer can depend on: two lines with equal facts are the same consent."""
-        return (
-            self.birth,
-            self.purpose,
-            self.granted,
-            self.recognition,
-            self.giver,
-            self.start,
-            self.end,
-            self.withdrawn,
-        )
-
-
-@dataclass(frozen=True)
 class ConsentRow:
     """One version of a person's consent, as a row of an import stated it.
 

@@ -1,0 +1,163 @@
+"""Reading the school's list from the file that the administration exported, as it is.
+
+CSV in the encodings and with the separators that Dutch school systems and Excel write, or XLSX. The bytes decide what
+a file is, not its name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Sequence
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import openpyxl
+
+from pipeline.adapters.consent_cells import Cell
+from pipeline.adapters.consent_headers import WITHIN, recognised
+from pipeline.adapters.consent_list import ConsentList, understand
+from pipeline.consent import PURPOSE
+from pipeline.errors import ConsentError
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a list, unpacked as well; 10,000 people take about 1 MB. A larger one is something else, or a trap."""
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+"""UTF-32 comes first: its little-endian mark begins with that of UTF-16."""
+_OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
+
+
+def read_consent_file(path: Path, *, purpose: str = PURPOSE, giver: str = "", today: date | None = None) -> ConsentList:
+    """The people on the list ``path``; ConsentError, in one sentence, when it cannot be trusted as a whole.
+
+    ``purpose`` and ``giver`` are the settings of [consent]; ``today`` tells which dates lie in the future.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConsentError("{file} is too large for a list of people; export the list again.", file=path.name)
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConsentError("{file} cannot be read ({why}).", file=path, why=error.strerror) from error
+    if content.startswith(_OLD_OFFICE):
+        raise ConsentError(
+            "{file} is an old Excel file or has a password; save it as .xlsx without a password.", file=path.name
+        )
+    if content.startswith(b"PK"):
+        table = _xlsx_table(content, path.name, purpose)
+    else:
+        table = _csv_table(_decoded(content, path.name), path.name, purpose)
+    return understand(table, path.name, hashlib.sha256(content).hexdigest(), purpose, giver, today or date.today())
+
+
+def _decoded(content: bytes, file: str) -> str:
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            candidates = [encoding]
+            break
+    else:
+        if b"\0" in content:
+            # UTF-16 without its mark: in Dutch text every other byte is 0.
+            candidates = ["utf-16-le" if content.find(b"\0") % 2 else "utf-16-be"]
+        else:
+            candidates = ["utf-8", "cp1252"]
+    for encoding in candidates:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if re.search(r"[\x00-\x08\x0e-\x1f]", text) is None:
+            return text
+    raise ConsentError(
+        "{file} is neither CSV nor XLSX, or it was cut off; export the list again as CSV or XLSX.", file=file
+    )
+
+
+def _csv_table(text: str, file: str, purpose: str) -> list[list[Cell]]:
+    marked = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line, which it does not show as a row
+    if marked:
+        text = text[marked.end() :]
+    separator = max(";,\t", key=lambda one: _headers_found(text, one, purpose))
+    table: list[list[Cell]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for row in reader:
+            table.append(list(row))
+    except csv.Error as error:
+        raise ConsentError(
+            "{file}, row {row}: a quotation mark is not closed, so the file was cut off or changed; export the list"
+            " again.",
+            file=file,
+            row=len(table) + 1,
+        ) from error
+    if table and not text.endswith(("\n", "\r")) and not (table[-1] and table[-1][-1]):
+        # The missing end of this row may have held a withdrawal.
+        raise ConsentError(
+            "{file}, row {row} may be cut off, because it ends with a blank cell and without a line end; export the"
+            " list again.",
+            file=file,
+            row=len(table),
+        )
+    return table
+
+
+def _headers_found(text: str, separator: str, purpose: str) -> int:
+    try:
+        top = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), WITHIN))
+    except csv.Error:
+        return 0
+    return max((len(recognised(row, purpose)) for row in top), default=0)
+
+
+def _xlsx_table(content: bytes, file: str, purpose: str) -> Sequence[Sequence[Cell]]:
+    broken = ConsentError("{file} is not a whole Excel file; open it, save it as .xlsx and try again.", file=file)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > LARGEST:
+            raise ConsentError("{file} is too large for a list of people; export the list again.", file=file)
+        with warnings.catch_warnings():
+            # openpyxl warns of styles and checks that it does not keep; they are not read here.
+            warnings.simplefilter("ignore")
+            sheets = _sheets(content)
+    except ConsentError:
+        raise
+    except Exception as error:
+        # Every kind: openpyxl lets through whatever a broken file provokes in it.
+        raise broken from error
+    lists = [title for title, table in sheets.items() if any(recognised(row, purpose) for row in table[:WITHIN])]
+    if len(lists) > 1:
+        raise ConsentError(
+            "{file} has several sheets with a list ({sheets}); keep the one that counts.",
+            file=file,
+            sheets=", ".join(lists),
+        )
+    return sheets[lists[0]] if lists else []
+
+
+def _sheets(content: bytes) -> dict[str, list[list[Cell]]]:
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    try:
+        tables: dict[str, list[list[Cell]]] = {}
+        for sheet in book.worksheets:
+            # Some exporters state a wrong size, and openpyxl would read no further than that.
+            sheet.reset_dimensions()
+            rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+            width = max(map(len, rows), default=0)
+            # A sheet does not store blank cells at the end of a row.
+            tables[sheet.title] = [row + [None] * (width - len(row)) for row in rows]
+        return tables
+    finally:
+        book.close()

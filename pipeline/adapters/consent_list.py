@@ -1,0 +1,174 @@
+"""From a table of cells to the people on the school's list.
+
+A table that cannot be trusted as a whole is refused: columns swapped, a row cut short, two answers for one person.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pipeline.adapters import consent_cells as cells
+from pipeline.adapters.consent_cells import Cell
+from pipeline.adapters.consent_headers import find_columns
+from pipeline.adapters.consent_rows import READERS, ListedPerson, Remark, Sheet, person
+from pipeline.consent import Giver
+from pipeline.errors import ConsentError
+
+FEW = 3
+"""Fewer bad cells than this in a column are somebody's typing, not swapped columns."""
+
+_SHAPES = {"id": cells.looks_like_number, "first_name": cells.looks_like_name, "last_name": cells.looks_like_name}
+_DAYS = ("birth", "start", "end", "withdrawn")
+
+
+@dataclass(frozen=True)
+class ConsentList:
+    """A whole list that was understood. ``file`` is its name without folders, ``sha256`` of its bytes."""
+
+    file: str
+    sha256: str
+    people: tuple[ListedPerson, ...]
+    remarks: tuple[Remark, ...] = ()
+
+
+def understand(
+    table: Sequence[Sequence[Cell]], file: str, sha256: str, purpose: str, giver: str, today: date
+) -> ConsentList:
+    """Read ``table``, whose first row is row 1; ConsentError when it cannot be trusted as a whole.
+
+    ``giver`` is the setting [consent] giver; ``today`` tells which dates lie in the future.
+    """
+    columns = find_columns(table, purpose, giver == Giver.ADMINISTRATION, file)
+    below = enumerate(table[columns.header + 1 :], columns.header + 2)
+    lines = [(number, row) for number, row in below if not all(map(cells.is_blank, row))]
+    if not lines:
+        raise ConsentError("{file} names nobody; export the list again.", file=file)
+    unsaid = Giver.ADMINISTRATION if giver == Giver.ADMINISTRATION else Giver.UNKNOWN
+    sheet = Sheet(file, columns, purpose, unsaid, today, lines)
+    _refuse_wrong_widths(sheet)
+    for name in columns.index:
+        _refuse_month_first(sheet, name)
+        _refuse_swapped(sheet, name)
+    people = [person(sheet, number, row) for number, row in lines]
+    _refuse_swapped_days(sheet, people)
+    people = _one_line_each(sheet, people)
+    people = _one_answer_each(sheet, people)
+    people = _own_portraits(sheet, people)
+    return ConsentList(file, sha256, tuple(people), tuple(sorted(sheet.remarks, key=lambda remark: remark.row)))
+
+
+def _refuse_wrong_widths(sheet: Sheet) -> None:
+    width = sheet.columns.width
+    for number, row in sheet.lines:
+        if len(row) < width or not all(map(cells.is_blank, row[width:])):
+            raise ConsentError(
+                "{file}, row {row} has {found} columns where the header has {width}, so the file was cut off or cells"
+                " have shifted; export the list again.",
+                **sheet.place(number, ""),
+                found=len(row),
+                width=width,
+            )
+
+
+def _refuse_month_first(sheet: Sheet, name: str) -> None:
+    for number, row in sheet.lines:
+        if name in _DAYS and cells.is_month_first(sheet.cell(row, name)):
+            raise ConsentError(
+                "{file}, row {row}, column {column}: this date has the month first, so no date of the column is sure;"
+                " write dates as dd-mm-jjjj.",
+                **sheet.place(number, name),
+            )
+
+
+def _refuse_swapped(sheet: Sheet, name: str) -> None:
+    """Refuse a column most of whose cells are something else; a birth date that is blank is wrong as well."""
+    filled = [(number, cell) for number, row in sheet.lines if not cells.is_blank(cell := sheet.cell(row, name))]
+    wrong = [number for number, cell in filled if not _fits(name, cell)]
+    due = len(filled)
+    if name == "birth":
+        wrong += [number for number, row in sheet.lines if cells.is_blank(sheet.cell(row, name))]
+        due = len(sheet.lines)
+    if 2 * len(wrong) > due and len(wrong) >= FEW:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: most cells of this column are missing or something else, as if columns"
+            " were swapped; export the list again.",
+            **sheet.place(min(wrong), name),
+        )
+
+
+def _fits(name: str, cell: Cell) -> bool:
+    if name in _SHAPES:
+        return _SHAPES[name](cell)
+    try:
+        READERS.get(name, cells.text)(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_swapped_days(sheet: Sheet, people: Sequence[ListedPerson]) -> None:
+    """Each date may be a date and yet stand in another's column; then most people contradict themselves."""
+    unborn = [listed.row for listed in people if listed.birth is None]
+    yes = [listed for listed in people if listed.says_yes]
+    undone = [one.row for one in yes if one.withdrawn and (one.start is None or one.withdrawn < one.start)]
+    for name, wrong, due in (("birth", unborn, len(people)), ("withdrawn", undone, len(yes))):
+        if 2 * len(wrong) > due and len(wrong) >= FEW:
+            raise ConsentError(
+                "{file}, row {row}, column {column}: most dates of this column cannot be true beside the others, as if"
+                " columns were swapped; export the list again.",
+                **sheet.place(wrong[0], name),
+            )
+
+
+def _one_line_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:
+    first: dict[str, ListedPerson] = {}
+    for listed in people:
+        # Numbers that differ in case alone would share a file name on some systems.
+        earlier = first.setdefault(listed.id.casefold(), listed)
+        if earlier is listed:
+            continue
+        if replace(listed, row=earlier.row) != earlier:
+            raise ConsentError(
+                "{file}, row {row}, column {column}: this number stands in row {earlier} too, with another content;"
+                " keep the one that is right.",
+                **sheet.place(listed.row, "id"),
+                earlier=earlier.row,
+            )
+        sheet.remark(listed.row, "id", "Row {row}: this person is on the list twice with the same answers.")
+    return list(first.values())
+
+
+def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:
+    """A person listed under two numbers with a yes and a no has not agreed."""
+    same: dict[object, list[ListedPerson]] = defaultdict(list)
+    for listed in people:
+        called = (listed.first_name.casefold(), listed.infix.casefold(), listed.last_name.casefold(), listed.birth)
+        same[called if listed.last_name and listed.birth else listed.id].append(listed)
+    torn = {one.id for group in same.values() if len({one.says_yes for one in group}) > 1 for one in group}
+    for listed in people:
+        if listed.id in torn:
+            sheet.remark(
+                listed.row, "id", "Row {row}: the same person has another number and another answer, so it is no."
+            )
+    return [replace(one, granted=False, recognition=False) if one.id in torn else one for one in people]
+
+
+def _own_portraits(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:
+    """Two people with one folder of portraits: neither gets it, or one would be shown on the other's consent."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for listed in people:
+        if listed.portrait_folder:
+            owners[listed.portrait_folder.casefold()].append(listed.id)
+    shared = {name for name, ids in owners.items() if len(ids) > 1}
+    found: list[ListedPerson] = []
+    for listed in people:
+        if listed.portrait_folder and listed.portrait_folder.casefold() in shared:
+            sheet.remark(
+                listed.row, "portrait_folder", "Row {row}: {column} is another person's too, so it is not used."
+            )
+            listed = replace(listed, portrait_folder=None)
+        found.append(listed)
+    return found

@@ -1,0 +1,188 @@
+"""One line of the school's list, understood; and what the lines say of each other.
+
+A cell that is blank, not understood or contradicted by another is a no, and is remarked upon with its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from pipeline.adapters import consent_cells as cells
+from pipeline.adapters.consent_cells import Cell
+from pipeline.adapters.consent_headers import Columns
+from pipeline.consent import OWN_WORD_FROM, Giver, has_reached
+from pipeline.errors import ConsentError
+
+OLDEST = 1900
+"""Birth years before this are somebody's typing."""
+
+READERS: dict[str, Callable[[Cell], Any]] = {
+    "birth": cells.day,
+    "granted": cells.yes_or_no,
+    "recognition": cells.yes_or_no,
+    "giver": cells.giver,
+    "start": cells.day,
+    "end": cells.day,
+    "withdrawn": cells.day,
+    "portrait_folder": cells.folder,
+}
+"""The fields whose cells can be wrong; names and the group are taken as they are."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something in the list that a person should look at. ``row`` counts from 1 as a spreadsheet shows it.
+
+    ``template`` has the fields ``{row}`` and ``{column}``; the command line translates it. The cell's content is left
+    out on purpose: where columns were swapped it is somebody's name.
+    """
+
+    row: int
+    column: str
+    template: str
+
+    def __str__(self) -> str:
+        return self.template.format(row=self.row, column=self.column)
+
+
+@dataclass(frozen=True)
+class ListedPerson:
+    """One line of the school's list as it was understood; what was not understood is already a no."""
+
+    row: int
+    id: str
+    first_name: str
+    infix: str
+    last_name: str
+    group: str
+    portrait_folder: str | None
+    birth: date | None
+    purpose: str
+    granted: bool
+    recognition: bool
+    giver: Giver
+    start: date | None
+    end: date | None
+    withdrawn: date | None
+
+    def __repr__(self) -> str:
+        # A traceback or a log line that shows this object must not show the person's name.
+        return f"ListedPerson(row={self.row}, id={self.id!r})"
+
+    @property
+    def says_yes(self) -> bool:
+        return self.granted and self.recognition
+
+
+@dataclass
+class Sheet:
+    """A list while it is being read. ``lines`` are the rows under the header that hold anything, with their number."""
+
+    file: str
+    columns: Columns
+    purpose: str
+    unsaid: Giver
+    """Who is taken to have given consent where the list does not say."""
+    today: date
+    lines: list[tuple[int, Sequence[Cell]]]
+    remarks: list[Remark] = field(default_factory=list)
+
+    def cell(self, row: Sequence[Cell], name: str) -> Cell:
+        return row[self.columns.index[name]] if name in self.columns.index else None
+
+    def place(self, number: int, name: str) -> dict[str, object]:
+        """The fields ``file``, ``row`` and ``column`` of a message."""
+        return {"file": self.file, "row": number, "column": self.columns.title.get(name, "")}
+
+    def remark(self, number: int, name: str, template: str) -> None:
+        self.remarks.append(Remark(number, self.columns.title.get(name, ""), template))
+
+
+def person(sheet: Sheet, number: int, row: Sequence[Cell]) -> ListedPerson:
+    """The person on one line; ConsentError when it does not say who that is."""
+    value = {name: _read(sheet, number, row, name) for name in READERS}
+    unclear = [name for name in ("giver", "start", "end", "withdrawn") if isinstance(value[name], ValueError)]
+    clean = {name: None if isinstance(value[name], ValueError) else value[name] for name in READERS}
+    listed = ListedPerson(
+        row=number,
+        id=_id(sheet, number, row),
+        first_name=cells.text(sheet.cell(row, "first_name")),
+        infix=cells.text(sheet.cell(row, "infix")),
+        last_name=cells.text(sheet.cell(row, "last_name")),
+        group=cells.text(sheet.cell(row, "group")),
+        portrait_folder=clean["portrait_folder"],
+        birth=clean["birth"],
+        purpose=sheet.purpose,
+        # A day or a giver that cannot be read may be a limit to the yes beside it.
+        granted=bool(clean["granted"]) and not unclear,
+        recognition=bool(clean["recognition"]) and not unclear,
+        giver=clean["giver"] or (Giver.UNKNOWN if "giver" in unclear else sheet.unsaid),
+        start=clean["start"],
+        end=clean["end"],
+        withdrawn=clean["withdrawn"],
+    )
+    return _without_contradictions(sheet, listed, said=[n for n in READERS if value[n] is not None])
+
+
+def _id(sheet: Sheet, number: int, row: Sequence[Cell]) -> str:
+    try:
+        found = cells.number(sheet.cell(row, "id"))
+    except ValueError as error:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: this is not a number of a person; write at most 32 letters, digits,"
+            " dots or dashes, without spaces.",
+            **sheet.place(number, "id"),
+        ) from error
+    if found is None:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: the number is missing; fill it in, or remove the row.",
+            **sheet.place(number, "id"),
+        )
+    return found
+
+
+def _read(sheet: Sheet, number: int, row: Sequence[Cell], name: str) -> Any:
+    """The cell's value, None for a blank one, the ValueError for one that is not understood."""
+    try:
+        found = READERS[name](sheet.cell(row, name))
+    except ValueError as error:
+        sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
+        return error
+    if found is None and name in ("birth", "granted", "recognition"):
+        sheet.remark(number, name, "Row {row}: {column} is blank, so the answer is no.")
+    return found
+
+
+def _without_contradictions(sheet: Sheet, listed: ListedPerson, said: Sequence[str]) -> ListedPerson:
+    """``listed`` with what cannot be true made a no, and remarks on what does not count. ``said``: cells not blank."""
+
+    def remark(name: str, template: str) -> None:
+        sheet.remark(listed.row, name, template)
+
+    birth, start = listed.birth, listed.start
+    if birth and (birth > sheet.today or birth.year < OLDEST or (start and birth >= start)):
+        remark("birth", "Row {row}: {column} cannot be true, so the answer is no.")
+        listed, birth = replace(listed, birth=None), None
+    if start and start > sheet.today:
+        remark("start", "Row {row}: {column} lies in the future; until that day the answer is no.")
+    if listed.end and start and listed.end <= start:
+        remark("end", "Row {row}: {column} comes before the consent, so the answer is no.")
+    if listed.withdrawn and start and listed.withdrawn < start:
+        remark("withdrawn", "Row {row}: {column} comes before the consent, so the answer is no.")
+    if {"granted", "recognition"} <= set(said) and listed.recognition and not listed.granted:
+        remark("recognition", "Row {row}: {column} is yes but filming is not agreed to, so the answer is no.")
+    if listed.says_yes and listed.giver is Giver.UNKNOWN:
+        remark("giver", "Row {row}: {column} does not say whose word it is, so the answer is no.")
+    if listed.says_yes and listed.giver is Giver.STAFF and listed.group:
+        remark("giver", "Row {row}: {column} says staff but the row is a pupil's, so the answer is no.")
+        listed = replace(listed, granted=False, recognition=False)
+    if listed.says_yes and birth:
+        grown = has_reached(OWN_WORD_FROM, birth, sheet.today)
+        if grown and listed.giver is Giver.PARENT:
+            remark("giver", "Row {row}: from 16 the pupil's own word is needed ({column}), so the answer is no.")
+        if not grown and listed.giver is Giver.PUPIL:
+            remark("giver", "Row {row}: under 16 a parent's word is needed ({column}), so the answer is no.")
+    return listed

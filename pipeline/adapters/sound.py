@@ -1,0 +1,226 @@
+"""A clip's sound, decoded a little at a time and laid out on an unbroken line of samples.
+
+The picture decides what is released; sound never costs a frame. What cannot be decoded becomes silence of the same
+length, and is reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+import av.stream
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.adapters.video_in import CONTAINERS, audio_stream
+
+BLOCK = 1024
+"""Samples in one AAC frame."""
+
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""Sampling rates, Hz, that AAC knows."""
+
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""Channel layouts, by their number of channels, that every player of AAC knows; others become stereo."""
+
+JITTER = 0.015
+"""Seconds by which a stretch of sound may be off before it is moved; one AAC frame at 48 kHz is 0.021."""
+
+PATIENCE = 200
+"""Packets tried before the sound is said to be undecodable."""
+
+Samples = npt.NDArray[np.float32]
+"""(channels, samples), -1..1."""
+
+
+class Sound:
+    """The chosen audio stream of ``path``; ``present`` tells whether there is one.
+
+    ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
+    ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
+    since the container's zero, that are silent because nothing was decoded there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.silences: list[tuple[float, float]] = []
+        self.present = False
+        self.start: Fraction | None = None
+        self.rate, self.layout = 48000, "stereo"
+        self._end: Fraction | None = None
+        self._position = 0
+        self._next: tuple[int, Samples] | None = None
+        self._blocks: Iterator[tuple[int, Samples]] = iter(())
+        self._container = av.open(
+            "file:" + os.fspath(path),
+            "r",
+            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+        stream = audio_stream(self._container)
+        if stream is None:
+            self._container.close()
+            return
+        self.present = True
+        if stream.duration and stream.time_base:
+            self._end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        if stream.codec_context is None:
+            return
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = av.stream.Discard.all
+        self._stream = stream
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is None:
+            return
+        self.rate = min(RATES, key=lambda rate: (abs(rate - first.sample_rate), -rate))
+        self.layout = LAYOUTS.get(first.layout.nb_channels, "stereo")
+        self.start = self._time(first)
+        self._blocks = self._resampled(first, frames)
+
+    @property
+    def channels(self) -> int:
+        return {name: count for count, name in LAYOUTS.items()}[self.layout]
+
+    @property
+    def bit_rate(self) -> int:
+        """Bits per second: 160,000 for stereo, less where so few samples cannot use it."""
+        return min(80_000, 3 * self.rate) * self.channels if self.channels > 1 else min(96_000, 3 * self.rate)
+
+    def begin(self, at: Fraction) -> None:
+        """Let the output begin at ``at`` seconds: what was heard before is cut off, silence fills up nothing."""
+        start = max(at, at if self.start is None else self.start)
+        self._position = round(start * self.rate)
+
+    def until(self, time: Fraction) -> Iterator[av.AudioFrame]:
+        """Frames of BLOCK samples up to ``time`` (seconds since the container's zero); the last may be shorter.
+
+        Their pts counts samples since the container's zero.
+        """
+        stop = int(time * self.rate)
+        while self._position < stop:
+            block = self._fill()
+            if block is None:
+                return
+            yield block
+
+    def rest(self, picture_end: Fraction) -> Iterator[av.AudioFrame]:
+        """Everything that is left, and silence up to where the sound was promised to end and the picture ends."""
+        while (block := self._fill()) is not None:
+            yield block
+        end = picture_end if self.start is None or self._end is None else min(self._end, picture_end)
+        stop = round(end * self.rate)
+        if stop - self._position <= BLOCK:
+            return
+        self._silent(self._position, stop)
+        while self._position < stop:
+            size = min(BLOCK, stop - self._position)
+            yield self._frame(np.zeros((self.channels, size), np.float32))
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decoded(self) -> Iterator[av.AudioFrame]:
+        """All frames that can be decoded. A container that cannot be read further ends the sound."""
+        packets = self._container.demux(self._stream)
+        got, tried = False, 0
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError):
+                return
+            if packet is None:
+                return
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                for frame in self._stream.codec_context.decode(packet):
+                    got = True
+                    yield frame
+            tried += 1
+            if not got and tried > PATIENCE:
+                return
+
+    def _time(self, frame: av.AudioFrame) -> Fraction | None:
+        return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+
+    def _resampled(self, first: av.AudioFrame, rest: Iterator[av.AudioFrame]) -> Iterator[tuple[int, Samples]]:
+        """(place of the first sample, samples) in the output's rate and layout."""
+        shape: tuple[Any, ...] | None = None
+        resampler: av.AudioResampler | None = None
+        place = 0
+        for frame in (one for group in ([first], rest) for one in group):
+            now = (frame.format.name, frame.layout.name, frame.sample_rate)
+            time = self._time(frame)
+            if resampler is None or now != shape:
+                if resampler is not None:
+                    yield from self._pushed(resampler, None, place)
+                resampler, shape = av.AudioResampler("fltp", self.layout, self.rate), now
+                place = place if time is None else round(time * self.rate)
+            elif time is not None:
+                # Inside one stretch samples are counted; timestamps only tell where it has slipped.
+                wanted = round(time * self.rate)
+                if abs(wanted - place) > JITTER * self.rate:
+                    place = wanted
+            try:
+                frame.pts = None
+                for samples in self._pushed(resampler, frame, place):
+                    yield samples
+                    place = samples[0] + samples[1].shape[1]
+            except (av.error.FFmpegError, ValueError):
+                resampler = None  # a layout nobody can mix: silence until it changes
+        if resampler is not None:
+            yield from self._pushed(resampler, None, place)
+
+    def _pushed(
+        self, resampler: av.AudioResampler, frame: av.AudioFrame | None, place: int
+    ) -> Iterator[tuple[int, Samples]]:
+        for out in resampler.resample(frame):
+            samples = cast(Samples, out.to_ndarray())
+            yield place, samples
+            place += samples.shape[1]
+
+    def _fill(self) -> av.AudioFrame | None:
+        """The next BLOCK samples, or fewer at the very end; None when the sound has ended."""
+        parts: list[Samples] = []
+        missing = BLOCK
+        while missing:
+            if self._next is None:
+                self._next = next(self._blocks, None)
+            if self._next is None:
+                break
+            place, samples = self._next
+            here = self._position + BLOCK - missing
+            if place < here:  # heard already
+                samples = samples[:, here - place :]
+                self._next = (here, samples) if samples.shape[1] else None
+            elif place > here:
+                gap = min(missing, place - here)
+                parts.append(np.zeros((self.channels, gap), np.float32))
+                self._silent(here, here + gap)
+                missing -= gap
+            else:
+                parts.append(samples[:, :missing])
+                taken = parts[-1].shape[1]
+                self._next = (place + taken, samples[:, taken:]) if taken < samples.shape[1] else None
+                missing -= taken
+        return self._frame(np.concatenate(parts, axis=1)) if parts else None
+
+    def _frame(self, samples: Samples) -> av.AudioFrame:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
+        frame.sample_rate = self.rate
+        frame.pts = self._position
+        frame.time_base = Fraction(1, self.rate)
+        self._position += samples.shape[1]
+        return frame
+
+    def _silent(self, start: int, stop: int) -> None:
+        since, until = start / self.rate, stop / self.rate
+        if self.silences and since - self.silences[-1][1] < 1e-6:
+            since = self.silences.pop()[0]
+        self.silences.append((since, until))

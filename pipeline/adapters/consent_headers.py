@@ -94,8 +94,8 @@ def find_columns(table: Sequence[Sequence[Cell]], purpose: str, giver_is_told: b
     if "giver" not in index and not giver_is_told:
         raise ConsentError(
             "{file}, row {row}: there is no column Toestemming van, so the list does not say whose word it holds;"
-            ' export it with that column, or state in lesveil.toml under [consent] giver = "administration" that the school'
-            " checked it.",
+            ' export it with that column, or state in lesveil.toml under [consent] giver = "administration" that the'
+            " school checked it.",
             file=file,
             row=best + 1,
         )

@@ -43,7 +43,7 @@ def ingest(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     """
     if len(card_clip.paths) > 1 or not is_complete(card_clip):
         raise NotReadyError(
-            "{files} are chapters of one take, which cannot be joined yet; keep the card and join them by hand.",
+            "{files}: chapters of one take cannot be joined yet; keep the card, or join them into one file yourself.",
             files=", ".join(str(path) for path in card_clip.paths),
         )
     path = card_clip.path

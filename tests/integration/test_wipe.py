@@ -1,0 +1,512 @@
+"""The wipe: never more than was planned, never twice, and to its end whatever interrupts it."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.adapters.card import find_clips, tied_files
+from pipeline.adapters.erase import Disk
+from pipeline.adapters.ledger import Ledger
+from pipeline.adapters.vault import Vault
+from pipeline.errors import WipeError
+from pipeline.records import WipePlan
+from pipeline.stages.ingest import ingest
+from pipeline.stages.wipe import (
+    COPY,
+    END,
+    PROMISE,
+    Chain,
+    Source,
+    digest_of,
+    execute,
+    missing_link,
+    plan,
+    unfinished,
+    wiped_before,
+)
+
+RENDER = "d" * 64
+DONE: dict[str, Any] = dict.fromkeys(("rendered", "checked", "approved", "delivered"), RENDER)
+DONE |= {"archived": True, "consent": True}
+
+
+def chain(clip: str, *paths: str, **changes: Any) -> Chain:
+    video = hashlib.sha256(clip.encode()).hexdigest()
+    sources = tuple(
+        Source(
+            path, 10, video if n == 0 else hashlib.sha256(path.encode()).hexdigest(), "video" if n == 0 else "sidecar"
+        )
+        for n, path in enumerate(paths)
+    )
+    return Chain(clip, video, 10, sources, **(DONE | changes))
+
+
+# --- the plan -------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
+    made = plan([chain("a", "DCIM/1/A.MP4", "DCIM/1/A.THM")])
+    assert [(item.path, item.kind) for item in made.items] == [
+        ("DCIM/1/A.MP4", "video"),
+        ("DCIM/1/A.THM", "sidecar"),
+        ("a", COPY),
+    ]
+    assert made.refused == ()
+    assert made.digest == digest_of(made.items)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rendered": None}, "not rendered"),
+        ({"checked": None}, "check"),
+        ({"checked": "e" * 64}, "check"),
+        ({"approved": None}, "not approved"),
+        ({"approved": "e" * 64}, "not approved"),
+        ({"delivered": None}, "arrive"),
+        ({"delivered": "e" * 64}, "arrive"),
+        ({"archived": False}, "not to the archive"),
+        ({"consent": False}, "consent"),
+    ],
+)
+def test_each_missing_link_keeps_the_clip(changes: dict[str, Any], reason: str) -> None:
+    made = plan([chain("a", "DCIM/1/A.MP4", **changes), chain("b", "DCIM/1/B.MP4")])
+    assert {item.path for item in made.items} == {"DCIM/1/B.MP4", "b"}
+    ((clip, said),) = made.refused
+    assert clip == "a"
+    assert reason in said
+
+
+def test_a_copy_of_another_film_is_no_copy() -> None:
+    whole = chain("a", "DCIM/1/A.MP4")
+    for broken in (replace(whole, copied=None), replace(whole, copied="e" * 64), replace(whole, files=())):
+        assert plan([broken]).items == ()
+        assert "verified copy" in plan([broken]).refused[0][1]
+
+
+@pytest.mark.parametrize(
+    "path", ["../A.MP4", "/etc/passwd", "DCIM/../../A.MP4", "", "DCIM\\A.MP4", "C:/A.MP4", "./A.MP4", "DCIM//A.MP4"]
+)
+def test_a_name_that_leads_off_the_card_keeps_the_clip(path: str) -> None:
+    assert plan([chain("a", path)]).items == ()
+
+
+def test_what_was_wiped_before_is_not_planned_again() -> None:
+    whole = chain("a", "DCIM/1/A.MP4", "DCIM/1/A.THM")
+    items = plan([whole]).items
+    rest = plan([whole], {(item.path, item.sha256) for item in items[:1]})
+    assert rest.items == items[1:]
+    assert plan([whole], {(item.path, item.sha256) for item in items}) == WipePlan((), (), digest_of(()))
+
+
+PATHS = ["DCIM/1/A.MP4", "DCIM/1/a.mp4", "DCIM/1/B.MP4", "DCIM/1/C.MP4", "DCIM/1/A.THM", "../x"]
+links = st.sampled_from([RENDER, RENDER, RENDER, None, "e" * 64])
+sources = st.builds(
+    Source,
+    st.sampled_from(PATHS),
+    st.just(10),
+    st.sampled_from(["f" * 64, "f" * 64, "0" * 64]),
+    st.sampled_from(["video", "sidecar"]),
+)
+chains = st.builds(
+    Chain,
+    st.sampled_from("abc"),
+    st.sampled_from(["f" * 64, "f" * 64, None]),
+    st.just(10),
+    st.lists(sources, max_size=3).map(tuple),
+    rendered=links,
+    checked=links,
+    approved=links,
+    delivered=links,
+    archived=st.sampled_from([True, True, False]),
+    consent=st.sampled_from([True, True, False]),
+)
+whole_chains = chains.map(lambda c: dataclasses.replace(c, **DONE))
+
+
+@given(st.lists(chains | whole_chains, max_size=5))
+def test_never_a_file_of_a_clip_whose_chain_is_incomplete(given_chains: list[Chain]) -> None:
+    made = plan(given_chains)
+    planned = {item.path.casefold() for item in made.items if item.kind != COPY}
+    copies = {item.path for item in made.items if item.kind == COPY}
+    refused = {clip for clip, _ in made.refused}
+    for each in given_chains:
+        if missing_link(each) is not None:
+            assert not planned & {file.path.casefold() for file in each.files}
+            assert each.clip not in copies
+            assert each.clip in refused
+        assert each.clip in copies or each.clip in refused
+    listed = {file.path for each in given_chains if each.clip in copies for file in each.files}
+    assert {item.path for item in made.items if item.kind != COPY} == listed
+    assert not copies & refused
+
+
+@given(st.lists(chains | whole_chains, max_size=5), st.randoms(use_true_random=False))
+def test_the_plan_does_not_depend_on_the_order(given_chains: list[Chain], random: Any) -> None:
+    shuffled = list(given_chains)
+    random.shuffle(shuffled)
+    assert plan(shuffled).items == plan(given_chains).items
+    assert plan(shuffled).digest == plan(given_chains).digest
+
+
+# --- carrying it out ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scene:
+    """A card with clips A (film, thumbnail) and B, of which A may go; a photograph; a vault with A and B."""
+
+    card: Path
+    vault: Vault
+    plan: WipePlan
+    ids: tuple[str, str]
+
+    def run(self, ledger: Any, plan: WipePlan | None = None, disk: Disk | None = None) -> Any:
+        plan = plan or self.plan
+        return execute(plan, plan.digest, self.card, ledger, self.vault, tied=tied_files, disk=disk)
+
+    def contents(self) -> dict[str, bytes]:
+        return {p.relative_to(self.card).as_posix(): p.read_bytes() for p in self.card.rglob("*") if p.is_file()}
+
+
+FILM_A, FILM_B = os.urandom(10_000), os.urandom(9_000)
+BEFORE = {
+    "DCIM/100CANON/MVI_0001.MP4": FILM_A,
+    "DCIM/100CANON/MVI_0001.THM": b"face",
+    "DCIM/100CANON/MVI_0002.MP4": FILM_B,
+    "DCIM/100CANON/IMG_0003.JPG": b"photograph",
+}
+AFTER = {name: data for name, data in BEFORE.items() if "0001" not in name}
+
+
+def make(tmp_path: Path, ledger: Any) -> Scene:
+    card = tmp_path / "card"
+    for name, data in BEFORE.items():
+        (card / name).parent.mkdir(parents=True, exist_ok=True)
+        (card / name).write_bytes(data)
+    vault = Vault(tmp_path / "vault")
+    facts = []
+    for take, links in zip(find_clips(card), (DONE, DONE | {"approved": None}), strict=True):
+        clip = ingest(take, vault, ledger)
+        rows = ledger.entries(kind="ingest", clip=clip.id)[0].payload["files"]
+        facts.append(Chain(clip.id, clip.sha256, clip.bytes, tuple(Source(**row) for row in rows), **links))
+    return Scene(card, vault, plan(facts), (facts[0].clip, facts[1].clip))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def scene(tmp_path: Path, ledger: Ledger) -> Scene:
+    return make(tmp_path, ledger)
+
+
+def test_exactly_the_plan_goes(scene: Scene, ledger: Ledger) -> None:
+    wiped = scene.run(ledger)
+    assert scene.contents() == AFTER
+    assert scene.vault.ids() == [scene.ids[1]]
+    assert (wiped.files, wiped.copies, wiped.bytes) == (2, 1, len(FILM_A) + 4)
+    assert wiped.promise == PROMISE
+    assert "cannot be excluded" in PROMISE
+    assert "in the camera" in PROMISE
+    assert wiped_before(ledger) == {(item.path, item.sha256) for item in scene.plan.items}
+    assert ledger.verify() == []
+
+
+def test_the_folders_of_the_camera_stay(scene: Scene, ledger: Ledger) -> None:
+    for name in AFTER:
+        (scene.card / name).unlink()
+    scene.run(ledger)
+    assert (scene.card / "DCIM/100CANON").is_dir()
+
+
+def test_the_bytes_are_overwritten_before_the_name_goes(scene: Scene, ledger: Ledger, tmp_path: Path) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    class Watching(Disk):
+        def unlink(self, path: Path) -> None:
+            seen.append((path.name, path.read_bytes()))
+            super().unlink(path)
+
+    scene.run(ledger, disk=Watching())
+    (film, noise), (_, thumb) = seen
+    assert film.startswith("LV")
+    assert len(noise) == len(FILM_A)
+    assert len(thumb) == 4
+    assert all(noise[n : n + 16] != FILM_A[n : n + 16] for n in range(0, len(noise), 16))
+
+
+def test_a_plan_works_once(scene: Scene, ledger: Ledger) -> None:
+    scene.run(ledger)
+    for name, data in BEFORE.items():
+        (scene.card / name).write_bytes(data)
+    with pytest.raises(WipeError, match="works once"):
+        scene.run(ledger)
+    assert scene.contents() == BEFORE
+
+
+def test_another_digest_is_refused(scene: Scene, ledger: Ledger) -> None:
+    items = scene.plan.items
+    for shown, digest in (
+        (scene.plan, "0" * 64),
+        (replace(scene.plan, items=items[:1]), scene.plan.digest),
+        (WipePlan((), (), digest_of(())), digest_of(())),
+    ):
+        with pytest.raises(WipeError):
+            execute(shown, digest, scene.card, ledger, scene.vault, tied=tied_files)
+    assert scene.contents() == BEFORE
+
+
+FILM = "DCIM/100CANON/MVI_0001.MP4"
+THUMB = "DCIM/100CANON/MVI_0001.THM"
+
+
+def _longer(card: Path) -> None:
+    (card / THUMB).write_bytes(b"faces")
+
+
+def _other(card: Path) -> None:
+    (card / THUMB).write_bytes(b"ecaf")
+
+
+def _gone(card: Path) -> None:
+    (card / THUMB).unlink()
+
+
+def _link(card: Path) -> None:
+    (card.parent / "home.jpg").write_bytes(b"face")
+    (card / THUMB).unlink()
+    (card / THUMB).symlink_to(card.parent / "home.jpg")
+
+
+def _second_name(card: Path) -> None:
+    os.link(card / THUMB, card.parent / "home.jpg")
+
+
+def _folder_link(card: Path) -> None:
+    (card / "DCIM").rename(card.parent / "home")
+    (card / "DCIM").symlink_to(card.parent / "home")
+
+
+def _folder(card: Path) -> None:
+    (card / THUMB).unlink()
+    (card / THUMB).mkdir()
+
+
+def _proxy(card: Path) -> None:
+    (card / "DCIM/100CANON/MVI_0001.LRV").write_bytes(b"proxy")
+
+
+@pytest.mark.parametrize("change", [_longer, _other, _gone, _link, _second_name, _folder_link, _folder, _proxy])
+def test_what_changed_since_the_plan_stops_it_before_it_begins(
+    scene: Scene, ledger: Ledger, change: Callable[[Path], None]
+) -> None:
+    change(scene.card)
+    before, rows = scene.contents(), len(ledger.entries())
+    with pytest.raises(WipeError):
+        scene.run(ledger)
+    assert scene.contents() == before
+    assert scene.vault.has(scene.ids[0])
+    assert len(ledger.entries()) == rows
+    if (home := scene.card.parent / "home.jpg").exists():
+        assert home.read_bytes() == b"face"
+
+
+def test_a_file_that_changes_while_the_wipe_is_under_way_is_left(scene: Scene, ledger: Ledger) -> None:
+    class Meddling(Disk):
+        def unlink(self, path: Path) -> None:
+            super().unlink(path)
+            (scene.card / THUMB).write_bytes(b"xxxx")
+            os.utime(scene.card / THUMB, ns=(1, 1))
+
+    with pytest.raises(WipeError, match=r"MVI_0001\.THM changed"):
+        scene.run(ledger, disk=Meddling())
+    assert (scene.card / THUMB).read_bytes() == b"xxxx"
+    assert scene.vault.has(scene.ids[0])
+
+
+def test_a_card_that_cannot_be_written_is_told(scene: Scene, ledger: Ledger) -> None:
+    class ReadOnly(Disk):
+        def write(self, file: BinaryIO, data: bytes) -> None:
+            raise OSError(30, "Read-only file system", file.name)
+
+    with pytest.raises(WipeError, match="Read-only file system; the plan is not done"):
+        scene.run(ledger, disk=ReadOnly())
+    assert scene.contents() == BEFORE
+
+
+def test_another_card_is_not_taken_for_the_rest_of_this_one(tmp_path: Path, ledger: Ledger) -> None:
+    """Stopped after its last intent, before a byte was overwritten: a card without the file must not end the plan."""
+    scene = make(tmp_path, ledger)
+    items = tuple(item for item in scene.plan.items if item.path == FILM)
+    only = WipePlan(items, (), digest_of(items))
+    (scene.card / THUMB).unlink()
+
+    class Pulled(Disk):
+        def write(self, file: BinaryIO, data: bytes) -> None:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(WipeError):
+        scene.run(ledger, only, Pulled())
+    (tmp_path / "other/DCIM").mkdir(parents=True)
+    with pytest.raises(WipeError, match="gone since the plan"):
+        replace(scene, card=tmp_path / "other").run(ledger, only)
+    assert unfinished(ledger) == only
+    scene.run(ledger, only)
+    assert FILM not in scene.contents()
+
+
+# --- interrupted anywhere -------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Book:
+    """A ledger in memory that can be killed before or after a row is kept."""
+
+    def __init__(self) -> None:
+        self.rows: list[SimpleNamespace] = []
+        self.step: Callable[[], bool] = lambda: False
+
+    def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        late = self.step()
+        self.rows.append(SimpleNamespace(kind=kind, clip=clip, payload=payload))
+        if late:
+            raise Killed
+        return len(self.rows)
+
+    def entries(self, kind: str | None = None, clip: str | None = None) -> list[SimpleNamespace]:
+        return [r for r in self.rows if kind in (None, r.kind) and clip in (None, r.clip)]
+
+
+class Killer(Disk):
+    """Dies at its ``at``-th step: before it, or (``late``) just after it; a write dies in the middle as well."""
+
+    def __init__(self, at: int, late: bool) -> None:
+        self.at, self.late, self.steps = at, late, 0
+
+    def step(self) -> bool:
+        """Count one step; die before it, or say that it is to die after it."""
+        self.steps += 1
+        if self.steps == self.at and not self.late:
+            raise Killed
+        return self.steps == self.at
+
+    def write(self, file: BinaryIO, data: bytes) -> None:
+        half = len(data) // 2 // 512 * 512  # a sector is written whole or not
+        for piece in (data[:half], data[half:]):
+            late = self.step()
+            super().write(file, piece)
+            if late:
+                raise Killed
+
+    def sync(self, file: BinaryIO) -> None:
+        self._do(super().sync, file)
+
+    def rename(self, path: Path, to: Path) -> None:
+        self._do(super().rename, path, to)
+
+    def unlink(self, path: Path) -> None:
+        self._do(super().unlink, path)
+
+    def sync_folder(self, path: Path) -> None:
+        self._do(super().sync_folder, path)
+
+    def _do(self, call: Callable[..., None], *args: Any) -> None:
+        late = self.step()
+        call(*args)
+        if late:
+            raise Killed
+
+
+class DyingVault:
+    def __init__(self, vault: Vault, killer: Killer) -> None:
+        self._vault, self._killer = vault, killer
+
+    def destroy(self, id: str) -> None:
+        self._killer._do(self._vault.destroy, id)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_killed_at_every_step_a_rerun_completes_and_takes_nothing_more(tmp_path: Path, late: bool) -> None:
+    points = 0
+    while True:
+        book = Book()
+        scene = make(tmp_path / str(points), book)
+        killer = Killer(points + 1, late)
+        book.step = killer.step
+        try:
+            execute(
+                scene.plan,
+                scene.plan.digest,
+                scene.card,
+                book,
+                DyingVault(scene.vault, killer),
+                tied=tied_files,
+                disk=killer,
+            )
+        except Killed:
+            pass
+        else:
+            break
+        points += 1
+        book.step = lambda: False
+        assert scene.contents().items() >= AFTER.items(), f"more was touched at step {points}"
+        _nothing_went_without_an_intent(scene, book)
+        if any(row.kind == END for row in book.rows):
+            with pytest.raises(WipeError, match="works once"):
+                scene.run(book)
+        else:
+            again = unfinished(book) or scene.plan
+            assert again.items == scene.plan.items
+            scene.run(book, again)
+        assert scene.contents() == AFTER, f"killed at step {points}"
+        assert scene.vault.ids() == [scene.ids[1]]
+        assert wiped_before(book) == {(item.path, item.sha256) for item in scene.plan.items}
+        assert unfinished(book) is None
+    print(f"killed {'after' if late else 'before'} each of {points} steps")
+    assert points >= 25
+
+
+def _nothing_went_without_an_intent(scene: Scene, book: Book) -> None:
+    intended = {row.payload["path"] for row in book.rows if row.kind == "wipe_intent"}
+    now = scene.contents()
+    for name, data in BEFORE.items():
+        assert name in intended or now[name] == data
+
+
+def test_a_rerun_does_not_take_a_file_that_took_the_place_of_a_wiped_one(tmp_path: Path) -> None:
+    """Whatever step it was killed at: a new film under the old name stops the rerun and stays whole."""
+    points = 0
+    while True:
+        book = Book()
+        scene = make(tmp_path / str(points), book)
+        killer = Killer(points + 1, True)
+        try:
+            scene.run(book, disk=killer)
+        except Killed:
+            pass
+        else:
+            break
+        points += 1
+        new = os.urandom(len(FILM_A))
+        (scene.card / FILM).write_bytes(new)
+        with pytest.raises(WipeError):
+            scene.run(book)
+        assert scene.contents()[FILM] == new
+        assert scene.vault.has(scene.ids[0])
+    assert points >= 10

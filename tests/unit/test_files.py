@@ -1,0 +1,140 @@
+"""Publishing, names and what a full disk is called."""
+
+import errno
+import os
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.adapters import files
+from pipeline.errors import DiskFullError, OutputExistsError, OutputNotWritableError
+
+
+def test_publish_gives_the_whole_file_its_name(tmp_path: Path) -> None:
+    final = tmp_path / "clip.mp4"
+    partial = files.partial_path(final)
+    partial.write_bytes(b"whole")
+    files.publish(partial, final)
+    assert final.read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "none (FAT)"])
+def test_publish_never_writes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    if not links:
+        _forbid_links(monkeypatch)
+    final, partial = tmp_path / "clip.mp4", tmp_path / ".new.partial"
+    final.write_bytes(b"theirs")
+    partial.write_bytes(b"ours")
+    with pytest.raises(OutputExistsError, match=r"clip\.mp4"):
+        files.publish(partial, final)
+    assert final.read_bytes() == b"theirs"
+    assert partial.read_bytes() == b"ours"
+
+
+def test_publish_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _forbid_links(monkeypatch)
+    final, partial = tmp_path / "clip.mp4", tmp_path / ".new.partial"
+    partial.write_bytes(b"ours")
+    files.publish(partial, final)
+    assert final.read_bytes() == b"ours"
+    assert not partial.exists()
+
+
+def test_publish_onto_a_dangling_link_is_refused(tmp_path: Path) -> None:
+    final, partial = tmp_path / "clip.mp4", tmp_path / ".new.partial"
+    final.symlink_to(tmp_path / "elsewhere")
+    partial.write_bytes(b"ours")
+    with pytest.raises(OutputExistsError):
+        files.publish(partial, final)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_publish_flushes_the_file_before_it_is_named_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final, partial = tmp_path / "clip.mp4", tmp_path / ".new.partial"
+    partial.write_bytes(b"x")
+    order: list[str] = []
+    monkeypatch.setattr(files, "sync_file", lambda path: order.append(f"file {final.exists()}"))
+    monkeypatch.setattr(files, "sync_folder", lambda path: order.append(f"folder {final.exists()}"))
+    files.publish(partial, final)
+    assert order == ["file False", "folder True"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, DiskFullError),
+        (errno.EDQUOT, DiskFullError),
+        (errno.EACCES, OutputNotWritableError),
+        (errno.EROFS, OutputNotWritableError),
+        (errno.EPERM, OutputNotWritableError),
+        (errno.EFBIG, OutputNotWritableError),
+    ],
+)
+def test_what_the_system_says_names_the_file(number: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"clip\.mp4"), files.writing(Path("clip.mp4")):
+        raise OSError(number, os.strerror(number))
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(OSError, match="Input/output"), files.writing(Path("clip.mp4")):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_partial_names_are_hidden_unique_and_short(tmp_path: Path) -> None:
+    final = tmp_path / ("é" * 125 + ".mp4")
+    one, two = files.partial_path(final), files.partial_path(final)
+    assert one != two
+    assert one.parent == tmp_path
+    assert one.name.startswith(".")
+    assert one.name.endswith(".partial")
+    one.write_bytes(b"")
+    files.sweep_partials(final)
+    assert not one.exists()
+
+
+def test_sweeping_leaves_other_files(tmp_path: Path) -> None:
+    kept = [files.partial_path(tmp_path / "b.mp4"), tmp_path / "a.mp4", tmp_path / ".a.mp4.partial"]
+    for path in kept:
+        path.write_bytes(b"")
+    files.sweep_partials(tmp_path / "a.mp4")
+    assert all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("MVI_0001", "MVI_0001"),
+        ("les: 4/5?", "les_ 4_5_"),
+        ("CON.mp4", "_CON.mp4"),
+        ("..", "clip"),
+        ("~$draft", "$draft"),
+        ("a\nb", "a_b"),
+        ("e\u0301", "é"),
+        ("dot. ", "dot"),
+    ],
+)
+def test_safe_names(name: str, safe: str) -> None:
+    assert files.safe_name(name) == safe
+
+
+@given(st.text(max_size=300) | st.text(alphabet=string.printable + "éß日", min_size=100, max_size=300))
+def test_a_safe_name_is_safe_and_stays_so(name: str) -> None:
+    safe = files.safe_name(name)
+    assert 0 < len(safe.encode()) <= 200
+    assert not set(safe) & set('"*:<>?/\\|\0\n')
+    assert not safe.startswith((".", " "))
+    assert not safe.endswith((".", " "))
+    assert files.safe_name(safe) == safe
+
+
+def _forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)

@@ -85,6 +85,12 @@ class Wiped:
     promise: str = PROMISE
 
 
+def sources_of(payloads: Iterable[dict[str, Any]]) -> tuple[Source, ...]:
+    """The files of one clip from its ingest rows, in order: of a film that was met again, the later row counts."""
+    latest = {payload["files"][0]["path"]: payload["files"] for payload in payloads}
+    return tuple(Source(**file) for listed in latest.values() for file in listed)
+
+
 def missing_link(chain: Chain) -> str | None:
     """The first thing that is not proven about a clip, as a reason for people; None when the whole chain holds."""
     videos = {file.sha256 for file in chain.files if file.kind == "video"}

@@ -30,6 +30,7 @@ from pipeline.stages.wipe import (
     execute,
     missing_link,
     plan,
+    sources_of,
     unfinished,
     wiped_before,
 )
@@ -98,6 +99,30 @@ def test_a_copy_of_another_film_is_no_copy() -> None:
 )
 def test_a_name_that_leads_off_the_card_keeps_the_clip(path: str) -> None:
     assert plan([chain("a", path)]).items == ()
+
+
+def test_a_shared_file_stays_as_long_as_one_of_its_clips_does() -> None:
+    """Also when the refusal has to travel: C is not done, B shares with C, A shares with B."""
+    one, two = (Source(f"DCIM/1/{n}.XML", 10, "0" * 64, "sidecar") for n in "12")
+    a, b, c, d = (chain(n, f"DCIM/1/{n}.MP4") for n in "abcd")
+    a = replace(a, files=(*a.files, one))
+    b = replace(b, files=(*b.files, one, two))
+    c = replace(c, files=(*c.files, two), approved=None)
+    made = plan([a, b, c, d])
+    assert {item.path for item in made.items} == {"DCIM/1/d.MP4", "d"}
+    assert [clip for clip, _ in made.refused] == ["a", "b", "c"]
+    together = plan([a, replace(b, files=b.files[:2]), d])
+    assert one.path in {item.path for item in together.items}
+    assert together.refused == ()
+
+
+def test_of_a_film_that_was_met_again_the_later_row_counts() -> None:
+    film, thumb, twin = (
+        {"path": path, "bytes": 1, "sha256": "0" * 64, "kind": kind}
+        for path, kind in (("A.MP4", "video"), ("A.THM", "sidecar"), ("B.MP4", "video"))
+    )
+    found = sources_of([{"files": [film, thumb]}, {"files": [twin]}, {"files": [film]}])
+    assert [source.path for source in found] == ["A.MP4", "B.MP4"]
 
 
 def test_what_was_wiped_before_is_not_planned_again() -> None:
@@ -197,8 +222,8 @@ def make(tmp_path: Path, ledger: Any) -> Scene:
     facts = []
     for take, links in zip(find_clips(card), (DONE, DONE | {"approved": None}), strict=True):
         clip = ingest(take, vault, ledger)
-        rows = ledger.entries(kind="ingest", clip=clip.id)[0].payload["files"]
-        facts.append(Chain(clip.id, clip.sha256, clip.bytes, tuple(Source(**row) for row in rows), **links))
+        files = sources_of(row.payload for row in ledger.entries(kind="ingest", clip=clip.id))
+        facts.append(Chain(clip.id, clip.sha256, clip.bytes, files, **links))
     return Scene(card, vault, plan(facts), (facts[0].clip, facts[1].clip))
 
 
@@ -258,14 +283,13 @@ def test_a_plan_works_once(scene: Scene, ledger: Ledger) -> None:
 
 
 def test_another_digest_is_refused(scene: Scene, ledger: Ledger) -> None:
-    items = scene.plan.items
-    for shown, digest in (
-        (scene.plan, "0" * 64),
-        (replace(scene.plan, items=items[:1]), scene.plan.digest),
-        (WipePlan((), (), digest_of(())), digest_of(())),
-    ):
-        with pytest.raises(WipeError):
+    less = replace(scene.plan, items=scene.plan.items[1:])
+    for shown, digest in ((scene.plan, "0" * 64), (less, scene.plan.digest)):
+        with pytest.raises(WipeError, match="not the plan that was shown"):
             execute(shown, digest, scene.card, ledger, scene.vault, tied=tied_files)
+    empty = WipePlan((), (), digest_of(()))
+    with pytest.raises(WipeError, match="nothing to wipe"):
+        scene.run(ledger, empty)
     assert scene.contents() == BEFORE
 
 

@@ -61,10 +61,10 @@ def test_avchd_takes_go_with_their_clip_information(tmp_path: Path) -> None:
 def test_sony_proxies_are_no_takes(tmp_path: Path) -> None:
     at = "PRIVATE/M4ROOT/"
     files = ("CLIP/C0001.MP4", "CLIP/C0001M01.XML", "SUB/C0001S03.MP4", "THMBNL/C0001T01.JPG")
-    lay(tmp_path, *(at + n for n in (*files, "CLIP/C0011.MP4", "MEDIAPRO.XML")))
+    lay(tmp_path, *(at + n for n in (*files, "CLIP/C0002.MP4", "MEDIAPRO.XML")))
     one, two = find_clips(tmp_path)
     assert names(one) == [at + n for n in files]
-    assert names(two) == [at + "CLIP/C0011.MP4"]
+    assert names(two) == [at + "CLIP/C0002.MP4"]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,13 @@ def test_nothing_clear_is_on_the_disk_at_any_time(store: Vault, tmp_path: Path) 
     assert b"in the clear" not in store.path("a").read_bytes()
 
 
+def test_no_two_chunks_are_sealed_alike(store: Vault) -> None:
+    """Under one nonce equal chunks would look equal, and any two would give away their difference."""
+    raws = [keep(store, id, bytes(4 * CHUNK)).read_bytes()[FIRST:] for id in ("a", "b")]
+    bodies = [raw[at : at + CHUNK] for raw in raws for at in range(0, len(raw), CHUNK + TAG)]
+    assert len(set(bodies)) == len(bodies) == 8
+
+
 def test_secrets_are_for_their_owner(store: Vault, tmp_path: Path) -> None:
     keep(store, "a", b"x")
     for path in tmp_path.rglob("*"):

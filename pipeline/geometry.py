@@ -28,14 +28,14 @@ def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     return np.array(kept, dtype=np.intp)
 
 
-def closeness(a: F32, b: F32) -> F32:
+def closeness(a: F32, b: F32, reach: float = 0.9, scale: float = 1.8) -> F32:
     """How well boxes (A, 4) and (B, 4) fit as one face a moment apart: (A, B), 1 the same, 0 or less not at all.
 
-    Centres may lie up to 0.9 of the mean size apart; sizes may differ by a factor of 1.8.
+    Centres may lie up to ``reach`` of the mean size apart; sizes may differ by the factor ``scale``.
     """
     size_a = np.sqrt(np.prod(np.maximum(a[:, 2:] - a[:, :2], 1), axis=1))[:, None]
     size_b = np.sqrt(np.prod(np.maximum(b[:, 2:] - b[:, :2], 1), axis=1))[None]
     between = (a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2
     apart = np.hypot(between[..., 0], between[..., 1]) / ((size_a + size_b) / 2)
-    scale = np.abs(np.log(size_a / size_b)) / np.log(1.8)
-    return np.asarray(np.minimum(1 - apart / 0.9, 1 - scale), np.float32)
+    unlike = np.abs(np.log(size_a / size_b)) / np.log(scale)
+    return np.asarray(np.minimum(1 - apart / reach, 1 - unlike), np.float32)

@@ -35,7 +35,7 @@ class Detection:
 class Recognition:
     mode: Literal["on", "off"] = "off"
     """A workspace starts without recognition until [privacy] dpia names the assessment that covers it."""
-    smallest: float = 28.0
+    smallest: float = 24.0
     """Height in pixels under which a face is never recognised, so always hidden."""
 
 

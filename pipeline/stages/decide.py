@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.records import (
     F32,
+    I32,
     Decision,
     Identity,
     Reason,
@@ -28,6 +29,9 @@ HEAD_SIDE_BY_HEIGHT = 0.62
 """From a face box to the whole head, in shares of the face's height and width: hair above, chin below, ears beside.
 Half the head's width is never less than HEAD_SIDE_BY_HEIGHT of the face's height: a profile's box is narrow, its
 head is not."""
+
+CORE = 0.08
+"""A hidden face grown by this share of its size is never uncovered for the sake of a kept neighbour."""
 
 
 def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Mapping[str, str]) -> list[Decision]:
@@ -84,6 +88,57 @@ def head(box: F32) -> F32:
     ).astype(np.float32)
 
 
+def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
+    """Head regions (R, 4) of hidden faces, drawn back where only their margin reaches over a kept face.
+
+    ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``kept_frame`` (K,), ``kept_face`` (K, 4) the kept ones. A
+    region never shrinks into its own face grown by CORE: where the faces themselves overlap, hiding wins.
+    """
+    region = head(face)
+    size = np.concatenate([face[:, 2:] - face[:, :2]] * 2, axis=1)
+    core = face + size * np.array([-CORE, -CORE, CORE, CORE], np.float32)
+    order = np.argsort(kept_frame, kind="stable")
+    kept_frame, kept_face = kept_frame[order], kept_face[order]
+    first, last = np.searchsorted(kept_frame, frame, "left"), np.searchsorted(kept_frame, frame, "right")
+    for row in np.flatnonzero(last > first).tolist():
+        for kept in kept_face[first[row] : last[row]]:
+            mine = region[row]
+            if (np.minimum(mine[2:], kept[2:]) <= np.maximum(mine[:2], kept[:2])).any():
+                continue
+            # for each side: where it would have to go to clear the kept face, but never into the core
+            ways = [
+                (side, min(max(float(kept[(side + 2) % 4]), mine[side]), core[row, side]))
+                if side < 2
+                else (side, max(min(float(kept[side - 2]), mine[side]), core[row, side]))
+                for side in range(4)
+            ]
+            clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
+            across, down = mine[2] - mine[0], mine[3] - mine[1]
+            chosen = clears or [(side, to) for side, to in ways]
+            side, to = min(chosen, key=lambda way: abs(way[1] - mine[way[0]]) / (across if way[0] % 2 == 0 else down))
+            if clears:
+                region[row, side] = to
+            else:
+                for other, place in ways:
+                    facing = kept[:2] + kept[2:] - face[row, :2] - face[row, 2:]
+                    axis = other % 2
+                    if (other >= 2) == bool(facing[axis] > 0) and abs(facing[axis]) >= abs(facing[1 - axis]):
+                        region[row, other] = place
+    return region
+
+
+def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> tuple[I32, F32, I32]:
+    """Stretches as rows: frame (R,), face box (R, 4), track (R,)."""
+    frames, faces, owners = [np.empty(0, np.int32)], [np.empty((0, 4), np.float32)], [np.empty(0, np.int32)]
+    for decision in decisions:
+        track = tracks[decision.track]
+        stretch = np.arange(decision.start, decision.stop, dtype=np.int32)
+        frames.append(stretch)
+        faces.append(track.box[stretch - track.start])
+        owners.append(np.full(len(stretch), track.number, np.int32))
+    return np.concatenate(frames), np.concatenate(faces), np.concatenate(owners)
+
+
 def plan(
     clip: str,
     frames: int,
@@ -97,25 +152,18 @@ def plan(
 ) -> RedactionPlan:
     """The regions of every hidden stretch, sorted by frame. ``damaged`` frames are hidden whole."""
     by_number = {track.number: track for track in tracks}
-    numbers, regions, owners = [np.empty(0, np.int32)], [np.empty((0, 4), np.float32)], [np.empty(0, np.int32)]
-    for decision in decisions:
-        if decision.keep:
-            continue
-        track = by_number[decision.track]
-        stretch = np.arange(decision.start, decision.stop, dtype=np.int32)
-        numbers.append(stretch)
-        regions.append(head(track.box[stretch - track.start]))
-        owners.append(np.full(len(stretch), track.number, np.int32))
-    frame = np.concatenate(numbers)
+    decisions = list(decisions)
+    frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
+    region = spared(frame, face, *_spread([d for d in decisions if d.keep], by_number)[:2])
     order = np.argsort(frame, kind="stable")
     return RedactionPlan(
         clip=clip,
         frames=frames,
         style=style,
         frame=frame[order],
-        region=np.concatenate(regions)[order],
+        region=region[order],
         shape=np.full(len(order), Shape.ELLIPSE, np.uint8),
-        track=np.concatenate(owners)[order],
+        track=owner[order],
         hidden_frames=tuple(sorted(set(damaged))),
         settings_digest=settings_digest,
         models_digest=models_digest,

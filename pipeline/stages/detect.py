@@ -7,10 +7,9 @@ once a second and around every cut. Sound timing between two looks is the tracke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,10 +28,10 @@ from pipeline.records import (
     no_progress,
 )
 
-LOOK_SECONDS = 0.16
+LOOK_SECONDS = Fraction(16, 100)
 """A look at the small picture at least this often."""
 
-LARGE_SECONDS = 1.0
+LARGE_SECONDS = Fraction(1)
 """A look at the large picture at least this often."""
 
 CUT = 14.0
@@ -40,9 +39,15 @@ CUT = 14.0
 
 THUMB = 16
 
-Observe = Callable[[Frame, int, F32, F32, F32, U8], None]
-"""Called after every look with the frame, the index of its first detection, and its boxes (N, 4), scores (N,),
-landmarks (N, 5, 2) and thumbs (N, 16, 16)."""
+
+class Observer(Protocol):
+    """Told of every look while the picture is at hand."""
+
+    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, thumbs: U8) -> None:
+        """``first`` is the index of the look's first detection; (N, 4), (N,), (N, 5, 2), (N, 16, 16)."""
+
+    def scene_ends(self) -> None:
+        """The look before was the last of its scene."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Sizes:
 
 
 def sizes(info: VideoInfo) -> Sizes:
-    """Large is the displayed picture up to 1920 on its long side, never under 960; small is half of it, 640 at least."""
+    """Large: the displayed picture, up to 1920 and never under 960 on its long side. Small: half of it, at least 640."""
     width, height = float(info.width * info.sample_aspect), float(info.height)
     longest = max(width, height)
     large = min(max(longest, 960.0), 1920.0)
@@ -101,7 +106,7 @@ def detect(
     source: FrameSource,
     detector: FaceDetector,
     threshold: float,
-    observe: Observe | None = None,
+    observe: Observer | None = None,
     progress: Progress = no_progress,
     figures: Figures | None = None,
 ) -> Detections:
@@ -138,12 +143,18 @@ def detect(
             observe(frame, first, boxes, scores, marks, thumbs)
             figures.add("identify", time.perf_counter() - started)
 
+    def end_scene(last: Frame | None) -> None:
+        # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
+        if last is not None and last.number not in found.looked[-1:]:
+            look(last, (shapes.small,))
+        if observe is not None:
+            observe.scene_ends()
+
     for frame in source.frames():
         number = frame.number
         progress("detect", number, info.frames)
         if frame.damaged or frame.picture is None:
-            if previous is not None and previous.number not in found.looked[-1:]:
-                look(previous, (shapes.small, shapes.large))
+            end_scene(previous)
             found.damaged.append(number)
             found.cuts.append(number)
             previous, tiny_before = None, None
@@ -151,9 +162,7 @@ def detect(
         tiny = _tiny(frame.picture)
         cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
         if cut:
-            # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
-            if previous is not None and previous.number not in found.looked[-1:]:
-                look(previous, (shapes.small, shapes.large))
+            end_scene(previous)
             if number:
                 found.cuts.append(number)
         if cut or frame.time - last_large >= LARGE_SECONDS:
@@ -163,8 +172,7 @@ def detect(
             look(frame, (shapes.small,))
             last_small = frame.time
         previous, tiny_before = frame, tiny
-    if previous is not None and previous.number not in found.looked[-1:]:
-        look(previous, (shapes.small,))
+    end_scene(previous)
     progress("detect", number + 1, number + 1)
     return found.arrays(number + 1)
 
@@ -175,11 +183,11 @@ def _tiny(picture: Any) -> F32:
 
 def _luma(picture: Any) -> U8:
     """The picture's luma (H, W) in 8 bits; for 8-bit pictures a view, not a copy."""
-    plane = picture.planes[0]
-    if plane.line_size >= 2 * plane.width and "1" in picture.format.name[-4:]:
-        wide = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
-        return np.asarray(wide >> 2, np.uint8)
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+    plane, bits = picture.planes[0], picture.format.components[0].bits
+    if bits <= 8:
+        return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+    wide = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+    return (wide >> (bits - 8)).astype(np.uint8)
 
 
 def _look(

@@ -4,11 +4,11 @@ How a stretch of a track earns a name. FACTS of the network: distances are chord
 picture, 1.41 nothing in common); see docs/quality.md for where each number comes from.
 
 1. Along a track, views are embedded every half second or so. A *run* is a series of neighbouring views that each look
-   like the same enrolled person (LOOSE) and like nobody else more.
-2. A run earns the name when the mean of its views lies within the strict distance of the person's template, with
+   like the same enrolled person (``loose``) and like nobody else more.
+2. A run earns the name when the mean of its views lies within ``strict`` of the person's template, with
    room to the runner-up.
 3. Where the look changes inside a run (another picture, another light, or another person in the seat), each piece
-   must hold on its own (PIECE).
+   must hold on its own (``piece``).
 4. Only what lies between two of its views is kept: what was not seen on both sides is not known.
 5. Nobody is in two places: where two tracks claim one person in one frame, the clearly nearer one keeps the name, or
    neither.
@@ -16,9 +16,10 @@ picture, 1.41 nothing in common); see docs/quality.md for where each number come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -40,17 +41,21 @@ from pipeline.records import (
 CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
 """Where eyes, nose and corners of the mouth lie in dlib's 150 x 150 chip."""
 
-STRICT = 0.262
-"""Distance of a mean of views to a template of several portraits: 0.03 % of strangers come as near."""
+@dataclass(frozen=True)
+class Limits:
+    """Distances up to which ``strict`` a run's mean, ``piece`` a piece's mean and ``loose`` a single view is taken for
+    a person."""
 
-STRICT_ONE = 0.275
-"""The same for a template of a single portrait, from which strangers lie farther off."""
+    strict: float
+    piece: float
+    loose: float
 
-LOOSE = 0.38
-"""A single view farther than this from a person does not belong to a run of that person."""
 
-PIECE = 0.335
-"""The mean of a piece of a run between two changes of look may not lie farther than this."""
+SEVERAL = Limits(strict=0.262, piece=0.335, loose=0.40)
+"""For a template of several portraits; 0.03 % of strangers come as near as ``strict``."""
+
+SINGLE = Limits(strict=0.275, piece=0.36, loose=0.43)
+"""For a template of one portrait: everybody, its owner too, lies farther from it."""
 
 ROOM = 0.04
 """The runner-up must lie at least this much farther off than the person."""
@@ -58,11 +63,17 @@ ROOM = 0.04
 LOOK_CHANGED = 0.45
 """Correlation of two thumbs under which the look has changed."""
 
-NEAR = 0.44
+NEAR = 0.42
 """A face that is farther from everybody than this is looked at again less often."""
 
 GAP_SECONDS = 1.05
 """Longest time between two views of one run."""
+
+FACING = 0.25
+"""A face turned farther away than this (see ``frontal``) is no evidence either way."""
+
+SURE_ENOUGH = 0.3
+"""Detection score from which a face is embedded."""
 
 LOOK_ALIKE = 0.30
 """Two templates nearer than this cannot be told apart safely."""
@@ -103,6 +114,11 @@ def template(person: str, pictures: Sequence[U8], embed: FaceEmbedder) -> Person
     return Person(person, (mean / np.linalg.norm(mean)).astype(np.float32), len(pictures))
 
 
+def limits(person: Person) -> Limits:
+    """The limits that go with the number of the person's portraits."""
+    return SEVERAL if person.portraits > 1 else SINGLE
+
+
 def look_alikes(people: Sequence[Person]) -> list[tuple[str, str, float]]:
     """Pairs of enrolled people who cannot be told apart safely, nearest first."""
     pairs = []
@@ -123,6 +139,16 @@ class _Face:
     due: Fraction
     seen: Fraction
     views: int = 0
+    hopeful: bool = True
+    """It may be somebody enrolled: no view of it was far from everyone."""
+
+
+@dataclass
+class _Look:
+    """The latest look: its frame, and what of it was not embedded (index of detection, face, landmarks)."""
+
+    frame: Frame
+    left: list[tuple[int, _Face, F32, float]]
 
 
 @dataclass
@@ -130,7 +156,7 @@ class Sampler:
     """Chooses which detections are embedded while the clip goes by, and keeps the embeddings.
 
     A face is due when it is new, when its look changed, and every half second while it resembles somebody enrolled;
-    a face that resembles nobody is looked at ever less often. Called by ``detect`` after each look.
+    a face that resembles nobody is looked at less often. Called by ``detect`` after each look.
     """
 
     embed: FaceEmbedder
@@ -141,51 +167,66 @@ class Sampler:
     heights: list[float] = field(default_factory=list)
     qualities: list[float] = field(default_factory=list)
     faces: list[_Face] = field(default_factory=list)
+    latest: _Look | None = None
 
     def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, thumbs: U8) -> None:
         if not self.people:
             return
         self.faces = [face for face in self.faces if frame.time - face.seen < 1]
-        good = (boxes[:, 3] - boxes[:, 1] >= self.smallest) & (scores >= 0.3)
+        self.latest = _Look(frame, [])
+        heights = boxes[:, 3] - boxes[:, 1]
         facing = frontal(landmarks)
-        picture: U8 | None = None
+        near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces else np.empty((0, len(boxes)))
         used: set[int] = set()
-        near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces and len(boxes) else None
-        for place in np.flatnonzero(good).tolist():
-            look = _standard(thumbs[place])
-            face = None
-            if near is not None:
-                for which in np.argsort(-near[:, place]).tolist():
-                    if near[which, place] > 0.3 and which not in used:
-                        face = self.faces[which]
-                        used.add(which)
-                        break
-            if face is None:
+        picture: U8 | None = None
+        for place in np.flatnonzero((heights >= self.smallest) & (scores >= SURE_ENOUGH)).tolist():
+            look = standard(thumbs[place])
+            which = next(
+                (i for i in np.argsort(-near[:, place]).tolist() if near[i, place] > 0.3 and i not in used), -1
+            )
+            if which < 0:
                 face = _Face(boxes[place], look, frame.time, frame.time)
                 self.faces.append(face)
+            else:
+                used.add(which)
+                face = self.faces[which]
             face.box, face.seen = boxes[place], frame.time
-            changed = float((face.thumb * look).mean()) < LOOK_CHANGED
-            if changed:
-                face.views = 0
-            if not changed and (frame.time < face.due or facing[place] < 0.25):
+            if float((face.thumb * look).mean()) < LOOK_CHANGED:
+                face.views, face.due, face.hopeful = 0, frame.time, True
+            if frame.time < face.due or facing[place] < FACING:
+                self.latest.left.append((first + place, face, landmarks[place], float(heights[place])))
                 continue
             if picture is None:
                 picture = frame.picture.to_ndarray(format="bgr24")
-            chip = align(picture, landmarks[place])
-            if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
-                chip = np.ascontiguousarray(chip[:, ::-1])
-            vector = self.embed(chip[None])[0]
-            nearest = min(float(np.linalg.norm(person.template - vector)) for person in self.people)
-            face.views += 1
-            if nearest < NEAR:
-                face.due = frame.time + Fraction(2, 5) if face.views < 3 else frame.time + Fraction(3, 5)
-            else:
-                face.due = frame.time + (Fraction(2, 5) if face.views < 2 else Fraction(3, 2))
+            self._view(picture, first + place, face, landmarks[place], float(heights[place]), frame.time)
             face.thumb = look
-            self.rows.append(first + place)
-            self.vectors.append(vector)
-            self.heights.append(float(boxes[place, 3] - boxes[place, 1]))
-            self.qualities.append(float(facing[place]))
+
+    def scene_ends(self) -> None:
+        """Embed what was left out of the last look, so that a person kept is kept to the end of the scene."""
+        if self.latest is not None:
+            picture: U8 | None = None
+            for row, face, landmarks, height in self.latest.left:
+                if face.hopeful and frontal(landmarks[None])[0] >= FACING:
+                    if picture is None:
+                        picture = self.latest.frame.picture.to_ndarray(format="bgr24")
+                    self._view(picture, row, face, landmarks, height, self.latest.frame.time)
+        self.faces, self.latest = [], None
+
+    def _view(self, picture: U8, row: int, face: _Face, landmarks: F32, height: float, now: Fraction) -> None:
+        chip = align(picture, landmarks)
+        if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
+            chip = np.ascontiguousarray(chip[:, ::-1])
+        vector = self.embed(chip[None])[0]
+        face.hopeful = min(float(np.linalg.norm(person.template - vector)) for person in self.people) < NEAR
+        face.views += 1
+        if face.hopeful:
+            face.due = now + (Fraction(2, 5) if face.views < 3 else Fraction(3, 5))
+        else:
+            face.due = now + (Fraction(2, 5) if face.views < 2 else Fraction(3, 2))
+        self.rows.append(row)
+        self.vectors.append(vector)
+        self.heights.append(height)
+        self.qualities.append(float(frontal(landmarks[None])[0]))
 
     def views(self) -> Views:
         """What was embedded so far, in order of detection."""
@@ -199,7 +240,8 @@ class Sampler:
         )
 
 
-def _standard(thumb: U8) -> F32:
+def standard(thumb: U8) -> F32:
+    """A thumb with mean 0 and deviation 1: the mean of the product of two is their correlation."""
     values = thumb.astype(np.float32)
     values -= values.mean()
     return np.asarray(values / max(float(values.std()), 1.0), np.float32)
@@ -239,7 +281,7 @@ def _views_of(track: Track, found: Detections, views: Views, by_row: dict[int, i
     before: F32 | None = None
     changed = False
     for row in track.detections.tolist():
-        look = _standard(found.thumb[row])
+        look = standard(found.thumb[row])
         if before is not None and float((before * look).mean()) < LOOK_CHANGED:
             changed = True
         before = look
@@ -269,24 +311,24 @@ def _name(
     rest = _why_not(track, seen, people)
     out: list[Identity] = []
     at = track.start
-    for who, run in _runs(seen, gap):
-        identity = _judge(track, run, who, people, gallery)
-        if identity.start > at:
-            out.append(_stretch(rest, at, identity.start))
-        out.append(identity)
-        at = identity.stop
+    for who, run in _runs(seen, people, gap):
+        for identity in _judge(track, run, who, people, gallery):
+            if identity.start > at:
+                out.append(_stretch(rest, at, identity.start))
+            out.append(identity)
+            at = identity.stop
     if at < track.stop:
         out.append(_stretch(rest, at, track.stop))
     return out
 
 
-def _runs(seen: Sequence[_View], gap: int) -> list[tuple[int, list[_View]]]:
+def _runs(seen: Sequence[_View], people: Sequence[Person], gap: int) -> list[tuple[int, list[_View]]]:
     """Series of neighbouring views that look like one person each: (index of the person, views)."""
     runs: list[tuple[int, list[_View]]] = []
     open_run = False
     for view in seen:
         who = int(view.distances.argmin())
-        if view.distances[who] > LOOSE:
+        if view.distances[who] > limits(people[who]).loose:
             open_run = False
             continue
         last = runs[-1] if runs else None
@@ -298,47 +340,52 @@ def _runs(seen: Sequence[_View], gap: int) -> list[tuple[int, list[_View]]]:
     return runs
 
 
-def _judge(track: Track, run: list[_View], who: int, people: Sequence[Person], gallery: F32) -> Identity:
-    """Does this run earn its name? Its weak pieces at either end are given up before the whole is."""
+def _judge(track: Track, run: list[_View], who: int, people: Sequence[Person], gallery: F32) -> list[Identity]:
+    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
+    bounds = limits(people[who])
     pieces: list[list[_View]] = []
     for view in run:
         if view.changed or not pieces:
             pieces.append([])
         pieces[-1].append(view)
-    good = [float(np.linalg.norm(_mean(piece) - gallery[who])) <= PIECE for piece in pieces]
-    while pieces and not good[0]:
-        pieces, good = pieces[1:], good[1:]
-    while pieces and not good[-1]:
-        pieces, good = pieces[:-1], good[:-1]
-    views = [view for piece in pieces for view in piece] or run
-    mean = _mean(views)
+    good = [float(np.linalg.norm(_mean(piece) - gallery[who])) <= bounds.piece for piece in pieces]
+    evidence = [view for piece, holds in zip(pieces, good, strict=True) if holds for view in piece]
+    mean = _mean(evidence or run)
     distances = np.linalg.norm(gallery - mean, axis=1)
     order = np.argsort(distances)
     distance = float(distances[who])
     runner_up = float(distances[order[1]]) if len(order) > 1 else None
-    strict = STRICT if people[who].portraits > 1 else STRICT_ONE
-    if not pieces or not all(good):
+    if not evidence:
         reason = Reason.UNSURE
     elif int(order[0]) != who or (runner_up is not None and runner_up - distance < ROOM):
         reason = Reason.AMBIGUOUS
-    elif distance > strict:
+    elif distance > bounds.strict:
         reason = Reason.UNSURE
-    elif len(views) < 2:
+    elif len(evidence) < 2:
         reason = Reason.TOO_FEW_VIEWS
     else:
         reason = Reason.MATCHED
-    return Identity(
+    whole = Identity(
         track=track.number,
-        start=views[0].frame,
-        stop=views[-1].frame + 1,
-        person=people[who].id if reason is Reason.MATCHED else None,
+        start=run[0].frame,
+        stop=run[-1].frame + 1,
+        person=None,
         reason=reason,
         nearest=people[who].id,
         distance=round(distance, 4),
         runner_up=None if runner_up is None else round(runner_up, 4),
-        margin=round(strict - distance, 4),
-        views=len(views),
+        margin=round(bounds.strict - distance, 4),
+        views=len(evidence) or len(run),
     )
+    if reason is not Reason.MATCHED:
+        return [whole]
+    out: list[Identity] = []
+    for holds, group in groupby(zip(good, pieces, strict=True), key=lambda pair: pair[0]):
+        views = [view for _, piece in group for view in piece]
+        person, why = (people[who].id, Reason.MATCHED) if holds else (None, Reason.UNSURE)
+        # what lies between a good piece and a bad one is left to the track's rest: hidden
+        out.append(_stretch(whole, views[0].frame, views[-1].frame + 1, person=person, reason=why))
+    return out
 
 
 def _mean(views: Sequence[_View]) -> F32:
@@ -350,7 +397,7 @@ def _why_not(track: Track, seen: Sequence[_View], people: Sequence[Person]) -> I
     """The reason for the frames of a looked-at track that belong to no run."""
     distances = np.min([view.distances for view in seen], axis=0)
     nearest = int(distances.argmin())
-    stranger = float(distances[nearest]) > LOOSE
+    stranger = float(distances[nearest]) > limits(people[nearest]).loose
     return Identity(
         track=track.number,
         start=track.start,
@@ -384,6 +431,3 @@ def _one_place(identities: list[Identity]) -> list[Identity]:
     return [
         _stretch(i, i.start, i.stop, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities
     ]
-
-
-Enrol = Callable[[U8], tuple[F32, F32, F32]]

@@ -18,11 +18,20 @@ from pipeline.records import F32, Detections, Support, Track
 GAP_SECONDS = 1.2
 """A face not seen for longer than this starts a new track."""
 
+QUICK_SECONDS = 0.3
+"""A face may jump by two of its sizes between looks at most this far apart."""
+
+PROVEN = 3
+"""A track of this many detections comes before a younger one when both could take a detection."""
+
 HOLD_SECONDS = 0.5
 """A track goes on this long beyond its first and last sight."""
 
 WEAK_HOLD_SECONDS = 0.2
 """So does a track seen only once, weakly: it is most likely no face."""
+
+ONWARD = 6
+"""A face that comes into sight or goes out of it is taken to have moved on at its speed for this many frames."""
 
 GROWTH = 0.02
 """Per frame away from the nearest sight, a filled box grows by this share of its size on every side, up to GROWN."""
@@ -59,6 +68,7 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
     ``rate`` is in frames per second. ``sure`` is the score from which one detection alone makes a full track.
     """
     gap = max(1, round(GAP_SECONDS * rate))
+    quick = max(1, round(QUICK_SECONDS * rate))
     cut_list = np.sort(found.cuts)
     live: list[_Open] = []
     done: list[_Open] = []
@@ -69,7 +79,7 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
             crossed = np.searchsorted(cut_list, track.frame, "right") < np.searchsorted(cut_list, frame, "right")
             (done if crossed or frame - track.frame > gap else still).append(track)
         live = still
-        taken = _link(live, found.box[rows], found.score[rows], frame)
+        taken = _link(live, found.box[rows], frame, quick)
         for place, row in enumerate(rows.tolist()):
             if place in taken:
                 taken[place].add(row, frame, found.box[row])
@@ -80,21 +90,32 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
     return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(done, 1)]
 
 
-def _link(live: list[_Open], boxes: F32, scores: F32, frame: int) -> dict[int, _Open]:
-    """Pairs of detection and track, nearest first; a track and a detection are used once."""
-    if not live or not len(boxes):
-        return {}
-    predicted = np.stack([track.predict(frame) for track in live])
-    nearness = closeness(predicted, boxes)
+def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:
+    """Which detection continues which track, nearest first; each is used once.
+
+    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back: a
+    person who runs, or is pushed through the picture, moves more than a head between two looks.
+    """
     taken: dict[int, _Open] = {}
+    if not live or not len(boxes):
+        return taken
+    predicted = np.stack([track.predict(frame) for track in live])
+    late = np.array([frame - track.frame > quick for track in live])
     used: set[int] = set()
-    for flat in np.argsort(-nearness, axis=None, kind="stable").tolist():
-        which, place = divmod(flat, len(boxes))
-        if nearness[which, place] <= 0:
-            break
-        if which not in used and place not in taken:
-            used.add(which)
-            taken[place] = live[which]
+    far = closeness(predicted, boxes, reach=2.0, scale=1.4)
+    far[late] = 0
+    near = closeness(predicted, boxes)
+    proven = near.copy()
+    proven[[len(track.rows) < PROVEN for track in live]] = 0
+    proven[proven < 0.3] = 0
+    for nearness in (proven, near, far):
+        for flat in np.argsort(-nearness, axis=None, kind="stable").tolist():
+            which, place = divmod(flat, len(boxes))
+            if nearness[which, place] <= 0:
+                break
+            if which not in used and place not in taken:
+                used.add(which)
+                taken[place] = live[which]
     return taken
 
 
@@ -109,6 +130,7 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
     start, stop = max(low, int(at[0]) - hold), min(high, int(at[-1]) + 1 + hold)
     frames = np.arange(start, stop)
     dense = np.stack([np.interp(frames, at, boxes[:, side]) for side in range(4)], axis=1)
+    dense += _onward(frames, at, boxes)
     away = np.abs(frames[:, None] - at[None, _nearest(frames, at)].reshape(-1, 1)).ravel()
     grow = np.minimum(GROWTH * away, GROWN)[:, None]
     size = dense[:, 2:] - dense[:, :2]
@@ -124,6 +146,19 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
         detections=np.array(rows, np.int32),
         strength=strength,
     )
+
+
+def _onward(frames: np.ndarray, at: np.ndarray, boxes: F32) -> np.ndarray:
+    """How far the box has moved on (L, 4) in frames before the first and after the last sight, at the speed it had
+    there; after ONWARD frames it stands still."""
+    shift = np.zeros((len(frames), 4))
+    if len(at) > 1:
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        for end, inner, outside in ((0, 1, frames < at[0]), (-1, -2, frames > at[-1])):
+            speed = (centre[end] - centre[inner]) / (at[end] - at[inner])
+            ahead = np.clip(frames[outside] - at[end], -ONWARD, ONWARD)
+            shift[outside] = np.tile(ahead[:, None] * speed, 2)
+    return shift
 
 
 def _nearest(frames: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -115,9 +115,14 @@ class Sound:
         """Everything that is left, and silence up to where the sound was promised to end and the picture ends."""
         while (block := self._fill()) is not None:
             yield block
-        end = picture_end if self.start is None or self._end is None else min(self._end, picture_end)
-        stop = round(end * self.rate)
-        if stop - self._position <= BLOCK:
+        stop = round(picture_end * self.rate)
+        few = BLOCK
+        if self.start is not None:
+            if self._end is None:
+                few = self.rate // 4  # nothing was promised: sound may well end a little sooner
+            else:
+                stop = min(stop, round(self._end * self.rate))
+        if stop - self._position <= few:
             return
         self._silent(self._position, stop)
         while self._position < stop:

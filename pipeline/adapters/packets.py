@@ -1,0 +1,243 @@
+"""From packets to pictures: what was promised, what came, and what of it can be trusted.
+
+A container gives packets in decoding order; a decoder gives pictures in display order, fewer of them when something
+is wrong. Every packet is written down before it is decoded, and every picture is matched with the packet it came
+from, so that nothing is passed over unseen.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import deque
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+
+import av
+import av.codec.context
+import av.container
+import av.error
+
+KEY_KNOWERS = frozenset({"h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9", "libdav1d", "av1"})
+"""Decoders that say of a picture whether it stands alone; others leave that to the container."""
+
+REORDERING = 16
+"""The most pictures that H.264 and HEVC may hold back to put them in display order."""
+
+
+def frame_rate(stream: av.VideoStream) -> Fraction:
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate <= 480:
+            return Fraction(rate)
+    return Fraction(25)
+
+
+def time_base(stream: av.VideoStream) -> Fraction:
+    return Fraction(stream.time_base or Fraction(1, 90000))
+
+
+class Sample:
+    """One packet on its way to becoming a frame. ``index`` counts in decoding order, ``order`` in display order."""
+
+    __slots__ = ("corrupt", "damaged", "index", "judged", "key", "order", "picture", "pts", "resolved")
+
+    def __init__(self, index: int, pts: int | None, key: bool, corrupt: bool) -> None:
+        self.index = index
+        self.pts = pts
+        self.key = key
+        self.corrupt = corrupt
+        self.picture: av.VideoFrame | None = None
+        self.order = 0
+        self.resolved = False
+        self.judged = False
+        self.damaged = False
+
+
+class Samples:
+    """Demuxes and decodes one video stream, and keeps the books.
+
+    A sample is *resolved* when its picture came, or when it is known that it never will; it is *judged* when all
+    samples before it in decoding order are judged, because only then is it known whether it leans on a loss. It
+    leaves, in display order, once it is judged. So no more pictures are held than the codec's own reordering needs.
+    """
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+        self._container = container
+        self._stream = stream
+        self._time_base = time_base(stream)
+        self._step = max(1, round(1 / (frame_rate(stream) * self._time_base)))
+        self._pending: dict[int, Sample] = {}
+        self._unjudged: deque[Sample] = deque()
+        self._leaving: deque[Sample] = deque()
+        self._times: list[int] | None = None
+        self._count = 0
+        self._resolved = 0
+        self._read = 0
+        self._first: tuple[int, int] | None = None
+        self._end: int | None = None
+        # Until the first keyframe there is nothing for a picture to lean on.
+        self._tainted = True
+        self._leading = False
+        self._key: Sample | None = None
+        stream.thread_type = "AUTO"
+        context = stream.codec_context
+        context.copy_opaque = True
+        # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
+        context.flags |= int(av.codec.context.Flags.output_corrupt)
+
+    def run(self) -> Generator[Sample, None, None]:
+        failed = False
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError):
+                failed = True
+                packet = None
+            if packet is None:
+                break
+            if packet.dts is None and packet.pts is None and not packet.size:
+                break
+            self._expect(packet)
+            yield from self._decode(packet)
+        yield from self._decode(None)
+        for sample in sorted(self._pending.values(), key=self._display):
+            self._lose(sample)
+        yield from self._leave()
+        yield from self._missing_tail(failed)
+
+    def _expect(self, packet: av.Packet[av.VideoStream]) -> None:
+        """Write down what this packet promises."""
+        self._read += 1
+        if packet.is_discard:
+            return  # the edit list says that it is only there to be leaned on
+        index, pts, dts = self._count, packet.pts, packet.dts
+        self._count += 1
+        if index == 0 and (pts is None or self._container.format.name == "avi"):
+            self._times = []
+        if self._times is not None:
+            # AVI only counts packets in decoding order, so its times are dealt out again in display order.
+            heapq.heappush(self._times, index * self._step if dts is None else dts)
+            pts = None
+        if self._first is None and pts is not None and dts is not None:
+            self._first = (pts, dts)
+        sample = Sample(index, pts, packet.is_keyframe, packet.is_corrupt)
+        packet.opaque = sample
+        self._pending[index] = sample
+        self._unjudged.append(sample)
+
+    def _decode(self, packet: av.Packet[av.VideoStream] | None) -> Iterator[Sample]:
+        try:
+            pictures = self._stream.codec_context.decode(packet)
+        except (av.error.FFmpegError, OSError):
+            return  # its sample will be passed over
+        for picture in pictures:
+            self._arrive(picture)
+        yield from self._leave()
+
+    def _arrive(self, picture: av.VideoFrame) -> None:
+        sample = picture.opaque
+        picture.opaque = None  # it holds the sample, which holds the picture
+        if not isinstance(sample, Sample):
+            sample = next((one for one in self._pending.values() if one.pts == picture.pts), None)
+        if sample is None or sample.index not in self._pending:
+            return  # its place has been taken already: a second field, or a picture far out of order
+        del self._pending[sample.index]
+        self._drop_second_field(sample, picture)
+        passed = [one for one in self._pending.values() if self._passed(one, sample)]
+        for one in sorted(passed, key=self._display):
+            self._lose(one)
+        sample.picture = picture
+        sample.corrupt |= picture.is_corrupt
+        # A container may call every packet a keyframe; these decoders know better.
+        if self._stream.codec_context.name in KEY_KNOWERS:
+            sample.key &= bool(picture.key_frame)
+        self._resolve(sample)
+
+    def _passed(self, one: Sample, arrived: Sample) -> bool:
+        if one.pts is not None and arrived.pts is not None:
+            return one.pts < arrived.pts
+        return one.index < arrived.index - (REORDERING if self._times is not None else 0)
+
+    def _drop_second_field(self, sample: Sample, picture: av.VideoFrame) -> None:
+        """Two packets may hold the two fields of one picture; the second is no frame of its own."""
+        second = self._pending.get(sample.index + 1)
+        if second is None or not picture.interlaced_frame or self._times is not None:
+            return
+        if second.pts is None or (sample.pts is not None and 0 <= second.pts - sample.pts < 0.75 * self._step):
+            del self._pending[second.index]
+            self._unjudged.remove(second)
+            sample.corrupt |= second.corrupt
+
+    def _lose(self, sample: Sample) -> None:
+        self._pending.pop(sample.index, None)
+        self._resolve(sample)
+
+    def _resolve(self, sample: Sample) -> None:
+        sample.resolved = True
+        sample.order = self._resolved
+        self._resolved += 1
+        self._leaving.append(sample)
+
+    def _display(self, sample: Sample) -> tuple[int, int]:
+        return (0 if sample.pts is None else sample.pts, sample.index)
+
+    def _leave(self) -> Iterator[Sample]:
+        while self._unjudged and self._unjudged[0].resolved:
+            self._judge(self._unjudged.popleft())
+        while self._leaving and self._leaving[0].judged:
+            sample = self._leaving.popleft()
+            if self._times:
+                sample.pts = heapq.heappop(self._times)
+            elif sample.pts is None:
+                sample.pts = 0 if self._end is None else self._end
+            self._end = max(self._end or 0, sample.pts + self._step)
+            yield sample
+
+    def _judge(self, sample: Sample) -> None:
+        """Decide in decoding order whether a sample's picture can be trusted."""
+        bad = sample.picture is None or sample.corrupt
+        if bad:
+            self._tainted = True
+        elif sample.key:
+            # Pictures decoded after a keyframe but shown before it may still lean on what came before it.
+            self._leading, self._tainted, self._key = self._tainted, False, sample
+        leads = self._key is not None and sample.order < self._key.order
+        sample.damaged = bad or self._tainted or (self._leading and leads)
+        sample.judged = True
+
+    def _missing_tail(self, failed: bool) -> Iterator[Sample]:
+        """Frames that the container promised and the file no longer holds, one for each."""
+        times: list[int] = []
+        format_name = self._container.format.name
+        if "mp4" in format_name:
+            entries = self._stream.index_entries
+            if len(entries) > self._read and self._first is not None:
+                delay = self._first[0] - self._first[1]
+                times = [entries[i].timestamp + delay for i in range(self._read, len(entries))]
+        else:
+            end = self._promised_end(format_name)
+            if end is not None and self._end is not None:
+                times = list(range(self._end, end - self._step // 2, self._step))
+        if failed and not times and self._end is not None:
+            times = [self._end]  # how much is missing nobody knows, but something is
+        for pts in times:
+            sample = Sample(self._count, pts, False, True)
+            self._count += 1
+            sample.damaged = True
+            yield sample
+
+    def _promised_end(self, format_name: str) -> int | None:
+        """Where the picture ends according to the container, in ticks; None if it does not say."""
+        stream, start = self._stream, self._stream.start_time or 0
+        if format_name == "avi":
+            return start + stream.duration if stream.duration else None
+        said = {key.upper(): value for key, value in stream.metadata.items()}.get("DURATION", "")
+        match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\x00*", said)
+        if match is None or not self._container.duration:
+            return None
+        hours, minutes, seconds = match.groups()
+        length = int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        if length > Fraction(self._container.duration, av.time_base) + 1:
+            return None  # a tag left over from another file
+        return int(length / self._time_base)

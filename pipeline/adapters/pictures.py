@@ -1,0 +1,237 @@
+"""What is done to a decoded picture before anyone sees it: deinterlaced, made planar YUV, turned upright.
+
+A picture that needs none of it passes as it is, not copied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import av.filter
+import cv2
+import numpy as np
+
+from pipeline.adapters.packets import Sample
+from pipeline.records import Plane
+
+NATIVE = re.compile(r"yuvj?4(20|22|44)p(10le)?")
+"""Pixel formats that pass as they are."""
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How a picture's numbers are to be read: ITU-T H.273 codes, and range 1 (16..235) or 2 (full).
+
+    A source that does not state its range has the narrow one; that is what every player takes it for.
+    """
+
+    range: int = 1
+    primaries: int = 2
+    transfer: int = 2
+    space: int = 2
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> Colour:
+        full = picture.format.name.startswith("yuvj") or int(picture.color_range) == 2
+        return cls(
+            2 if full else 1,
+            int(picture.color_primaries),
+            int(picture.color_trc),
+            int(picture.colorspace),
+        )
+
+    def put_on(self, picture: av.VideoFrame) -> None:
+        picture.color_range = self.range
+        picture.color_primaries = self.primaries
+        picture.color_trc = self.transfer
+        picture.colorspace = self.space
+
+
+def planes(picture: av.VideoFrame, writable: bool = False) -> list[Plane]:
+    """Y, U and V of a planar picture as (height, width) views of its memory, uint8 or uint16, cropped to the picture.
+
+    With ``writable`` the picture gets a buffer of its own first: a decoded picture shares its buffer with the
+    references of the decoder, and drawing in it would change the pictures that follow.
+    """
+    if writable:
+        picture.make_writable()
+    deep = picture.format.name.endswith("10le")
+    views: list[Plane] = []
+    for plane in picture.planes:
+        rows: Plane = np.frombuffer(plane, np.uint16 if deep else np.uint8)  # type: ignore[call-overload]
+        step = plane.line_size // (2 if deep else 1)
+        rows = rows[: step * plane.height].reshape(plane.height, step)[:, : plane.width]
+        if not writable:
+            rows.flags.writeable = False
+        views.append(rows)
+    return views
+
+
+def through(deinterlacer: Deinterlacer, samples: Iterator[Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        yield from deinterlacer.push(sample)
+    yield from deinterlacer.flush()
+
+
+class Deinterlacer:
+    """Runs stretches of trusted interlaced pictures through bwdif; everything else passes by.
+
+    The filter looks at the pictures before and after, so a stretch ends where a picture is damaged: nothing of that
+    one gets into its neighbours.
+    """
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._time_base = time_base
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[int, int, str] | None = None
+        self._inside: deque[Sample] = deque()
+
+    def push(self, sample: Sample) -> Iterator[Sample]:
+        picture = sample.picture
+        if picture is None or sample.damaged or not picture.interlaced_frame:
+            yield from self.flush()
+            yield sample
+            return
+        shape = (picture.width, picture.height, picture.format.name)
+        if self._graph is None or shape != self._shape:
+            yield from self.flush()
+            self._graph, self._shape = self._build(picture), shape
+        # bwdif only keeps order, so its clock is a plain count.
+        picture.time_base = self._time_base
+        self._inside.append(sample)
+        self._graph.push(picture)
+        yield from self._pull()
+
+    def flush(self) -> Iterator[Sample]:
+        """What is still inside, and an end to the stretch."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull()
+            self._graph = None
+        yield from self._inside
+        self._inside.clear()
+
+    def _pull(self) -> Iterator[Sample]:
+        assert self._graph is not None
+        while self._inside:
+            try:
+                picture = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            sample = self._inside.popleft()
+            sample.picture = picture
+            yield sample
+
+    def _build(self, picture: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add(
+            "buffer",
+            f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}:"
+            f"time_base={self._time_base.numerator}/{self._time_base.denominator}:"
+            f"colorspace={int(picture.colorspace)}:range={int(picture.color_range)}",
+        )
+        bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        sink = graph.add("buffersink")
+        graph.link_nodes(source, bwdif, sink)
+        graph.configure(auto_buffer=False)
+        return graph
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How stored rows and columns become displayed ones: transposed first, then columns and rows reversed."""
+
+    transposed: bool = False
+    columns: bool = False
+    rows: bool = False
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> Turn:
+        """Read the display matrix (a b u, c d v, x y w): x' = a x + c y, y' = b x + d y."""
+        side: Any = picture.side_data
+        try:
+            matrix = np.frombuffer(side["DISPLAYMATRIX"], np.int32)
+        except KeyError:
+            return cls()
+        a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+        if abs(a) >= abs(b):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    @property
+    def none(self) -> bool:
+        return self == Turn()
+
+    def pixel_format(self, stored: str) -> str:
+        return stored.replace("422", "420") if self.transposed else stored
+
+    def apply(self, picture: av.VideoFrame, target: str) -> av.VideoFrame:
+        """A new, upright picture, of the pixel format that ``pixel_format`` names."""
+        width, height = picture.width, picture.height
+        if self.transposed:
+            width, height = height, width
+        upright = av.VideoFrame(width, height, target)
+        for number, (old, new) in enumerate(zip(planes(picture), planes(upright, True), strict=True)):
+            turned: Any = old
+            if self.transposed and number and picture.format.name != target:
+                turned = _halved_rows(turned)
+            if self.transposed:
+                turned = cv2.transpose(turned)
+            turned = turned[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
+            new[:] = turned
+        Colour.of(picture).put_on(upright)
+        upright.duration = picture.duration
+        return upright
+
+
+def _halved_rows(chroma: Plane) -> Plane:
+    """Chroma of 4:2:2 with half the rows, each the average of two: what becomes 4:2:0 once it is turned."""
+    if chroma.shape[0] % 2:
+        chroma = np.concatenate([chroma, chroma[-1:]])
+    wide = chroma.astype(np.uint32)
+    return ((wide[0::2] + wide[1::2] + 1) // 2).astype(chroma.dtype)
+
+
+def planar(stored: av.VideoFormat) -> str:
+    """The pixel format a picture is handed out in: its own if it is one of ours, else the nearest that holds it."""
+    if NATIVE.fullmatch(stored.name):
+        return stored.name
+    # Palettes, RGB and grey have no subsampled chroma; only grey can do without the full one.
+    full = av.VideoFormat(stored.name, 16, 16)
+    chroma = [part for part in full.components if part.is_chroma]
+    depth = "10le" if max(part.bits for part in full.components) > 8 else ""
+    if not chroma:
+        return ("yuv444p" if full.is_rgb or full.has_palette else "yuv420p") + depth
+    narrow, low = chroma[0].width < 16, chroma[0].height < 16
+    return ("yuv420p" if narrow and low else "yuv422p" if narrow else "yuv444p") + depth
+
+
+def converted_colour(picture: av.VideoFrame) -> Colour:
+    """The colour description after conversion: RGB becomes BT.709 or BT.601 by size, in the narrow range."""
+    colour = Colour.of(picture)
+    if picture.format.is_rgb or picture.format.has_palette:
+        return Colour(1, colour.primaries, colour.transfer, 1 if picture.height >= 720 else 6)
+    return colour
+
+
+def converted(picture: av.VideoFrame, target: str, colour: Colour) -> av.VideoFrame:
+    """A copy in another pixel format, of the same colours."""
+    rgb = picture.format.is_rgb or picture.format.has_palette
+    space = 1 if colour.space == 1 else 5
+    was = Colour.of(picture)
+    out = picture.reformat(
+        format=target,
+        dst_colorspace=space if rgb else None,
+        src_color_range=2 if rgb or was.range == 2 else 1,
+        dst_color_range=2 if colour.range == 2 else 1,
+    )
+    colour.put_on(out)
+    out.duration = picture.duration
+    return out

@@ -77,10 +77,10 @@ class CenterFace:
                 ov.preprocess.ColorFormat.BGR
             )
             prepare.input().model().set_layout(ov.Layout("NCHW"))
-            prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(
-                ov.preprocess.ColorFormat.RGB
-            )
-            self._requests[height, width] = _compile(prepare.build(), self._threads, self._precision).create_infer_request()
+            prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ov.preprocess.ColorFormat.RGB)
+            self._requests[height, width] = _compile(
+                prepare.build(), self._threads, self._precision
+            ).create_infer_request()
         return self._requests[height, width]
 
     def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]:

@@ -431,3 +431,9 @@ def _one_place(identities: list[Identity]) -> list[Identity]:
     return [
         _stretch(i, i.start, i.stop, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities
     ]
+
+
+def no_views() -> Views:
+    """Nothing was embedded."""
+    empty = np.empty(0, np.float32)
+    return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, empty)

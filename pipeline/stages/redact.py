@@ -12,6 +12,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -27,7 +28,8 @@ GRID = 16
 TILES = 6
 """Tiles along each side of a pixelated region and its edge."""
 
-_ONE = 256  # a blend weight of 1: exact in shifts, and 255 * 256 still fits 16 bits
+_SHIFT = 7  # blend weights are of 128: exact at both ends, and -255 * 128 still fits 16 bits
+_ONE = 1 << _SHIFT
 _CACHE_BYTES = 96 << 20
 _MIN_ELLIPSE = 4.0  # pixels of radius under which snapping would distort an ellipse, so that its box is hidden
 
@@ -39,13 +41,12 @@ _Step = tuple[int, int]
 class _Layer:
     """A region's mask at the resolution of one kind of plane: what may be read, and how much is replaced.
 
-    ``keep`` is 0 inside the region and all ones outside, for a bitwise and; ``fresh`` and ``stale`` are the blend
-    weights of fill and source, together 256 everywhere; ``cells`` (GRID, GRID) is the share of each cell outside.
+    ``keep`` is 0 inside the region and all ones outside, for a bitwise and; ``fresh`` is the fill's
+    share in the result, of _ONE; ``cells`` (GRID, GRID) is the share of each cell outside.
     """
 
     keep: Plane
     fresh: Plane
-    stale: Plane
     cells: F32
 
 
@@ -58,7 +59,7 @@ class _Template:
 
     @property
     def bytes(self) -> int:
-        return sum(a.nbytes for layer in self.layers for a in (layer.keep, layer.fresh, layer.stale))
+        return sum(a.nbytes for layer in self.layers for a in (layer.keep, layer.fresh))
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class _Spot:
     template: _Template
     origin: tuple[int, int]
     window: tuple[int, int, int, int]
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles a side a pixelated spot has: a tile is no smaller than 4 luma pixels."""
+        y1, y2, x1, x2 = self.window
+        return min(TILES, (y2 - y1) // 4, (x2 - x1) // 4)
 
     def on_plane(self, step: _Step) -> tuple[slice, slice]:
         y1, y2, x1, x2 = self.window
@@ -149,6 +156,54 @@ def interior(region: npt.ArrayLike, shape: int, size: tuple[int, int]) -> tuple[
     return rows, columns, spot.template.layers[0].keep[spot.on_template((1, 1))] == 0
 
 
+def residue(plane: Plane, region: npt.ArrayLike, shape: int, style: Style, depth: int = 8) -> float:
+    """How much detail there is in the core of a region of a finished luma plane, in grey levels of 8 bits.
+
+    For veil and solid: the median curvature (sum of both absolute second differences) over a grid of at most 16 x 16
+    cells. For pixelate: the median difference between the four cells within a tile. A median, because a neighbour's
+    edge may cross the core, but not half of it. Near 0 where the style was drawn, above RESIDUE_LIMIT where a face can
+    be seen; a core under about 8 pixels says little. 0 when the region lies outside of the picture.
+    """
+    snapped = _snap([float(v) for v in np.asarray(region, dtype=np.float64)], shape, *plane.shape)
+    if snapped is None:
+        return 0.0
+    (cy, cx), (ry, rx) = snapped.middle, snapped.radius
+    if style is Style.PIXELATE:
+        spot = _lay(snapped, style, (2, 2), np.dtype(np.uint8), *plane.shape)
+        view, count = plane[spot.on_plane((1, 1))], spot.tiles
+        if not count:
+            return 0.0
+        # A tile is four cells across; the outer ones mix with the next tile when the grid is not of whole pixels.
+        cells = cv2.resize(view, (4 * count, 4 * count), interpolation=cv2.INTER_AREA).astype(np.int32)
+        a, b, c, d = (cells[1 + i :: 4, 1 + j :: 4] for i in (0, 1) for j in (0, 1))
+        detail = np.abs(a - d) + np.abs(b - c)
+        edge = count // 4  # tiles that are partly soft edge
+    else:
+        core = [max(2, int(0.8 * r)) for r in (ry, rx)]
+        view = plane[max(cy - core[0], 0) : cy + core[0], max(cx - core[1], 0) : cx + core[1]]
+        if min(view.shape) < 3:
+            return 0.0
+        cells = _shrunk(view, min(GRID, view.shape[0]), min(GRID, view.shape[1])).astype(np.int32)
+        across = 2 * cells[1:-1, 1:-1] - cells[1:-1, :-2] - cells[1:-1, 2:]
+        down = 2 * cells[1:-1, 1:-1] - cells[:-2, 1:-1] - cells[2:, 1:-1]
+        detail = np.abs(across) + np.abs(down)
+        edge = 0
+    rows, columns = detail.shape
+    detail = detail[edge : rows - edge, edge : columns - edge]
+    if snapped.shape == Shape.ELLIPSE:
+        detail = detail[_disc(*detail.shape)]
+    found = np.sort(detail, axis=None)
+    return float(found[len(found) // 2]) / (1 << (depth - 8))
+
+
+@lru_cache(maxsize=256)
+def _disc(rows: int, columns: int) -> _Mask:
+    """The cells of a grid whose middles lie in the ellipse inscribed in it."""
+    y, x = ((np.arange(n, dtype=np.float32) + 0.5) * 2 / n - 1 for n in (rows, columns))
+    disc: _Mask = np.add.outer(y * y, x * x) <= 1
+    return disc
+
+
 def _steps(planes: Sequence[Plane], depth: int) -> list[_Step]:
     """How many luma pixels (down, across) one sample of each plane stands for."""
     if len(planes) not in (1, 3) or any(p.ndim != 2 or p.dtype != planes[0].dtype for p in planes):
@@ -196,6 +251,7 @@ def _snap(box: Sequence[float], shape: int, height: int, width: int) -> _Snapped
 
 
 def _coarse(radius: float) -> int:
+    """The size to which a half size is rounded up."""
     quantum = 1 << max(0, int(radius).bit_length() - 7)
     return max(1, math.ceil(radius / quantum)) * quantum
 
@@ -262,33 +318,38 @@ def _make_template(radius: tuple[int, int], shape: Shape, edge: int, step: _Step
 
 def _layer(outside: _Mask, ramp: F32, dtype: np.dtype[Any]) -> _Layer:
     keep = np.where(outside, np.iinfo(dtype).max, 0).astype(dtype)
-    wide = np.uint16 if dtype == np.uint8 else np.uint32
+    wide = np.int16 if dtype == np.uint8 else np.int32
     fresh = np.where(outside, np.rint(ramp * _ONE), _ONE).astype(wide)
-    return _Layer(keep, fresh, (_ONE - fresh).astype(wide), _shares(keep))
+    return _Layer(keep, fresh, _shares(keep))
 
 
 def _blend(view: Plane, fill: Plane | int, spot: _Spot, step: _Step, channel: int) -> None:
     layer, cut = spot.template.layers[channel > 0], spot.on_template(step)
     if not isinstance(fill, int):
         height, width = view.shape
-        kind = cv2.INTER_LINEAR if len(fill) == 2 * GRID else cv2.INTER_NEAREST
-        fill = cv2.resize(fill, (width, height), interpolation=kind)
-    mixed = view * layer.stale[cut]
-    mixed += fill * layer.fresh[cut]
-    mixed >>= 8
-    view[...] = mixed
+        if len(fill) == GRID:  # a veil: doubling first takes the corners off what linear interpolation would show
+            fill = cv2.resize(fill, (2 * GRID, 2 * GRID), interpolation=cv2.INTER_LINEAR)
+            fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR)
+        else:
+            fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_NEAREST)
+    fresh = layer.fresh[cut]
+    change = np.full_like(fresh, fill) if isinstance(fill, int) else fill.astype(fresh.dtype)
+    change -= view
+    change *= fresh
+    change >>= _SHIFT
+    view += change.astype(view.dtype)  # a step down wraps round, and so does the sum: it ends where it should
 
 
-def _shrunk(view: Plane, cells: int) -> Plane:
-    """Averages of the cells of a square grid over ``view``. Halving first is exact enough and several times faster."""
-    while min(view.shape) >= 2 * cells:
+def _shrunk(view: Plane, rows: int, columns: int) -> Plane:
+    """Averages of the cells of a grid over ``view``. Halving first is exact enough and several times faster."""
+    while view.shape[0] >= 2 * rows and view.shape[1] >= 2 * columns:
         view = cv2.resize(view, (view.shape[1] // 2, view.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return cv2.resize(view, (cells, cells), interpolation=cv2.INTER_AREA)
+    return cv2.resize(view, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _shares(keep: Plane) -> F32:
     """How much of each cell of the grid is kept, 0 to 1."""
-    return _shrunk(keep, GRID).astype(np.float32) / np.float32(np.iinfo(keep.dtype).max)
+    return _shrunk(keep, GRID, GRID).astype(np.float32) / np.float32(np.iinfo(keep.dtype).max)
 
 
 def _flat(channel: int, depth: int, full_range: bool) -> int:
@@ -299,17 +360,14 @@ def _flat(channel: int, depth: int, full_range: bool) -> int:
 
 def _tiles(plane: Plane, spot: _Spot, step: _Step, channel: int, depth: int) -> Plane | int:
     """Averages of the region itself; one flat colour in a corner of the picture so small that a tile had few pixels."""
-    y1, y2, x1, x2 = spot.window
-    count = min(TILES, min(y2 - y1, x2 - x1) // 4)
-    if count < 1:
-        return _flat(channel, depth, False)
-    return _shrunk(plane[spot.on_plane(step)], count)
+    count = spot.tiles
+    return _shrunk(plane[spot.on_plane(step)], count, count) if count else _flat(channel, depth, False)
 
 
 def _veils(
     planes: Sequence[Plane], spots: Sequence[_Spot], steps: Sequence[_Step], depth: int, full_range: bool
 ) -> list[list[Plane | int]]:
-    """Small pictures (2 * GRID, 2 * GRID) of what fills each spot in each plane, from pixels outside all spots."""
+    """Small pictures (GRID, GRID) of what fills each spot in each plane, from pixels outside all spots."""
     channels = len(planes)
     value = np.empty((GRID, GRID, len(spots), channels), dtype=np.float32)
     weight = np.empty_like(value)
@@ -328,18 +386,17 @@ def _veils(
                 keep = _without(keep, spot, others, step, channel) if others else keep
                 cells = layer.cells if whole and not others else _shares(keep)
             # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
-            value[:, :, i, channel] = _shrunk(cv2.bitwise_and(plane[spot.on_plane(step)], keep), GRID)
+            value[:, :, i, channel] = _shrunk(cv2.bitwise_and(plane[spot.on_plane(step)], keep), GRID, GRID)
             weight[:, :, i, channel] = cells
     total = weight.sum(axis=(0, 1))
     rest = np.zeros(channels, dtype=np.float32)
     if (total < 1).any():
         rest = _elsewhere(planes, spots, steps, depth)
-    filled = _widen(_push_pull(value, weight, rest))
+    filled = _push_pull(value, weight, rest)
     unit = 1 << (depth - 8)
     low = 0 if full_range else 16 * unit
     high = (1 << depth) - 1 if full_range else np.array([235, 240, 240][:channels], dtype=np.float32) * unit
-    small = np.rint(np.clip(filled, low, high)).astype(planes[0].dtype)
-    small = np.ascontiguousarray(small.transpose(2, 3, 0, 1))
+    small = np.rint(np.clip(filled, low, high)).astype(planes[0].dtype).transpose(2, 3, 0, 1).copy()
     return [list(per_spot) for per_spot in small]
 
 
@@ -397,14 +454,14 @@ def _quarter(grid: F32) -> F32:
 
 def _widen(grid: F32) -> F32:
     """Twice as many cells each way, by quadratic B-spline subdivision (Chaikin), which leaves no blocks to see."""
-    for _ in range(2):
-        finer = np.empty((2 * len(grid), *grid.shape[1:]), dtype=np.float32)
-        near, far = grid * np.float32(0.75), grid * np.float32(0.25)
-        finer[0::2] = near
-        finer[1::2] = near
-        finer[2::2] += far[:-1]
-        finer[1:-1:2] += far[1:]
-        finer[0] += far[0]
-        finer[-1] += far[-1]
-        grid = finer.swapaxes(0, 1)
-    return grid
+    rows = np.empty((2 * len(grid), *grid.shape[1:]), dtype=np.float32)
+    near, far = grid * np.float32(0.75), grid * np.float32(0.25)
+    np.add(near[1:], far[:-1], out=rows[2::2])
+    np.add(near[:-1], far[1:], out=rows[1:-1:2])
+    rows[0], rows[-1] = grid[0], grid[-1]
+    finer = np.empty((len(rows), 2 * grid.shape[1], *grid.shape[2:]), dtype=np.float32)
+    near, far = rows * np.float32(0.75), rows * np.float32(0.25)
+    np.add(near[:, 1:], far[:, :-1], out=finer[:, 2::2])
+    np.add(near[:, :-1], far[:, 1:], out=finer[:, 1:-1:2])
+    finer[:, 0], finer[:, -1] = rows[:, 0], rows[:, -1]
+    return finer

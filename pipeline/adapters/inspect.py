@@ -1,0 +1,35 @@
+"""What a finished file carries besides one picture and one sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+HARMLESS = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "language", "encoder"}
+)
+"""Keys that every MP4 has. Their values are checked too: they must be among NEUTRAL."""
+
+NEUTRAL = frozenset({"VideoHandler", "SoundHandler", "[0][0][0][0]", "und", "eng", ""})
+
+
+def extras(path: Path) -> list[str]:
+    """Everything in the file that should not be there, in words; empty when there is nothing."""
+    found: list[str] = []
+    with av.open(str(path)) as container:
+        kinds = [stream.type for stream in container.streams]
+        for kind in sorted(set(kinds)):
+            allowed = 1 if kind in ("video", "audio") else 0
+            if kinds.count(kind) > allowed:
+                found.append(f"{kinds.count(kind)} {kind} streams")
+        if container.chapters():
+            found.append("chapters")
+        for key in container.metadata:
+            if key not in ("major_brand", "minor_version", "compatible_brands"):
+                found.append(f"metadata: {key}")
+        for stream in container.streams:
+            for key, value in stream.metadata.items():
+                if key not in HARMLESS or value not in NEUTRAL:
+                    found.append(f"metadata of the {stream.type}: {key}")
+    return found

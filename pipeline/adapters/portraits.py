@@ -1,0 +1,70 @@
+"""Reads a folder of portraits: one sub-folder of pictures per person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.errors import PortraitsNotFoundError, PortraitUnreadableError
+from pipeline.records import U8
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def people(folder: Path) -> dict[str, list[Path]]:
+    """The pictures of each person, by the name of the sub-folder; sorted. Raises PortraitsNotFoundError.
+
+    A picture that lies beside the sub-folders belongs to nobody and is refused by name.
+    """
+    if not folder.is_dir():
+        raise PortraitsNotFoundError(
+            "{folder} is not a folder; name a folder that holds one sub-folder of portraits per person.", folder=folder
+        )
+    loose = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    if loose:
+        raise PortraitsNotFoundError(
+            "{file} lies in no person's sub-folder; put each person's pictures in a sub-folder of their own.",
+            file=loose[0],
+        )
+    found: dict[str, list[Path]] = {}
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        pictures = pictures_in(sub)
+        if not pictures:
+            raise PortraitsNotFoundError("{folder} holds no pictures; add portraits or remove it.", folder=sub)
+        found[sub.name] = pictures
+    if not found:
+        raise PortraitsNotFoundError(
+            "{folder} holds no portraits; it needs one sub-folder of pictures per person.", folder=folder
+        )
+    return found
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in one person's folder, sorted."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def read(path: Path) -> U8:
+    """One picture as BGR (H, W, 3), turned the way its EXIF says. Raises PortraitUnreadableError."""
+    try:
+        data = np.fromfile(path, np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
+        picture = None
+    if picture is None:
+        raise PortraitUnreadableError("{file} is not a picture that can be read; replace it or remove it.", file=path)
+    return np.asarray(picture, np.uint8)
+
+
+def read_all(found: dict[str, list[Path]]) -> Iterator[tuple[str, Path, U8]]:
+    """Every picture of every person: (person, file, BGR picture)."""
+    for person, paths in found.items():
+        for path in paths:
+            yield person, path, read(path)

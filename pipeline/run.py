@@ -1,0 +1,342 @@
+"""The order of the stages: how one lesson goes through the house. The whole framework, readable in one sitting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from pipeline import __version__
+from pipeline.adapters import files, inspect, portraits
+from pipeline.adapters.networks import CenterFace, FaceNet
+from pipeline.adapters.pictures import planes
+from pipeline.adapters.video_in import ClipReader, open_clip
+from pipeline.adapters.video_out import ClipWriter, hidden_frame
+from pipeline.adapters.weights import models_digest
+from pipeline.errors import (
+    CheckFailedError,
+    LookAlikesError,
+    OutputExistsError,
+    QuarantinedError,
+)
+from pipeline.records import (
+    Check,
+    Decision,
+    Detections,
+    Figures,
+    Identity,
+    Person,
+    Progress,
+    RedactionPlan,
+    Render,
+    Track,
+    no_progress,
+)
+from pipeline.settings import Settings
+from pipeline.stages import check as checking
+from pipeline.stages import decide, detect, enrol, identify, redact, render, track
+
+PLAN_SETTINGS = ("detection", "recognition", "redaction")
+"""Sections of the settings that a plan depends on."""
+
+
+class Networks:
+    """The two networks, loaded once, in the background while the first clip is being opened."""
+
+    def __init__(self, recognition: bool) -> None:
+        cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
+        self._detector: Future[CenterFace] = self._pool.submit(CenterFace)
+        self._embedder: Future[FaceNet] | None = self._pool.submit(FaceNet) if recognition else None
+        self._pool.shutdown(wait=False)
+
+    @property
+    def detector(self) -> CenterFace:
+        return self._detector.result()
+
+    @property
+    def embedder(self) -> FaceNet:
+        if self._embedder is None:
+            self._embedder = ThreadPoolExecutor(1).submit(FaceNet)
+        return self._embedder.result()
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in one clip, and what is to be done about it."""
+
+    found: Detections
+    tracks: list[Track]
+    identities: list[Identity]
+    decisions: list[Decision]
+    plan: RedactionPlan
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One clip, done."""
+
+    source: Path
+    render: Render
+    analysis: Analysis
+    check: Check
+    figures: Figures
+    rate: float
+    times: Sequence[float]
+    """Seconds of every frame on the source's clock."""
+    sound: str
+    silences: Sequence[tuple[float, float]] = ()
+
+
+def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
+    """Templates of everyone who has a sub-folder of portraits in ``folder``; the person's id is the sub-folder's name.
+
+    Raises the errors of reading and finding faces, and LookAlikesError when two people are too alike to tell apart.
+    """
+    found = portraits.people(folder)
+    chips: dict[str, list[Any]] = {}
+    for person, path, picture in portraits.read_all(found):
+        marks = enrol.portrait_face(str(path), picture, networks.detector)
+        chips.setdefault(person, []).append(identify.align(picture, marks))
+    people = [identify.template(person, pictures, networks.embedder) for person, pictures in chips.items()]
+    for one, other, _ in identify.look_alikes(people):
+        raise LookAlikesError(
+            "The portraits of {one} and {other} look too alike to be told apart; check that they are two people, or "
+            "leave both out so that both are hidden.",
+            one=one,
+            other=other,
+        )
+    return people
+
+
+def analyse(
+    clip: ClipReader,
+    name: str,
+    people: Sequence[Person],
+    grounds: Mapping[str, str],
+    register_digest: str,
+    settings: Settings,
+    networks: Networks,
+    progress: Progress,
+    figures: Figures,
+) -> Analysis:
+    """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
+    smallest = settings.recognition.smallest
+    sampler = identify.Sampler(networks.embedder, people, smallest) if people else None
+    found = detect.detect(clip, networks.detector, settings.detection.threshold, sampler, progress, figures)
+    if found.frames == 0:
+        raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
+    damaged = sorted({*found.damaged.tolist(), *clip.damaged})
+    share = len(damaged) / found.frames
+    if share > settings.rendering.quarantine_share:
+        raise QuarantinedError(
+            "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
+            clip=name,
+            bad=len(damaged),
+            all=found.frames,
+        )
+    with _timed(figures, "decide"):
+        tracks = track.follow(found, clip.info.rate, settings.detection.sure)
+        views = sampler.views() if sampler else identify.no_views()
+        identities = identify.identify(tracks, found, views, people, clip.info.rate, smallest)
+        decisions = decide.decide(tracks, identities, grounds)
+        plan = decide.plan(
+            name,
+            found.frames,
+            tracks,
+            decisions,
+            damaged,
+            settings.redaction.style,
+            settings.digest(*PLAN_SETTINGS),
+            models_digest(),
+            register_digest,
+        )
+    return Analysis(found, tracks, identities, decisions, plan)
+
+
+def render_checked(
+    clip: ClipReader, plan: RedactionPlan, partial: Path, settings: Settings, progress: Progress, figures: Figures
+) -> tuple[render.Rendered, Any, Check]:
+    """Write the clip to ``partial``, then read it again. Raises CheckFailedError; the partial file is then gone."""
+    depth = 10 if clip.info.pixel_format.endswith("10le") else 8
+    full_range = clip.colour.range == 2
+
+    def hide(picture: Any, regions: Any, shapes: Any) -> None:
+        redact.redact(planes(picture, writable=True), regions, shapes, plan.style, depth, full_range)
+
+    rendering = settings.rendering
+    with (
+        _timed(figures, "render"),
+        ClipWriter(partial, clip, preset=rendering.preset, crf=rendering.crf, audio=rendering.audio) as writer,
+    ):
+        done = render.render(clip, plan, writer, hide, lambda: hidden_frame(clip), progress, figures)
+        written = writer.close()
+    damaged_share = len(done.damaged) / plan.frames
+    try:
+        if damaged_share > rendering.quarantine_share:
+            raise QuarantinedError(
+                "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
+                clip=plan.clip,
+                bad=len(done.damaged),
+                all=plan.frames,
+            )
+        with _timed(figures, "check"), open_clip(partial) as finished:
+            result = checking.check(
+                finished,
+                plan,
+                done.pts,
+                done.damaged,
+                float(clip.info.time_base),
+                inspect.extras(partial),
+                lambda picture: planes(picture)[0],
+                getattr(redact, "shows_detail_in", lambda *a: lambda *b: False)(plan.style, depth),
+                progress,
+            )
+        if not result.passed:
+            raise CheckFailedError(
+                "{clip} was written but is not what was planned ({finding}); it is not released.",
+                clip=plan.clip,
+                finding=result.findings[0],
+            )
+    except BaseException:
+        files.remove(partial)
+        raise
+    return done, written, result
+
+
+def redact_clip(
+    source: Path,
+    out: Path,
+    people: Sequence[Person],
+    settings: Settings,
+    networks: Networks,
+    progress: Progress = no_progress,
+) -> Outcome:
+    """One clip from file to file. ``out`` appears whole, checked and under its name, or not at all."""
+    if os.path.lexists(out):
+        raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
+    figures = Figures()
+    started = time.perf_counter()
+    with open_clip(source) as clip:
+        grounds = {person.id: "portrait" for person in people}
+        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures)
+        with files.writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            files.sweep_partials(out)
+        partial = files.partial_path(out)
+        try:
+            done, written, result = render_checked(clip, analysis.plan, partial, settings, progress, figures)
+            digest = files.sha256_of(partial)
+            files.publish(partial, out)
+        except BaseException:
+            files.remove(partial)
+            raise
+        tick = clip.info.time_base
+        times = [float(pts * tick) for pts in done.pts.tolist()]
+        seconds = time.perf_counter() - started
+        figures.add("total", seconds)
+        rendered = Render(out, digest, written.bytes, len(times), done.damaged, written.seconds)
+        return Outcome(
+            source,
+            rendered,
+            analysis,
+            result,
+            figures,
+            float(clip.info.rate),
+            times,
+            written.sound,
+            written.silences,
+        )
+
+
+def report_of(outcome: Outcome) -> dict[str, Any]:
+    """One clip's part of the report: plain data for JSON."""
+    by_track: dict[int, list[Decision]] = {}
+    for decision in outcome.analysis.decisions:
+        by_track.setdefault(decision.track, []).append(decision)
+    times = outcome.times
+    end = times[-1] + 1 / outcome.rate
+
+    def moment(frame: int) -> float:
+        return round(times[frame] if frame < len(times) else end, 4)
+
+    def span(decision: Decision) -> dict[str, Any]:
+        return {
+            "first_frame": decision.start,
+            "last_frame": decision.stop - 1,
+            "start": moment(decision.start),
+            "stop": moment(decision.stop),
+            "decision": "keep" if decision.keep else "hide",
+            "reason": decision.reason.value,
+            "person": decision.person,
+            "score": decision.distance,
+            "margin": decision.margin,
+        }
+
+    tracks = [
+        {
+            "track": item.number,
+            "detections": len(item.detections),
+            "strength": round(item.strength, 3),
+            "spans": [span(decision) for decision in by_track.get(item.number, [])],
+        }
+        for item in outcome.analysis.tracks
+    ]
+    figures, frames = outcome.figures, outcome.render.frames
+    seconds = figures.seconds.get("total", 0.0)
+    kept = sorted({d.person for d in outcome.analysis.decisions if d.keep and d.person})
+    return {
+        "source": str(outcome.source),
+        "output": str(outcome.render.path),
+        "sha256": outcome.render.sha256,
+        "bytes": outcome.render.bytes,
+        "frames": frames,
+        "seconds": round(outcome.render.seconds, 3),
+        "damaged_frames": list(outcome.render.damaged),
+        "sound": outcome.sound,
+        "silences": [list(pair) for pair in outcome.silences],
+        "style": outcome.analysis.plan.style.value,
+        "kept": kept,
+        "tracks": tracks,
+        "check": {"frames": outcome.check.frames, "regions": outcome.check.regions, "passed": outcome.check.passed},
+        "figures": {
+            "seconds": {name: round(value, 3) for name, value in figures.seconds.items()},
+            "counts": figures.counts,
+            "frames_per_second": round(frames / seconds, 2) if seconds else None,
+            "times_real_time": round(outcome.render.seconds / seconds, 2) if seconds else None,
+        },
+    }
+
+
+@dataclass
+class Batch:
+    """The report of a run over several clips."""
+
+    settings: Settings
+    clips: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "lesveil": __version__,
+            "settings_digest": self.settings.digest(),
+            "models_digest": models_digest(),
+            "clips": self.clips,
+            "failed": self.failed,
+        }
+
+
+@contextlib.contextmanager
+def _timed(figures: Figures, stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        figures.add(stage, time.perf_counter() - started)

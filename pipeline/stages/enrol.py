@@ -1,0 +1,66 @@
+"""Portraits become templates: one face per picture, several pictures per person."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.errors import PortraitNoFaceError, PortraitSeveralFacesError
+from pipeline.records import F32, U8, FaceDetector
+
+PORTRAIT_SIDES = (640, 320, 1280)
+"""Long sides, in pixels, at which a portrait is searched until a face is found: a face that fills a large picture is
+found in a small one, a small face in a large one."""
+
+PORTRAIT_SCORE = 0.5
+"""Detection score from which something in a portrait is a face."""
+
+BYSTANDER = 0.6
+"""A second face smaller than this share of the first is somebody in the background."""
+
+SMALLEST = 40.0
+"""Height in pixels under which a face in a portrait says too little."""
+
+
+def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
+    """The five landmarks (5, 2), in the picture's pixels, of the one person a portrait (H, W, 3 BGR) is of.
+
+    Somebody in the background does not matter: a face that is much smaller, or that lies off the middle while
+    another lies over it. Raises PortraitNoFaceError and PortraitSeveralFacesError, naming ``file``.
+    """
+    height, width = picture.shape[:2]
+    for side in PORTRAIT_SIDES:
+        scale = side / max(height, width)
+        if scale > 2:
+            continue
+        size = max(32, round(width * scale)), max(32, round(height * scale))
+        resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        boxes, scores, marks = detector(resized, PORTRAIT_SCORE)
+        if len(boxes):
+            factor = np.array([width / size[0], height / size[1]], np.float32)
+            which = _the_one(file, boxes * np.tile(factor, 2), width, height)
+            return np.asarray(marks[which] * factor, np.float32)
+    raise PortraitNoFaceError("{file} shows no face; choose a picture taken from the front.", file=file)
+
+
+def _the_one(file: str, boxes: F32, width: int, height: int) -> int:
+    tall = boxes[:, 3] - boxes[:, 1]
+    largest = int(tall.argmax())
+    if tall[largest] < SMALLEST:
+        raise PortraitNoFaceError(
+            "{file} shows a face only {pixels} pixels high; use a picture in which it is at least {least}.",
+            file=file,
+            pixels=round(float(tall[largest])),
+            least=round(SMALLEST),
+        )
+    rivals = np.flatnonzero(tall >= BYSTANDER * tall[largest])
+    if len(rivals) == 1:
+        return largest
+    middle = np.array([width, height]) / 2
+    over = [int(i) for i in rivals if (boxes[i, :2] <= middle).all() and (boxes[i, 2:] >= middle).all()]
+    if len(over) == 1 and tall[over[0]] >= 0.8 * tall[largest]:
+        return over[0]
+    raise PortraitSeveralFacesError(
+        "{file} shows {count} faces and nobody can tell whose it is; cut out one person.", file=file, count=len(rivals)
+    )
+

@@ -1,0 +1,76 @@
+"""The plan is carried out on the pictures: the only place where a clip is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import QuarantinedError
+from pipeline.records import F32, U8, Figures, FrameSource, Progress, RedactionPlan, no_progress
+
+Hide = Callable[[Any, F32, U8], None]
+"""Hides regions (R, 4) of shapes (R,) in one picture, in place."""
+
+
+class Writer(Protocol):
+    """Takes pictures at their times (in the source's time base)."""
+
+    def write(self, picture: Any, pts: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """``pts`` (N,) of every frame written, on the source's clock. ``damaged`` were hidden whole."""
+
+    pts: npt.NDArray[np.int64]
+    damaged: tuple[int, ...]
+
+
+def render(
+    source: FrameSource,
+    plan: RedactionPlan,
+    writer: Writer,
+    hide: Hide,
+    blank: Callable[[], Any],
+    progress: Progress = no_progress,
+    figures: Figures | None = None,
+) -> Rendered:
+    """Write every frame of ``source`` to ``writer`` with the plan's regions hidden by ``hide``.
+
+    ``blank`` makes a wholly hidden picture; it stands for every frame that did not decode, or that the plan hides.
+    Raises QuarantinedError when the frames read are not the frames that were planned for.
+    """
+    figures = figures or Figures()
+    whole = set(plan.hidden_frames)
+    pts: list[int] = []
+    damaged: list[int] = []
+    for frame in source.frames():
+        progress("render", frame.number, plan.frames)
+        if frame.number >= plan.frames:
+            break
+        if frame.damaged or frame.picture is None or frame.number in whole:
+            damaged.append(frame.number)
+            picture = blank()
+        else:
+            picture = frame.picture
+            rows = plan.regions(frame.number)
+            if rows.stop > rows.start:
+                started = time.perf_counter()
+                hide(picture, plan.region[rows], plan.shape[rows])
+                figures.add("redact", time.perf_counter() - started)
+        writer.write(picture, frame.pts)
+        pts.append(frame.pts)
+    else:
+        if len(pts) == plan.frames:
+            progress("render", plan.frames, plan.frames)
+            return Rendered(np.array(pts, np.int64), tuple(damaged))
+    raise QuarantinedError(
+        "The clip gave {planned} frames when it was looked through and {read} when it was written; it is not released.",
+        planned=plan.frames,
+        read="more" if len(pts) == plan.frames else len(pts),
+    )

@@ -28,6 +28,14 @@ GRID = 16
 TILES = 6
 """Tiles along each side of a pixelated region and its edge."""
 
+RESIDUE_LIMIT = {Style.VEIL: 6.0, Style.SOLID: 2.0, Style.PIXELATE: 12.0}
+"""The most ``residue`` that a finished region may have.
+
+Measured on 2,880 heads of 15 to 360 pixels, x264 superfast at crf 21 and 28, each clip once hidden and once clear. The
+hidden never had more than 5, 1 and 12. The clear median is 30; of the clear, 2 % stay under the veil's limit, 0 % under
+the one for solid and about 8 % under the one for pixelate, mostly in pictures dimmed to a seventh.
+"""
+
 _SHIFT = 7  # blend weights are of 128: exact at both ends, and -255 * 128 still fits 16 bits
 _ONE = 1 << _SHIFT
 _CACHE_BYTES = 96 << 20
@@ -147,7 +155,7 @@ def interior(region: npt.ArrayLike, shape: int, size: tuple[int, int]) -> tuple[
 
     Every luma pixel that the region touches is in it. The mask is empty when the region lies outside of the picture.
     """
-    box = [float(v) for v in np.asarray(region, dtype=np.float64)]
+    box = np.asarray(region, dtype=np.float64).tolist()
     snapped = _snap(box, shape, *size)
     if snapped is None:
         return slice(0, 0), slice(0, 0), np.zeros((0, 0), dtype=np.bool_)
@@ -164,7 +172,7 @@ def residue(plane: Plane, region: npt.ArrayLike, shape: int, style: Style, depth
     edge may cross the core, but not half of it. Near 0 where the style was drawn, above RESIDUE_LIMIT where a face can
     be seen; a core under about 8 pixels says little. 0 when the region lies outside of the picture.
     """
-    snapped = _snap([float(v) for v in np.asarray(region, dtype=np.float64)], shape, *plane.shape)
+    snapped = _snap(np.asarray(region, dtype=np.float64).tolist(), shape, *plane.shape)
     if snapped is None:
         return 0.0
     (cy, cx), (ry, rx) = snapped.middle, snapped.radius
@@ -174,7 +182,7 @@ def residue(plane: Plane, region: npt.ArrayLike, shape: int, style: Style, depth
         if not count:
             return 0.0
         # A tile is four cells across; the outer ones mix with the next tile when the grid is not of whole pixels.
-        cells = cv2.resize(view, (4 * count, 4 * count), interpolation=cv2.INTER_AREA).astype(np.int32)
+        cells = _shrunk(view, 4 * count, 4 * count).astype(np.int32)
         a, b, c, d = (cells[1 + i :: 4, 1 + j :: 4] for i in (0, 1) for j in (0, 1))
         detail = np.abs(a - d) + np.abs(b - c)
         edge = count // 4  # tiles that are partly soft edge

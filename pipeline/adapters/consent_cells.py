@@ -41,8 +41,8 @@ _ISO_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _MIDNIGHT = re.compile(r"[T ]0{1,2}:00(:00(\.0+)?)?Z?$")
 _SERIAL_ZERO = date(1899, 12, 30)
 """Day 0 of Excel's 1900 calendar, as it counts from March 1900 on (ECMA-376 part 1, 18.17.4.1)."""
-_SERIALS = range(2, 73051)
-"""1900 to 2099."""
+_SERIALS = range(10_000, 73_051)
+"""May 1927 to 2099; a shorter number is the remains of a date, not a serial."""
 
 
 def text(cell: Cell) -> str:
@@ -91,7 +91,7 @@ def day(cell: Cell) -> date | None:
         return date(int(match[4]), int(match[3]), int(match[1]))
     if match := _ISO_DAY.fullmatch(written):
         return date(int(match[1]), int(match[2]), int(match[3]))
-    if re.fullmatch(r"[0-9]{1,5}", written) and int(written) in _SERIALS:
+    if re.fullmatch(r"[0-9]{5}", written) and int(written) in _SERIALS:
         return _SERIAL_ZERO + timedelta(days=int(written))
     raise ValueError("no day")
 

@@ -102,11 +102,11 @@ def _csv_table(text: str, file: str, purpose: str) -> list[list[Cell]]:
             file=file,
             row=len(table) + 1,
         ) from error
-    if table and not text.endswith(("\n", "\r")) and not (table[-1] and table[-1][-1]):
-        # The missing end of this row may have held a withdrawal.
+    if table and not text.endswith(("\n", "\r")):
+        # The missing end of this row may have held a withdrawal, or the rest of a portrait folder's name.
         raise ConsentError(
-            "{file}, row {row} may be cut off, because it ends with a blank cell and without a line end; export the"
-            " list again.",
+            "{file}, row {row} ends without a line end, so the file may have been cut off; export the list again, or"
+            " open it in a spreadsheet program, look at its last rows and save it.",
             file=file,
             row=len(table),
         )

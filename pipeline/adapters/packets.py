@@ -81,7 +81,6 @@ class Samples:
         self._key: Sample | None = None
         stream.thread_type = "AUTO"
         context = stream.codec_context
-        context.copy_opaque = True
         # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
         context.flags |= int(av.codec.context.Flags.output_corrupt)
 
@@ -110,6 +109,7 @@ class Samples:
         """Write down what this packet promises."""
         self._read += 1
         if packet.is_discard:
+            packet.pts = None
             return  # the edit list says that it is only there to be leaned on
         index, pts, dts = self._count, packet.pts, packet.dts
         self._count += 1
@@ -122,7 +122,10 @@ class Samples:
         if self._first is None and pts is not None and dts is not None:
             self._first = (pts, dts)
         sample = Sample(index, pts, packet.is_keyframe, packet.is_corrupt)
-        packet.opaque = sample
+        # The decoder passes pts on unread, so it can carry the number by which the picture finds its packet again.
+        # (Packet.opaque would do the same, but giving it back takes the interpreter's lock in the decoder's threads,
+        # and closing a decoder while one of them waits for that never ends.)
+        packet.pts = index
         self._pending[index] = sample
         self._unjudged.append(sample)
 
@@ -136,13 +139,9 @@ class Samples:
         yield from self._leave()
 
     def _arrive(self, picture: av.VideoFrame) -> None:
-        sample = picture.opaque
-        picture.opaque = None  # it holds the sample, which holds the picture
-        if not isinstance(sample, Sample):
-            sample = next((one for one in self._pending.values() if one.pts == picture.pts), None)
-        if sample is None or sample.index not in self._pending:
+        sample = None if picture.pts is None else self._pending.pop(picture.pts, None)
+        if sample is None:
             return  # its place has been taken already: a second field, or a picture far out of order
-        del self._pending[sample.index]
         self._drop_second_field(sample, picture)
         passed = [one for one in self._pending.values() if self._passed(one, sample)]
         for one in sorted(passed, key=self._display):

@@ -130,7 +130,7 @@ def analyse(
     """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
     smallest = settings.recognition.smallest
     sampler = identify.Sampler(networks.embedder, people, smallest) if people else None
-    found = detect.detect(clip, networks.detector, settings.detection.threshold, sampler, progress, figures)
+    found = detect.detect(clip, networks.detector, settings.detection.faint, sampler, progress, figures)
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})
@@ -143,7 +143,7 @@ def analyse(
             all=found.frames,
         )
     with _timed(figures, "decide"):
-        tracks = track.follow(found, clip.info.rate, settings.detection.sure)
+        tracks = track.follow(found, clip.info.rate, settings.detection.alone, settings.detection.sure)
         views = sampler.views() if sampler else identify.no_views()
         identities = identify.identify(tracks, found, views, people, clip.info.rate, smallest)
         decisions = decide.decide(tracks, identities, grounds)
@@ -196,7 +196,9 @@ def render_checked(
                 float(clip.info.time_base),
                 inspect.extras(partial),
                 lambda picture: planes(picture)[0],
-                getattr(redact, "shows_detail_in", lambda *a: lambda *b: False)(plan.style, depth),
+                lambda plane, region, shape: (
+                    redact.residue(plane, region, shape, plan.style, depth) > redact.RESIDUE_LIMIT[plan.style]
+                ),
                 progress,
             )
         if not result.passed:

@@ -25,10 +25,12 @@ FILE_NAME = "lesveil.toml"
 class Detection:
     """How faces are looked for. Scores are CenterFace's, 0..1; see docs/quality.md for the measurements."""
 
-    threshold: float = 0.10
-    """A detection below this is ignored."""
+    faint: float = 0.06
+    """From here on a detection counts where it persists."""
+    alone: float = 0.10
+    """From here on a detection counts by itself, though it is seen only once."""
     sure: float = 0.35
-    """A track that never reaches this and never persists is hidden as a weak one (it is hidden either way)."""
+    """From here on a face seen once is held before and after like one seen often."""
 
 
 @dataclass(frozen=True)

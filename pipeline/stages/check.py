@@ -63,7 +63,9 @@ def check(
             for row in range(rows.start, rows.stop):
                 regions += 1
                 if clear(plane, plan.region[row], int(plan.shape[row])):
-                    shown.append(f"frame {count}: what was planned hidden at {plan.region[row].round().tolist()} is not")
+                    shown.append(
+                        f"frame {count}: what was planned hidden at {plan.region[row].round().tolist()} is not"
+                    )
         count += 1
         progress("check", count, plan.frames)
     if count != plan.frames:

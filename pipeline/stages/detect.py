@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from pipeline.geometry import suppress
+from pipeline.geometry import closeness, suppress
 from pipeline.records import (
     F32,
     U8,
@@ -37,7 +37,26 @@ LARGE_SECONDS = Fraction(1)
 CUT = 14.0
 """Mean change of a 64 x 36 grey picture (grey levels) from which a cut is assumed. A cut too many costs one look."""
 
+STIRRED, STIR_SHARE = 20.0, 0.004
+"""When this share of the 64 x 36 picture changes by this many grey levels from one frame to the next, something moves
+fast, and looks come twice as often."""
+
 THUMB = 16
+
+DOUBTFUL = 0.4
+"""A detection under this score is looked at again, enlarged."""
+
+FAINT = 0.05
+"""Score in the whole picture from which something is worth that second look."""
+
+CLOSE_UP = 40
+"""Height in pixels to which a doubtful face is brought for it: the size at which CenterFace tells faces best."""
+
+CELL, COLUMNS, ROWS = 96, 5, 3
+"""Close-ups are laid side by side, so that the network sees fifteen at once."""
+
+REMEMBERED = Fraction(1)
+"""Seconds for which the outcome of a second look holds at its place."""
 
 
 class Observer(Protocol):
@@ -112,12 +131,13 @@ def detect(
 ) -> Detections:
     """Go through the clip once and return everything found.
 
-    ``threshold`` is the score from which a detection counts. Damaged frames are not looked at; the scene starts
+    ``threshold`` is the score from which a detection counts, after the second look that doubtful ones get. Damaged frames are not looked at; the scene starts
     afresh after them.
     """
     figures = figures or Figures()
     info = source.info
     shapes = sizes(info)
+    closer = CloserLook(detector, info)
     found = _Found()
     previous: Frame | None = None
     tiny_before: Any = None
@@ -126,8 +146,11 @@ def detect(
 
     def look(frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
         started = time.perf_counter()
-        parts = [_look(frame.picture, size, info, detector, threshold) for size in which]
+        parts = [_look(frame.picture, size, info, detector, FAINT) for size in which]
         boxes, scores, marks = _merge(parts)
+        scores = closer(frame, boxes, scores)
+        sound = scores >= threshold
+        boxes, scores, marks = boxes[sound], scores[sound], marks[sound]
         thumbs = _thumbs(frame.picture, boxes)
         found.looked.append(frame.number)
         found.frame.append(np.full(len(boxes), frame.number, np.int32))
@@ -149,6 +172,7 @@ def detect(
             look(last, (shapes.small,))
         if observe is not None:
             observe.scene_ends()
+        closer.seen.clear()
 
     for frame in source.frames():
         number = frame.number
@@ -165,16 +189,84 @@ def detect(
             end_scene(previous)
             if number:
                 found.cuts.append(number)
+        moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
         if cut or frame.time - last_large >= LARGE_SECONDS:
             look(frame, (shapes.small, shapes.large))
             last_small = last_large = frame.time
-        elif frame.time - last_small >= LOOK_SECONDS:
+        elif frame.time - last_small >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
             look(frame, (shapes.small,))
             last_small = frame.time
         previous, tiny_before = frame, tiny
     end_scene(previous)
     progress("detect", number + 1, number + 1)
     return found.arrays(number + 1)
+
+
+@dataclass
+class CloserLook:
+    """Looks at doubtful detections again, enlarged, and remembers what it found at each place for a while.
+
+    The score becomes the mean of both looks. On eval footage that takes out nineteen of twenty false faces in a
+    classroom and keeps nine of ten faint true ones (docs/quality.md).
+    """
+
+    detector: FaceDetector
+    info: VideoInfo
+    seen: list[tuple[Fraction, F32, F32]] = field(default_factory=list)
+    """Time, boxes (N, 4) and enlarged scores (N,) of earlier second looks."""
+
+    def __call__(self, frame: Frame, boxes: F32, scores: F32) -> F32:
+        """Scores (N,) of the boxes (N, 4), in pixels of the displayed frame, after a second look."""
+        doubtful = np.flatnonzero(scores < DOUBTFUL)
+        if not len(doubtful):
+            return scores
+        self.seen = [entry for entry in self.seen if 0 <= frame.time - entry[0] < REMEMBERED]
+        enlarged = np.full(len(doubtful), np.nan, np.float32)
+        for _, places, before in self.seen:
+            near = closeness(boxes[doubtful], places)
+            best = near.argmax(axis=1)
+            known = near[np.arange(len(doubtful)), best] > 0.6
+            enlarged[known] = before[best[known]]
+        new = np.flatnonzero(np.isnan(enlarged))
+        if len(new):
+            places = boxes[doubtful[new]]
+            enlarged[new] = self._enlarged(frame.picture.to_ndarray(format="bgr24"), places)
+            self.seen.append((frame.time, places, enlarged[new]))
+        scores = scores.copy()
+        scores[doubtful] = (scores[doubtful] + enlarged) / 2
+        return scores
+
+    def _enlarged(self, picture: U8, boxes: F32) -> F32:
+        """The best score of a face of fitting place and size in each close-up: (N,)."""
+        best = np.zeros(len(boxes), np.float32)
+        aspect = float(self.info.sample_aspect)
+        for first in range(0, len(boxes), COLUMNS * ROWS):
+            sheet = np.zeros((ROWS * CELL, COLUMNS * CELL, 3), np.uint8)
+            batch = boxes[first : first + COLUMNS * ROWS]
+            for place, (x1, y1, x2, y2) in enumerate(batch.tolist()):
+                row, column = divmod(place, COLUMNS)
+                scale = CLOSE_UP / max(y2 - y1, 1.0)
+                across = scale * aspect
+                matrix = np.array(
+                    [
+                        [across, 0, CELL / 2 - across * (x1 + x2) / 2],
+                        [0, scale, CELL / 2 - scale * (y1 + y2) / 2],
+                    ]
+                )
+                cell = sheet[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
+                how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+                cell[...] = cv2.warpAffine(picture, matrix, (CELL, CELL), flags=how, borderMode=cv2.BORDER_REPLICATE)
+            faces, scores, _ = self.detector(sheet, 0.02)
+            centre = (faces[:, :2] + faces[:, 2:]) / 2
+            height = faces[:, 3] - faces[:, 1]
+            fits = (height > 0.45 * CLOSE_UP) & (height < 2.2 * CLOSE_UP)
+            cells = (centre // CELL).astype(int)
+            near = (np.abs(centre % CELL - CELL / 2) < CLOSE_UP / 2).all(axis=1)
+            for (column, row), score in zip(cells[fits & near].tolist(), scores[fits & near].tolist(), strict=True):
+                place = first + row * COLUMNS + column
+                if place < len(best):
+                    best[place] = max(best[place], score)
+        return best
 
 
 def _tiny(picture: Any) -> F32:

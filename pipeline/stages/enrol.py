@@ -63,4 +63,3 @@ def _the_one(file: str, boxes: F32, width: int, height: int) -> int:
     raise PortraitSeveralFacesError(
         "{file} shows {count} faces and nobody can tell whose it is; cut out one person.", file=file, count=len(rivals)
     )
-

@@ -41,6 +41,7 @@ from pipeline.records import (
 CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
 """Where eyes, nose and corners of the mouth lie in dlib's 150 x 150 chip."""
 
+
 @dataclass(frozen=True)
 class Limits:
     """Distances up to which ``strict`` a run's mean, ``piece`` a piece's mean and ``loose`` a single view is taken for
@@ -72,7 +73,7 @@ GAP_SECONDS = 1.05
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""
 
-SURE_ENOUGH = 0.3
+SURE_ENOUGH = 0.4
 """Detection score from which a face is embedded."""
 
 LOOK_ALIKE = 0.30

@@ -24,11 +24,20 @@ QUICK_SECONDS = 0.3
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
 
-HOLD_SECONDS = 0.5
+HOLD_SECONDS = 0.25
 """A track goes on this long beyond its first and last sight."""
 
-WEAK_HOLD_SECONDS = 0.2
+WEAK_HOLD_SECONDS = 0.1
 """So does a track seen only once, weakly: it is most likely no face."""
+
+PERSISTS = 6
+"""Faint detections in a row, a second's worth, that make a face."""
+
+SEEN_WELL = 0.5
+"""Score of a last sight from which the next look would have found the face again, were it still there."""
+
+MOVING = 0.06
+"""Speed, in heights of the face per frame, from which a held box would soon lie beside the face."""
 
 ONWARD = 6
 """A face that comes into sight or goes out of it is taken to have moved on at its speed for this many frames."""
@@ -62,10 +71,12 @@ class _Open:
         self.frame, self.box = frame, box
 
 
-def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
-    """Tracks of one clip, numbered from 1 in order of first sight. Every detection belongs to exactly one track.
+def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list[Track]:
+    """Tracks of one clip, numbered from 1 in order of first sight.
 
-    ``rate`` is in frames per second. ``sure`` is the score from which one detection alone makes a full track.
+    ``rate`` is in frames per second. A detection of score ``alone`` counts by itself, even if it joins no other; what
+    is fainter counts only where it persists (PERSISTS times): faces do, chance does not. ``sure`` is the score from
+    which one detection makes a track that is held like any other.
     """
     gap = max(1, round(GAP_SECONDS * rate))
     quick = max(1, round(QUICK_SECONDS * rate))
@@ -87,7 +98,8 @@ def follow(found: Detections, rate: Fraction, sure: float) -> list[Track]:
                 live.append(_Open([row], frame, found.box[row]))
     done += live
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
-    return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(done, 1)]
+    real = [track for track in done if len(track.rows) >= PERSISTS or found.score[track.rows].max() >= alone]
+    return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(real, 1)]
 
 
 def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:
@@ -127,7 +139,8 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
     weak = len(rows) == 1 and strength < sure
     hold = round((WEAK_HOLD_SECONDS if weak else HOLD_SECONDS) * rate)
     low, high = _scene(int(at[0]), int(at[-1]), found)
-    start, stop = max(low, int(at[0]) - hold), min(high, int(at[-1]) + 1 + hold)
+    start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found.looked, hold))
+    stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found.looked, hold))
     frames = np.arange(start, stop)
     dense = np.stack([np.interp(frames, at, boxes[:, side]) for side in range(4)], axis=1)
     dense += _onward(frames, at, boxes)
@@ -146,6 +159,27 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
         detections=np.array(rows, np.int32),
         strength=strength,
     )
+
+
+def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, hold: int) -> int:
+    """The last frame, forwards (``way`` 1) or backwards (-1), to which a track reaches beyond its last sight.
+
+    A face that was seen well, or that moves, and is not there at the next look has gone: the track ends just before
+    that look. One that was faint or still may only have turned away: it is held.
+    """
+    last = int(at[-1])
+    later = looked[looked > last] if way > 0 else looked[looked < last]
+    free = last + way * hold
+    if not len(later):
+        return free
+    before_next = int(later[0 if way > 0 else -1]) - way
+    speed = 0.0
+    if len(at) > 1:
+        moved = np.hypot(*((boxes[-1, :2] + boxes[-1, 2:]) - (boxes[-2, :2] + boxes[-2, 2:]))) / 2
+        speed = float(moved / abs(int(at[-1]) - int(at[-2])) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
+    if score[-1] >= SEEN_WELL or speed > MOVING:
+        return min(free, before_next) if way > 0 else max(free, before_next)
+    return free
 
 
 def _onward(frames: np.ndarray, at: np.ndarray, boxes: F32) -> np.ndarray:

@@ -69,16 +69,17 @@ def test_nothing_depends_on_what_is_hidden(scene, style):
 @property_test
 @given(scenes())
 def test_every_pixel_that_a_region_touches_is_inside(scene):
-    height, width, _, _, seed, regions, shapes = scene
-    points = np.random.default_rng(seed).random((200, 2)) * (width, height)
+    height, width, _, _, _, regions, shapes = scene
+    turns = np.linspace(0, 2 * np.pi, 500)
+    rim = 0.999 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
     for region, shape in zip(regions.astype(np.float64), shapes, strict=True):
         rows, columns, mask = interior(region, shape, (height, width))
         whole = np.zeros((height, width), dtype=bool)
         whole[rows, columns] = mask
-        middle, radius = (region[:2] + region[2:]) / 2, np.maximum((region[2:] - region[:2]) / 2, 1e-9)
-        away = np.abs(points - middle) / radius
-        within = (np.hypot(*away.T) if shape == Shape.ELLIPSE else away.max(axis=1)) < 1
-        x, y = points[within].astype(int).T
+        points = rim if shape == Shape.ELLIPSE else rim / np.abs(rim).max(axis=1, keepdims=True) * 0.999
+        points = (region[:2] + region[2:]) / 2 + points * (region[2:] - region[:2]) / 2
+        seen = ((points > 0) & (points < (width, height))).all(axis=1)
+        x, y = points[seen].astype(int).T
         assert whole[y, x].all()
 
 
@@ -124,6 +125,15 @@ def test_any_finite_region_is_taken(regions, shape, style):
     for region in regions:
         interior(region, shape, (37, 41))
         assert residue(planes[0], region, shape, style) >= 0
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_a_box_upside_down_hides_as_much_as_upright(shape):
+    upright = interior([10, 20, 50, 70], shape, (100, 100))
+    for turned in ([50, 20, 10, 70], [10, 70, 50, 20], [50, 70, 10, 20]):
+        found = interior(turned, shape, (100, 100))
+        assert found[:2] == upright[:2]
+        np.testing.assert_array_equal(found[2], upright[2])
 
 
 @pytest.mark.parametrize("style", Style)

@@ -118,7 +118,7 @@ def person(sheet: Sheet, number: int, row: Sequence[Cell]) -> ListedPerson:
         purpose=sheet.purpose,
         # A day or a giver that cannot be read may be a limit to the yes beside it.
         granted=bool(clean["granted"]) and not unclear,
-        recognition=bool(clean["recognition"]) and not unclear,
+        recognition=bool(clean["recognition"]),
         giver=clean["giver"] or (Giver.UNKNOWN if "giver" in unclear else sheet.unsaid),
         start=clean["start"],
         end=clean["end"],

@@ -160,6 +160,7 @@ def test_english_headers_and_a_title_above_them(read: Read) -> None:
         ("Geboortedatum", "31-02-2009"),
         ("Geboortedatum", "24-06-2029"),
         ("Geboortedatum", "24-06-1850"),
+        ("Geboortedatum", "15-10-2026"),
         ("Toestemming van", ""),
         ("Toestemming van", "opa"),
         ("Toestemming van", "leerling of ouder"),
@@ -204,6 +205,7 @@ def test_a_list_that_does_not_say_whose_word_it_holds_asks(read: Read) -> None:
 def test_the_schools_statement_does_not_cover_what_a_cell_says(read: Read) -> None:
     people = read(with_cell(2, "Toestemming van", "opa"), giver="administration").people
     assert not people[0].says_yes
+    assert people[0].giver is Giver.UNKNOWN
     assert people[1].giver is Giver.PARENT
 
 
@@ -313,6 +315,20 @@ def test_two_sheets_with_a_list_are_refused(tmp_path: Path) -> None:
     book.close()
     with pytest.raises(ConsentError, match="3HA, 3HB"):
         read_consent_file(tmp_path / "lijst.xlsx", today=TODAY)
+
+
+def test_a_birth_date_in_the_future_is_a_no_without_a_date_of_consent_too(read: Read) -> None:
+    table = with_cell(2, "Geboortedatum", "24-06-2029")
+    table[1][HEADER.index("Datum toestemming")] = ""
+    assert read(table).people[0].birth is None
+
+
+def test_a_sheet_that_states_a_wrong_size_is_read_to_its_end(read: Read) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(WORKBOOK)) as whole, zipfile.ZipFile(out, "w") as wrong:
+        for entry in whole.infolist():
+            wrong.writestr(entry, whole.read(entry).replace(b'<dimension ref="A1:L6"', b'<dimension ref="A1:L2"'))
+    assert len(read(out.getvalue()).people) == 5
 
 
 def _zip_of_nothing() -> bytes:

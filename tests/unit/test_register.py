@@ -1,0 +1,314 @@
+"""The register: imports are all or nothing, nobody is shown without a ground, and every past day can be answered."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.adapters import register as register_module
+from pipeline.adapters.consent_list import ConsentList
+from pipeline.adapters.consent_rows import ListedPerson
+from pipeline.adapters.register import Register
+from pipeline.consent import Giver, Why
+from pipeline.errors import ConsentError
+
+AUTUMN = date(2026, 9, 1)
+D1, D2, D3 = date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)
+
+
+def person(number: str = "1", **changes: object) -> ListedPerson:
+    whole = ListedPerson(
+        row=2,
+        id=number,
+        first_name="Roos",
+        infix="van",
+        last_name=f"Dalen{number}",
+        group="3HA",
+        portrait_folder=f"P{number}",
+        birth=date(2012, 1, 1),
+        purpose="beeldcoaching",
+        granted=True,
+        recognition=True,
+        giver=Giver.PARENT,
+        start=AUTUMN,
+        end=None,
+        withdrawn=None,
+    )
+    return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+def no(number: str = "1", **changes: object) -> ListedPerson:
+    return person(number, granted=False, **changes)
+
+
+def bring(register: Register, on: date, *people: ListedPerson) -> int:
+    return register.apply(register.plan_import(ConsentList("lijst.csv", "0" * 64, people), on))
+
+
+def kept(register: Register, filmed: date, used: date, number: str = "1") -> bool:
+    return register.may_be_shown(number, filmed, used).kept
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "register.db"
+
+
+@pytest.fixture
+def register(path: Path) -> Iterator[Register]:
+    with Register.open(path) as opened:
+        yield opened
+
+
+def test_a_plan_names_who_gains_and_loses_and_changes_nothing(register: Register) -> None:
+    bring(register, D1, person("1"), person("2"), person("3"), no("4"), person("5"))
+    before = register.digest(D2)
+    listed = (person("1"), no("2"), person("4"), person("5", group="4HA"), person("6"), no("7"))
+    plan = register.plan_import(ConsentList("nieuw.csv", "1" * 64, listed), D2)
+    assert plan.new == ("6", "7")
+    assert plan.gone == ("3",)
+    assert plan.gains == ("4", "6")
+    assert set(plan.losses) == {"2", "3"}
+    assert plan.unchanged == ("1",)
+    assert plan.changed == ("2", "4", "5")
+    assert plan.answers["3"].why is Why.NO_LONGER_LISTED
+    assert register.digest(D2) == before
+    register.apply(plan)
+    assert {one.id: one.answer for one in register.people(D2)} == plan.answers
+    assert register.digest(D2) != before
+
+
+def test_it_remembers_after_closing_and_keeps_to_itself(register: Register, path: Path) -> None:
+    bring(register, D1, person())
+    register.close()
+    with Register.open(path) as again:
+        people = again.people(D1)
+        assert people[0].name == "Roos van Dalen1"
+        assert again.portrait_folder("1") == "P1"
+        assert kept(again, D1, D1)
+    assert path.stat().st_mode & 0o077 == 0
+    assert "Roos" not in repr(people)
+
+
+def test_someone_unknown_is_a_no(register: Register) -> None:
+    assert register.may_be_shown("9", D1, D1).why is Why.NOT_LISTED
+    assert register.portrait_folder("9") is None
+
+
+def test_the_ground_is_the_row_that_first_said_so(register: Register) -> None:
+    bring(register, D1, person(row=7))
+    bring(register, D2, person(row=9))
+    assert register.may_be_shown("1", D2, D2).ground == "import 1 row 7"
+
+
+def test_a_person_missing_from_a_newer_list_is_not_shown_and_has_no_portraits(register: Register) -> None:
+    bring(register, D1, person("1"), person("2"))
+    bring(register, D2, person("2"))
+    assert kept(register, D1, D2 - timedelta(1))
+    assert not kept(register, D1, D2)
+    assert register.portrait_folder("1") is None
+    bring(register, D3, person("1"), person("2"))
+    assert kept(register, D3, D3)
+    assert kept(register, D1, D3)
+    assert not kept(register, D2, D3)  # on that day the register held no consent, whatever date the list gives now
+
+
+def test_a_yes_that_comes_back_with_a_later_date_counts_from_that_date(register: Register) -> None:
+    bring(register, D1, no())
+    bring(register, D3, person(start=D2))
+    assert kept(register, D2, D3)
+    assert not kept(register, D1, D3)
+
+
+def test_an_undated_yes_counts_from_the_first_import_that_held_it(register: Register) -> None:
+    bring(register, D1, person(start=None))
+    bring(register, D2, person(start=None, group="4HA"))
+    assert kept(register, D1, D2)
+    assert not kept(register, D1 - timedelta(1), D2)
+
+
+def test_withdrawn_today_is_not_shown_from_today(register: Register) -> None:
+    bring(register, D1, person())
+    register.withdraw("1", D2)
+    register.withdraw("1", D2)
+    assert kept(register, D1, D2 - timedelta(1))
+    answer = register.may_be_shown("1", D1, D2)
+    assert (answer.kept, answer.ground, answer.why) == (False, "withdrawal 1", Why.WITHDRAWN)
+
+
+def test_an_old_list_does_not_undo_a_withdrawal_but_a_newer_consent_does(register: Register) -> None:
+    bring(register, D1, person())
+    register.withdraw("1", D2)
+    plan = register.plan_import(ConsentList("lijst.csv", "0" * 64, (person(row=5),)), D2)
+    assert [remark.row for remark in plan.remarks] == [5]
+    register.apply(plan)
+    assert not kept(register, D2, D3)
+    bring(register, D3, person(start=None))
+    assert not kept(register, D3, D3)
+    bring(register, D3, person(start=D3))
+    assert kept(register, D3, D3)
+
+
+def test_a_withdrawal_that_vanishes_from_the_list_still_stands(register: Register) -> None:
+    bring(register, D1, person(withdrawn=D1))
+    bring(register, D2, person())
+    answer = register.may_be_shown("1", D2, D3)
+    assert (answer.kept, answer.ground) == (False, "import 1 row 2")
+
+
+def test_withdrawing_someone_unknown_is_refused(register: Register) -> None:
+    with pytest.raises(ConsentError, match="no 9 in the register"):
+        register.withdraw("9", D1)
+
+
+def test_the_list_of_a_past_day_is_what_was_known_then(register: Register) -> None:
+    bring(register, D1, person("1"))
+    bring(register, D2, no("1", last_name="Anders"), person("2"))
+    assert [(one.name, one.answer.kept) for one in register.people(D1)] == [("Roos van Dalen1", True)]
+    assert [(one.id, one.answer.kept) for one in register.people(D2)] == [("1", False), ("2", True)]
+    assert register.people(D1 - timedelta(1)) == []
+
+
+def test_filmed_on_the_parents_word_and_used_on_the_own(register: Register) -> None:
+    born = date(2010, 11, 1)
+    bring(register, D1, person(birth=born))
+    bring(register, D3, person(birth=born, giver=Giver.PUPIL, start=D2))
+    assert register.may_be_shown("1", D1, D3).ground == "import 1 row 2; import 2 row 2"
+
+
+def test_the_digest_changes_with_every_change_of_an_answer_and_holds_no_names(register: Register) -> None:
+    bring(register, D1, person(birth=date(2010, 12, 1)))
+    seen = [register.digest(D2), register.digest(D3)]  # the sixteenth birthday lies between
+    assert register.digest(D2) == seen[0]
+    bring(register, D2, person(birth=date(2010, 12, 1), last_name="Anders", row=2))
+    renamed = register.digest(D2)
+    register.withdraw("1", D2)
+    assert len({*seen, register.digest(D2)}) == 3
+    assert renamed != register.digest(D2)
+
+
+def test_only_the_plan_that_was_shown_is_carried_out(register: Register) -> None:
+    plan = register.plan_import(ConsentList("lijst.csv", "0" * 64, (person(),)), D1)
+    bring(register, D1, no())
+    with pytest.raises(ConsentError, match="changed since"):
+        register.apply(plan)
+    assert not kept(register, D1, D1)
+
+
+def test_a_clock_that_was_set_back_is_refused(register: Register) -> None:
+    bring(register, D2, person())
+    with pytest.raises(ConsentError, match="clock"):
+        bring(register, D1, person())
+
+
+def test_an_import_that_breaks_off_leaves_the_register_as_it_was(
+    register: Register, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(register, D1, person("1"), person("2"))
+    before = register.digest(D2)
+    plan = register.plan_import(ConsentList("lijst.csv", "0" * 64, (no("1"), person("3"))), D2)
+
+    def broken(version: object) -> tuple[object, ...]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(register_module, "to_row", broken)
+    with pytest.raises(KeyboardInterrupt):
+        register.apply(plan)
+    monkeypatch.undo()
+    assert register.digest(D2) == before
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM imports").fetchone() == (1,)
+    register.apply(plan)
+
+
+@pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])
+def test_a_file_that_is_no_register_is_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ConsentError, match=r"register\.db"):
+        Register.open(path)
+
+
+def test_ten_thousand_people_are_no_trouble(register: Register) -> None:
+    people = tuple(person(str(number), row=number + 2) for number in range(10_000))
+    bring(register, D1, *people)
+    plan = register.plan_import(ConsentList("lijst.csv", "0" * 64, people), D2)
+    assert len(plan.unchanged) == 10_000
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("import"),
+            st.integers(0, 40),
+            st.builds(
+                person,
+                granted=st.sampled_from([True, True, True, False]),
+                recognition=st.sampled_from([True, True, True, False]),
+                giver=st.sampled_from(Giver),
+                start=st.none() | st.integers(0, 200).map(lambda n: AUTUMN + timedelta(n)),
+                end=st.none() | st.none() | st.integers(50, 300).map(lambda n: AUTUMN + timedelta(n)),
+                withdrawn=st.none() | st.none() | st.integers(0, 200).map(lambda n: AUTUMN + timedelta(n)),
+                birth=st.sampled_from([date(2012, 1, 1), date(2008, 1, 1), date(2010, 12, 10), None]),
+            ),
+        ),
+        st.tuples(st.just("import"), st.integers(0, 40), st.none()),
+        st.tuples(st.just("withdraw"), st.integers(0, 40), st.none()),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=steps, filmed=st.integers(0, 200), used=st.integers(0, 60))
+def test_no_sequence_of_imports_and_withdrawals_keeps_someone_without_a_ground(
+    steps: list[tuple[str, int, ListedPerson | None]], filmed: int, used: int
+) -> None:
+    """Told once more from the story itself: what the latest list and the withdrawals said on the day of use."""
+    today = D1
+    latest: ListedPerson | None = None
+    withdrawals: list[date] = []
+    known = False
+    lists: dict[str, ListedPerson] = {}
+    with TemporaryDirectory() as folder, Register.open(Path(folder) / "register.db") as register:
+        for what, days, one in steps:
+            today += timedelta(days)
+            if what == "import":
+                number = bring(register, today, person("other"), *([one] if one else []))
+                latest, known = one, known or one is not None
+                if one:
+                    lists[f"import {number} row {one.row}"] = one
+                    withdrawals += [one.withdrawn] if one.withdrawn else []
+            elif known:
+                register.withdraw("1", today)
+                withdrawals.append(today)
+        used_on, filmed_on = today + timedelta(used), min(AUTUMN + timedelta(filmed), today)
+        answer = register.may_be_shown("1", filmed_on, used_on)
+    if not answer.kept:
+        return
+    assert latest is not None
+    assert latest.granted
+    assert latest.recognition
+    assert latest.birth
+    assert latest.giver is not Giver.UNKNOWN
+    assert latest.end is None or used_on < latest.end
+    assert all(used_on < on or (latest.start is not None and on < latest.start) for on in withdrawals)
+    grounds = answer.ground.split("; ")
+    assert set(grounds) <= set(lists)
+    for ground, day in zip((grounds[0], grounds[-1]), (filmed_on, used_on), strict=True):
+        stated = lists[ground]
+        assert stated.says_yes
+        assert stated.start is None or stated.start <= day
+        assert stated.withdrawn is None or day < stated.withdrawn
+        sixteen = stated.birth.replace(year=stated.birth.year + 16) if stated.birth else day
+        assert stated.giver is not Giver.PARENT or day < sixteen
+        assert stated.giver is not Giver.PUPIL or day >= sixteen

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import ffmpeg
 import imageio_ffmpeg
 
@@ -127,4 +129,23 @@ def blank(source: Path, path: Path, start: float, length: int) -> Path:
     at = int(first + (last - first) * start)
     data[at : at + length] = bytes(length)
     path.write_bytes(data)
+    return path
+
+
+def call(*arguments: str | Path) -> None:
+    """ffmpeg with arguments that occur more than once, which ffmpeg-python cannot say."""
+    subprocess.run([FFMPEG, "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)], check=True)
+
+
+def without_sound_between(source: Path, path: Path, start: float, stop: float) -> Path:
+    """A copy from which the packets of sound between two times (seconds) are missing."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio" and start <= packet.pts * packet.time_base < stop:
+                continue
+            packet.stream = streams[packet.stream.index]
+            new.mux(packet)
     return path

@@ -74,6 +74,7 @@ class Samples:
         self._resolved = 0
         self._read = 0
         self._first: tuple[int, int] | None = None
+        self._recent: deque[int] = deque(maxlen=2 * REORDERING)
         self._end: int | None = None
         # Until the first keyframe there is nothing for a picture to lean on.
         self._tainted = True
@@ -99,11 +100,17 @@ class Samples:
                 break
             self._expect(packet)
             yield from self._decode(packet)
+        for pts in self._missing_tail(failed):
+            sample = Sample(self._count, pts, False, True)
+            self._count += 1
+            self._pending[sample.index] = sample
+            self._unjudged.append(sample)
+            if self._times is not None:
+                heapq.heappush(self._times, pts)
         yield from self._decode(None)
         for sample in sorted(self._pending.values(), key=self._display):
             self._lose(sample)
         yield from self._leave()
-        yield from self._missing_tail(failed)
 
     def _expect(self, packet: av.Packet[av.VideoStream]) -> None:
         """Write down what this packet promises."""
@@ -121,6 +128,7 @@ class Samples:
             pts = None
         if self._first is None and pts is not None and dts is not None:
             self._first = (pts, dts)
+        self._recent.append((index * self._step if dts is None else dts) if pts is None else pts)
         sample = Sample(index, pts, packet.is_keyframe, packet.is_corrupt)
         # The decoder passes pts on unread, so it can carry the number by which the picture finds its packet again.
         # (Packet.opaque would do the same, but giving it back takes the interpreter's lock in the decoder's threads,
@@ -205,26 +213,30 @@ class Samples:
         sample.damaged = bad or self._tainted or (self._leading and leads)
         sample.judged = True
 
-    def _missing_tail(self, failed: bool) -> Iterator[Sample]:
-        """Frames that the container promised and the file no longer holds, one for each."""
-        times: list[int] = []
+    def _missing_tail(self, failed: bool) -> list[int]:
+        """Times, in ticks, of the frames that the container promised and the file no longer holds.
+
+        Packets lie in decoding order, so some of the missing ones belong between the last that were read.
+        """
+        recent = sorted(self._recent)
+        if not recent:
+            return []
         format_name = self._container.format.name
         if "mp4" in format_name:
             entries = self._stream.index_entries
-            if len(entries) > self._read and self._first is not None:
+            missing = len(entries) - self._read
+            if missing > 0 and self._first is not None:
                 delay = self._first[0] - self._first[1]
-                times = [entries[i].timestamp + delay for i in range(self._read, len(entries))]
+                near = range(max(0, self._read - REORDERING), len(entries))
+                times = {entries[i].timestamp + delay for i in near} - set(recent)
+                return sorted(times)[-missing:]
         else:
             end = self._promised_end(format_name)
-            if end is not None and self._end is not None:
-                times = list(range(self._end, end - self._step // 2, self._step))
-        if failed and not times and self._end is not None:
-            times = [self._end]  # how much is missing nobody knows, but something is
-        for pts in times:
-            sample = Sample(self._count, pts, False, True)
-            self._count += 1
-            sample.damaged = True
-            yield sample
+            if end is not None and end - recent[-1] >= 1.5 * self._step:
+                grid = range(recent[0], end - self._step // 2, self._step)
+                return [pts for pts in grid if all(abs(pts - one) > self._step // 2 for one in recent)]
+        # How much is missing nobody knows, but something is.
+        return [recent[-1] + self._step] if failed else []
 
     def _promised_end(self, format_name: str) -> int | None:
         """Where the picture ends according to the container, in ticks; None if it does not say."""

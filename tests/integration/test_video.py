@@ -1,0 +1,642 @@
+"""Video in and out against an independent oracle: another build of ffmpeg, asked for every frame's time and MD5."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import resource
+import shutil
+import warnings
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.adapters import video_out
+from pipeline.adapters.video_in import ClipReader, open_clip, planes
+from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
+from pipeline.errors import (
+    ClipNotFoundError,
+    DiskFullError,
+    NotAVideoError,
+    NoVideoStreamError,
+    OutputNotWritableError,
+    TruncatedVideoError,
+)
+from tests import clips
+
+EVAL = Path(os.environ.get("LESVEIL_EVAL", Path(__file__).parents[2] / ".." / "shared" / "eval")) / "dev"
+BWDIF = "bwdif=mode=send_frame:deint=interlaced"
+Seen = tuple[Fraction, str, bool]
+
+
+def needs(name: str) -> Path:
+    path = EVAL / name
+    if not path.exists():
+        warnings.filterwarnings("default", category=UserWarning)
+        pytest.skip(f"{path} is not there; set LESVEIL_EVAL to the folder that holds dev/")
+    return path
+
+
+def digest(picture: av.VideoFrame | None) -> str:
+    if picture is None:
+        return ""
+    told = hashlib.md5()
+    for plane in planes(picture):
+        told.update(np.ascontiguousarray(plane).tobytes())
+    return told.hexdigest()
+
+
+def seen(clip: ClipReader) -> list[Seen]:
+    return [(frame.time, digest(frame.picture), frame.damaged) for frame in clip.frames()]
+
+
+def passed_through(clip: ClipReader, path: Path, **options: Any) -> Written:
+    with ClipWriter(path, clip, **options) as writer:
+        for frame in clip.frames():
+            picture = hidden_frame(clip) if frame.damaged else frame.picture
+            writer.write(picture, frame.pts)
+        return writer.close()
+
+
+def times(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def plain(shelf: Path) -> Path:
+    return clips.make(shelf / "plain.mp4", audio="aac")
+
+
+@pytest.fixture(scope="session")
+def long(shelf: Path) -> Path:
+    """Two seconds with B-frames and a keyframe each second, index in front."""
+    return clips.make(
+        shelf / "long.mp4", audio="aac", frames=50, size="320x240", sound_seconds=2, preset="medium", g=25,
+        movflags="+faststart",
+    )  # fmt: skip
+
+
+LEGAL = {
+    "libx264": ("mp4", "mov", "mkv", "ts", "m2ts", "avi"),
+    "libx265": ("mp4", "mov", "mkv", "ts"),
+    "mpeg2video": ("mp4", "mov", "ts", "mkv", "avi"),
+    "mjpeg": ("mov", "avi", "mkv"),
+    "libvpx-vp9": ("webm", "mkv", "mp4"),
+    "libsvtav1": ("mp4", "mkv", "webm"),
+}
+SOUND = {"webm": "libopus", "ts": "ac3", "m2ts": "ac3", "avi": "pcm_s16le", "mov": "pcm_s16le"}
+
+
+@pytest.mark.parametrize(("codec", "kind"), [(codec, kind) for codec, kinds in LEGAL.items() for kind in kinds])
+def test_every_container_and_codec(codec: str, kind: str, tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / f"clip.{kind}",
+        codec=codec,
+        audio=SOUND.get(kind, "aac"),
+        pixel_format="yuvj420p" if codec == "mjpeg" else "yuv420p",
+    )
+    check_both_ways(path, tmp_path / "out.mp4", origin=kind == "avi")
+
+
+def check_both_ways(path: Path, out: Path, vf: str | None = None, origin: bool = False, pixels: bool = True) -> Written:
+    """Read as the oracle reads; written out and read again, the same times, size, aspect and colour.
+
+    AVI holds no times, only an order of decoding: there ``origin`` lets the oracle's clock start elsewhere.
+    """
+    truth = clips.oracle(path, vf)
+    with open_clip(path) as clip:
+        frames = seen(clip)
+        shift = truth[0][0] - frames[0][0] if origin else 0
+        assert [time + shift for time, _, _ in frames] == [time for time, _ in truth]
+        assert not any(damaged for _, _, damaged in frames)
+        if pixels:
+            assert [md5 for _, md5, _ in frames] == [md5 for _, md5 in truth]
+        written = passed_through(clip, out)
+        again = open_clip(out)
+        assert [time + written.shift for time in times(out)] == [time for time, _, _ in frames]
+        assert (again.info.width, again.info.height) == (clip.info.width, clip.info.height)
+        assert again.info.sample_aspect == clip.info.sample_aspect
+        assert again.info.rotation == 0
+        assert again.colour == clip.colour
+        assert again.info.pixel_format == encoded_format(clip.info.pixel_format, clip.info.width, clip.info.height)
+        return written
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"),
+    [
+        ("libx264", "yuv422p"),
+        ("libx264", "yuv420p10le"),
+        ("libx264", "yuv422p10le"),
+        ("libx264", "yuv444p10le"),
+        ("libx264", "yuvj420p"),
+        ("libx264", "gray"),
+        ("libx265", "yuv420p10le"),
+        ("libx265", "yuv422p10le"),
+        ("mjpeg", "yuvj422p"),
+        ("prores_ks", "yuv422p10le"),
+    ],
+)
+def test_pixel_formats(codec: str, pixel_format: str, tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mov", codec=codec, pixel_format=pixel_format)
+    check_both_ways(path, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize(
+    ("codec", "stored", "handed_out"),
+    [("libx264rgb", "rgb24", "yuv444p"), ("libx265", "yuv420p12le", "yuv420p10le"), ("qtrle", "rgb24", "yuv444p")],
+)
+def test_other_pixel_formats_become_the_nearest(codec: str, stored: str, handed_out: str, tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mov", codec=codec, pixel_format=stored)
+    check_both_ways(path, tmp_path / "out.mp4", pixels=False)
+    assert open_clip(path).info.pixel_format == handed_out
+
+
+def test_rgb_keeps_its_colours(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mov", codec="qtrle", pixel_format="rgb24", frames=1)
+    with av.open(str(path)) as container:
+        wanted = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    clip = open_clip(path)
+    picture = next(iter(clip.frames())).picture
+    got = picture.reformat(format="rgb24", src_colorspace=5, src_color_range=1, dst_color_range=2).to_ndarray()
+    assert np.abs(got.astype(int) - wanted).mean() < 3
+
+
+@pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "50", "15"])
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_frame_rates(rate: str, kind: str, tmp_path: Path) -> None:
+    check_both_ways(clips.make(tmp_path / f"clip.{kind}", rate=rate), tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_variable_frame_rate(kind: str, tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / f"clip.{kind}", picture_filter="setpts=PTS+(0.3*mod(N\\,3)+40*gt(N\\,8))/25/TB", fps_mode="vfr"
+    )
+    check_both_ways(path, tmp_path / "out.mp4")
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    check_both_ways(clips.make(tmp_path / "clip.mp4", frames=1), tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize(("size", "pixel_format"), [("97:65", "yuv420p"), ("96:65", "yuv422p"), ("97:64", "yuv422p")])
+def test_odd_sizes_keep_their_size_and_luma(size: str, pixel_format: str, tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / "clip.mkv", codec="libvpx-vp9", picture_filter=f"scale={size}", pixel_format=pixel_format
+    )
+    check_both_ways(path, tmp_path / "out.mp4")
+
+
+def test_odd_luma_is_not_touched_by_the_way_to_444() -> None:
+    picture = av.VideoFrame(97, 65, "yuv420p")
+    luma = np.random.default_rng(1).integers(16, 236, (65, 97), np.uint8)
+    for plane in planes(picture, writable=True):
+        plane[:] = 128
+    planes(picture, writable=True)[0][:] = luma
+    wide = picture.reformat(format="yuv444p", src_color_range=1, dst_color_range=1)
+    assert (planes(wide)[0] == luma).all()
+
+
+def test_sample_aspect_and_colour_description(tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / "clip.mp4", codec="libx265", pixel_format="yuv420p10le",
+        picture_filter="setsar=4/3,setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc:range=tv",
+    )  # fmt: skip
+    check_both_ways(path, tmp_path / "out.mp4")
+    again = open_clip(tmp_path / "out.mp4")
+    assert again.info.sample_aspect == Fraction(4, 3)
+    assert (again.colour.primaries, again.colour.transfer, again.colour.space) == (9, 18, 9)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"display_rotation": 90},
+        {"display_rotation": 180},
+        {"display_rotation": 270},
+        {"display_hflip": None},
+        {"display_rotation": 90, "display_hflip": None},
+    ],
+)
+def test_turned_and_mirrored(plain: Path, inputs: dict[str, Any], tmp_path: Path) -> None:
+    path = clips.remux(plain, tmp_path / "turned.mp4", inputs=inputs)
+    check_both_ways(path, tmp_path / "out.mp4")
+    clip = open_clip(path)
+    assert (clip.info.width < clip.info.height) == (inputs.get("display_rotation") in (90, 270))
+
+
+def test_422_turned_a_quarter_becomes_420(tmp_path: Path) -> None:
+    upright = clips.make(tmp_path / "upright.mp4", pixel_format="yuv422p10le", picture_filter="setsar=4/3")
+    path = clips.remux(upright, tmp_path / "turned.mp4", inputs={"display_rotation": 90})
+    clip = open_clip(path)
+    assert clip.info.pixel_format == "yuv420p10le"
+    assert clip.info.sample_aspect == Fraction(3, 4)
+    turned, stored = next(iter(clip.frames())).picture, next(iter(open_clip(upright).frames())).picture
+    assert (planes(turned)[0] == np.rot90(planes(stored)[0])).all()
+    chroma = np.rot90(planes(stored)[1].astype(int))
+    assert np.abs(planes(turned)[1] - (chroma[:, 0::2] + chroma[:, 1::2]) / 2).max() <= 0.5
+    check_both_ways(path, tmp_path / "out.mp4", pixels=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "first", "options"),
+    [
+        ("ts", "libx264", "top", {"x264-params": "tff=1", "audio": "ac3"}),
+        ("mov", "libx264", "bottom", {"x264-params": "bff=1"}),
+        ("mpg", "mpeg2video", "top", {"flags": "+ildct+ilme"}),
+    ],
+)
+def test_interlaced(kind: str, codec: str, first: str, options: dict[str, Any], tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / f"clip.{kind}", codec=codec, rate="50", frames=8,
+        picture_filter=f"tinterlace=interleave_{first},setfield={first[0]}ff", **options,
+    )  # fmt: skip
+    check_both_ways(path, tmp_path / "out.mp4", BWDIF, pixels=False)
+    clip = open_clip(path)
+    assert clip.info.interlaced
+    # Builds of bwdif differ in a stretch's first picture, which has none before it.
+    assert [md5 for _, md5, _ in seen(clip)][1:] == [md5 for _, md5 in clips.oracle(path, BWDIF)][1:]
+    assert not any(frame.picture.interlaced_frame for frame in clip.frames())
+
+
+def test_a_late_first_frame_stays_late(plain: Path, tmp_path: Path) -> None:
+    with_sound = tmp_path / "late.mp4"
+    source = clips.ffmpeg.input(str(plain))
+    late = clips.ffmpeg.input(str(plain), itsoffset=0.852)
+    clips.run(clips.ffmpeg.output(late.video, source.audio, str(with_sound), c="copy"))
+    written = check_both_ways(with_sound, tmp_path / "out.mp4")
+    assert written.shift == 0
+    assert times(tmp_path / "out.mp4")[0] > Fraction(85, 100)
+
+
+def test_the_late_clip_of_the_evaluation_set(tmp_path: Path) -> None:
+    path = needs("hamilton.mp4")
+    clip = open_clip(path)
+    passed_through(clip, tmp_path / "out.mp4", preset="ultrafast")
+    assert times(tmp_path / "out.mp4") == times(path)
+
+
+def test_a_transport_stream_starts_at_zero(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.ts", audio="ac3")
+    written = check_both_ways(path, tmp_path / "out.mp4")
+    assert written.shift > 1
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert min(float(stream.start_time * stream.time_base) for stream in container.streams) < 0.001
+
+
+# Damage
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_cut_tail_is_made_up_of_hidden_frames(long: Path, share: float, tmp_path: Path) -> None:
+    path = clips.cut(long, tmp_path / "cut.mp4", share)
+    whole = clips.oracle(long)
+    clip = open_clip(path)
+    frames = seen(clip)
+    assert [time for time, _, _ in frames] == [time for time, _ in whole]
+    known = dict(whole)
+    assert all(known[time] == md5 for time, md5, damaged in frames if not damaged)
+    assert frames[-1][2]
+    assert frames[-1][1] == ""
+    written = passed_through(clip, tmp_path / "out.mp4")
+    assert times(tmp_path / "out.mp4") == [time for time, _ in whole]
+    assert written.sound == "kept"
+    assert written.silences
+
+
+def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
+    whole = clips.remux(long, tmp_path / "whole.mkv")
+    path = clips.cut(whole, tmp_path / "cut.mkv", 0.6)
+    frames = list(open_clip(path).frames())
+    assert len(frames) == len(clips.oracle(whole))
+    assert frames[-1].picture is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_flipped_bits_lose_no_frame_and_no_time(long: Path, kind: str, seed: int, tmp_path: Path) -> None:
+    whole = clips.remux(long, tmp_path / f"whole.{kind}", map="0:v")
+    path = clips.flip(whole, tmp_path / f"flipped.{kind}", 4 if kind == "mp4" else 2, seed)
+    clip = open_clip(path)
+    first, second = list(clip.frames()), list(clip.frames())
+    if kind == "mp4":
+        assert [frame.time for frame in first] == [time for time, _ in clips.oracle(long)]
+    assert [(frame.number, frame.pts) for frame in first] == [(frame.number, frame.pts) for frame in second]
+    assert {frame.number for frame in first if frame.damaged} <= {frame.number for frame in second if frame.damaged}
+    passed_through(clip, tmp_path / "out.mp4")
+    assert times(tmp_path / "out.mp4") == [frame.time - first[0].time * (kind == "ts") for frame in first]
+
+
+def test_what_leans_on_a_loss_is_damaged_until_the_next_keyframe(long: Path, tmp_path: Path) -> None:
+    """One packet made unreadable: it and all that was decoded after it, up to the keyframe at one second."""
+    with av.open(str(long)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        place, size, pts = packets[4].pos, packets[4].size, packets[4].pts
+        after = {packet.pts for packet in packets[4:25]}
+    data = bytearray(long.read_bytes())
+    data[place : place + size] = bytes(size)
+    path = tmp_path / "lost.mp4"
+    path.write_bytes(data)
+    frames = list(open_clip(path).frames())
+    assert len(frames) == 50
+    assert {frame.pts for frame in frames if frame.damaged} == after
+    assert next(frame for frame in frames if frame.pts == pts).damaged
+    assert not any(frame.damaged for frame in frames[25:])
+
+
+def test_interlaced_damage_keeps_its_place(tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / "clip.mp4", rate="50", frames=20, picture_filter="tinterlace=interleave_top,setfield=tff",
+        g=5, **{"x264-params": "tff=1"},
+    )  # fmt: skip
+    whole = clips.oracle(path)
+    broken = clips.blank(path, tmp_path / "broken.mp4", 0.5, 300)
+    frames = list(open_clip(broken).frames())
+    assert [frame.time for frame in frames] == [time for time, _ in whole]
+    assert 0 < sum(frame.damaged for frame in frames) < len(frames)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_closing_a_decoder_at_work_never_hangs(codec: str, tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mp4", codec=codec, size="320x240", frames=30)
+    for _ in range(20):
+        for frame in open_clip(path).frames():
+            if frame.number == 1:
+                break
+
+
+def test_a_change_of_size_is_damage(tmp_path: Path) -> None:
+    small = clips.make(tmp_path / "a.ts", size="128x96")
+    large = clips.make(tmp_path / "b.ts", size="192x128")
+    path = tmp_path / "both.ts"
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+    clip = open_clip(path)
+    frames = list(clip.frames())
+    assert len(frames) == 24
+    assert [frame.damaged for frame in frames].count(True) >= 12
+    assert all(frame.picture is None or frame.picture.width == 128 for frame in frames)
+    assert all(one.pts < two.pts for one, two in itertools.pairwise(frames))
+
+
+# What is no clip
+
+
+def bad(tmp_path: Path, name: str, data: bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda folder: folder / "missing.mp4", ClipNotFoundError),
+        (lambda folder: folder, ClipNotFoundError),
+        (lambda folder: bad(folder, "zero.mp4", b""), NotAVideoError),
+        (lambda folder: bad(folder, "text.mp4", b"This is a shopping list.\n" * 40), NotAVideoError),
+        (lambda folder: bad(folder, "text.txt", b"This is a shopping list.\n" * 40), NotAVideoError),
+        (lambda folder: bad(folder, "list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"), NotAVideoError),
+        (lambda folder: clips.cut(clips.make(folder / "a.mp4"), folder / "b.mp4", 0.5), TruncatedVideoError),
+    ],
+)
+def test_bad_input(make: Callable[[Path], Path], error: type[Exception], tmp_path: Path) -> None:
+    path = make(tmp_path)
+    with pytest.raises(error) as caught:
+        open_clip(path)
+    assert str(path) in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_sound_alone_and_cover_art_are_no_film(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.m4a"
+    clips.run(clips.ffmpeg.output(clips.sound(), str(alone)))
+    with pytest.raises(NoVideoStreamError):
+        open_clip(alone)
+    art, covered = tmp_path / "art.png", tmp_path / "covered.m4a"
+    video, options = clips.picture(frames=1, pixel_format="rgb24")
+    clips.run(clips.ffmpeg.output(video, str(art), **options))
+    streams = clips.ffmpeg.input(str(alone)), clips.ffmpeg.input(str(art))
+    clips.run(clips.ffmpeg.output(*streams, str(covered), **{"c": "copy", "disposition:v": "attached_pic"}))
+    with pytest.raises(NoVideoStreamError):
+        open_clip(covered)
+
+
+def test_a_name_that_looks_like_a_protocol(plain: Path, tmp_path: Path) -> None:
+    path = tmp_path / "http:clip %03d.mp4"
+    shutil.copy(plain, path)
+    with open_clip(path) as clip:
+        assert len(list(clip.frames())) == 12
+
+
+# Pixels
+
+
+def test_drawing_in_a_writable_picture_leaves_the_decoder_alone(plain: Path) -> None:
+    clip = open_clip(plain)
+    untouched = [md5 for _, md5, _ in seen(clip)]
+    drawn = []
+    for frame in clip.frames():
+        drawn.append(digest(frame.picture))
+        for plane in planes(frame.picture, writable=True):
+            plane[:] = 128
+        assert digest(frame.picture) != drawn[-1]
+    assert drawn == untouched
+    with pytest.raises(ValueError, match="read-only"):
+        planes(frame.picture)[0][0, 0] = 1
+
+
+def test_what_is_drawn_is_what_is_written(plain: Path, tmp_path: Path) -> None:
+    clip = open_clip(plain)
+    with ClipWriter(tmp_path / "out.mp4", clip) as writer:
+        for frame in clip.frames():
+            planes(frame.picture, writable=True)[0][:48] = 200
+            writer.write(frame.picture, frame.pts)
+        writer.close()
+    for frame in open_clip(tmp_path / "out.mp4").frames():
+        assert np.abs(planes(frame.picture)[0][:40].astype(int) - 200).max() < 12
+
+
+# The output
+
+
+def clicks(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Times (seconds) at which the test sound clicks."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        frames = list(container.decode(stream))
+    rate, start = frames[0].sample_rate, float(frames[0].pts * frames[0].time_base)
+    resampler = av.AudioResampler("fltp", frames[0].layout, rate)
+    line = np.abs(np.concatenate([out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]))
+    loud = np.flatnonzero(line > 0.7 * line.max()) / rate + start
+    return loud[np.r_[True, np.diff(loud) > 0.05]] if len(loud) else loud
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "rate", "channels"),
+    [
+        ("mp4", "aac", 44100, 2),
+        ("mov", "pcm_s16le", 48000, 1),
+        ("mkv", "flac", 37800, 2),
+        ("ts", "ac3", 48000, 6),
+        ("webm", "libopus", 48000, 2),
+    ],
+)
+def test_sound_stays_in_sync(kind: str, codec: str, rate: int, channels: int, tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / f"clip.{kind}", audio=codec, sound_rate=rate, sound_channels=channels, sound_seconds=2, frames=50,
+        codec="libvpx-vp9" if kind == "webm" else "libx264",
+    )  # fmt: skip
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert (written.sound, written.silences) == ("kept", ())
+    before, after = clicks(path), clicks(tmp_path / "out.mp4") + float(written.shift)
+    assert len(before) == len(after) > 15
+    assert np.abs(before - after).max() < 1024 / 48000
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        sound = container.streams.audio[0]
+        assert sound.codec_context.name == "aac"
+        assert sound.codec_context.layout.nb_channels == channels
+        assert sound.codec_context.sample_rate in (rate, 44100, 32000)
+
+
+def test_a_gap_in_the_sound_becomes_silence(tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "whole.mkv", audio="pcm_s16le", sound_seconds=2, frames=50)
+    path = clips.without_sound_between(source, tmp_path / "gap.mkv", 0.5, 1.2)
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert len(written.silences) == 1
+    assert written.silences[0] == pytest.approx((0.5, 1.2), abs=0.05)
+    before, after = clicks(source), clicks(tmp_path / "out.mp4")
+    before = before[(before < 0.5) | (before > 1.21)]
+    assert np.abs(before - after).max() < 0.021
+
+
+def test_sound_that_cannot_be_decoded_costs_no_frame(plain: Path, tmp_path: Path) -> None:
+    with av.open(str(plain)) as container:
+        spans = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(plain.read_bytes())
+    for start, size in spans:
+        data[start : start + size] = b"\xff" * size
+    path = bad(tmp_path, "deaf.mp4", bytes(data))
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert written.sound == "lost"
+    assert written.silences[0] == pytest.approx((0, 0.48), abs=0.03)
+    assert times(tmp_path / "out.mp4") == times(plain)
+
+
+def test_mute(plain: Path, tmp_path: Path) -> None:
+    assert passed_through(open_clip(plain), tmp_path / "out.mp4", audio="mute").sound == "muted"
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+def test_nothing_rides_along(tmp_path: Path) -> None:
+    """A clip full of planted marks: none is left in the output's bytes, streams or metadata."""
+    marks = {
+        "title": "MARK-title", "comment": "MARK-comment", "location": "+52.9950+006.5640/", "artist": "MARK-owner",
+        "make": "MARK-device", "model": "MARK-model", "creation_time": "2026-03-04T09:10:11", "date": "2026-03-04",
+    }  # fmt: skip
+    chapters = tmp_path / "chapters.txt"
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=300\ntitle=MARK-chapter\n")
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:00,400\nMARK-subtitle\n")
+    base = clips.make(tmp_path / "base.mp4", audio="aac")
+    path = tmp_path / "marked.mov"
+    metadata = [part for key, value in marks.items() for part in ("-metadata", f"{key}={value}")]
+    clips.call(
+        "-i", base, "-i", words, "-f", "ffmetadata", "-i", chapters, "-map", "0:v", "-map", "0:a", "-map", "0:a",
+        "-map", "1", "-map_chapters", "2", "-c", "copy", "-c:s", "mov_text", "-movflags", "use_metadata_tags",
+        "-timecode", "09:10:11:12", "-metadata:s:v", "handler_name=MARK-handler", "-metadata:s:a", "language=nld",
+        *metadata, path,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + b"\0\0\0\x28uuid" + b"\xbe\x7a\xcf\xcb" * 4 + b"<x:xmpmeta MARK>")
+    assert path.read_bytes().count(b"MARK") >= 6
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert written.sound == "kept"
+    data = (tmp_path / "out.mp4").read_bytes()
+    for mark in (b"MARK", b"+52.9", b"2026", b"xmp", b"Lavf", b"Lavc", b"x264", b"nld", b"udta", b"meta", b"uuid"):
+        assert mark not in data, mark
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        assert set(container.metadata) <= {"major_brand", "minor_version", "compatible_brands"}
+        assert not container.chapters()
+        for stream in container.streams:
+            assert stream.metadata.pop("language") == "und"
+            assert stream.metadata.pop("handler_name") in ("VideoHandler", "SoundHandler")
+            assert not stream.metadata
+    kinds = [kind for kind, _, _ in clips.boxes(data)]
+    assert kinds.index("moov") < kinds.index("mdat")
+
+
+def test_keyframes_every_two_seconds(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mp4", rate="2", frames=10, g=100)
+    passed_through(open_clip(path), tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        keys = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.is_keyframe]
+    assert max(np.diff([*keys, 5])) <= 2
+
+
+def test_a_failure_reaches_the_caller_and_leaves_no_file(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: ClipWriter, picture: av.VideoFrame) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(video_out.ClipWriter, "_encode", full)
+    with pytest.raises(DiskFullError, match="full"):
+        passed_through(open_clip(plain), tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk's own."""
+    path = clips.make(tmp_path / "clip.mp4", size="640x480", frames=50)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        with pytest.raises(DiskFullError):
+            passed_through(open_clip(path), tmp_path / "out.mp4", crf=5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_no_way_to_write(plain: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "missing" / "out.mp4", tmp_path):
+        with pytest.raises(OutputNotWritableError, match=str(path)):
+            ClipWriter(path, open_clip(plain))
+
+
+def test_abort_leaves_nothing(plain: Path, tmp_path: Path) -> None:
+    clip = open_clip(plain)
+
+    def interrupted() -> None:
+        with ClipWriter(tmp_path / "out.mp4", clip) as writer:
+            for frame in clip.frames():
+                writer.write(frame.picture, frame.pts)
+                if frame.number == 5:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not list(tmp_path.iterdir())
+
+
+def test_times_must_rise(plain: Path, tmp_path: Path) -> None:
+    clip = open_clip(plain)
+    with ClipWriter(tmp_path / "out.mp4", clip) as writer:
+        writer.write(hidden_frame(clip), 10)
+        with pytest.raises(ValueError, match="after"):
+            writer.write(hidden_frame(clip), 10)

@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "adapters": {"adapters"} | GROUND,
     "stages": GROUND,
     "review": {"review", "adapters", "messages"} | GROUND,
-    "run": {"stages", "adapters", "engine", "messages"} | GROUND,
-    "cli": {"run", "review", "stages", "adapters", "engine", "messages"} | GROUND,
+    "workspace": {"adapters", "messages"} | GROUND,
+    "run": {"stages", "adapters", "engine", "messages", "workspace"} | GROUND,
+    "cli": {"run", "review", "workspace", "stages", "adapters", "engine", "messages"} | GROUND,
     "__main__": {"cli"},
 }
 """Which rooms each room may import from. A new room is given its place here before anything imports it."""

@@ -1,0 +1,159 @@
+"""lesveil.toml: what is not known is refused by name, and the digest tells settings apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pipeline.errors import SettingsError
+from pipeline.records import Style
+from pipeline.settings import Detection, Redaction, Settings, load
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "lesveil.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def test_an_empty_file_gives_the_defaults(written):
+    assert load(written("")) == Settings()
+
+
+def test_a_workspace_starts_without_recognition():
+    settings = Settings()
+    assert settings.recognition.mode == "off"
+    assert settings.privacy.dpia == ""
+    assert settings.consent.giver == ""
+    assert settings.deliver.folder_is_the_archive is False
+    assert settings.redaction.style is Style.VEIL
+
+
+def test_every_kind_of_value(written):
+    settings = load(
+        written(
+            'language = "nl"\n[detection]\nfaint = 0.05\nsure = 1\n[redaction]\nstyle = "solid"\n'
+            '[rendering]\ncrf = 23\naudio = "mute"\n[deliver]\ntarget = "folder"\nfolder_is_the_archive = true\n'
+        )
+    )
+    assert settings.language == "nl"
+    assert settings.detection == Detection(faint=0.05, sure=1.0)
+    assert isinstance(settings.detection.sure, float)
+    assert settings.redaction == Redaction(Style.SOLID)
+    assert settings.redaction.style is Style.SOLID
+    assert settings.rendering.crf == 23
+    assert settings.deliver.folder_is_the_archive is True
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[detecton]\nfaint = 0.1\n", "detecton"),
+        ("[detection]\nfant = 0.1\n", "detection.fant"),
+        ("[redaction.veil]\nx = 1\n", "redaction.veil"),
+        ("style = 'solid'\n", "style"),
+        ("detection = 0.1\n", "detection"),
+        ("[[detection]]\nfaint = 0.1\n", "detection"),
+        ("[detection]\nfaint = '0.1'\n", "detection.faint"),
+        ("[detection]\nfaint = true\n", "detection.faint"),
+        ("[detection]\nfaint = [0.1]\n", "detection.faint"),
+        ("[rendering]\ncrf = 21.5\n", "rendering.crf"),
+        ("[rendering]\ncrf = true\n", "rendering.crf"),
+        ("[rendering]\naudio = 'loud'\n", "rendering.audio"),
+        ("[redaction]\nstyle = 'blur'\n", "redaction.style"),
+        ("[redaction]\nstyle = ['veil']\n", "redaction.style"),
+        ("[recognition]\nmode = true\n", "recognition.mode"),
+        ("[recognition]\nmode = 'On'\n", "recognition.mode"),
+        ("[deliver]\nfolder_is_the_archive = 1\n", "deliver.folder_is_the_archive"),
+        ("[deliver]\nfolder_is_the_archive = 'true'\n", "deliver.folder_is_the_archive"),
+        ("[privacy]\ndpia = 2024-01-01\n", "privacy.dpia"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(written, text, named):
+    path = written(text)
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+NO_FACES = [
+    "faint = nan",
+    "alone = nan",
+    "faint = inf",
+    "faint = 6",  # per cent
+    "alone = 10",
+    "sure = -1",
+]
+
+
+@pytest.mark.xfail(strict=True, reason="a detection score outside 0..1, or nan, is accepted: then nobody is hidden")
+@pytest.mark.parametrize("line", NO_FACES)
+def test_a_threshold_that_no_face_can_reach_is_refused(written, line):
+    with pytest.raises(SettingsError):
+        load(written(f"[detection]\n{line}\n"))
+
+
+@pytest.mark.xfail(strict=True, reason="a quarantine share outside 0..1, or nan, is accepted: nothing is quarantined")
+@pytest.mark.parametrize("value", ["nan", "10", "inf", "-0.1"])
+def test_a_quarantine_share_that_is_no_share_is_refused(written, value):
+    with pytest.raises(SettingsError):
+        load(written(f"[rendering]\nquarantine_share = {value}\n"))
+
+
+@pytest.mark.parametrize("data", [b"[detection\n", b"faint = \n", b"\xff\xfe\x00", b"[a]\n[a]\n"])
+def test_what_is_not_toml_is_one_error(written, data):
+    with pytest.raises(SettingsError, match=r"lesveil\.toml is not valid TOML"):
+        load(written(data))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"gone\.toml cannot be read"):
+        load(tmp_path / "gone.toml")
+
+
+def test_braces_in_names_and_values_do_not_break_the_message(written):
+    with pytest.raises(SettingsError, match=r"\{x\}"):
+        load(written('"{x}" = "{y}"\n'))
+    with pytest.raises(SettingsError, match=r"\{y\}"):
+        load(written('language = "{y}"\n'))
+
+
+def _changed(value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + 1
+    return next((style for style in Style if style is not value), None) if isinstance(value, Style) else value + "x"
+
+
+def test_every_setting_is_in_the_digest_of_its_section_and_in_no_other():
+    plain = Settings()
+    sections = [f.name for f in dataclasses.fields(plain) if dataclasses.is_dataclass(getattr(plain, f.name))]
+    assert "detection" in sections
+    for name in sections:
+        section = getattr(plain, name)
+        for field in dataclasses.fields(section):
+            other = dataclasses.replace(section, **{field.name: _changed(getattr(section, field.name))})
+            changed = dataclasses.replace(plain, **{name: other})
+            assert changed.digest() != plain.digest(), field.name
+            assert changed.digest(name) != plain.digest(name), field.name
+            rest = [one for one in sections if one != name]
+            assert changed.digest(*rest) == plain.digest(*rest), field.name
+
+
+def test_the_digest_is_of_values_not_of_the_file(written):
+    one = load(written("[detection]\nfaint = 0.05\n[rendering]\ncrf = 21\n")).digest()
+    two = load(written("# a remark\n[rendering]\n[detection]\nfaint = 0.050\n")).digest()
+    assert one == two != Settings().digest()
+    assert len(one) == 64
+
+
+def test_a_section_that_does_not_exist_has_no_digest():
+    with pytest.raises(KeyError):
+        Settings().digest("detections")

@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .cast import CAST, drawn
 from .consent_list import make_consent_list
 from .lesson import FILMED, MAKE, MODEL, OWNER, PLACE, SERIAL, Truth, draw_frames, make_lesson
-from .people import CAST, HEIGHT, U8, WIDTH, drawn
+from .people import HEIGHT, U8, WIDTH
 
 DAY = FILMED.date()
 """The sample's own day, unless another is given."""

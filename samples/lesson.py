@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import sound, telemetry
-from .people import CAST, EYES, F32, HEIGHT, TURN_RADIUS, U8, WIDTH, Person, drawn
+from .cast import CAST, drawn
+from .people import EYES, F32, HEIGHT, TURN_RADIUS, U8, WIDTH, Person
 from .room import HIGH, WIDE, Room, draw_room
 
 FILMED = datetime(2026, 11, 16, 9, 15, tzinfo=UTC)
@@ -28,6 +29,8 @@ OWNER = "G. Hulzebosch"
 PLACE = (52.9928, 6.5642)
 """Latitude and longitude planted in the file, in degrees."""
 
+ROOM = 1
+"""The room is the same in every take; a seed changes how people move and what is heard."""
 BACK, AISLE, FRONT = range(3)
 """Lanes, from far to near; tables stand in front of the back and the front lane."""
 FACE_ON_CANVAS = 168.0
@@ -138,7 +141,7 @@ class _Stand:
         self, pose: tuple[float, float, float, float], size: tuple[int, int]
     ) -> Iterator[tuple[int, int, U8, F32]]:
         """Body, then head: (left, top, picture (h, w, 3), alpha (h, w)), cut to the picture."""
-        x, y, turn, tilt = pose
+        x, y, turn, _ = pose
         width, height = size
         scale = self.scale
         left, reach = x - EYES[:, 0].mean() * scale, WIDTH * scale
@@ -200,7 +203,7 @@ def draw_frames(
     scene: str, frames: int, size: tuple[int, int], rate: int, seed: int
 ) -> Iterator[tuple[U8, list[dict[str, Any]]]]:
     """Each frame (H, W, 3) BGR with its rows of truth (see Truth)."""
-    room = draw_room(size, seed)
+    room = draw_room(size, ROOM)
     stands = [_Stand(actor, number, size, seed) for number, actor in enumerate(SCENES[scene])]
     for index in range(frames):
         yield _frame(room, stands, index, frames, size, rate)

@@ -165,8 +165,8 @@ def _aligned(which: int) -> tuple[U8, npt.NDArray[np.float64]]:
 
 def _spline(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> tuple[F32, F32]:
     """Maps for cv2.remap that carry ``source`` points to ``target`` points by a thin-plate spline."""
-    frame = [(x, y) for x in (0, WIDTH / 2, WIDTH) for y in (0, HEIGHT) if (x, y) != (WIDTH / 2, HEIGHT / 2)]
-    frame += [(0.0, HEIGHT / 2), (float(WIDTH), HEIGHT / 2)]
+    sides, heights = (0.0, WIDTH / 2, float(WIDTH)), (0.0, HEIGHT / 2, float(HEIGHT))
+    frame = [(x, y) for x in sides for y in heights if (x, y) != (sides[1], heights[1])]
     t = np.vstack([target, frame]) / 100
     s = np.vstack([source, frame])
 
@@ -214,6 +214,7 @@ class Person:
     """One member of the cast, drawn once.
 
     ``head`` and ``body`` are (HEIGHT, WIDTH, 3) BGR with ``head_alpha`` and ``body_alpha`` (HEIGHT, WIDTH) 0..1;
+    ``skin`` is the colour of the cheeks (BGR);
     ``points`` (len(NAMES), 2) are the landmarks on the canvas.
     """
 
@@ -221,6 +222,8 @@ class Person:
         self.look, self.seed = look, seed
         self.points = self._shape()
         face = self._face()
+        cheek = _mask(self.at("cheek, left", "nose, left", "mouth, left"), 1) > 0.5
+        self.skin = np.asarray(np.median(face[cheek], axis=0), np.float32)
         if look.hair == "own":
             head, alpha = self._own_head()
         else:
@@ -248,9 +251,10 @@ class Person:
         points[:, 0] += (2 * EYES[:, 0].mean() - points[:, 0] - other) / 2  # a nose in the middle, sides alike
         for i, name in enumerate(NAMES):
             side = -1 if "left" in name else 1 if "right" in name else 0
+            part = name.replace("left", "*").replace("right", "*")
             for move, pixels in self.look.moves.items():
-                dx, dy = _MOVES[move](name, side)
-                points[i] += (dx * pixels, dy * pixels)
+                outwards, down = _MOVES_BY_PART[move].get(part, (0.0, 0.0))
+                points[i] += (side * outwards * pixels, down * pixels)
         return points
 
     def _face(self) -> F32:
@@ -266,12 +270,16 @@ class Person:
                     warped = cv2.bilateralFilter(np.asarray(warped), 11, 32, 6)
             parts.append(self._toned(np.asarray(warped)))
         weight = np.full((HEIGHT, WIDTH), look.skin, np.float32)
-        for share, names, grow in (
+        parts_of_face: list[tuple[float, tuple[str, ...], int]] = [
             (look.mouth, ("mouth, left", "mouth, top", "mouth, right", "mouth, bottom"), 12),
             (look.nose, ("nose, bridge", "nose, left", "nose, base", "nose, right"), 8),
-            (look.eyes, ("left brow, outer", "left brow", "left brow, inner", "left eye, bottom", "left eye, outer"), 9),
-            (look.eyes, ("right brow, outer", "right brow", "right brow, inner", "right eye, bottom", "right eye, outer"), 9),
-        ):  # fmt: skip
+        ]
+        for side in ("left", "right"):
+            brow, eye = f"{side} brow", f"{side} eye"
+            parts_of_face.append(
+                (look.eyes, (f"{brow}, outer", brow, f"{brow}, inner", f"{eye}, bottom", f"{eye}, outer"), 9)
+            )
+        for share, names, grow in parts_of_face:
             mask = _mask(cv2.convexHull(self.at(*names).astype(np.float32))[:, 0], 6, grow)
             weight += (share - weight) * mask
         return parts[0] + (parts[1] - parts[0]) * weight[..., None]
@@ -295,14 +303,9 @@ class Person:
         outline = _apply(_to_canvas(which), _COLLINS_HEAD if which else _HOPPER_HEAD)
         return np.asarray(_aligned(which)[0], np.float32), _mask(outline, 1.2, -2)
 
-    def skin_colour(self) -> npt.NDArray[np.float32]:
-        face = self._face()
-        where = _mask(self.at("cheek, left", "nose, left", "mouth, left"), 1) > 0.5
-        return np.asarray(np.median(face[where], axis=0), np.float32)
-
     def _drawn_head(self, face: F32) -> tuple[F32, F32]:
         look = self.look
-        skin = np.median(face[_mask(self.at("cheek, left", "nose, left", "mouth, left"), 1) > 0.5], axis=0)
+        skin = self.skin
         outline = self.at(*OUTLINE)
         top = self.at("forehead")[0, 1]
         left, right = self.at("side, left", "side, right")
@@ -416,13 +419,15 @@ class Person:
             open_face = _ellipse(
                 (mouth[:, 0].mean(), mouth[0, 1] - 42), ((mouth[1, 0] - mouth[0, 0]) / 2 + 24, 58), 0, 6
             )
-            lips = _ellipse((mouth[:, 0].mean(), mouth[2:, 1].mean()), (mouth[1, 0] - mouth[0, 0]) / 2 * np.ones(2) * (1.05, 0.42), 0, 3)  # fmt: skip
+            wide = (mouth[1, 0] - mouth[0, 0]) / 2
+            lips = _ellipse((mouth[:, 0].mean(), mouth[2:, 1].mean()), (1.05 * wide, 0.42 * wide), 0, 3)
             hair = cv2.GaussianBlur(jaw, (0, 0), 3) * (1 - open_face) * (1 - lips)
             canvas = _over(canvas, tuple(dark), (hair * grain * look.beard).astype(np.float32))
         if look.moustache:
             base, up = self.at("nose, base")[0], self.at("mouth, top")[0]
             wide = np.ptp(self.at("mouth, left", "mouth, right")[:, 0]) / 2
-            hair = _ellipse(((base[0] + up[0]) / 2, (base[1] + up[1]) / 2 + 3), (wide * 1.05, (up[1] - base[1]) * 0.5 + 1), 0, 3)  # fmt: skip
+            middle = (base + up) / 2 + (0, 3)
+            hair = _ellipse(middle, (wide * 1.05, (up[1] - base[1]) * 0.5 + 1), 0, 3)
             canvas = _over(canvas, tuple(dark), (hair * grain * look.moustache).astype(np.float32))
         if look.glasses:
             frame = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -434,7 +439,8 @@ class Person:
                         frame, (round(x), round(y + 3)), (round(r), round(r * 0.93)), 0, 0, 360, 1, 4, cv2.LINE_AA
                     )
                 else:
-                    cv2.rectangle(frame, (round(x - r * 1.1), round(y - r * 0.6)), (round(x + r * 1.1), round(y + r * 0.75)), 1, 4, cv2.LINE_AA)  # fmt: skip
+                    corners = [(round(x - r * 1.1), round(y - r * 0.6)), (round(x + r * 1.1), round(y + r * 0.75))]
+                    cv2.rectangle(frame, corners[0], corners[1], 1, 4, cv2.LINE_AA)
             y = round((left[1] + right[1]) / 2)
             cv2.line(frame, (round(left[0] + r), y), (round(right[0] - r), y), 1, 4, cv2.LINE_AA)
             for x, end in ((left[0] - r, self.at("side, left")[0, 0]), (right[0] + r, self.at("side, right")[0, 0])):
@@ -444,7 +450,7 @@ class Person:
 
     def _body(self) -> tuple[U8, F32]:
         """Neck and shoulders in a plain knitted top, the same light as the heads."""
-        skin = self.skin_colour()
+        skin = self.skin
         chin_x, chin = self.at("chin")[0]
         x, y = chin_x, chin + 32
         half = 44.0
@@ -517,110 +523,23 @@ def _ellipse(centre: Any, axes: Any, angle: float, soft: float) -> F32:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), np.float32)
 
 
-def _named(*starts: str) -> Any:
-    return lambda name: name.startswith(starts)
-
-
-_IN_EYES = _named("left eye", "right eye", "left brow", "right brow")
-_MOVES: dict[str, Any] = {
-    # pixels apart per side, downwards positive
-    "eyes apart": lambda name, side: (side if _IN_EYES(name) else 0, 0),
-    "eyes open": lambda name, side: (0, -1 if name.endswith("eye, top") else 1 if name.endswith("eye, bottom") else 0),
-    "eyes wide": lambda name, side: ((side if name.endswith("outer") else -side) if "eye, outer" in name or "eye, inner" in name else 0, 0),
-    "eyes slant": lambda name, side: (0, -1 if name.endswith("eye, outer") else 1 if name.endswith("eye, inner") else 0),
-    "brows down": lambda name, side: (0, 1 if "brow" in name else 0),
-    "nose wide": lambda name, side: (side if name in ("nose, left", "nose, right") else 0, 0),
-    "nose down": lambda name, side: (0, 1 if name in ("nose, left", "nose, right", "nose, tip", "nose, base") else 0),
-    "mouth wide": lambda name, side: (side if name in ("mouth, left", "mouth, right") else 0, 0),
-    "mouth down": lambda name, side: (0, 1 if name.startswith("mouth") else 0),
-    "lips": lambda name, side: (0, {"mouth, top": -0.4, "mouth, bottom": 1.0}.get(name, 0)),
-    "jaw wide": lambda name, side: (side * {"jaw": 1.0, "chin": 0.7, "cheek": 0.7}.get(name.split(",")[0], 0), 0),
-    "face wide": lambda name, side: (side * (1.0 if name.split(",")[0] in ("side", "temple", "cheek", "jaw") else 0.4 if name.startswith(("chin,", "forehead,")) else 0), 0),
-    "chin down": lambda name, side: (0, {"chin": 1.0, "jaw": 0.4}.get(name.split(",")[0], 0)),
-    "forehead up": lambda name, side: (0, -1 if name.startswith(("forehead", "temple")) else 0),
+# what a move of one pixel does to each landmark: (outwards, downwards); "*" stands for left and right
+_MOVES_BY_PART: dict[str, dict[str, tuple[float, float]]] = {
+    "eyes apart": dict.fromkeys(
+        ("* eye", "* eye, outer", "* eye, inner", "* eye, top", "* eye, bottom",
+         "* brow", "* brow, outer", "* brow, inner"), (1, 0)),
+    "eyes open": {"* eye, top": (0, -1), "* eye, bottom": (0, 1)},
+    "eyes wide": {"* eye, outer": (1, 0), "* eye, inner": (-1, 0)},
+    "eyes slant": {"* eye, outer": (0, -1), "* eye, inner": (0, 1)},
+    "brows down": {"* brow": (0, 1), "* brow, outer": (0, 1), "* brow, inner": (0, 1)},
+    "nose wide": {"nose, *": (1, 0)},
+    "nose down": {"nose, *": (0, 1), "nose, tip": (0, 1), "nose, base": (0, 1)},
+    "mouth wide": {"mouth, *": (1, 0)},
+    "mouth down": {"mouth, *": (0, 1), "mouth, top": (0, 1), "mouth, bottom": (0, 1)},
+    "lips": {"mouth, top": (0, -0.4), "mouth, bottom": (0, 1)},
+    "jaw wide": {"jaw, *": (1, 0), "chin, *": (0.7, 0), "cheek, *": (0.7, 0)},
+    "face wide": {"side, *": (1, 0), "temple, *": (1, 0), "cheek, *": (1, 0), "jaw, *": (1, 0),
+                  "chin, *": (0.4, 0), "forehead, *": (0.4, 0)},
+    "chin down": {"chin": (0, 1), "chin, *": (0, 1), "jaw, *": (0, 0.4)},
+    "forehead up": {"forehead": (0, -1), "forehead, *": (0, -1), "temple, *": (0, -1)},
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Member:
-    """Someone in the cast. ``id`` is the number on the consent list and the name of the portrait folder.
-
-    ``may_be_seen`` holds on the sample's own day; ``portraits`` says whether the school holds pictures of them.
-    """
-
-    id: str
-    look: Look
-    may_be_seen: bool
-    portraits: bool
-
-
-# Chosen from 350 random looks by distance: README.md has the table.
-CAST: dict[str, Member] = {
-    "teacher": Member("90017", Look(0, 0, 0, 0, 0, hair="own", top=(74, 48, 40)), True, True),
-    "zoe": Member("41207", Look(1, 1, 1, 1, 1, hair="own", top=(60, 95, 200)), True, True),
-    "renee": Member(
-        "41215",
-        Look(
-            0.23, 1, 0, 1, 1,
-            {"eyes apart": -9.0, "eyes open": -2.4, "eyes wide": 2.1, "brows down": 3.0, "nose wide": -5.1,
-             "mouth wide": -7.7, "mouth down": -5.0, "lips": 1.8, "jaw wide": 1.5, "face wide": 10.6, "chin down": 0.7},
-            tone=(175, 143, 146), hair="photo", hair_colour=(22, 20, 24), brows=0.7, glasses="round", smooth=True,
-            mirrored=True, top=(150, 130, 50),
-        ),
-        True,
-        True,
-    ),
-    "jurgen": Member(
-        "41222",
-        Look(
-            0.66, 1, 0, 0, 1,
-            {"brows down": 1.8, "nose down": -8.1, "mouth wide": -3.4, "mouth down": 0.3, "lips": -1.4,
-             "jaw wide": 0.6, "chin down": 10.4, "forehead up": 9.8},
-            tone=(150, 147, 152), contrast=0.9, hair_colour=(30, 42, 60), brows=0.7, glasses="square", smooth=True,
-            mirrored=True, top=(120, 90, 60),
-        ),
-        False,
-        True,
-    ),
-    "aicha": Member(
-        "41230",
-        Look(
-            -0.16, 1, 1, 1, 1,
-            {"eyes open": -1.4, "nose wide": 0.4, "face wide": -2.2, "forehead up": -1.8},
-            tone=(190, 141, 142), contrast=1.26, hair="scarf", hair_colour=(140, 120, 110), brows=1.1,
-            glasses="square", smooth=True, top=(70, 60, 90),
-        ),
-        False,
-        False,
-    ),
-    "chloe": Member(
-        "41238",
-        Look(
-            1.02, 1, 0, 0, 1,
-            {"eyes apart": -6.9, "eyes wide": 0.7, "brows down": -3.6, "nose wide": 5.3, "nose down": -3.5,
-             "mouth down": 2.2, "forehead up": -7.7},
-            tone=(175, 143, 146), contrast=0.83, hair="photo", hair_colour=(30, 42, 60), brows=1.1, smooth=True,
-            mirrored=True, top=(80, 120, 70),
-        ),
-        False,
-        False,
-    ),
-    "andre": Member(
-        "41244",
-        Look(
-            0.07, 1, 1, 0, 1,
-            {"eyes open": -0.5, "eyes wide": -2.5, "brows down": 5.9, "nose down": 8.7, "lips": 5.5,
-             "jaw wide": -6.8, "face wide": 9.7, "chin down": -9.8},
-            tone=(120, 148, 154), contrast=0.8, hair_colour=(30, 42, 60), brows=0.7, beard=0.9, moustache=0.8,
-            smooth=True, top=(165, 165, 170),
-        ),
-        False,
-        False,
-    ),
-}  # fmt: skip
-
-
-@lru_cache(maxsize=16)
-def drawn(name: str) -> Person:
-    """The member of the cast called ``name``, drawn once per process."""
-    return Person(CAST[name].look, 10 * list(CAST).index(name))

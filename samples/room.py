@@ -150,8 +150,10 @@ def _tables(
             w, h = 46 * scale, 15 * scale
             book = np.array([(x - w * 0.85, y - h), (x + w * 0.85, y - h), (x + w, y + h), (x - w, y + h)])
             colour = random.choice([(235, 238, 238), (70, 60, 170), (150, 100, 40), (90, 150, 90)])
-            cv2.fillPoly(picture, [(book + (3, 4)).astype(np.int32)], (60, 84, 108), cv2.LINE_AA)
+            shadow = book + np.array((3, 4))
+            cv2.fillPoly(picture, [shadow.astype(np.int32)], (60, 84, 108), cv2.LINE_AA)
             cv2.fillPoly(picture, [book.astype(np.int32)], tuple(int(c) for c in colour), cv2.LINE_AA)
             cv2.line(picture, (round(x), round(y - h)), (round(x), round(y + h)), (150, 150, 150), 1, cv2.LINE_AA)
-            cv2.line(picture, (round(x + w + 8), round(y + h)), (round(x + w + 26), round(y - h)), (30, 60, 200), max(2, round(3 * scale)), cv2.LINE_AA)  # fmt: skip
+            pencil = [(round(x + w + 8), round(y + h)), (round(x + w + 26), round(y - h))]
+            cv2.line(picture, pencil[0], pencil[1], (30, 60, 200), max(2, round(3 * scale)), cv2.LINE_AA)
     return picture, mask

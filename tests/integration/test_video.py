@@ -519,7 +519,7 @@ def test_a_gap_in_the_sound_becomes_silence(tmp_path: Path) -> None:
     assert len(written.silences) == 1
     assert written.silences[0] == pytest.approx((0.5, 1.2), abs=0.05)
     before, after = clicks(source), clicks(tmp_path / "out.mp4")
-    before = before[(before < 0.5) | (before > 1.21)]
+    before, after = (line[(line < 0.45) | (line > 1.25)] for line in (before, after))
     assert np.abs(before - after).max() < 0.021
 
 
@@ -566,8 +566,9 @@ def test_nothing_rides_along(tmp_path: Path) -> None:
     written = passed_through(open_clip(path), tmp_path / "out.mp4")
     assert written.sound == "kept"
     data = (tmp_path / "out.mp4").read_bytes()
-    for mark in (b"MARK", b"+52.9", b"2026", b"xmp", b"Lavf", b"Lavc", b"x264", b"nld", b"udta", b"meta", b"uuid"):
+    for mark in (b"MARK", b"+52.9", b"2026", b"xmp", b"Lavf", b"Lavc", b"x264", b"nld", b"uuid", b"chpl", b"tref"):
         assert mark not in data, mark
+    assert b"\0\0\0\x08ilst" in data  # the list of tags that MP4 has room for is empty
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
         assert set(container.metadata) <= {"major_brand", "minor_version", "compatible_brands"}

@@ -171,6 +171,16 @@ def render_checked(
     def hide(picture: Any, regions: Any, shapes: Any) -> None:
         redact.redact(planes(picture, writable=True), regions, shapes, plan.style, depth, full_range)
 
+    def again(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        wanted = set(numbers)
+        for frame in clip.frames():
+            if frame.number in wanted and frame.picture is not None:
+                rows = plan.regions(frame.number)
+                hide(frame.picture, plan.region[rows], plan.shape[rows])
+                yield frame.number, planes(frame.picture)[0]
+            if frame.number >= numbers[-1]:
+                break
+
     rendering = settings.rendering
     with (
         _timed(figures, "render"),
@@ -199,6 +209,7 @@ def render_checked(
                 lambda plane, region, shape: (
                     redact.residue(plane, region, shape, plan.style, depth) > redact.RESIDUE_LIMIT[plan.style]
                 ),
+                again,
                 progress,
             )
         if not result.passed:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import av
 
@@ -33,3 +36,15 @@ def extras(path: Path) -> list[str]:
                 if key not in HARMLESS or value not in NEUTRAL:
                     found.append(f"metadata of the {stream.type}: {key}")
     return found
+
+
+def filmed_on(opener: Callable[[], BinaryIO]) -> date | None:
+    """The day on which the camera says it filmed; None when the file does not say, or says nothing sensible."""
+    source: Any = opener()
+    with source, av.open(source, metadata_errors="replace") as container:
+        text = container.metadata.get("creation_time", "")
+    try:
+        day = datetime.fromisoformat(text).date()
+    except ValueError:
+        return None
+    return day if day.year > 2000 else None  # a camera whose clock was never set counts from 1904 or 1970

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import av.error
@@ -48,7 +48,7 @@ class Sound:
     since the container's zero, that are silent because nothing was decoded there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opener: Callable[[], BinaryIO] | None = None) -> None:
         self.silences: list[tuple[float, float]] = []
         self.present = False
         self.start: Fraction | None = None
@@ -57,8 +57,9 @@ class Sound:
         self._position = 0
         self._next: tuple[int, Samples] | None = None
         self._blocks: Iterator[tuple[int, Samples]] = iter(())
+        source: Any = opener() if opener else "file:" + os.fspath(path)
         self._container = av.open(
-            "file:" + os.fspath(path),
+            source,
             "r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
             metadata_errors="replace",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any, BinaryIO
 
 import av
 import av.container
@@ -32,15 +33,19 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,
 PATIENCE = 300
 """Packets tried before a clip is said to hold no picture that can be decoded."""
 
+Opener = Callable[[], BinaryIO]
+"""Opens a clip's bytes anew, for reading and seeking."""
+
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
 
-def open_clip(path: Path) -> ClipReader:
+def open_clip(path: Path, opener: Opener | None = None) -> ClipReader:
     """Open a clip, look at its first picture, and say what it is.
 
+    ``opener`` opens the clip's bytes where ``path`` is only its name (a working copy in the vault).
     Raises ClipNotFoundError, NotAVideoError, NoVideoStreamError, or TruncatedVideoError.
     """
-    return ClipReader(path)
+    return ClipReader(path, opener)
 
 
 class ClipReader:
@@ -52,10 +57,11 @@ class ClipReader:
     should one pass over a broken clip find damage that another does not, a later pass still reports both.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opener: Opener | None = None) -> None:
         self.path = Path(path)
+        self.opener = opener
         self.damaged: set[int] = set()
-        with _container(self.path) as container:
+        with _container(self.path, opener) as container:
             stream = _video_stream(container, self.path)
             with contextlib.closing(Samples(container, stream).run()) as samples:
                 self.start: int | None = None
@@ -120,7 +126,7 @@ class ClipReader:
         the columns, which H.264 cannot store. Pictures of another size than the first have no place in the output:
         they come as damaged frames without a picture.
         """
-        with _container(self.path) as container:
+        with _container(self.path, self.opener) as container:
             stream = _video_stream(container, self.path)
             time_base = self.info.time_base
             deinterlacer = Deinterlacer(time_base)
@@ -151,29 +157,29 @@ class ClipReader:
 
 
 @contextlib.contextmanager
-def _container(path: Path) -> Iterator[av.container.InputContainer]:
+def _container(path: Path, opener: Opener | None = None) -> Iterator[av.container.InputContainer]:
     """The file opened by libavformat, which sees no other file and no network; its failures are put in our words."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with opener() if opener else path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError as error:
         raise ClipNotFoundError("{file} does not exist; check its name.", file=path) from error
     except OSError as error:
         raise ClipNotFoundError("{file} cannot be opened: {why}.", file=path, why=error.strerror) from error
-    if size == 0:
+    if not head:
         raise NotAVideoError("{file} is empty; copy it from the card again.", file=path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    # "file:" keeps a colon in a name from being read as a protocol.
+    source: Any = opener() if opener else "file:" + os.fspath(path)
     try:
-        # "file:" keeps a colon in a name from being read as a protocol.
-        container = av.open("file:" + os.fspath(path), "r", container_options=options, metadata_errors="replace")
+        container = av.open(source, "r", container_options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
             raise TruncatedVideoError(
                 "{file} was cut off before its index was written; copy it from the card again.", file=path
             ) from error
         raise NotAVideoError("{file} is not a video that can be read; leave it out.", file=path) from error
-    with container:
+    with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
 
 

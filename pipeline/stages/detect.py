@@ -149,7 +149,7 @@ def detect(
         parts = [_look(frame.picture, size, info, detector, FAINT) for size in which]
         boxes, scores, marks = _merge(parts)
         scores = closer(frame, boxes, scores)
-        sound = scores >= threshold
+        sound = (scores >= threshold) & ~echoes(boxes, scores)
         boxes, scores, marks = boxes[sound], scores[sound], marks[sound]
         thumbs = _thumbs(frame.picture, boxes)
         found.looked.append(frame.number)
@@ -267,6 +267,16 @@ class CloserLook:
                 if place < len(best):
                     best[place] = max(best[place], score)
         return best
+
+
+def echoes(boxes: F32, scores: F32) -> Any:
+    """Which boxes (N,) are only a fainter outline of a face found better: their middle lies in its box and they are
+    hardly larger. What is hidden or kept there is the better one."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    height = boxes[:, 3] - boxes[:, 1]
+    inside = ((centre[:, None] > boxes[None, :, :2]) & (centre[:, None] < boxes[None, :, 2:])).all(axis=2)
+    better = scores[None] > np.maximum(2 * scores[:, None], DOUBTFUL)
+    return (inside & better & (height[:, None] < 1.5 * height[None])).any(axis=1)
 
 
 def _tiny(picture: Any) -> F32:

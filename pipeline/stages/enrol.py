@@ -35,7 +35,7 @@ def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
             continue
         size = max(32, round(width * scale)), max(32, round(height * scale))
         resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        boxes, scores, marks = detector(resized, PORTRAIT_SCORE)
+        boxes, _, marks = detector(np.asarray(resized, np.uint8), PORTRAIT_SCORE)
         if len(boxes):
             factor = np.array([width / size[0], height / size[1]], np.float32)
             which = _the_one(file, boxes * np.tile(factor, 2), width, height)

@@ -85,7 +85,7 @@ def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list
     done: list[_Open] = []
     for frame in np.unique(found.frame).tolist():
         rows = np.arange(*np.searchsorted(found.frame, [frame, frame + 1]))
-        still = []
+        still: list[_Open] = []
         for track in live:
             crossed = np.searchsorted(cut_list, track.frame, "right") < np.searchsorted(cut_list, frame, "right")
             (done if crossed or frame - track.frame > gap else still).append(track)

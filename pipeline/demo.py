@@ -1,0 +1,142 @@
+"""A sample card through everything, on this machine: the same commands a coach would type, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.adapters import files
+from pipeline.adapters.video_in import open_clip
+from pipeline.errors import CheckFailedError, OutputExistsError
+from pipeline.messages import tr
+from pipeline.records import U8
+
+SHEET_TIMES = (0.1, 0.35, 0.6, 0.9)
+"""Moments of the contact sheet, as shares of the clip."""
+
+SHEET_WIDTH = 640
+
+Main = Callable[[Sequence[str]], int]
+
+
+def show(folder: Path, language: str, main: Main) -> int:
+    """Make the samples in ``folder`` and run every command of the workspace over them; returns an exit code."""
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputExistsError("{folder} is not empty; choose a new folder for the demo.", folder=folder)
+    started = time.perf_counter()
+    today = date.today()
+    samples: Any = importlib.import_module("samples" if _in_checkout() else "pipeline._samples")
+    _step(tr("Making a sample card, portraits and a consent list"))
+    made = samples.make_samples(folder / "sample", today=today)
+    before = {clip.name: _pictures(clip) for clip in made.clips}
+    place, archive = folder / "workspace", folder / "onedrive"
+    archive.mkdir()
+
+    def lesveil(*words: str) -> Any:
+        said = [str(word) for word in words]
+        _step("lesveil " + " ".join(said))
+        out = io.StringIO()
+        options = ["-C", str(place), "--json", *(["--lang", language] if language else [])]
+        with contextlib.redirect_stdout(out):
+            code = main([*said, *options])
+        if code:
+            raise CheckFailedError("The demo stopped: lesveil {command} ended with {code}.", command=said[0], code=code)
+        return json.loads(out.getvalue())
+
+    lesveil("init", str(place))
+    _settings(place, archive)
+    imported = lesveil("consent", "import", str(made.consent_list))
+    enrolled = lesveil("enrol", str(made.portraits))
+    run = lesveil("run", "--card", str(made.card))
+    for clip in run["clips"]:
+        lesveil("approve", clip["clip"], "--by", "demo")
+    delivered = lesveil("deliver")
+    sheet = folder / "before-after.png"
+    arrived = {Path(clip["file"]).name: clip["clip"] for clip in run["clips"]}
+    where = {entry["clip"]: Path(entry["where"]) for entry in delivered["delivered"]}
+    _sheet(sheet, [(before[name], _pictures(where[id])) for name, id in arrived.items()])
+    plan = lesveil("wipe")
+    wiped = lesveil("wipe", "--execute", plan["digest"], "--card", str(made.card))
+    book = lesveil("ledger", "verify")
+    seconds = sum(clip["seconds"] for clip in run["clips"])
+    shown = {person for clip in run["clips"] for person in clip["people_shown"]}
+    doubts = sum(len(clip["doubts"]) for clip in run["clips"])
+    lines = [
+        "",
+        tr("{clips} clips, {seconds} seconds of film.", clips=len(run["clips"]), seconds=round(seconds)),
+        tr("{n} people on the consent list; {enrolled} may be recognised.", n=len(imported["new"]), enrolled=len(enrolled["enrolled"])),
+        tr("{n} portrait folders were refused, because consent is missing or withdrawn.", n=len(enrolled["refused"])),
+        tr("{n} people are shown; everyone else is hidden; {doubts} moments to look at.", n=len(shown), doubts=doubts),
+        tr("Delivered and verified: {n} clips. Wiped from the card: {files} files.", n=len(where), files=wiped["files"]),
+        tr("The ledger is whole; its head is {head}.", head=book["head"]),
+        tr("Nothing has left this machine. It took {seconds} seconds.", seconds=round(time.perf_counter() - started)),
+        "",
+        tr("Where to look:"),
+        f"  {sheet}   " + tr("before and after, side by side"),
+        *(f"  {path}" for path in where.values()),
+        f"  {place}   " + tr("the workspace: lesveil -C {folder} status", folder=place),
+    ]
+    print("\n".join(lines))
+    return 0
+
+
+def _in_checkout() -> bool:
+    return (Path(__file__).parents[1] / "samples" / "__init__.py").is_file()
+
+
+def _step(text: str) -> None:
+    print(f"> {text}", file=sys.stderr, flush=True)
+
+
+def _settings(place: Path, archive: Path) -> None:
+    """The workspace's settings as a school would fill them in."""
+    (place / "lesveil.toml").write_text(
+        "\n".join(
+            [
+                "[recognition]",
+                'mode = "on"',
+                "[privacy]",
+                'dpia = "demo: the people in it are drawn"',
+                "[deliver]",
+                'target = "folder"',
+                f"folder = {json.dumps(str(archive))}",
+                "folder_is_the_archive = true",
+                "",
+            ]
+        ),
+        encoding="utf-8",
+    )
+
+
+def _pictures(clip: Path) -> list[U8]:
+    """A few moments of a clip as BGR pictures, SHEET_WIDTH wide."""
+    with open_clip(clip) as source:
+        count = source.info.frames or round(source.info.duration * source.info.rate)
+        wanted = {min(count - 1, round(share * count)) for share in SHEET_TIMES}
+        height = round(SHEET_WIDTH * source.info.height / source.info.width)
+        return [
+            cv2.resize(frame.picture.to_ndarray(format="bgr24"), (SHEET_WIDTH, height), interpolation=cv2.INTER_AREA)
+            for frame in source.frames()
+            if frame.number in wanted and frame.picture is not None
+        ]
+
+
+def _sheet(path: Path, pairs: list[tuple[list[U8], list[U8]]]) -> None:
+    """Before in the left column, after in the right; one row per moment."""
+    rows = [np.hstack([a, b]) for before, after in pairs for a, b in zip(before, after, strict=True)]
+    done, data = cv2.imencode(".png", np.vstack(rows))
+    if not done:
+        raise CheckFailedError("The contact sheet {file} could not be made.", file=path)
+    with files.writing(path):
+        path.write_bytes(data.tobytes())

@@ -1,0 +1,43 @@
+"""Words for people, in Dutch or English.
+
+English is the key; ``locale/nl.po`` (gettext's format) holds the Dutch. A text without a translation is shown in
+English rather than not at all.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+from pathlib import Path
+
+import polib
+
+from pipeline.errors import LesveilError
+
+CATALOGUES = Path(__file__).parent / "locale"
+LANGUAGES = ("nl", "en")
+
+_catalogue: dict[str, str] = {}
+
+
+def choose(*wishes: str) -> str:
+    """Make the first known language among ``wishes``, then of the system, the one to speak; returns it."""
+    system = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    if not system:
+        system = (locale.getlocale()[0] or "").replace("Dutch", "nl")
+    language = next((wish[:2].lower() for wish in (*wishes, system) if wish[:2].lower() in LANGUAGES), "en")
+    _catalogue.clear()
+    if language != "en":
+        entries = polib.pofile(str(CATALOGUES / f"{language}.po"))
+        _catalogue.update({entry.msgid: entry.msgstr for entry in entries if entry.msgstr and not entry.fuzzy})
+    return language
+
+
+def tr(text: str, **fields: object) -> str:
+    """The text in the language chosen, with its named fields filled in."""
+    return _catalogue.get(text, text).format(**fields)
+
+
+def told(error: LesveilError) -> str:
+    """An error as one sentence in the language chosen."""
+    return tr(error.template, **error.fields)

@@ -8,7 +8,6 @@ import itertools
 import os
 import resource
 import shutil
-import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +38,6 @@ Seen = tuple[Fraction, str, bool]
 def needs(name: str) -> Path:
     path = EVAL / name
     if not path.exists():
-        warnings.filterwarnings("default", category=UserWarning)
         pytest.skip(f"{path} is not there; set LESVEIL_EVAL to the folder that holds dev/")
     return path
 

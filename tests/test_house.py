@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "review": {"review", "adapters", "messages"} | GROUND,
     "workspace": {"adapters", "messages"} | GROUND,
     "run": {"stages", "adapters", "engine", "messages", "workspace"} | GROUND,
-    "cli": {"run", "review", "workspace", "stages", "adapters", "engine", "messages"} | GROUND,
+    "lesson": {"run", "workspace", "stages", "adapters", "engine", "messages"} | GROUND,
+    "demo": {"lesson", "run", "workspace", "adapters", "messages"} | GROUND,
+    "cli": {"demo", "lesson", "run", "review", "workspace", "stages", "adapters", "engine", "messages"} | GROUND,
     "__main__": {"cli"},
 }
 """Which rooms each room may import from. A new room is given its place here before anything imports it."""
@@ -125,9 +127,9 @@ def test_nothing_of_the_house_needs_tests_or_benchmarks():
         assert not {"tests", "benchmarks"} & {one.split(".")[0] for one in imports(name)}, name
 
 
-def test_sample_material_is_the_command_lines_business():
+def test_sample_material_is_the_demos_business():
     for name in NAMES:
-        if room(name) not in ("cli", "__main__"):
+        if room(name) not in ("cli", "demo"):
             used = {one for one in imports(name) if one.split(".")[0] == "samples" or "_samples" in one}
             assert not used, name
 

@@ -1,0 +1,268 @@
+"""Default-deny, as properties: what is not proved to be somebody who agreed is hidden, wholly, in every frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.records import Decision, Identity, Reason, Shape, Style, Support, Track
+from pipeline.stages.decide import CORE, decide, head, plan, spared
+
+PEOPLE = ["ann", "ben", "eve"]
+FRAMES = 40
+
+
+@st.composite
+def face_boxes(draw, least=0, most=6, slimmest=0.5):
+    """Faces of 8 to 80 pixels, ``slimmest`` to once as wide as they are high, close enough together to get in each other's way."""
+    count = draw(st.integers(least, most))
+    corner = draw(hnp.arrays(np.float32, (count, 2), elements=st.floats(-20, 160, width=32)))
+    tall = draw(hnp.arrays(np.float32, (count, 1), elements=st.floats(8, 80, width=32)))
+    slim = draw(hnp.arrays(np.float32, (count, 1), elements=st.floats(slimmest, 1, width=32)))
+    return np.concatenate([corner, corner + np.concatenate([tall * slim, tall], axis=1)], axis=1).astype(np.float32)
+
+
+@st.composite
+def track_lists(draw):
+    tracks = []
+    for number in range(1, draw(st.integers(0, 4)) + 1):
+        start = draw(st.integers(0, FRAMES - 1))
+        length = draw(st.integers(1, FRAMES - start))
+        box = draw(face_boxes(1, 1)) + np.arange(length, dtype=np.float32)[:, None] * draw(st.integers(-2, 2))
+        tracks.append(
+            Track(number, start, box.astype(np.float32), np.full(length, Support.SEEN, np.uint8), np.empty(0, np.int32))
+        )
+    return tracks
+
+
+identities = st.lists(
+    st.builds(
+        lambda track, start, length, person, reason: Identity(track, start, start + length, person, reason, "ann", 0.2),
+        st.integers(1, 5),
+        st.integers(-5, FRAMES + 5),
+        st.integers(0, FRAMES),
+        st.sampled_from([None, *PEOPLE]),
+        st.sampled_from([*Reason, Reason.MATCHED, Reason.MATCHED]),
+    ),
+    max_size=8,
+)
+grounds = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["parent", "self"]))
+
+
+@given(track_lists(), identities, grounds)
+def test_every_frame_of_every_track_is_decided_exactly_once(tracks, named, seen):
+    decisions = decide(tracks, named, seen)
+    for track in tracks:
+        covered = [f for d in decisions if d.track == track.number for f in range(d.start, d.stop)]
+        assert covered == list(range(track.start, track.stop))
+    assert {d.track for d in decisions} == {t.number for t in tracks}
+    assert all(d.start < d.stop for d in decisions)
+
+
+@given(track_lists(), identities, grounds)
+def test_kept_only_when_matched_to_somebody_who_may_be_seen(tracks, named, seen):
+    for decision in decide(tracks, named, seen):
+        if not decision.keep:
+            assert decision.person is None
+            assert decision.ground is None
+            assert decision.reason is not Reason.MATCHED
+            continue
+        assert decision.reason is Reason.MATCHED
+        assert decision.ground == seen[decision.person]
+        for frame in range(decision.start, decision.stop):
+            assert any(
+                i.track == decision.track
+                and i.start <= frame < i.stop
+                and i.reason is Reason.MATCHED
+                and i.person == decision.person
+                for i in named
+            )
+
+
+@given(track_lists(), identities)
+def test_with_nobody_on_the_list_nobody_is_kept(tracks, named):
+    assert not any(decision.keep for decision in decide(tracks, named, {}))
+
+
+@given(track_lists(), grounds)
+def test_with_nobody_named_nobody_is_kept(tracks, seen):
+    decisions = decide(tracks, [], seen)
+    assert [d.reason for d in decisions] == [Reason.NOT_LOOKED] * len(tracks)
+
+
+@given(track_lists(), identities, grounds, st.sampled_from(PEOPLE))
+def test_a_withdrawal_hides_and_uncovers_nobody(tracks, named, seen, gone):
+    before = {(d.track, f) for d in decide(tracks, named, seen) if d.keep for f in range(d.start, d.stop)}
+    rest = {person: ground for person, ground in seen.items() if person != gone}
+    after = {(d.track, f): d.person for d in decide(tracks, named, rest) if d.keep for f in range(d.start, d.stop)}
+    assert set(after) <= before
+    assert gone not in after.values()
+
+
+def _still(number=1, length=10):
+    box = np.tile(np.array([20, 20, 40, 50], np.float32), (length, 1))
+    return Track(number, 0, box, np.zeros(length, np.uint8), np.empty(0, np.int32))
+
+
+def test_reasons_survive_and_a_name_without_consent_is_not_told():
+    named = [
+        Identity(1, 0, 4, "ann", Reason.MATCHED, "ann", 0.2, None, 0.06, 3),
+        Identity(1, 4, 6, "ben", Reason.MATCHED, "ben", 0.2),
+        Identity(1, 6, 8, None, Reason.STRANGER),
+    ]
+    decisions = decide([_still()], named, {"ann": "parent"})
+    assert decisions == [
+        Decision(1, 0, 4, True, Reason.MATCHED, "ann", 0.2, 0.06, "parent"),
+        Decision(1, 4, 6, False, Reason.NO_CONSENT, None, 0.2),
+        Decision(1, 6, 8, False, Reason.STRANGER),
+        Decision(1, 8, 10, False, Reason.NOT_LOOKED),
+    ]
+
+
+@pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.MATCHED])
+def test_a_name_with_any_reason_but_matched_is_not_enough(reason):
+    assert not decide([_still()], [Identity(1, 0, 10, "ann", reason)], {"ann": "parent"})[0].keep
+
+
+@pytest.mark.xfail(strict=True, reason="of two identities for a frame the one that starts first wins")
+def test_where_two_identities_disagree_the_frame_is_hidden():
+    named = [Identity(1, 0, 8, "ann", Reason.MATCHED), Identity(1, 4, 10, None, Reason.STRANGER)]
+    kept = {f for d in decide([_still()], named, {"ann": "parent"}) if d.keep for f in range(d.start, d.stop)}
+    assert kept == {0, 1, 2, 3}
+
+
+def test_what_each_identity_says_of_its_own_track_only():
+    decisions = decide([_still(1), _still(2)], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "self"})
+    assert [(d.track, d.keep) for d in decisions] == [(1, False), (2, True)]
+
+
+def _plan(tracks, decisions, damaged=(), style=Style.VEIL):
+    return plan("clip", FRAMES, tracks, decisions, damaged, style, "s", "m", "r")
+
+
+def _box_of(tracks, number, frame):
+    track = next(t for t in tracks if t.number == number)
+    return track.box[frame - track.start]
+
+
+@given(track_lists(), identities, grounds)
+def test_the_plan_has_one_region_for_every_hidden_frame_of_every_track(tracks, named, seen):
+    decisions = decide(tracks, named, seen)
+    made = _plan(tracks, decisions)
+    rows = list(zip(made.track.tolist(), made.frame.tolist(), strict=True))
+    assert sorted(rows) == sorted((d.track, f) for d in decisions if not d.keep for f in range(d.start, d.stop))
+    assert (np.diff(made.frame) >= 0).all()
+    for (number, frame), region in zip(rows, made.region, strict=True):
+        box = _box_of(tracks, number, frame)
+        centre = (box[:2] + box[2:]) / 2
+        assert (region[:2] <= centre).all()
+        assert (region[2:] >= centre).all()
+    for frame in range(FRAMES):
+        assert made.frame[made.regions(frame)].tolist() == [
+            f for _, f in sorted(rows, key=lambda r: r[1]) if f == frame
+        ]
+
+
+@given(track_lists(), identities)
+def test_with_nobody_kept_the_whole_face_is_under_the_shape(tracks, named):
+    made = _plan(tracks, decide(tracks, named, {}))
+    for number, frame, region, shape in zip(made.track, made.frame, made.region, made.shape, strict=True):
+        assert shape == Shape.ELLIPSE
+        assert _in_ellipse(_points(_box_of(tracks, number, frame), 9), region).all()
+
+
+def test_damaged_frames_are_in_the_plan_once_and_sorted():
+    made = _plan([_still()], [], damaged=[7, 3, 7])
+    assert made.hidden_frames == (3, 7)
+    assert made.frame.shape == (0,)
+    assert made.region.shape == (0, 4)
+    assert made.regions(3) == slice(0, 0)
+
+
+def test_the_plan_says_what_it_was_made_from():
+    made = _plan([], [], style=Style.SOLID)
+    assert (made.clip, made.frames, made.style) == ("clip", FRAMES, Style.SOLID)
+    assert (made.settings_digest, made.models_digest, made.register_digest) == ("s", "m", "r")
+
+
+def test_a_profile_is_covered_as_wide_as_its_head():
+    wide, narrow = head(np.array([[0, 0, 80, 100], [0, 0, 30, 100]], np.float32))
+    assert wide[2] - wide[0] == pytest.approx(128)
+    assert narrow[2] - narrow[0] == pytest.approx(124)
+
+
+def _points(box, count):
+    """Points (count * count, 2) over a box, its corners among them."""
+    across, down = (np.linspace(box[i], box[i + 2], count) for i in range(2))
+    return np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+
+
+def _in_ellipse(points, box):
+    box = np.asarray(box, np.float64)
+    half = np.maximum((box[2:] - box[:2]) / 2, 1e-9)
+    return (((points - (box[:2] + box[2:]) / 2) / half) ** 2).sum(axis=1) <= 1 + 1e-3
+
+
+def _core(box):
+    size = np.tile(box[2:] - box[:2], 2)
+    return box + size * np.array([-CORE, -CORE, CORE, CORE], np.float32)
+
+
+@given(face_boxes(1), face_boxes(), st.data())
+def test_making_room_only_draws_back_and_never_into_the_face(hidden, kept, data):
+    frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(hidden), max_size=len(hidden))), np.int32)
+    kept_frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(kept), max_size=len(kept))), np.int32)
+    region, whole = spared(frame, hidden, kept_frame, kept), head(hidden)
+    slack = 1e-3
+    assert (region[:, :2] >= whole[:, :2] - slack).all()
+    assert (region[:, 2:] <= whole[:, 2:] + slack).all()
+    for box, mine, full, when in zip(hidden, region, whole, frame, strict=True):
+        core = _core(box)
+        assert (mine[:2] <= core[:2] + slack).all()
+        assert (mine[2:] >= core[2:] - slack).all()
+        touched = [
+            k for k in kept[kept_frame == when] if (np.minimum(full[2:], k[2:]) > np.maximum(full[:2], k[:2])).all()
+        ]
+        if not touched:
+            np.testing.assert_array_equal(mine, full)
+
+
+@given(face_boxes(1, 1, slimmest=0.6875), face_boxes(1, 1))
+def test_making_room_keeps_the_oval_of_the_face_under_the_ellipse(hidden, kept):
+    """For one neighbour and a face that is not turned into profile."""
+    one = np.zeros(1, np.int32)
+    region = spared(one, hidden, one, kept)[0]
+    turn = np.linspace(0, 2 * np.pi, 73)
+    middle, half = (hidden[0, :2] + hidden[0, 2:]) / 2, (hidden[0, 2:] - hidden[0, :2]) / 2
+    assert _in_ellipse(middle + half * np.stack([np.cos(turn), np.sin(turn)], axis=1), region).all()
+
+
+@pytest.mark.xfail(strict=True, reason="the region's box holds the core, the ellipse in it does not")
+def test_making_room_uncovers_nothing_of_the_core():
+    hidden = np.array([[100, 100, 140, 150]], np.float32)
+    kept = np.array([[145, 100, 185, 150]], np.float32)
+    one = np.zeros(1, np.int32)
+    region, whole = spared(one, hidden, one, kept)[0], head(hidden)[0]
+    points = _points(_core(hidden[0]), 41)
+    lost = _in_ellipse(points, whole) & ~_in_ellipse(points, region)
+    assert not lost.any(), f"{lost.mean():.1%} of the core lies clear"
+
+
+def test_a_margin_that_reaches_over_a_kept_face_gives_way():
+    hidden = np.array([[100, 100, 140, 150]], np.float32)
+    kept = np.array([[145, 100, 185, 150]], np.float32)
+    frame = np.array([4], np.int32)
+    assert head(hidden)[0, 2] > 145
+    assert spared(frame, hidden, frame, kept)[0, 2] <= 145
+    np.testing.assert_array_equal(spared(frame, hidden, frame + 1, kept), head(hidden))
+
+
+def test_where_the_faces_themselves_overlap_hiding_wins():
+    hidden = np.array([[100, 100, 140, 150]], np.float32)
+    kept = np.array([[130, 105, 170, 155]], np.float32)
+    frame = np.array([0], np.int32)
+    region = spared(frame, hidden, frame, kept)[0]
+    assert region[2] >= _core(hidden[0])[2]

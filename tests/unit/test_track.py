@@ -1,0 +1,180 @@
+"""Tracks: every detection is covered where it was seen, and nobody is followed across a cut or out of the clip."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.records import Detections, Support
+from pipeline.stages.track import PERSISTS, follow
+
+ALONE, SURE = 0.10, 0.35
+RATE = Fraction(25)
+
+
+def detections(rows, frames=100, looked=None, cuts=()):
+    """From (frame, box, score) in frame order."""
+    count = len(rows)
+    seen = sorted({row[0] for row in rows} | set(looked if looked is not None else range(0, frames, 4)))
+    return Detections(
+        frames=frames,
+        frame=np.array([row[0] for row in rows], np.int32),
+        box=np.array([row[1] for row in rows], np.float32).reshape(-1, 4),
+        score=np.array([row[2] for row in rows], np.float32),
+        landmarks=np.zeros((count, 5, 2), np.float32),
+        thumb=np.zeros((count, 16, 16), np.uint8),
+        looked=np.array(seen, np.int32),
+        cuts=np.array(cuts, np.int32),
+        damaged=np.empty(0, np.int32),
+    )
+
+
+def at(x, y=50, size=20):
+    return [x, y, x + size, y + size * 1.25]
+
+
+@st.composite
+def clips(draw):
+    """A few people who wander about, seen now and then, with false faces and cuts in between."""
+    frames = draw(st.integers(1, 60))
+    step = draw(st.integers(1, 6))
+    looked = sorted({*range(0, frames, step), frames - 1})
+    cuts = sorted(draw(st.sets(st.integers(0, frames - 1), max_size=3)))
+    rows = []
+    for _ in range(draw(st.integers(0, 4))):
+        x, y = draw(st.floats(-10, 300, width=32)), draw(st.floats(-10, 200, width=32))
+        dx, dy = draw(st.floats(-8, 8, width=32)), draw(st.floats(-4, 4, width=32))
+        size = draw(st.floats(4, 60, width=32))
+        for frame in looked:
+            if draw(st.booleans()):
+                score = draw(st.floats(0.0625, 1, width=32))
+                rows.append((frame, at(x + dx * frame, y + dy * frame, size), score))
+    rows.sort(key=lambda row: row[0])
+    return detections(rows, frames, looked, cuts), draw(
+        st.sampled_from([Fraction(25), Fraction(30000, 1001), Fraction(8)])
+    )
+
+
+@given(clips())
+def test_what_counts_by_itself_is_covered_where_it_was_seen(clip):
+    found, rate = clip
+    tracks = follow(found, rate, ALONE, SURE)
+    for frame, box in zip(found.frame[found.score >= ALONE], found.box[found.score >= ALONE], strict=True):
+        boxes = [t.box[frame - t.start] for t in tracks if t.start <= frame < t.stop]
+        assert any((b[:2] <= box[:2] + 0.01).all() and (b[2:] >= box[2:] - 0.01).all() for b in boxes)
+
+
+@given(clips())
+def test_tracks_stay_in_the_clip_and_on_their_side_of_every_cut(clip):
+    found, rate = clip
+    for track in follow(found, rate, ALONE, SURE):
+        assert 0 <= track.start < track.stop <= found.frames
+        assert not [cut for cut in found.cuts.tolist() if track.start < cut < track.stop]
+
+
+@given(clips())
+def test_a_track_is_made_of_its_detections(clip):
+    found, rate = clip
+    tracks = follow(found, rate, ALONE, SURE)
+    assert [t.number for t in tracks] == list(range(1, len(tracks) + 1))
+    assert [int(found.frame[t.detections[0]]) for t in tracks] == sorted(
+        int(found.frame[t.detections[0]]) for t in tracks
+    )
+    used = [row for t in tracks for row in t.detections.tolist()]
+    assert len(used) == len(set(used))
+    for track in tracks:
+        frames = found.frame[track.detections]
+        assert (np.diff(frames) > 0).all()
+        assert np.isfinite(track.box).all()
+        assert track.strength == pytest.approx(float(found.score[track.detections].max()))
+        assert len(track.support) == len(track.box)
+        inside = np.arange(track.start, track.stop)
+        seen = np.isin(inside, frames)
+        assert ((track.support == Support.SEEN) == seen).all()
+        assert ((track.support == Support.EXTENDED) == ((inside < frames[0]) | (inside > frames[-1]))).all()
+        np.testing.assert_allclose(track.box[frames - track.start], found.box[track.detections], atol=0.01)
+
+
+@given(clips())
+def test_faint_detections_count_only_where_they_persist(clip):
+    found, rate = clip
+    for track in follow(found, rate, ALONE, SURE):
+        assert track.strength >= np.float32(ALONE) or len(track.detections) >= PERSISTS
+
+
+def test_nothing_found_is_no_track():
+    assert follow(detections([]), RATE, ALONE, SURE) == []
+
+
+def test_one_face_that_walks_is_one_track_without_gaps():
+    rows = [(frame, at(10 + 3 * frame), 0.8) for frame in range(0, 80, 4) if frame not in (20, 24, 28)]
+    tracks = follow(detections(rows, 80), RATE, ALONE, SURE)
+    assert len(tracks) == 1
+    middle = tracks[0].box[:, ::2].mean(axis=1)
+    inside = np.arange(0, 77)
+    np.testing.assert_allclose(middle[inside - tracks[0].start], 20 + 3 * inside, atol=1.5)
+
+
+def test_filled_boxes_grow_with_the_distance_from_the_last_sight():
+    rows = [(0, at(50), 0.8), (20, at(50), 0.8)]
+    (track,) = follow(detections(rows, 21, looked=[0, 20]), RATE, ALONE, SURE)
+    wide = track.box[:, 2] - track.box[:, 0]
+    assert wide[0] == pytest.approx(20)
+    assert wide[10] > wide[5] > wide[1] > wide[0]
+    assert wide[10] <= 20 * 1.3 + 0.01
+
+
+def test_two_people_who_pass_each_other_are_two_tracks():
+    rows = []
+    for frame in range(0, 60, 4):
+        rows += [(frame, at(10 + 3 * frame, 50), 0.9), (frame, at(190 - 3 * frame, 62), 0.9)]
+    tracks = follow(detections(rows, 60), RATE, ALONE, SURE)
+    assert len(tracks) == 2
+    assert {len(t.detections) for t in tracks} == {15}
+
+
+def test_a_face_gone_too_long_begins_anew():
+    rows = [(0, at(50), 0.8), (4, at(50), 0.8), (60, at(50), 0.8), (64, at(50), 0.8)]
+    assert len(follow(detections(rows), RATE, ALONE, SURE)) == 2
+
+
+def test_a_face_is_not_followed_over_a_cut():
+    rows = [(frame, at(50), 0.8) for frame in range(0, 40, 4)]
+    tracks = follow(detections(rows, 40, cuts=[18]), RATE, ALONE, SURE)
+    assert [(t.start, t.stop) for t in tracks] == [(0, 18), (18, 40)]
+
+
+def test_a_face_is_held_before_its_first_and_after_its_last_sight():
+    rows = [(frame, at(50), 0.4) for frame in range(40, 60, 4)]
+    (track,) = follow(detections(rows), RATE, ALONE, SURE)
+    assert (track.start, track.stop) == (34, 63)
+
+
+def test_a_face_seen_well_is_held_until_just_before_the_look_that_found_it_gone():
+    rows = [(frame, at(50), 0.9) for frame in range(40, 60, 4)]
+    (track,) = follow(detections(rows), RATE, ALONE, SURE)
+    assert (track.start, track.stop) == (37, 60)
+
+
+def test_something_seen_once_and_weakly_is_hidden_too():
+    (track,) = follow(detections([(40, at(50), 0.12)]), RATE, ALONE, SURE)
+    assert track.start <= 38
+    assert track.stop >= 43
+    assert track.strength == pytest.approx(0.12)
+
+
+def test_faint_sights_are_a_face_when_they_persist_and_chance_when_not():
+    def rows(count):
+        return [(frame, at(50), 0.07) for frame in range(0, 4 * count, 4)]
+
+    assert len(follow(detections(rows(PERSISTS)), RATE, ALONE, SURE)) == 1
+    assert follow(detections(rows(PERSISTS - 1)), RATE, ALONE, SURE) == []
+
+
+def test_a_runner_is_followed_over_more_than_a_head_between_looks():
+    rows = [(0, at(0), 0.9), (4, at(30), 0.9), (8, at(66), 0.9), (12, at(100), 0.9)]
+    assert len(follow(detections(rows, 16), RATE, ALONE, SURE)) == 1

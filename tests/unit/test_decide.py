@@ -17,7 +17,7 @@ FRAMES = 40
 
 @st.composite
 def face_boxes(draw, least=0, most=6, slimmest=0.5):
-    """Faces of 8 to 80 pixels, ``slimmest`` to once as wide as they are high, close enough together to get in each other's way."""
+    """Faces of 8 to 80 pixels, ``slimmest`` to once as wide as high, near enough to get in each other's way."""
     count = draw(st.integers(least, most))
     corner = draw(hnp.arrays(np.float32, (count, 2), elements=st.floats(-20, 160, width=32)))
     tall = draw(hnp.arrays(np.float32, (count, 1), elements=st.floats(8, 80, width=32)))

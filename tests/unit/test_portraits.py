@@ -1,0 +1,112 @@
+"""A folder of portraits: one sub-folder per person, and whatever does not fit that is named."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.adapters.portraits import people, pictures_in, read, read_all
+from pipeline.errors import PortraitsNotFoundError, PortraitUnreadableError
+
+
+def picture(path, height=4, width=6, value=200):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((height, width, 3), value, np.uint8))
+    return path
+
+
+def test_people_and_their_pictures_are_sorted_by_name(tmp_path):
+    for name in ("zoe/2.png", "zoe/1.jpg", "zoe/3.PNG", "ann/a.jpeg"):
+        picture(tmp_path / name)
+    (tmp_path / "zoe" / "notes.txt").write_text("x")
+    picture(tmp_path / "zoe" / ".hidden.png")
+    picture(tmp_path / ".thumbs" / "t.png")
+    (tmp_path / "list.csv").write_text("x")
+    found = people(tmp_path)
+    assert list(found) == ["ann", "zoe"]
+    assert [path.name for path in found["zoe"]] == ["1.jpg", "2.png", "3.PNG"]
+    assert [(who, path.name) for who, path, _ in read_all(found)] == [
+        ("ann", "a.jpeg"), ("zoe", "1.jpg"), ("zoe", "2.png"), ("zoe", "3.PNG")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "empty"])
+def test_no_portraits_at_all(tmp_path, kind):
+    folder = tmp_path / "faces"
+    if kind == "file":
+        folder.write_text("x")
+    elif kind == "empty":
+        folder.mkdir()
+    with pytest.raises(PortraitsNotFoundError, match="faces"):
+        people(folder)
+
+
+def test_a_picture_that_belongs_to_nobody_is_named(tmp_path):
+    picture(tmp_path / "ann" / "1.jpg")
+    picture(tmp_path / "loose.jpg")
+    with pytest.raises(PortraitsNotFoundError, match=r"loose\.jpg lies in no person's sub-folder"):
+        people(tmp_path)
+
+
+def test_a_person_without_pictures_is_named(tmp_path):
+    picture(tmp_path / "ann" / "1.jpg")
+    (tmp_path / "ben").mkdir()
+    with pytest.raises(PortraitsNotFoundError, match="ben holds no pictures"):
+        people(tmp_path)
+
+
+def test_a_folder_called_like_a_picture_is_no_picture(tmp_path):
+    (tmp_path / "x.jpg").mkdir()
+    assert pictures_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"this is text", b"\xff\xd8\xff\xe0 cut off", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_not_a_picture_is_named(tmp_path, data):
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(data)
+    with pytest.raises(PortraitUnreadableError, match=r"broken\.jpg"):
+        read(path)
+
+
+def test_a_picture_that_is_gone_is_named(tmp_path):
+    with pytest.raises(PortraitUnreadableError, match=r"gone\.jpg"):
+        read(tmp_path / "gone.jpg")
+
+
+def test_grey_transparent_and_deep_pictures_become_bgr(tmp_path):
+    for name, pixels in {
+        "grey.png": np.full((4, 6), 200, np.uint8),
+        "clear.png": np.full((4, 6, 4), 200, np.uint8),
+        "deep.png": np.full((4, 6, 3), 200 << 8, np.uint16),
+    }.items():
+        assert cv2.imwrite(str(tmp_path / name), pixels)
+        result = read(tmp_path / name)
+        assert result.dtype == np.uint8
+        assert result.shape == (4, 6, 3)
+        assert abs(int(result[0, 0, 0]) - 200) <= 1
+
+
+def test_names_beyond_ascii_are_read(tmp_path):
+    path = tmp_path / "Zoë Šimić" / "één.png"
+    picture(tmp_path / "a.png").rename(_made(path))
+    assert read(path).shape == (4, 6, 3)
+
+
+def _made(path):
+    path.parent.mkdir()
+    return path
+
+
+def test_a_picture_is_turned_the_way_its_exif_says(tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    image = Image.new("RGB", (60, 40), (0, 0, 0))
+    image.paste((255, 255, 255), (0, 0, 20, 40))
+    image.save(path, exif=exif, quality=95)
+    result = read(path)
+    assert result.shape == (60, 40, 3)
+    assert result[5].mean() > 200
+    assert result[-5].mean() < 50

@@ -1,0 +1,165 @@
+"""The networks as they are: equal to dlib's own numbers, and they find the faces of two real portraits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.adapters.networks import CenterFace, FaceNet, dlib_network, read_dlib
+from pipeline.adapters.weights import manifest
+from pipeline.errors import ModelError
+from pipeline.geometry import overlaps
+from pipeline.records import Person
+from pipeline.stages.enrol import portrait_face
+from pipeline.stages.identify import SINGLE, align, look_alikes, template
+
+PORTRAITS = {"hopper": (170, 105, 358, 337), "astronaut": (180, 57, 271, 178)}
+"""Where the face is, in pixels, as far as three sizes of picture agree."""
+
+
+def portrait(request, name):
+    return cv2.imread(str(request.getfixturevalue(name)))
+
+
+def chip_of(picture, detector):
+    return align(picture, portrait_face("portrait", picture, detector))
+
+
+@pytest.fixture(scope="module")
+def chips(request, center_face):
+    """Two real faces, aligned, and four chips that are none: noise, black, white, a ramp."""
+    faces = [chip_of(portrait(request, name), center_face) for name in PORTRAITS]
+    noise = np.random.default_rng(7).integers(0, 256, (2, 150, 150, 3)).astype(np.uint8)
+    ramp = np.broadcast_to(np.linspace(0, 255, 150).astype(np.uint8)[None, :, None], (150, 150, 3))
+    return np.stack([*faces, *noise, np.zeros_like(faces[0]), np.full_like(faces[0], 255), ramp])
+
+
+def test_the_embedder_equals_dlib(chips, face_net):
+    dlib = pytest.importorskip("dlib")
+    oracle = dlib.face_recognition_model_v1(str(manifest()["dlib_resnet"].path()))
+    expected = np.array([oracle.compute_face_descriptor(np.ascontiguousarray(chip)) for chip in chips])
+    np.testing.assert_allclose(face_net.raw(chips), expected, rtol=0, atol=1e-5)
+
+
+def test_embeddings_are_unit_vectors_and_do_not_depend_on_the_company(chips, face_net):
+    together = face_net(chips)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(together[1:2], face_net(chips[1:2]))
+    assert face_net(chips[:0]).shape == (0, 128)
+
+
+@pytest.mark.parametrize("shape", [(150, 150, 3), (1, 149, 150, 3), (1, 150, 150), (2, 3, 150, 150)])
+def test_chips_of_another_shape_are_refused(face_net, shape):
+    with pytest.raises(ValueError, match="150"):
+        face_net.raw(np.zeros(shape, np.uint8))
+
+
+def test_two_people_are_told_apart_and_one_is_recognised(request, center_face, face_net):
+    made = []
+    for name in PORTRAITS:
+        picture = portrait(request, name)
+        made.append(template(name, [chip_of(picture, center_face)], face_net))
+        smaller = cv2.resize(picture, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+        again = Person("again", face_net(chip_of(smaller, center_face)[None])[0], 1)
+        assert look_alikes([made[-1], again])
+    assert look_alikes(made) == []
+    assert np.linalg.norm(made[0].template - made[1].template) > SINGLE.loose
+
+
+@pytest.mark.parametrize("side", [256, 512, 1024])
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_the_detector_finds_the_face_of_a_portrait_at_three_sizes(request, center_face, name, side):
+    picture = portrait(request, name)
+    scale = side / max(picture.shape[:2])
+    resized = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    boxes, scores, marks = center_face(resized, 0.5)
+    assert (np.diff(scores) <= 0).all()
+    assert overlaps(np.array(PORTRAITS[name], np.float32), boxes[:1] / scale)[0] > 0.7
+    left, right, nose, mouth_left, mouth_right = marks[0]
+    assert left[0] < nose[0] < right[0]
+    assert mouth_left[0] < mouth_right[0]
+    assert max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
+    assert (marks[0] > boxes[0, :2]).all()
+    assert (marks[0] < boxes[0, 2:]).all()
+
+
+def test_a_picture_without_a_face_has_none(center_face):
+    boxes, scores, marks = center_face(np.full((96, 130, 3), 90, np.uint8), 0.3)
+    assert (boxes.shape, scores.shape, marks.shape) == ((0, 4), (0,), (0, 5, 2))
+
+
+def test_boxes_stay_in_the_picture_whatever_its_size(center_face, face):
+    """Sides that are no multiple of 32, and a face cut off by the edge."""
+    cut = face[90:301, 230:459]
+    boxes, scores, _ = center_face(np.ascontiguousarray(cut), 0.05)
+    assert len(scores)
+    assert (boxes >= 0).all()
+    assert (boxes <= [229, 211, 229, 211]).all()
+
+
+def test_the_same_picture_gives_the_same_answer(center_face, face):
+    first = center_face(face, 0.1)
+    center_face(cv2.flip(face, 1), 0.1)
+    for one, other in zip(first, center_face(face, 0.1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_callers_picture_is_not_written_to(center_face, face):
+    picture = face.copy()
+    picture.setflags(write=False)
+    center_face(picture, 0.3)
+    np.testing.assert_array_equal(picture, face)
+
+
+@pytest.mark.parametrize(("network", "name"), [(CenterFace, "centerface"), (FaceNet, "dlib_resnet")])
+def test_other_bytes_than_the_manifests_are_not_run(network, name):
+    wrong = dataclasses.replace(manifest()[name], sha256="0" * 64)
+    with pytest.raises(ModelError, match="is not the file that"):
+        network(weights=wrong)
+
+
+@pytest.mark.parametrize(("network", "name"), [(CenterFace, "centerface"), (FaceNet, "dlib_resnet")])
+def test_missing_weights_are_told(network, name):
+    gone = dataclasses.replace(manifest()[name], file="gone.bin")
+    with pytest.raises(ModelError, match=r"gone\.bin were not found"):
+        network(weights=gone)
+
+
+def _number(value):
+    data = value.to_bytes(max(1, (value.bit_length() + 7) // 8), "little")
+    return bytes([len(data)]) + data
+
+
+def _tensor(values, *sizes):
+    return b"\x01\x02" + b"".join(map(_number, sizes)) + values.astype("<f4").tobytes()
+
+
+def test_tensors_are_read_out_of_what_lies_between_them():
+    first, second = np.arange(64, dtype=np.float32), np.linspace(-1, 1, 300).astype(np.float32)
+    data = (
+        b"con_4\x01\x02junk" + _tensor(first, 64, 1, 1, 1) + b"\x00relu\xff" + _tensor(second, 100, 3, 1, 1) + b"x" * 20
+    )
+    one, two = read_dlib(data)
+    np.testing.assert_array_equal(one.ravel(), first)
+    np.testing.assert_array_equal(two, second.reshape(100, 3, 1, 1))
+
+
+def test_a_tensor_that_is_cut_off_or_holds_no_numbers_is_no_tensor():
+    values = np.ones(64, np.float32)
+    assert read_dlib(_tensor(values, 64, 1, 1, 1)[:-4]) == []
+    assert read_dlib(_tensor(values * np.nan, 64, 1, 1, 1) + b"x" * 20) == []
+    assert read_dlib(b"") == []
+
+
+def test_a_network_with_other_parameters_is_refused():
+    with pytest.raises(ValueError, match="expected"):
+        dlib_network([np.zeros((100, 1, 1, 1), np.float32)])
+
+
+@pytest.mark.xfail(strict=True, raises=StopIteration, reason="too few tensors end in StopIteration, not in ValueError")
+def test_a_network_with_too_few_parameters_is_refused():
+    with pytest.raises(ValueError, match="recognition network"):
+        dlib_network([])

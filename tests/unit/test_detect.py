@@ -1,0 +1,313 @@
+"""Which frames are looked at, at which sizes, and where what is seen there lies in the displayed frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pipeline.records import Figures, Frame, VideoInfo
+from pipeline.stages.detect import (
+    CELL,
+    COLUMNS,
+    DOUBTFUL,
+    LARGE_SECONDS,
+    LOOK_SECONDS,
+    ROWS,
+    detect,
+    echoes,
+    sizes,
+)
+
+SHEET = (ROWS * CELL, COLUMNS * CELL)
+WIDTH, HEIGHT = 192, 108
+THRESHOLD = 0.06
+FACE = (60, 40, 84, 70)
+
+
+def info(width=WIDTH, height=HEIGHT, aspect=Fraction(1), frames=0, rate=Fraction(25)):
+    return VideoInfo(
+        width=width,
+        height=height,
+        rotation=0,
+        sample_aspect=aspect,
+        rate=rate,
+        time_base=Fraction(1, 90000),
+        pixel_format="yuv420p",
+        codec="h264",
+        container="mp4",
+        interlaced=False,
+        frames=frames,
+        duration=0.0,
+        audio=None,
+    )
+
+
+def picture(*faces, ground=60, width=WIDTH, height=HEIGHT, pixels="yuv420p"):
+    """A plain picture with a white patch for every face."""
+    plane = np.full((height, width, 3), ground, np.uint8)
+    for x1, y1, x2, y2 in faces:
+        plane[y1:y2, x1:x2] = 255
+    return av.VideoFrame.from_ndarray(plane, format="bgr24").reformat(format=pixels)
+
+
+class Source:
+    """A clip of given pictures; None is a frame that did not decode."""
+
+    def __init__(self, pictures, rate=Fraction(25), times=None, **about):
+        self.info = info(rate=rate, **about)
+        self.pictures = pictures
+        self.times = times or [Fraction(i) / rate for i in range(len(pictures))]
+
+    def frames(self):
+        for number, (shown, time) in enumerate(zip(self.pictures, self.times, strict=True)):
+            yield Frame(number, number, time, shown, shown is None)
+
+
+class Detector:
+    """Finds white patches, with ``score`` in a whole picture and ``close`` in a sheet of close-ups."""
+
+    def __init__(self, score=0.9, close=0.9):
+        self.score, self.close, self.shown = score, close, []
+
+    def __call__(self, shown, threshold):
+        assert shown.dtype == np.uint8
+        self.shown.append(shown.shape[:2])
+        score = self.close if shown.shape[:2] == SHEET else self.score
+        count, _, stats, _ = cv2.connectedComponentsWithStats((shown[:, :, 1] > 180).astype(np.uint8))
+        boxes = [[x, y, x + w, y + h] for x, y, w, h, area in stats[1:count] if area > 8 and score >= threshold]
+        boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        return boxes, np.full(len(boxes), score, np.float32), np.tile(middle, (1, 5, 1)).astype(np.float32)
+
+
+class Observer:
+    def __init__(self):
+        self.told = []
+
+    def __call__(self, frame, first, boxes, scores, landmarks, thumbs):
+        assert len(boxes) == len(scores) == len(landmarks) == len(thumbs)
+        self.told.append((frame.number, first, len(boxes)))
+
+    def scene_ends(self):
+        self.told.append("end")
+
+
+def still(count, **about):
+    return Source([picture(FACE)] * count, **about)
+
+
+def test_a_clip_without_frames_has_nothing_and_looked_at_nothing():
+    found = detect(Source([]), Detector(), THRESHOLD)
+    assert (found.frames, len(found), len(found.looked), len(found.cuts)) == (0, 0, 0, 0)
+
+
+def test_looked_and_found_nobody_is_not_the_same_as_not_looked():
+    found = detect(Source([picture()] * 30), Detector(), THRESHOLD)
+    assert len(found) == 0
+    assert found.frames == 30
+    assert 5 < len(found.looked) < 30
+
+
+def test_boxes_and_landmarks_are_in_pixels_of_the_frame():
+    found = detect(still(30), Detector(), THRESHOLD)
+    assert len(found) == len(found.looked)
+    np.testing.assert_allclose(found.box, np.tile(FACE, (len(found), 1)), atol=0.6)
+    np.testing.assert_allclose(found.landmarks, np.tile([72, 55], (len(found), 5, 1)), atol=0.6)
+    np.testing.assert_allclose(found.score, 0.9)
+    assert (found.thumb > 180).all()
+
+
+@given(
+    st.integers(1, 90), st.sampled_from([Fraction(25), Fraction(30000, 1001), Fraction(50), Fraction(5), Fraction(1)])
+)
+@hypothesis_settings(max_examples=20)
+def test_looks_come_often_enough_and_include_the_first_and_the_last_frame(count, rate):
+    detector = Detector()
+    found = detect(Source([picture()] * count, rate), detector, THRESHOLD)
+    looked = found.looked.tolist()
+    assert looked[0] == 0
+    assert looked[-1] == count - 1
+    assert len(set(looked)) == len(looked)
+    frame = 1 / rate
+    for one, other in pairwise(looked):
+        assert other - one == 1 or (other - one) * frame < LOOK_SECONDS + frame
+    large = sizes(info()).large
+    shown = sum(shape == (large[1], large[0]) for shape in detector.shown)
+    assert shown >= int(count * frame / (LARGE_SECONDS + frame))
+
+
+def test_time_counts_not_the_number_of_frames():
+    """Frames far apart, as a screen recorder makes them, are each looked at."""
+    times = [Fraction(0), Fraction(1, 100), Fraction(2), Fraction(9, 2), Fraction(901, 200)]
+    found = detect(Source([picture()] * 5, times=times), Detector(), THRESHOLD)
+    assert found.looked.tolist() == [0, 2, 3, 4]
+
+
+def test_both_sides_of_a_cut_are_looked_at_the_new_scene_large():
+    shots = [picture(ground=30)] * 7 + [picture(ground=150)] * 9
+    detector, observer = Detector(), Observer()
+    found = detect(Source(shots), detector, THRESHOLD, observer)
+    assert found.cuts.tolist() == [7]
+    assert {6, 7, 15} <= set(found.looked.tolist())
+    large = sizes(info()).large
+    assert sum(shape == (large[1], large[0]) for shape in detector.shown) == 2
+    assert observer.told.count("end") == 3
+    after = observer.told.index((7, 0, 0))
+    assert observer.told[after - 2 : after] == [(6, 0, 0), "end"]
+
+
+def test_a_damaged_frame_is_not_looked_at_and_the_scene_starts_afresh():
+    shots = [picture(FACE)] * 6 + [None] + [picture(FACE)] * 6
+    found = detect(Source(shots), Detector(), THRESHOLD)
+    assert found.frames == 13
+    assert found.damaged.tolist() == [6]
+    assert {6, 7} <= set(found.cuts.tolist())
+    assert 6 not in found.looked
+    assert {5, 7, 12} <= set(found.looked.tolist())
+
+
+def test_a_clip_of_damaged_frames_alone():
+    found = detect(Source([None, None]), Detector(), THRESHOLD)
+    assert found.damaged.tolist() == [0, 1]
+    assert (found.frames, len(found.looked)) == (2, 0)
+
+
+def test_a_frame_whose_content_is_not_to_be_trusted_is_damaged_too():
+    source = still(3)
+    source.frames = lambda: (Frame(i, i, Fraction(i, 25), picture(FACE), i == 1) for i in range(3))
+    assert detect(source, Detector(), THRESHOLD).damaged.tolist() == [1]
+
+
+def test_looks_come_twice_as_often_when_something_moves_fast():
+    def shots(step):
+        return [picture((10 + step * i, 10, 30 + step * i, 40)) for i in range(40)]
+
+    calm = detect(Source(shots(0)), Detector(), THRESHOLD)
+    fast = detect(Source(shots(3)), Detector(), THRESHOLD)
+    assert not len(fast.cuts)
+    assert len(fast.looked) >= 1.5 * len(calm.looked)
+
+
+@pytest.mark.parametrize(
+    ("score", "close", "stays"),
+    [(0.9, 0.0, 0.9), (0.2, 0.8, 0.5), (0.2, 0.0, 0.1), (0.07, 0.0, None), (0.07, 0.8, 0.435), (0.04, 0.9, None)],
+)
+def test_a_doubtful_face_gets_the_mean_of_two_looks(score, close, stays):
+    found = detect(still(30), Detector(score, close), THRESHOLD)
+    if stays is None:
+        assert len(found) == 0
+    else:
+        assert len(found) == len(found.looked)
+        np.testing.assert_allclose(found.score, stays, atol=1e-6)
+
+
+def test_what_a_second_look_found_is_remembered_for_a_while_at_its_place():
+    detector = Detector(0.2, 0.8)
+    detect(still(100), detector, THRESHOLD)
+    assert 3 <= detector.shown.count(SHEET) <= 6
+    detector = Detector(0.9)
+    detect(still(100), detector, THRESHOLD)
+    assert SHEET not in detector.shown
+
+
+def test_more_doubtful_faces_than_fit_on_a_sheet_are_all_looked_at():
+    faces = [
+        (4 + 10 * i, 4 + 14 * j, 10 + 10 * i, 12 + 14 * j) for j in range(2) for i in range(COLUMNS * ROWS + 2 - 1)
+    ]
+    detector = Detector(0.2, 0.8)
+    found = detect(Source([picture(*faces)]), detector, THRESHOLD)
+    assert len(found) == len(faces)
+    assert (found.score > DOUBTFUL).all()
+    assert detector.shown.count(SHEET) == -(-len(faces) // (COLUMNS * ROWS))
+
+
+def test_a_face_at_the_edge_is_looked_at_again_too():
+    found = detect(Source([picture((0, 40, 24, 70))]), Detector(0.2, 0.8), THRESHOLD)
+    assert len(found) == 1
+
+
+def test_one_face_seen_at_two_sizes_is_one_detection():
+    found = detect(still(1), Detector(), THRESHOLD)
+    assert len(found) == 1
+
+
+def test_a_picture_with_pixels_that_are_not_square_is_seen_in_its_true_shape():
+    shape = sizes(info(720, 576, Fraction(64, 45)))
+    assert shape.large == (1024, 576)
+    assert shape.small == (640, 360)
+    source = Source([picture(FACE)], aspect=Fraction(2))
+    detector = Detector()
+    found = detect(source, detector, THRESHOLD)
+    assert all(abs(wide / tall - 384 / 108) < 0.02 for tall, wide in detector.shown)
+    np.testing.assert_allclose(found.box, [FACE], atol=0.6)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "small", "large"),
+    [
+        (1920, 1080, (960, 540), (1920, 1080)),
+        (3840, 2160, (960, 540), (1920, 1080)),
+        (1080, 1920, (540, 960), (1080, 1920)),
+        (640, 480, (640, 480), (960, 720)),
+        (4000, 16, (960, 32), (1920, 32)),
+    ],
+)
+def test_sizes(width, height, small, large):
+    shape = sizes(info(width, height))
+    assert (shape.small, shape.large) == (small, large)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p", "yuv422p10le", "gray"])
+def test_depth_and_subsampling_do_not_matter(pixels):
+    source = Source([picture(FACE, pixels=pixels)] * 3 + [picture(FACE, ground=160, pixels=pixels)] * 3)
+    found = detect(source, Detector(), THRESHOLD)
+    assert found.cuts.tolist() == [3]
+    np.testing.assert_allclose(found.box, np.tile(FACE, (len(found), 1)), atol=0.6)
+    assert (found.thumb > 180).all()
+
+
+def test_a_width_that_is_no_multiple_of_anything():
+    source = Source([picture((60, 40, 84, 70), width=191, height=107)], width=191, height=107)
+    np.testing.assert_allclose(detect(source, Detector(), THRESHOLD).box, [FACE], atol=1)
+
+
+def test_the_observer_is_told_every_look_with_the_index_of_its_first_detection():
+    observer, figures = Observer(), Figures()
+    two = picture(FACE, (120, 20, 140, 45))
+    found = detect(Source([two] * 20), Detector(), THRESHOLD, observer, figures=figures)
+    looks = [entry for entry in observer.told if entry != "end"]
+    assert [number for number, _, _ in looks] == found.looked.tolist()
+    assert [first for _, first, _ in looks] == [2 * i for i in range(len(looks))]
+    assert observer.told[-1] == "end"
+    assert figures.counts["looks"] >= len(looks)
+
+
+def test_progress_ends_at_the_number_of_frames_there_were():
+    told = []
+    detect(still(10, frames=12), Detector(), THRESHOLD, progress=lambda *what: told.append(what))
+    assert told[0] == ("detect", 0, 12)
+    assert told[-1] == ("detect", 10, 10)
+
+
+def test_an_error_of_the_detector_is_not_swallowed():
+    def broken(shown, threshold):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        detect(still(2), broken, THRESHOLD)
+
+
+def test_an_echo_is_a_much_fainter_outline_of_a_face_found_better():
+    boxes = np.array([[0, 0, 40, 50], [5, 5, 45, 55], [100, 0, 140, 50], [-40, -50, 80, 100]], np.float32)
+    scores = np.array([0.9, 0.2, 0.2, 0.2], np.float32)
+    assert echoes(boxes, scores).tolist() == [False, True, False, False]
+    assert echoes(boxes, np.full(4, 0.3, np.float32)).tolist() == [False] * 4
+    assert echoes(boxes[:0], scores[:0]).tolist() == []

@@ -1,0 +1,168 @@
+"""Every text that a person can meet has its Dutch, with the same named fields; and no Dutch is left over."""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polib
+import pytest
+
+from pipeline import errors, messages
+from pipeline.cli import STAGES
+from pipeline.lesson import State
+from pipeline.stages import wipe
+
+PIPELINE = Path(messages.__file__).parent
+CATALOGUE = messages.CATALOGUES / "nl.po"
+SPOKEN = {"tr", "say"}
+KINDS = {kind.__name__ for kind in errors.all_errors()}
+PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage"}
+"""What ``tr`` is given besides texts: values whose every possibility is collected here."""
+
+
+def _calls() -> Iterator[tuple[str, str, ast.expr]]:
+    """(place, name called, first argument) of each call in the package."""
+    for path in sorted(PIPELINE.rglob("*.py")):
+        if path.relative_to(PIPELINE).parts[0].startswith("_") and path.parent != PIPELINE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                yield f"{path.relative_to(PIPELINE)}:{node.lineno}", name, node.args[0]
+
+
+def _text(argument: ast.expr) -> list[str] | None:
+    """The text or texts (of a choice) that an argument is, known without running it."""
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return [argument.value]
+    if isinstance(argument, ast.IfExp):
+        one, other = _text(argument.body), _text(argument.orelse)
+        return one + other if one is not None and other is not None else None
+    return None
+
+
+def _function(module: str, name: str) -> ast.AST:
+    tree = ast.parse((PIPELINE / module).read_text(encoding="utf-8"))
+    return next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name)
+
+
+def _returned(module: str, name: str) -> set[str]:
+    """Every text in the return statements of a function."""
+    returns = [n for n in ast.walk(_function(module, name)) if isinstance(n, ast.Return) and n.value is not None]
+    constants = [c.value for r in returns for c in ast.walk(r) if isinstance(c, ast.Constant)]
+    return {value for value in constants if isinstance(value, str)}
+
+
+def _stages() -> set[str]:
+    """The names of stages that progress is told under: progress("detect", done, total)."""
+    return {
+        text
+        for _, name, argument in _calls()
+        if name in ("progress", "told", "_progress")
+        for text in _text(argument) or ()
+    } | set(STAGES)
+
+
+def wanted() -> dict[str, str]:
+    """Every text for people, and a place where it stands."""
+    found: dict[str, str] = {}
+    for place, name, argument in _calls():
+        if name in SPOKEN or name in KINDS:
+            for text in _text(argument) or ():
+                found.setdefault(text, place)
+    for text in _stages() | {"copy", "verify"}:
+        found.setdefault(text, "a stage")
+    for text in _returned("lesson.py", "stage"):
+        found.setdefault(text, State.__name__)
+    for text in _returned("stages/wipe.py", "missing_link"):
+        found.setdefault(text, "wipe.missing_link")
+    found.setdefault(wipe.PROMISE, "wipe.PROMISE")
+    return found
+
+
+def _fields(text: str) -> Counter[str]:
+    """The named fields of a template, with their conversions, each as often as it stands there."""
+    return Counter(f"{name}!{how or ''}:{spec}" for _, name, spec, how in string.Formatter().parse(text) if name)
+
+
+@pytest.fixture(scope="module")
+def dutch() -> dict[str, str]:
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(str(CATALOGUE)) if not entry.obsolete}
+
+
+def test_every_text_has_its_dutch(dutch: dict[str, str]) -> None:
+    assert {text: place for text, place in wanted().items() if not dutch.get(text)} == {}
+
+
+def test_no_dutch_is_left_over(dutch: dict[str, str]) -> None:
+    assert sorted(set(dutch) - set(wanted())) == []
+
+
+def test_nothing_waits_for_a_second_look() -> None:
+    catalogue = polib.pofile(str(CATALOGUE), check_for_duplicates=True)
+    assert [entry.msgid for entry in catalogue if entry.fuzzy or entry.obsolete] == []
+
+
+def test_the_named_fields_are_the_same(dutch: dict[str, str]) -> None:
+    assert {text: said for text, said in dutch.items() if set(_fields(text)) != set(_fields(said))} == {}
+
+
+def test_dutch_ends_as_the_english_does(dutch: dict[str, str]) -> None:
+    def end(text: str) -> str:
+        return text[-1] if text[-1] in ".:;!?" else ""
+
+    assert {text: said for text, said in dutch.items() if end(text) != end(said)} == {}
+
+
+def test_errors_and_messages_are_given_as_texts() -> None:
+    """A text built on the spot could not be translated, and would not be collected here."""
+    odd = [
+        f"{place}: {name}({ast.unparse(argument)})"
+        for place, name, argument in _calls()
+        if (name in SPOKEN or name in KINDS) and _text(argument) is None and ast.unparse(argument) not in PASSED_ON
+    ]
+    assert odd == []
+
+
+def test_collecting_finds_what_is_there() -> None:
+    texts = wanted()
+    assert len(texts) > 100
+    for text in ("detect", "wiped", "it was not rendered", wipe.PROMISE, "{file} is empty; copy it from the card again."):
+        assert text in texts
+
+
+def test_an_error_is_told_in_the_language_chosen() -> None:
+    error = errors.OutputExistsError("{file} exists already; nothing is written over.", file="les.mp4")
+    try:
+        assert messages.choose("nl") == "nl"
+        assert messages.told(error) == "les.mp4 bestaat al; er wordt niets overschreven."
+        assert messages.tr("no such text {n}", n=3) == "no such text 3"
+        assert messages.choose("nl", "en") == "nl"
+    finally:
+        messages.choose("en")
+    assert messages.told(error) == str(error) == "les.mp4 exists already; nothing is written over."
+
+
+@pytest.mark.parametrize(
+    ("wishes", "system", "language"),
+    [
+        (("", ""), "nl_NL.UTF-8", "nl"),
+        (("", ""), "en_GB.UTF-8", "en"),
+        (("", "nl"), "en_GB.UTF-8", "nl"),
+        (("en", "nl"), "nl_NL.UTF-8", "en"),
+        (("",), "de_DE.UTF-8", "en"),
+        (("",), "C", "en"),
+    ],
+)
+def test_the_first_known_wish_counts(
+    wishes: tuple[str, ...], system: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", system)
+    try:
+        assert messages.choose(*wishes) == language
+    finally:
+        messages.choose("en")

@@ -27,7 +27,7 @@ class Detection:
 
     faint: float = 0.06
     """From here on a detection counts where it persists."""
-    alone: float = 0.10
+    alone: float = 0.15
     """From here on a detection counts by itself, though it is seen only once."""
     sure: float = 0.35
     """From here on a face seen once is held before and after like one seen often."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from pipeline.geometry import closeness, suppress
+from pipeline.geometry import suppress
 from pipeline.records import (
     F32,
     U8,
@@ -43,20 +43,8 @@ fast, and looks come twice as often."""
 
 THUMB = 16
 
-DOUBTFUL = 0.4
-"""A detection under this score is looked at again, enlarged."""
-
-FAINT = 0.05
-"""Score in the whole picture from which something is worth that second look."""
-
-CLOSE_UP = 40
-"""Height in pixels to which a doubtful face is brought for it: the size at which CenterFace tells faces best."""
-
-CELL, COLUMNS, ROWS = 96, 5, 3
-"""Close-ups are laid side by side, so that the network sees fifteen at once."""
-
-REMEMBERED = Fraction(1)
-"""Seconds for which the outcome of a second look holds at its place."""
+CLEAR = 0.4
+"""A detection of this score is a face, and what is fainter within its box an echo of it."""
 
 
 class Observer(Protocol):
@@ -78,7 +66,7 @@ class Sizes:
 
 
 def sizes(info: VideoInfo) -> Sizes:
-    """Large: the displayed picture, up to 1920 and never under 960 on its long side. Small: half of it, at least 640."""
+    """Large: the displayed picture, 960 to 1920 on its long side. Small: half of it, at least 640."""
     width, height = float(info.width * info.sample_aspect), float(info.height)
     longest = max(width, height)
     large = min(max(longest, 960.0), 1920.0)
@@ -131,13 +119,12 @@ def detect(
 ) -> Detections:
     """Go through the clip once and return everything found.
 
-    ``threshold`` is the score from which a detection counts, after the second look that doubtful ones get. Damaged frames are not looked at; the scene starts
+    ``threshold`` is the score from which a detection counts. Damaged frames are not looked at; the scene starts
     afresh after them.
     """
     figures = figures or Figures()
     info = source.info
     shapes = sizes(info)
-    closer = CloserLook(detector, info)
     found = _Found()
     previous: Frame | None = None
     tiny_before: Any = None
@@ -146,11 +133,7 @@ def detect(
 
     def look(frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
         started = time.perf_counter()
-        parts = [_look(frame.picture, size, info, detector, FAINT) for size in which]
-        boxes, scores, marks = _merge(parts)
-        scores = closer(frame, boxes, scores)
-        sound = (scores >= threshold) & ~echoes(boxes, scores)
-        boxes, scores, marks = boxes[sound], scores[sound], marks[sound]
+        boxes, scores, marks = _merge([_look(frame.picture, size, info, detector, threshold) for size in which])
         thumbs = _thumbs(frame.picture, boxes)
         found.looked.append(frame.number)
         found.frame.append(np.full(len(boxes), frame.number, np.int32))
@@ -172,7 +155,6 @@ def detect(
             look(last, (shapes.small,))
         if observe is not None:
             observe.scene_ends()
-        closer.seen.clear()
 
     for frame in source.frames():
         number = frame.number
@@ -202,80 +184,13 @@ def detect(
     return found.arrays(number + 1)
 
 
-@dataclass
-class CloserLook:
-    """Looks at doubtful detections again, enlarged, and remembers what it found at each place for a while.
-
-    The score becomes the mean of both looks. On eval footage that takes out nineteen of twenty false faces in a
-    classroom and keeps nine of ten faint true ones (docs/quality.md).
-    """
-
-    detector: FaceDetector
-    info: VideoInfo
-    seen: list[tuple[Fraction, F32, F32]] = field(default_factory=list)
-    """Time, boxes (N, 4) and enlarged scores (N,) of earlier second looks."""
-
-    def __call__(self, frame: Frame, boxes: F32, scores: F32) -> F32:
-        """Scores (N,) of the boxes (N, 4), in pixels of the displayed frame, after a second look."""
-        doubtful = np.flatnonzero(scores < DOUBTFUL)
-        if not len(doubtful):
-            return scores
-        self.seen = [entry for entry in self.seen if 0 <= frame.time - entry[0] < REMEMBERED]
-        enlarged = np.full(len(doubtful), np.nan, np.float32)
-        for _, places, before in self.seen:
-            near = closeness(boxes[doubtful], places)
-            best = near.argmax(axis=1)
-            known = near[np.arange(len(doubtful)), best] > 0.6
-            enlarged[known] = before[best[known]]
-        new = np.flatnonzero(np.isnan(enlarged))
-        if len(new):
-            places = boxes[doubtful[new]]
-            enlarged[new] = self._enlarged(frame.picture.to_ndarray(format="bgr24"), places)
-            self.seen.append((frame.time, places, enlarged[new]))
-        scores = scores.copy()
-        scores[doubtful] = (scores[doubtful] + enlarged) / 2
-        return scores
-
-    def _enlarged(self, picture: U8, boxes: F32) -> F32:
-        """The best score of a face of fitting place and size in each close-up: (N,)."""
-        best = np.zeros(len(boxes), np.float32)
-        aspect = float(self.info.sample_aspect)
-        for first in range(0, len(boxes), COLUMNS * ROWS):
-            sheet = np.zeros((ROWS * CELL, COLUMNS * CELL, 3), np.uint8)
-            batch = boxes[first : first + COLUMNS * ROWS]
-            for place, (x1, y1, x2, y2) in enumerate(batch.tolist()):
-                row, column = divmod(place, COLUMNS)
-                scale = CLOSE_UP / max(y2 - y1, 1.0)
-                across = scale * aspect
-                matrix = np.array(
-                    [
-                        [across, 0, CELL / 2 - across * (x1 + x2) / 2],
-                        [0, scale, CELL / 2 - scale * (y1 + y2) / 2],
-                    ]
-                )
-                cell = sheet[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
-                how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-                cell[...] = cv2.warpAffine(picture, matrix, (CELL, CELL), flags=how, borderMode=cv2.BORDER_REPLICATE)
-            faces, scores, _ = self.detector(sheet, 0.02)
-            centre = (faces[:, :2] + faces[:, 2:]) / 2
-            height = faces[:, 3] - faces[:, 1]
-            fits = (height > 0.45 * CLOSE_UP) & (height < 2.2 * CLOSE_UP)
-            cells = (centre // CELL).astype(int)
-            near = (np.abs(centre % CELL - CELL / 2) < CLOSE_UP / 2).all(axis=1)
-            for (column, row), score in zip(cells[fits & near].tolist(), scores[fits & near].tolist(), strict=True):
-                place = first + row * COLUMNS + column
-                if place < len(best):
-                    best[place] = max(best[place], score)
-        return best
-
-
 def echoes(boxes: F32, scores: F32) -> Any:
     """Which boxes (N,) are only a fainter outline of a face found better: their middle lies in its box and they are
     hardly larger. What is hidden or kept there is the better one."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     height = boxes[:, 3] - boxes[:, 1]
     inside = ((centre[:, None] > boxes[None, :, :2]) & (centre[:, None] < boxes[None, :, 2:])).all(axis=2)
-    better = scores[None] > np.maximum(2 * scores[:, None], DOUBTFUL)
+    better = scores[None] > np.maximum(2 * scores[:, None], CLEAR)
     return (inside & better & (height[:, None] < 1.5 * height[None])).any(axis=1)
 
 
@@ -303,12 +218,11 @@ def _look(
 
 
 def _merge(parts: list[tuple[F32, F32, F32]]) -> tuple[F32, F32, F32]:
-    """Looks at several sizes as one: of boxes that overlap by more than 0.4 (IoU) the surest stays."""
+    """Looks at several sizes as one: of boxes that overlap by more than 0.4 (IoU) the surest stays, and no echoes."""
     boxes, scores, marks = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    if len(parts) > 1:
-        kept = suppress(boxes, scores, 0.4)
-        boxes, scores, marks = boxes[kept], scores[kept], marks[kept]
-    return boxes, scores, marks
+    kept = suppress(boxes, scores, 0.4)
+    kept = kept[~echoes(boxes[kept], scores[kept])]
+    return boxes[kept], scores[kept], marks[kept]
 
 
 def _thumbs(picture: Any, boxes: F32) -> U8:

@@ -24,14 +24,17 @@ QUICK_SECONDS = 0.3
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
 
-HOLD_SECONDS = 0.25
+HOLD_SECONDS = 0.2
 """A track goes on this long beyond its first and last sight."""
 
-WEAK_HOLD_SECONDS = 0.1
+WEAK_HOLD_SECONDS = 0.08
 """So does a track seen only once, weakly: it is most likely no face."""
 
-PERSISTS = 6
-"""Faint detections in a row, a second's worth, that make a face."""
+PERSISTS = 3
+"""Sights, half a second's worth, that make a face of what is not sure enough alone; of faint ones twice as many."""
+
+NEARLY = 2 / 3
+"""Share of the score that counts alone from which a sight is not faint."""
 
 SEEN_WELL = 0.5
 """Score of a last sight from which the next look would have found the face again, were it still there."""
@@ -75,7 +78,7 @@ def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list
     """Tracks of one clip, numbered from 1 in order of first sight.
 
     ``rate`` is in frames per second. A detection of score ``alone`` counts by itself, even if it joins no other; what
-    is fainter counts only where it persists (PERSISTS times): faces do, chance does not. ``sure`` is the score from
+    is fainter counts only where it persists: faces do, chance does not. ``sure`` is the score from
     which one detection makes a track that is held like any other.
     """
     gap = max(1, round(GAP_SECONDS * rate))
@@ -98,8 +101,15 @@ def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list
                 live.append(_Open([row], frame, found.box[row]))
     done += live
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
-    real = [track for track in done if len(track.rows) >= PERSISTS or found.score[track.rows].max() >= alone]
+    real = [track for track in done if _is_face(found.score[track.rows], alone)]
     return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(real, 1)]
+
+
+def _is_face(scores: F32, alone: float) -> bool:
+    """One sure enough sight makes a face; so do PERSISTS sights nearly as sure, or twice as many faint ones."""
+    best = float(scores.max())
+    needed = 1 if best >= alone else PERSISTS if best >= NEARLY * alone else 2 * PERSISTS
+    return len(scores) >= needed
 
 
 def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:

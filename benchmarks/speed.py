@@ -47,14 +47,19 @@ class Measured:
         """Median wall time."""
         return statistics.median(run.seconds for run in self.runs)
 
+    @property
+    def cpu(self) -> float | None:
+        """Median CPU time, None where the system does not tell."""
+        told = [run.cpu for run in self.runs if run.cpu is not None]
+        return statistics.median(told) if told else None
+
     def row(self, name: str, frames: int) -> list[str]:
-        cpu = [run.cpu for run in self.runs if run.cpu is not None]
         peak = [run.peak for run in self.runs if run.peak is not None]
         return [
             name,
             f"{self.seconds:.2f}",
             " ".join(f"{run.seconds:.2f}" for run in self.runs),
-            f"{statistics.median(cpu):.2f}" if cpu else "-",
+            "-" if self.cpu is None else f"{self.cpu:.2f}",
             f"{frames / self.seconds:.1f}",
             f"{max(peak) / MEBIBYTE:.0f}" if peak else "-",
             f"{self.bytes / MEBIBYTE:.1f}",
@@ -124,9 +129,18 @@ def stages(reports: Sequence[dict[str, Any]], wall: float) -> str:
     return table([["stage", "seconds", "of wall time"], *rows])
 
 
-def verdict(value: float, met: bool, bound: str, judged: bool) -> str:
+def ratio(one: Measured, other: Measured, bound: float, most: bool, judged: bool) -> str:
+    """How many times the wall time of ``other`` ``one`` took, beside its target; and the same of CPU time."""
+    value = one.seconds / other.seconds
+    met = value <= bound if most else value >= bound
     word = ("met" if met else "missed") if judged else "for 1080p, so not judged here"
-    return f"{value:5.2f} times  (target {bound}: {word})"
+    cpu = f"; in CPU time {one.cpu / other.cpu:.2f}" if one.cpu and other.cpu else ""
+    return f"{value:6.2f}  (target {'<=' if most else '>='} {bound:g}: {word}{cpu})"
+
+
+def load() -> str:
+    """How busy the machine has been in the last minute: runnable processes, on average."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def pixels(clip: Path) -> int:
@@ -161,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{clip} is not a file")
     if chosen.runs < 1:
         parser.error("--runs must be at least 1")
+    before = load()
     try:
         with tempfile.TemporaryDirectory(prefix="lesveil-speed-") as folder:
             work = Path(folder)
@@ -179,12 +194,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table([heading, *(one.row(name, frames) for name, one in found.items())]))
     print()
     mine, judged = found["lesveil"].seconds, pixels(clip) >= JUDGED_FROM
-    slower = mine / found["ffmpeg"].seconds
-    print(f"lesveil / ffmpeg superfast  {verdict(slower, slower <= AT_MOST, f'<= {AT_MOST}', judged)}")
+    print(f"lesveil / ffmpeg superfast  {ratio(found['lesveil'], found['ffmpeg'], AT_MOST, True, judged)}")
     if deface:
-        faster = found["deface"].seconds / mine
-        print(f"deface / lesveil            {verdict(faster, faster >= AT_LEAST, f'>= {AT_LEAST}', judged)}")
+        print(f"deface / lesveil            {ratio(found['deface'], found['lesveil'], AT_LEAST, False, judged)}")
         print(f"deface ran its network on {library}")
+    print(f"load of the machine before: {before}, after: {load()}; others at work blur wall times")
     print()
     print(stages(reports, mine))
     print("Stages that work side by side add up to more than the whole.")

@@ -75,10 +75,16 @@ def show(folder: Path, language: str, main: Main) -> int:
     lines = [
         "",
         tr("{clips} clips, {seconds} seconds of film.", clips=len(run["clips"]), seconds=round(seconds)),
-        tr("{n} people on the consent list; {enrolled} may be recognised.", n=len(imported["new"]), enrolled=len(enrolled["enrolled"])),
+        tr(
+            "{n} people on the consent list; {enrolled} may be recognised.",
+            n=len(imported["new"]),
+            enrolled=len(enrolled["enrolled"]),
+        ),
         tr("{n} portrait folders were refused, because consent is missing or withdrawn.", n=len(enrolled["refused"])),
         tr("{n} people are shown; everyone else is hidden; {doubts} moments to look at.", n=len(shown), doubts=doubts),
-        tr("Delivered and verified: {n} clips. Wiped from the card: {files} files.", n=len(where), files=wiped["files"]),
+        tr(
+            "Delivered and verified: {n} clips. Wiped from the card: {files} files.", n=len(where), files=wiped["files"]
+        ),
         tr("The ledger is whole; its head is {head}.", head=book["head"]),
         tr("Nothing has left this machine. It took {seconds} seconds.", seconds=round(time.perf_counter() - started)),
         "",

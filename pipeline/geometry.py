@@ -20,12 +20,17 @@ def overlaps(box: F32, others: F32) -> F32:
 def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     """Indexes of the boxes that remain, best first, when each takes out those that overlap it (IoU) by more."""
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        order = rest[overlaps(boxes[best], boxes[rest]) <= overlap]
-    return np.array(kept, dtype=np.intp)
+    boxes = boxes[order]
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    clash = shared > overlap * (area[:, None] + area[None] - shared)
+    alive = np.ones(len(boxes), bool)
+    for row in range(len(boxes)):
+        if alive[row]:
+            alive[row + 1 :] &= ~clash[row, row + 1 :]
+    return order[alive]
 
 
 def closeness(a: F32, b: F32, reach: float = 0.9, scale: float = 1.8) -> F32:

@@ -204,7 +204,7 @@ def _luma(picture: Any) -> U8:
     if bits <= 8:
         return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
     wide = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
-    return (wide >> (bits - 8)).astype(np.uint8)
+    return np.asarray(wide >> (bits - 8), np.uint8)
 
 
 def _look(

@@ -67,6 +67,9 @@ LOOK_CHANGED = 0.45
 NEAR = 0.42
 """A face that is farther from everybody than this is looked at again less often."""
 
+NEAR_ON_AVERAGE = 0.38
+"""The same for the mean of several views, which lies nearer to its owner."""
+
 GAP_SECONDS = 1.05
 """Longest time between two views of one run."""
 
@@ -105,7 +108,7 @@ def frontal(landmarks: F32) -> F32:
     across = right - left
     length = np.maximum((across * across).sum(axis=1), 1e-6)
     share = ((nose - left) * across).sum(axis=1) / length
-    return np.clip(1 - 2 * np.abs(share - 0.5), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 - 2 * np.abs(share - 0.5), 0, 1), np.float32)
 
 
 def template(person: str, pictures: Sequence[U8], embed: FaceEmbedder) -> Person:
@@ -141,7 +144,8 @@ class _Face:
     seen: Fraction
     views: int = 0
     hopeful: bool = True
-    """It may be somebody enrolled: no view of it was far from everyone."""
+    """It may be somebody enrolled: the sum of its views points towards a template."""
+    total: F32 = field(default_factory=lambda: np.zeros(128, np.float32))
 
 
 @dataclass
@@ -194,6 +198,7 @@ class Sampler:
             face.box, face.seen = boxes[place], frame.time
             if float((face.thumb * look).mean()) < LOOK_CHANGED:
                 face.views, face.due, face.hopeful = 0, frame.time, True
+                face.total = np.zeros(128, np.float32)
             if frame.time < face.due or facing[place] < FACING:
                 self.latest.left.append((first + place, face, landmarks[place], float(heights[place])))
                 continue
@@ -218,8 +223,11 @@ class Sampler:
         if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
             chip = np.ascontiguousarray(chip[:, ::-1])
         vector = self.embed(chip[None])[0]
-        face.hopeful = min(float(np.linalg.norm(person.template - vector)) for person in self.people) < NEAR
         face.views += 1
+        face.total = face.total + vector
+        mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
+        nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
+        face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
         if face.hopeful:
             face.due = now + (Fraction(2, 5) if face.views < 3 else Fraction(3, 5))
         else:
@@ -413,7 +421,7 @@ def _why_not(track: Track, seen: Sequence[_View], people: Sequence[Person]) -> I
 
 
 def _stretch(identity: Identity, start: int, stop: int, **changes: object) -> Identity:
-    return Identity(**{**identity.__dict__, "start": start, "stop": stop, **changes})  # type: ignore[arg-type]
+    return Identity(**{**identity.__dict__, "start": start, "stop": stop, **changes})
 
 
 def _one_place(identities: list[Identity]) -> list[Identity]:

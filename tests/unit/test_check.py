@@ -198,3 +198,9 @@ def test_many_findings_of_a_kind_are_counted():
     findings = ask(source, plan).findings
     assert len(findings) == MOST_FINDINGS + 1
     assert findings[-1] == "and 3 more like it"
+
+
+def test_each_frame_has_to_be_proved_by_itself():
+    odd = {"plane": picture(FACE)}
+    result = ask(finished(f1=odd, f2=odd), again=Again(FACE, missing=[2]))
+    assert result.findings == ("frame 2: what was planned hidden could not be proved to be",)

@@ -32,11 +32,12 @@ from pipeline.errors import (
     all_errors,
 )
 from pipeline.messages import told, tr
-from pipeline.records import Progress, Style
+from pipeline.records import Style
 from pipeline.settings import Settings
 
-VIDEO = frozenset(".mp4 .mov .m4v .mts .m2ts .ts .mkv .avi .webm .mpg .mpeg .3gp .mxf .wmv .flv .ogv .dv".split())
-"""Names in a folder that are taken for clips."""
+ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
+VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
+"""Ends of names in a folder that are taken for clips."""
 
 STAGES = ("detect", "render", "check")
 
@@ -294,7 +295,8 @@ def consent_list(args: argparse.Namespace) -> int:
         for person in people
     ]
     lines = [
-        f"{entry['id']:>10}  {tr('shown') if entry['shown'] else tr('hidden'):8} {entry['name']}  ({entry['why']}; {entry['ground']})"
+        f"{entry['id']:>10}  {tr('shown') if entry['shown'] else tr('hidden'):8} {entry['name']}"
+        f"  ({entry['why']}; {entry['ground']})"
         for entry in document
     ]
     return answer(args, {"on": on.isoformat(), "people": document}, *lines)
@@ -342,7 +344,7 @@ def enrol(args: argparse.Namespace) -> int:
                     marks = enrolling.portrait_face(str(path), picture, networks.detector)
                     chips.append(identify.align(picture, marks))
             except LesveilError as error:
-                refused.append({"folder": sub, "id": person, "reason": str(error), "ground": ""})
+                refused.append({"folder": sub, "id": person, "reason": told(error), "ground": ""})
                 continue
             if not chips:
                 refused.append({"folder": sub, "id": person, "reason": "no_pictures", "ground": ""})
@@ -397,8 +399,8 @@ def _summary(result: Any) -> list[str]:
     doubts = sum(len(render["doubts"]) for render in renders)
     lines = [
         tr(
-            "{clips} clips, {minutes} minutes; {shown} people shown, up to {hidden} hidden at once; {doubts} moments to look at; "
-            "nothing has left this machine.",
+            "{clips} clips, {minutes} minutes; {shown} people shown, up to {hidden} hidden at once; "
+            "{doubts} moments to look at; nothing has left this machine.",
             clips=len(renders),
             minutes=f"{minutes:.1f}",
             shown=len(shown),
@@ -448,7 +450,8 @@ def status(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place:
         found = lesson.states(place)
     lines = [
-        f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} {tr('waits for') + ' ' + s.waits_for if s.waits_for else ''}"
+        f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
+        + (f"{tr('waits for')} {s.waits_for}" if s.waits_for else "")
         for s in found
     ]
     return answer(args, {"clips": [_clip_document(state) for state in found]}, *lines)

@@ -86,14 +86,20 @@ class PortraitsNotFoundError(LesveilError):
 
 
 class PortraitUnreadableError(LesveilError):
+    """A portrait is not a picture that can be read."""
+
     code = 21
 
 
 class PortraitNoFaceError(LesveilError):
+    """A portrait shows no face, or one too small."""
+
     code = 22
 
 
 class PortraitSeveralFacesError(LesveilError):
+    """A portrait shows several people alike."""
+
     code = 23
 
 
@@ -110,10 +116,14 @@ class OutputExistsError(LesveilError):
 
 
 class OutputNotWritableError(LesveilError):
+    """The place for the result cannot be written."""
+
     code = 31
 
 
 class DiskFullError(LesveilError):
+    """There is no room for the result."""
+
     code = 32
 
 

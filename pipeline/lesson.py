@@ -1,4 +1,4 @@
-"""A lesson under a workspace, from the card to nothing: each step leaves a receipt, and a second run goes on from it."""
+"""A lesson under a workspace, from the card to nothing: a second run goes on from the first one's receipts."""
 
 from __future__ import annotations
 
@@ -359,8 +359,12 @@ def withdraw(workspace: Workspace, person: str, on: date) -> list[State]:
     if any(one.id == person for one in people):
         save_templates(workspace, [one for one in people if one.id != person])
     workspace.ledger.append("withdrawal", None, {"person": person, "day": on.isoformat()})
-    return [
+    shown = [
         state
         for state in states(workspace)
         if state.render and any(entry["person"] == person for entry in state.render["kept"])
     ]
+    for state in shown:  # where somebody who withdrew can be recognised, no file stays behind
+        if state.render:
+            files.remove(workspace.finished / state.render["file"])
+    return shown

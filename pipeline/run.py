@@ -22,6 +22,7 @@ from pipeline.adapters.video_out import ClipWriter, hidden_frame
 from pipeline.adapters.weights import models_digest
 from pipeline.errors import (
     CheckFailedError,
+    DiskFullError,
     LookAlikesError,
     OutputExistsError,
     QuarantinedError,
@@ -248,6 +249,11 @@ def redact_clip(
             done, written, result = render_checked(clip, analysis.plan, partial, settings, progress, figures)
             digest = files.sha256_of(partial)
             files.publish(partial, out)
+        except DiskFullError as error:
+            files.remove(partial)
+            raise DiskFullError(
+                "The disk is full: {file} was not written; make room and try again.", file=out
+            ) from error
         except BaseException:
             files.remove(partial)
             raise

@@ -20,6 +20,9 @@ from pipeline.records import Style
 
 FILE_NAME = "lesveil.toml"
 
+SHARES = frozenset({"detection.faint", "detection.alone", "detection.sure", "rendering.quarantine_share"})
+"""Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -70,7 +73,7 @@ class Consent:
 
 @dataclass(frozen=True)
 class Deliver:
-    target: Literal["", "folder"] = ""
+    target: Literal["", "folder", "onedrive"] = ""
     folder: str = ""
     folder_is_the_archive: bool = False
     """Said in so many words: a verified copy in this folder is enough to wipe the originals."""
@@ -139,6 +142,10 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         return Style(value) if hint is Style else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:
+        raise SettingsError(
+            "{file}: {name} cannot be {value}; it must lie between 0 and 1.", file=path, name=name, value=value
+        )
     if (
         isinstance(hint, types.GenericAlias)
         or not isinstance(value, hint)

@@ -165,7 +165,7 @@ def told_error(error: OSError, path: Path) -> LesveilError | None:
     """The error a person is told for ``error`` while writing ``path``; None if it means neither full nor refused."""
     if error.errno in _FULL:
         return DiskFullError("The disk is full: {file} was not written; make room and try again.", file=path)
-    if error.errno in _NOT_WRITABLE:
+    if error.errno in _NOT_WRITABLE or isinstance(error, FileExistsError):
         return OutputNotWritableError("{file} cannot be written: {why}.", file=path, why=error.strerror)
     return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
+import av.error
 
 HARMLESS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "language", "encoder"}
@@ -41,10 +42,9 @@ def extras(path: Path) -> list[str]:
 def filmed_on(opener: Callable[[], BinaryIO]) -> date | None:
     """The day on which the camera says it filmed; None when the file does not say, or says nothing sensible."""
     source: Any = opener()
-    with source, av.open(source, metadata_errors="replace") as container:
-        text = container.metadata.get("creation_time", "")
     try:
-        day = datetime.fromisoformat(text).date()
-    except ValueError:
-        return None
+        with source, av.open(source, metadata_errors="replace") as container:
+            day = datetime.fromisoformat(container.metadata.get("creation_time", "")).date()
+    except (ValueError, av.error.FFmpegError):  # no day means that nobody is shown on its strength; what is wrong
+        return None  # with the file itself is told when its pictures are read
     return day if day.year > 2000 else None  # a camera whose clock was never set counts from 1904 or 1970

@@ -5,13 +5,15 @@ Both run in 32-bit floats whatever the processor offers, so that the same clip g
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")  # before the import: nothing may leave this machine
+# Before the import: openvino tells Google Analytics that it was imported, and no variable turns that off. Without the
+# package that does so, openvino takes a stub. Nothing may leave this machine.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 import cv2
 import numpy as np
@@ -197,6 +199,9 @@ def _tensor_at(data: bytes, at: int) -> tuple[F32, int] | None:
     return (values.reshape(sizes), cursor + 4 * count) if np.isfinite(values).all() else None
 
 
+TENSORS = 2 * 29 + 1
+"""29 convolutions, each with its affine, and the last layer."""
+
 _LAYERS = ((32, 32, 32), (64, 64, 64, 64), (128, 128, 128), (256, 256, 256), (256,))
 """Widths of the residual blocks by level. Every level but the first begins with a block that halves the picture."""
 
@@ -206,6 +211,8 @@ def dlib_network(tensors: list[F32]) -> ov.Model:
 
     Raises ValueError when the tensors are not those of that network.
     """
+    if len(tensors) != TENSORS:
+        raise ValueError(f"the recognition network has {TENSORS} tensors, not {len(tensors)}")
     parts = iter(tensors)
 
     def convolve(node: Any, filters: int, kernel: int, stride: int, pad: int, relu: bool) -> Any:

@@ -7,6 +7,7 @@ is hidden, with its reason.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from pipeline.records import (
     F32,
     I32,
+    U8,
     Decision,
     Identity,
     Reason,
@@ -46,6 +48,7 @@ def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Map
     for identity in identities:
         by_track.setdefault(identity.track, []).append(identity)
     for track in tracks:
+        by_track[track.number] = _undisputed(by_track.get(track.number, []))
         at = track.start
         for identity in sorted(by_track.get(track.number, ()), key=lambda i: i.start):
             start, stop = max(at, identity.start), min(track.stop, identity.stop)
@@ -58,6 +61,17 @@ def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Map
         if at < track.stop:
             out.append(Decision(track.number, at, track.stop, False, Reason.NOT_LOOKED))
     return out
+
+
+def _undisputed(identities: list[Identity]) -> list[Identity]:
+    """Identities that overlap and do not agree name nobody."""
+    disputed = {
+        id(one)
+        for one in identities
+        for other in identities
+        if other.start < one.stop and one.start < other.stop and other.person != one.person
+    }
+    return [replace(one, person=None, reason=Reason.AMBIGUOUS) if id(one) in disputed else one for one in identities]
 
 
 def _one(identity: Identity, start: int, stop: int, grounds: Mapping[str, str]) -> Decision:
@@ -128,12 +142,14 @@ def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
     return region
 
 
-def covered(frame: I32, region: F32) -> npt.NDArray[np.bool_]:
+def covered(frame: I32, region: F32, shape: U8) -> npt.NDArray[np.bool_]:
     """Which ellipses (R,) lie wholly within another of the same frame, so that drawing them hides nothing more.
 
     ``frame`` (R,) is sorted. The test is strict: eight points of the rim must lie inside the other with room to spare.
     """
     out = np.zeros(len(frame), bool)
+    if not len(frame):
+        return out
     angle = np.arange(8) * (np.pi / 4)
     rim = np.stack([np.cos(angle), np.sin(angle)], axis=1) / np.cos(np.pi / 8)
     middle, half = (region[:, :2] + region[:, 2:]) / 2, np.maximum((region[:, 2:] - region[:, :2]) / 2, 1e-3)
@@ -145,6 +161,7 @@ def covered(frame: I32, region: F32) -> npt.NDArray[np.bool_]:
         points = m[:, None] + rim * h[:, None]  # the octagon around each ellipse: inside it, the ellipse is inside
         off = (points[:, None] - m[None, :, None]) / h[None, :, None]
         within = ((off * off).sum(axis=3) < 0.98).all(axis=2)
+        within[shape[first:last] == Shape.RECTANGLE] = False
         out[first:last] = within.any(axis=1)  # of two neither can hold the other strictly, so one always stays
     return out
 
@@ -177,15 +194,18 @@ def plan(
     decisions = list(decisions)
     frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
     region = spared(frame, face, *_spread([d for d in decisions if d.keep], by_number)[:2])
+    # a region that was drawn back is hidden to its corners: the ellipse in it would uncover those of the face
+    drawn_back = (region != head(face)).any(axis=1)
+    shape = np.where(drawn_back, Shape.RECTANGLE, Shape.ELLIPSE).astype(np.uint8)
     order = np.argsort(frame, kind="stable")
-    order = order[~covered(frame[order], region[order])]
+    order = order[~covered(frame[order], region[order], shape[order])]
     return RedactionPlan(
         clip=clip,
         frames=frames,
         style=style,
         frame=frame[order],
         region=region[order],
-        shape=np.full(len(order), Shape.ELLIPSE, np.uint8),
+        shape=shape[order],
         track=owner[order],
         hidden_frames=tuple(sorted(set(damaged))),
         settings_digest=settings_digest,

@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 
 from pipeline.errors import PortraitNoFaceError, PortraitSeveralFacesError
+from pipeline.geometry import suppress
 from pipeline.records import F32, U8, FaceDetector
 
-PORTRAIT_SIDES = (640, 320, 1280)
-"""Long sides, in pixels, at which a portrait is searched until a face is found: a face that fills a large picture is
-found in a small one, a small face in a large one."""
+PORTRAIT_SIDES = (320, 640)
+"""Long sides, in pixels, at which a portrait is searched: a face that fills a large picture is found in a small one."""
+
+FINEST_SIDE = 1280
+"""And, where nothing was found, this one: a small face is found in a large picture."""
 
 PORTRAIT_SCORE = 0.5
 """Detection score from which something in a portrait is a face."""
@@ -29,17 +32,21 @@ def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
     another lies over it. Raises PortraitNoFaceError and PortraitSeveralFacesError, naming ``file``.
     """
     height, width = picture.shape[:2]
-    for side in PORTRAIT_SIDES:
+    boxes, scores, marks = np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
+    for side in (*PORTRAIT_SIDES, FINEST_SIDE):
         scale = side / max(height, width)
-        if scale > 2:
+        if scale > 2 or (side == FINEST_SIDE and len(boxes)):
             continue
         size = max(32, round(width * scale)), max(32, round(height * scale))
         resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        boxes, _, marks = detector(np.asarray(resized, np.uint8), PORTRAIT_SCORE)
-        if len(boxes):
-            factor = np.array([width / size[0], height / size[1]], np.float32)
-            which = _the_one(file, boxes * np.tile(factor, 2), width, height)
-            return np.asarray(marks[which] * factor, np.float32)
+        factor = np.array([width / size[0], height / size[1]], np.float32)
+        found = detector(np.asarray(resized, np.uint8), PORTRAIT_SCORE)
+        boxes = np.concatenate([boxes, found[0] * np.tile(factor, 2)])
+        scores, marks = np.concatenate([scores, found[1]]), np.concatenate([marks, found[2] * factor])
+        kept = suppress(boxes, scores, 0.4)
+        boxes, scores, marks = boxes[kept], scores[kept], marks[kept]
+    if len(boxes):
+        return np.asarray(marks[_the_one(file, boxes, width, height)], np.float32)
     raise PortraitNoFaceError("{file} shows no face; choose a picture taken from the front.", file=file)
 
 

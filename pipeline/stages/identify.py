@@ -263,6 +263,8 @@ class _View:
     distances: F32
     changed: bool
     """The look differs from that of the view before."""
+    unseen: bool = False
+    """Since the view before there was another look that nobody put a name to."""
 
 
 def identify(
@@ -288,17 +290,18 @@ def identify(
 def _views_of(track: Track, found: Detections, views: Views, by_row: dict[int, int], gallery: F32) -> list[_View]:
     seen: list[_View] = []
     before: F32 | None = None
-    changed = False
+    changed = unseen = False
     for row in track.detections.tolist():
         look = standard(found.thumb[row])
         if before is not None and float((before * look).mean()) < LOOK_CHANGED:
             changed = True
+            unseen = unseen or row not in by_row
         before = look
         if row in by_row:
             vector = views.embedding[by_row[row]]
             distances = np.linalg.norm(gallery - vector, axis=1).astype(np.float32)
-            seen.append(_View(int(found.frame[row]), vector, distances, changed))
-            changed = False
+            seen.append(_View(int(found.frame[row]), vector, distances, changed, unseen))
+            changed = unseen = False
     return seen
 
 
@@ -341,7 +344,13 @@ def _runs(seen: Sequence[_View], people: Sequence[Person], gap: int) -> list[tup
             open_run = False
             continue
         last = runs[-1] if runs else None
-        if open_run and last is not None and last[0] == who and view.frame - last[1][-1].frame <= gap:
+        if (
+            open_run
+            and not view.unseen
+            and last is not None
+            and last[0] == who
+            and view.frame - last[1][-1].frame <= gap
+        ):
             last[1].append(view)
         else:
             runs.append((who, [view]))

@@ -337,7 +337,6 @@ def test_a_withdrawal_reaches_the_clip(school: School, sample: samples.Samples) 
     assert len(school.lesveil("deliver")["delivered"]) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a withdrawal leaves the old rendering in redacted/")
 def test_the_old_rendering_does_not_outlive_a_withdrawal(school: School) -> None:
     """Where somebody is recognisable who withdrew, no file may stay behind."""
     old = set(school.rendered)
@@ -377,7 +376,6 @@ def test_what_is_no_workspace_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "modus" in nowhere.refused("status", code=3)
 
 
-@pytest.mark.xfail(strict=True, raises=av.error.InvalidDataError, reason="the date's reader raises libav's own error")
 def test_a_clip_that_fails_does_not_stop_the_others(bare: School) -> None:
     (bare.card / "DCIM" / "100LESVL" / "MVI_0000.MP4").write_bytes(b"Dit is geen video.\n" * 500)
     result = bare.lesveil("run", "--card", bare.card, code=11)

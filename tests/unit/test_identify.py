@@ -220,7 +220,6 @@ def test_a_piece_that_does_not_hold_leaves_a_hole_with_what_lies_beside_it():
     assert set(kept(identities)) == set(range(31)) | set(range(60, 91))
 
 
-@pytest.mark.xfail(strict=True, reason="a look that came and went between two views is kept though nobody named it")
 def test_somebody_who_came_between_two_views_and_was_not_embedded_is_not_kept():
     """A stranger in profile passes in front: the detections join the track, the look says so, no view is taken."""
     rows = [

@@ -280,6 +280,15 @@ def test_making_room_uncovers_nothing_of_the_core():
     assert not lost.any(), f"{lost.mean():.1%} of the core lies clear"
 
 
+def test_what_was_drawn_back_is_hidden_to_its_corners_and_nothing_else_is():
+    hidden, kept, far = _still(1), _still(2), _still(3)
+    kept.box[:, :] += np.array([25, 0, 25, 0], np.float32)
+    far.box[:, :] += 200
+    named = [Identity(2, 0, 10, "ann", Reason.MATCHED)]
+    made = _plan([hidden, kept, far], decide([hidden, kept, far], named, {"ann": "parent"}))
+    assert {*zip(made.track.tolist(), made.shape.tolist(), strict=True)} == {(1, Shape.RECTANGLE), (3, Shape.ELLIPSE)}
+
+
 def test_a_margin_that_reaches_over_a_kept_face_gives_way():
     hidden = np.array([[100, 100, 140, 150]], np.float32)
     kept = np.array([[145, 100, 185, 150]], np.float32)

@@ -57,16 +57,16 @@ class Sound:
         self._position = 0
         self._next: tuple[int, Samples] | None = None
         self._blocks: Iterator[tuple[int, Samples]] = iter(())
-        source: Any = opener() if opener else "file:" + os.fspath(path)
+        self._source = opener() if opener else None
         self._container = av.open(
-            source,
+            cast(Any, self._source) or "file:" + os.fspath(path),
             "r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
             metadata_errors="replace",
         )
         stream = audio_stream(self._container)
         if stream is None:
-            self._container.close()
+            self.close()
             return
         self.present = True
         if stream.duration and stream.time_base:
@@ -132,6 +132,8 @@ class Sound:
 
     def close(self) -> None:
         self._container.close()
+        if self._source is not None:
+            self._source.close()
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         """All frames that can be decoded. A container that cannot be read further ends the sound."""

@@ -174,6 +174,8 @@ def _container(path: Path, opener: Opener | None = None) -> Iterator[av.containe
     try:
         container = av.open(source, "r", container_options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if opener:
+            source.close()
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
             raise TruncatedVideoError(
                 "{file} was cut off before its index was written; copy it from the card again.", file=path

@@ -1,6 +1,7 @@
 """The two networks, run by OpenVINO: CenterFace finds faces, dlib's ResNet tells them apart.
 
-Both run in 32-bit floats whatever the processor offers, so that the same clip gives the same plan on every machine.
+Who somebody is, is computed in 32-bit floats whatever the processor offers. Where faces are is computed in what the
+processor does fastest (bfloat16 on some, twice as fast); boxes then differ between machines by up to 4 pixels.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import dataclasses
 
 import cv2
 import numpy as np
-import openvino as ov
 import pytest
 
 from pipeline.adapters.networks import CenterFace, FaceNet, dlib_network, read_dlib

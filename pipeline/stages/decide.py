@@ -103,6 +103,12 @@ def head(box: F32) -> F32:
     ).astype(np.float32)
 
 
+def core(face: F32) -> F32:
+    """Face boxes (N, 4) grown by CORE on every side: what is hidden whatever stands beside."""
+    size = np.concatenate([face[:, 2:] - face[:, :2]] * 2, axis=1)
+    return np.asarray(face + size * np.array([-CORE, -CORE, CORE, CORE], np.float32), np.float32)
+
+
 def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
     """Head regions (R, 4) of hidden faces, drawn back where only their margin reaches over a kept face.
 
@@ -110,8 +116,7 @@ def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
     region never shrinks into its own face grown by CORE: where the faces themselves overlap, hiding wins.
     """
     region = head(face)
-    size = np.concatenate([face[:, 2:] - face[:, :2]] * 2, axis=1)
-    core = face + size * np.array([-CORE, -CORE, CORE, CORE], np.float32)
+    least = core(face)
     order = np.argsort(kept_frame, kind="stable")
     kept_frame, kept_face = kept_frame[order], kept_face[order]
     first, last = np.searchsorted(kept_frame, frame, "left"), np.searchsorted(kept_frame, frame, "right")
@@ -122,9 +127,9 @@ def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
                 continue
             # for each side: where it would have to go to clear the kept face, but never into the core
             ways = [
-                (side, min(max(float(kept[(side + 2) % 4]), mine[side]), core[row, side]))
+                (side, min(max(float(kept[(side + 2) % 4]), mine[side]), least[row, side]))
                 if side < 2
-                else (side, max(min(float(kept[side - 2]), mine[side]), core[row, side]))
+                else (side, max(min(float(kept[side - 2]), mine[side]), least[row, side]))
                 for side in range(4)
             ]
             clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
@@ -194,9 +199,12 @@ def plan(
     decisions = list(decisions)
     frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
     region = spared(frame, face, *_spread([d for d in decisions if d.keep], by_number)[:2])
-    # a region that was drawn back is hidden to its corners: the ellipse in it would uncover those of the face
-    drawn_back = (region != head(face)).any(axis=1)
-    shape = np.where(drawn_back, Shape.RECTANGLE, Shape.ELLIPSE).astype(np.uint8)
+    # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
+    back = np.flatnonzero((region != head(face)).any(axis=1))
+    shape = np.full(len(region) + len(back), Shape.ELLIPSE, np.uint8)
+    shape[len(region) :] = Shape.RECTANGLE
+    frame, owner = np.concatenate([frame, frame[back]]), np.concatenate([owner, owner[back]])
+    region = np.concatenate([region, core(face[back])])
     order = np.argsort(frame, kind="stable")
     order = order[~covered(frame[order], region[order], shape[order])]
     return RedactionPlan(

@@ -290,14 +290,17 @@ def identify(
 def _views_of(track: Track, found: Detections, views: Views, by_row: dict[int, int], gallery: F32) -> list[_View]:
     seen: list[_View] = []
     before: F32 | None = None
+    named: F32 | None = None
     changed = unseen = False
     for row in track.detections.tolist():
         look = standard(found.thumb[row])
         if before is not None and float((before * look).mean()) < LOOK_CHANGED:
             changed = True
-            unseen = unseen or row not in by_row
         before = look
+        if row not in by_row and named is not None and float((named * look).mean()) < LOOK_CHANGED:
+            unseen = True
         if row in by_row:
+            named = look
             vector = views.embedding[by_row[row]]
             distances = np.linalg.norm(gallery - vector, axis=1).astype(np.float32)
             seen.append(_View(int(found.frame[row]), vector, distances, changed, unseen))

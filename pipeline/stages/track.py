@@ -24,10 +24,10 @@ QUICK_SECONDS = 0.3
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
 
-HOLD_SECONDS = 0.25
+HOLD_SECONDS = 0.32
 """A track goes on this long beyond its first and last sight."""
 
-WEAK_HOLD_SECONDS = 0.1
+WEAK_HOLD_SECONDS = 0.12
 """So does a track seen only once, weakly: it is most likely no face."""
 
 PERSISTS = 3

@@ -286,7 +286,11 @@ def test_what_was_drawn_back_is_hidden_to_its_corners_and_nothing_else_is():
     far.box[:, :] += 200
     named = [Identity(2, 0, 10, "ann", Reason.MATCHED)]
     made = _plan([hidden, kept, far], decide([hidden, kept, far], named, {"ann": "parent"}))
-    assert {*zip(made.track.tolist(), made.shape.tolist(), strict=True)} == {(1, Shape.RECTANGLE), (3, Shape.ELLIPSE)}
+    assert {*zip(made.track.tolist(), made.shape.tolist(), strict=True)} == {
+        (1, Shape.ELLIPSE),
+        (1, Shape.RECTANGLE),
+        (3, Shape.ELLIPSE),
+    }
 
 
 def test_a_margin_that_reaches_over_a_kept_face_gives_way():

@@ -51,6 +51,10 @@ class Limits:
     piece: float
     loose: float
 
+    def of_piece(self, views: int) -> float:
+        """The limit for a piece of so many views: a single one lies farther off than the mean of several."""
+        return self.piece if views > 1 else (self.piece + self.loose) / 2
+
 
 SEVERAL = Limits(strict=0.262, piece=0.335, loose=0.40)
 """For a template of several portraits; 0.03 % of strangers come as near as ``strict``."""
@@ -369,7 +373,7 @@ def _judge(track: Track, run: list[_View], who: int, people: Sequence[Person], g
         if view.changed or not pieces:
             pieces.append([])
         pieces[-1].append(view)
-    good = [float(np.linalg.norm(_mean(piece) - gallery[who])) <= bounds.piece for piece in pieces]
+    good = [float(np.linalg.norm(_mean(piece) - gallery[who])) <= bounds.of_piece(len(piece)) for piece in pieces]
     evidence = [view for piece, holds in zip(pieces, good, strict=True) if holds for view in piece]
     mean = _mean(evidence or run)
     distances = np.linalg.norm(gallery - mean, axis=1)

@@ -24,7 +24,7 @@ QUICK_SECONDS = 0.3
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
 
-HOLD_SECONDS = 0.32
+HOLD_SECONDS = 0.35
 """A track goes on this long beyond its first and last sight."""
 
 WEAK_HOLD_SECONDS = 0.12

@@ -34,8 +34,12 @@ def choose(*wishes: str) -> str:
 
 
 def tr(text: str, **fields: object) -> str:
-    """The text in the language chosen, with its named fields filled in."""
-    return _catalogue.get(text, text).format(**fields)
+    """The text in the language chosen, with its named fields filled in.
+
+    Without fields nothing is filled in: a reason may hold the name of a file, and that name a brace.
+    """
+    words = _catalogue.get(text, text)
+    return words.format(**fields) if fields else words
 
 
 def told(error: LesveilError) -> str:

@@ -133,10 +133,9 @@ def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
                 for side in range(4)
             ]
             clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
-            across, down = mine[2] - mine[0], mine[3] - mine[1]
-            chosen = clears or [(side, to) for side, to in ways]
-            side, to = min(chosen, key=lambda way: abs(way[1] - mine[way[0]]) / (across if way[0] % 2 == 0 else down))
             if clears:
+                size = mine[2] - mine[0], mine[3] - mine[1]
+                side, to = min(clears, key=lambda way: abs(way[1] - mine[way[0]]) / size[way[0] % 2])
                 region[row, side] = to
             else:
                 for other, place in ways:

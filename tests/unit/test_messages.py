@@ -166,3 +166,7 @@ def test_the_first_known_wish_counts(
         assert messages.choose(*wishes) == language
     finally:
         messages.choose("en")
+
+
+def test_a_brace_in_the_name_of_a_file_is_no_field() -> None:
+    assert messages.tr("DCIM/{les}.MP4 belongs to a clip that stays") == "DCIM/{les}.MP4 belongs to a clip that stays"

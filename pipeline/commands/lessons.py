@@ -1,0 +1,182 @@
+"""From the card to the archive: run, status, approve, reject, deliver, wipe."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline import workspace
+from pipeline.commands.terminal import Add, Bar, Group, answer, say
+from pipeline.errors import LesveilError, NotReadyError, PartialError
+from pipeline.messages import told, tr
+
+
+def run_card(args: argparse.Namespace) -> int:
+    """lesveil run"""
+    from pipeline.lesson import card
+
+    today = date.today()
+    if not args.card:
+        raise NotReadyError("Finding cards by itself is not built yet; name the card's folder with --card.")
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if not place.recognises:
+            say("Recognition is off in this workspace: everyone is hidden.")
+        result = card.run_card(place, Path(args.card), today, lambda name: Bar(name, args.quiet or args.json))
+    lines = _summary(result)
+    for name, error in result.failed:
+        say("{clip}: {error}", clip=name, error=told(error))
+    document = {
+        "clips": [_clip_document(state) for state in result.done],
+        "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.failed],
+        "left_on_card": result.left,
+    }
+    answer(args, document, *lines)
+    if result.failed:
+        return result.failed[0][1].code if len(result.failed) == 1 else PartialError.code
+    return 0
+
+
+def _summary(result: Any) -> list[str]:
+    renders = [state.render for state in result.done if state.render]
+    minutes = sum(render["seconds"] for render in renders) / 60
+    shown = {entry["person"] for render in renders for entry in render["kept"]}
+    hidden = max((render["hidden_at_once"] for render in renders), default=0)
+    doubts = sum(len(render["doubts"]) for render in renders)
+    lines = [
+        tr(
+            "{clips} clips, {minutes} minutes; {shown} people shown, up to {hidden} hidden at once; "
+            "{doubts} moments to look at; nothing has left this machine.",
+            clips=len(renders),
+            minutes=f"{minutes:.1f}",
+            shown=len(shown),
+            hidden=hidden,
+            doubts=doubts,
+        )
+    ]
+    for state in result.done:
+        if state.render and state.render["doubts"]:
+            moments = ", ".join(f"{start:.1f}-{stop:.1f} s" for start, stop in state.render["doubts"])
+            lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
+        if state.render and state.render["damaged"]:
+            lines.append(
+                tr(
+                    "{clip}: {n} damaged frames are hidden whole.",
+                    clip=Path(state.file).name,
+                    n=state.render["damaged"],
+                )
+            )
+    if result.left:
+        lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))
+    return lines
+
+
+def _clip_document(state: Any) -> dict[str, Any]:
+    render = state.render or {}
+    return {
+        "clip": state.clip,
+        "file": state.file,
+        "filmed": state.filmed,
+        "stage": state.stage,
+        "waits_for": state.waits_for,
+        "rendering": render.get("file"),
+        "sha256": render.get("sha256"),
+        "seconds": render.get("seconds"),
+        "people_shown": sorted({entry["person"] for entry in render.get("kept", [])}),
+        "hidden_at_once": render.get("hidden_at_once"),
+        "doubts": render.get("doubts", []),
+        "damaged_frames": render.get("damaged"),
+    }
+
+
+def status(args: argparse.Namespace) -> int:
+    """lesveil status"""
+    from pipeline.lesson.state import states
+
+    with workspace.opened(args.workspace) as place:
+        found = states(place)
+    lines = [
+        f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
+        + (f"{tr('waits for')} {s.waits_for}" if s.waits_for else "")
+        for s in found
+    ]
+    return answer(args, {"clips": [_clip_document(state) for state in found]}, *lines)
+
+
+def approve(args: argparse.Namespace) -> int:
+    """lesveil approve, lesveil reject"""
+    from pipeline.lesson.approve import judge
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        state = judge(place, args.clip, args.by, args.command == "approve")
+    verdict = tr("approved") if args.command == "approve" else tr("rejected")
+    return answer(args, _clip_document(state), f"{Path(state.file).name}: {verdict}")
+
+
+def deliver(args: argparse.Namespace) -> int:
+    """lesveil deliver"""
+    from pipeline.lesson import deliver as delivering
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        done = delivering.deliver(place, date.today())
+    failed = [error for _, error in done if isinstance(error, LesveilError)]
+    lines = [
+        f"{Path(state.file).name}: "
+        + (told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what))
+        for state, what in done
+    ] or [tr("Nothing is approved and waiting.")]
+    document = {
+        "delivered": [{"clip": s.clip, "where": w} for s, w in done if not isinstance(w, LesveilError)],
+        "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in done if isinstance(w, LesveilError)],
+    }
+    answer(args, document, *lines)
+    return failed[0].code if failed else 0
+
+
+def wipe(args: argparse.Namespace) -> int:
+    """lesveil wipe"""
+    from pipeline.lesson import wipe as wiping
+
+    today = date.today()
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if args.execute:
+            bar = Bar(tr("card"), args.quiet or args.json)
+            try:
+                done = wiping.execute_wipe(place, args.execute, today, Path(args.card) if args.card else None, bar)
+            finally:
+                bar.close()
+            document = {"digest": args.execute, "files": done.files, "copies": done.copies, "bytes": done.bytes}
+            line = tr(
+                "{files} files wiped from the card, {copies} working copies destroyed.",
+                files=done.files,
+                copies=done.copies,
+            )
+            return answer(args, document, line, tr(done.promise))
+        plan = wiping.wipe_plan(place, today)
+    document = {
+        "digest": plan.digest if plan.items else None,
+        "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
+        "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
+    }
+    lines = [f"  {item.kind:8} {item.path}  ({item.bytes} bytes)" for item in plan.items]
+    lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]
+    if plan.items:
+        lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest))
+    elif not plan.refused:
+        lines.append(tr("There is nothing to wipe."))
+    return answer(args, document, *lines)
+
+
+def add_to(add: Add, group: Group) -> None:
+    card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
+    card.add_argument("--card", metavar="DIR")
+    add("status", status, "every clip, its stage, and what it waits for")
+    for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
+        judged = add(name, approve, text)
+        judged.add_argument("clip", metavar="CLIP")
+        judged.add_argument("--by", required=True, metavar="NAME")
+    add("deliver", deliver, "bring approved clips to where they belong, verified")
+    wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
+    wiped.add_argument("--execute", metavar="DIGEST")
+    wiped.add_argument("--card", metavar="DIR")

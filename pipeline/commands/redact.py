@@ -1,0 +1,168 @@
+"""lesveil redact: one clip or a folder, without a workspace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.terminal import Add, Bar, Group, say
+from pipeline.errors import (
+    ClipNotFoundError,
+    LesveilError,
+    NotReadyError,
+    OutputExistsError,
+    PartialError,
+    UsageError,
+)
+from pipeline.messages import told
+from pipeline.records import Style
+from pipeline.settings import Settings
+
+ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
+VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
+"""Ends of names in a folder that are taken for clips."""
+
+
+def redact(args: argparse.Namespace) -> int:
+    """lesveil redact"""
+    if args.audio == "disguise":
+        raise NotReadyError("--audio disguise is not built yet; use --audio mute or --audio keep.")
+    jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
+    report = Path(args.report) if args.report else None
+    if report is not None and os.path.lexists(report):
+        raise OutputExistsError("{file} exists already; nothing is written over.", file=report)
+    settings = Settings()
+    settings = replace(
+        settings,
+        redaction=replace(settings.redaction, style=Style(args.style)),
+        rendering=replace(settings.rendering, audio=args.audio),
+    )
+    from pipeline import run  # the networks' libraries load here, not for every small command
+    from pipeline.engine import Here
+
+    networks = run.Networks(bool(args.keep))
+    if args.keep:
+        say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
+    people = run.enrol_folder(Path(args.keep), networks) if args.keep else []
+    batch = run.Batch(settings)
+    failures: list[LesveilError] = []
+
+    def one(job: tuple[Path, Path]) -> None:
+        source, out = job
+        bar = Bar(source.name, args.quiet or args.json)
+        try:
+            outcome = run.redact_clip(source, out, people, settings, networks, bar)
+            entry = run.report_of(outcome)
+            batch.clips.append(entry)
+            bar.close()
+            if not args.quiet:
+                speed = entry["figures"]["frames_per_second"]
+                say(
+                    "{clip}: done, {frames} frames at {speed} per second.",
+                    clip=source.name,
+                    frames=entry["frames"],
+                    speed=speed,
+                )
+                if outcome.render.damaged:
+                    say("{clip}: {n} damaged frames are hidden whole.", clip=source.name, n=len(outcome.render.damaged))
+                if outcome.silences or outcome.sound == "lost":
+                    say("{clip}: part of the sound could not be read and is silent.", clip=source.name)
+        except LesveilError as error:
+            batch.failed.append({"source": str(source), "error": str(error), "code": error.code})
+            failures.append(error)
+            if several:
+                say("{clip}: {error}", clip=source.name, error=told(error))
+        finally:
+            bar.close()
+
+    for _ in Here().map(one, jobs):
+        pass
+    document = batch.document()
+    if report is not None:
+        _write_report(report, document)
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, indent=1))
+    if failures and not several:
+        raise failures[0]
+    if failures:
+        codes = {error.code for error in failures}
+        summary = PartialError("{bad} of {all} clips were not done.", bad=len(failures), all=len(jobs))
+        if len(codes) == 1:
+            say("{bad} of {all} clips were not done.", bad=len(failures), all=len(jobs))
+            return codes.pop()
+        raise summary
+    return 0
+
+
+def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bool]:
+    """Pairs of source and output, and whether they are a batch. Raises before any work is done."""
+    sources: list[Path] = []
+    several = len(clips) > 1
+    for clip in clips:
+        if clip.is_dir():
+            several = True
+            inside = sorted(path for path in clip.rglob("*") if path.suffix.lower() in VIDEO and path.is_file())
+            inside = [path for path in inside if not path.name.startswith(".")]
+            if not inside:
+                raise ClipNotFoundError("{folder} holds no clips.", folder=clip)
+            sources += inside
+        else:
+            sources.append(clip)
+    if not several:
+        if out.is_dir() or not out.suffix:
+            target = out / f"{sources[0].stem}.mp4"
+        elif out.suffix.lower() == ".mp4":
+            target = out
+        else:
+            raise UsageError("{file}: the result is an MP4; give it a name that ends in .mp4.", file=out)
+        if os.path.lexists(target):
+            raise OutputExistsError("{file} exists already; nothing is written over.", file=target)
+        return [(sources[0], target)], False
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError("{file} is a file; several clips need a folder.", file=out)
+    pairs: list[tuple[Path, Path]] = []
+    taken: set[str] = set()
+    for source in sources:
+        name = f"{source.stem}.mp4"
+        number = 2
+        while name.lower() in taken:
+            name, number = f"{source.stem}_{number}.mp4", number + 1
+        taken.add(name.lower())
+        pairs.append((source, out / name))
+    return pairs, True
+
+
+def _write_report(path: Path, document: Any) -> None:
+    from pipeline.adapters import files
+
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = files.partial_path(path)
+        try:
+            partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            files.publish(partial, path)
+        finally:
+            files.remove(partial)
+
+
+def add_to(add: Add, group: Group) -> None:
+    one = add("redact", redact, "hide everyone in clips, except people with portraits in --keep")
+    one.add_argument("clips", nargs="+", metavar="CLIP|FOLDER")
+    one.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one clip, else a folder")
+    one.add_argument(
+        "--keep", metavar="PORTRAITS", help="folder with one sub-folder of pictures per person who may be seen"
+    )
+    one.add_argument(
+        "--style",
+        choices=[style.value for style in Style],
+        default=Style.VEIL.value,
+        help="veil and solid leave nothing of a face; pixelate is weaker: averages of the face itself remain, and "
+        "can be re-identified",
+    )
+    one.add_argument("--audio", choices=["keep", "mute", "disguise"], default="keep")
+    one.add_argument("--report", metavar="FILE.json", help="what was decided about everyone, and the run's figures")

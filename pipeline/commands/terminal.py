@@ -1,0 +1,98 @@
+"""The terminal: progress bars, lines for people, JSON for programs, and what commands share when they are parsed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from typing import Any, NoReturn, Protocol
+
+from tqdm import tqdm
+
+from pipeline.errors import NotReadyError, UsageError
+from pipeline.messages import tr
+
+
+class Bar:
+    """A Progress for a terminal: one bar per stage with frames, speed and time left. Silent where none is wanted."""
+
+    def __init__(self, name: str, quiet: bool) -> None:
+        self._name = name
+        self._quiet = quiet
+        self._stage = ""
+        self._bar: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if self._quiet:
+            return
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            unit, scale = ("B", True) if stage in ("copy", "verify") else (" " + tr("frames"), False)
+            self._bar = tqdm(
+                total=total or None,
+                desc=f"{self._name}: {tr(stage)}",
+                unit=unit,
+                unit_scale=scale,
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
+                mininterval=0.2,
+            )
+        if total and self._bar.total != total:
+            self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with mistakes told as UsageError."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError("{message}; see lesveil --help.", message=message)
+
+
+def say(text: str, **fields: object) -> None:
+    """A line for the person, on standard error: standard output is for results."""
+    print(tr(text, **fields), file=sys.stderr)
+
+
+def answer(args: argparse.Namespace, document: Any, *lines: str) -> int:
+    """The result of a command: one JSON document with --json, else lines for people."""
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+    else:
+        for line in lines:
+            print(line)
+    return 0
+
+
+class Add(Protocol):
+    """Adds one command with its help: ``add(name, work, text)``; ``into`` a group of its own if given."""
+
+    def __call__(self, name: str, work: Callable[[argparse.Namespace], int], text: str, into: Any = None) -> Parser: ...
+
+
+class Group(Protocol):
+    """Makes a group of commands under one word: ``group(name, text)``."""
+
+    def __call__(self, name: str, text: str) -> Any: ...
+
+
+def day(text: str) -> date:
+    """A date on the command line, for argparse."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-23") from error
+
+
+def not_ready(args: argparse.Namespace) -> int:
+    """A command of the design that is not built yet."""
+    raise NotReadyError("lesveil {command} is not built yet.", command=args.command)

@@ -1,0 +1,5 @@
+"""A lesson under a workspace, from the card to nothing: a second run goes on from the first one's receipts.
+
+One module per step, in this order: ``state`` (where a clip stands), ``card``, ``approve``, ``deliver``, ``wipe``; and
+``withdraw``, which may come at any time.
+"""

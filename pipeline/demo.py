@@ -54,7 +54,7 @@ def show(folder: Path, language: str, main: Main) -> int:
             raise CheckFailedError("The demo stopped: lesveil {command} ended with {code}.", command=said[0], code=code)
         return json.loads(out.getvalue())
 
-    lesveil("init", str(place))
+    lesveil("init", str(place), "--key-file")  # a demo leaves nothing in the system's keyring
     _settings(place, archive)
     imported = lesveil("consent", "import", str(made.consent_list))
     enrolled = lesveil("enrol", str(made.portraits))

@@ -64,8 +64,11 @@ class Workspace:
         return self.settings.recognition.mode == "on" and bool(self.settings.privacy.dpia)
 
 
-def create(folder: Path) -> None:
-    """Make a workspace. Raises OutputExistsError where there is one already."""
+def create(folder: Path, *, key_file: bool = False) -> None:
+    """Make a workspace. Raises OutputExistsError where there is one already.
+
+    ``key_file``: the vault's key lies in the workspace even where the system has a keyring.
+    """
     path = folder / FILE_NAME
     with files.writing(path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +76,7 @@ def create(folder: Path) -> None:
             raise OutputExistsError("{folder} is a workspace already; nothing was changed.", folder=folder)
         for name in ("redacted", "vault"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
-        Vault(folder / "vault")
+        Vault(folder / "vault", key_file=key_file)
         Ledger.open(folder / "ledger.db").close()
         Register.open(folder / "register.db").close()
         partial = files.partial_path(path)

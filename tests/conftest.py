@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 EVAL = Path(os.environ.get("LESVEIL_EVAL") or ROOT.parent / "shared" / "eval")
 
+# No test touches the keyring of whoever runs it; the processes that tests start inherit this too.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+
 hypothesis.settings.register_profile("house", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("house")
 

@@ -1,9 +1,8 @@
 """Working copies, encrypted from the first byte: no clear original ever lies on the laptop's disk.
 
 ``clips/ID.vault`` is the data, ``keys/ID.key`` its key, wrapped by the workspace's master key and bound to the id.
-Destroying a key is the wipe that flash memory cannot undo. The master key is a file (mode 0600) in the vault for now:
-it protects against a disk that is read without the workspace, and keys that were destroyed stay destroyed; the
-system's keyring comes with an issue of its own.
+Destroying a key is the wipe that flash memory cannot undo. The master key lies in the system's keyring, or in a key
+file where there is none (`pipeline.adapters.keys`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pipeline.adapters import files
+from pipeline.adapters import files, keys
 from pipeline.adapters.sealed import SealedReader, SealedWriter
 from pipeline.errors import VaultError
 
@@ -25,23 +24,19 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Vault:
-    """The folder of working copies. Making one creates its folders and master key when they are not there."""
+    """The folder of working copies. Making one creates its folders and master key when they are not there.
 
-    def __init__(self, root: Path) -> None:
+    ``key_file``: a new master key goes into a file even where the system has a keyring.
+    """
+
+    def __init__(self, root: Path, *, key_file: bool = False) -> None:
         self.root = root
         self._clips, self._keys = root / "clips", root / "keys"
         with files.writing(root):
             for folder in (root, self._clips, self._keys):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = root / "master.key"
-            if not path.exists():
-                if any(self._keys.glob("*.key")):
-                    raise VaultError("{file} is missing: the working copies cannot be read without it.", file=path)
-                _write_new(path, secrets.token_bytes(32))
-            master = path.read_bytes()
-        if len(master) != 32:
-            raise VaultError("{file} is not a master key; put back the one this workspace was made with.", file=path)
-        self._master = AESGCM(master)
+            in_use = any(self._keys.glob("*.key"))
+            self._master = AESGCM(keys.master_key(root, in_use=in_use, key_file=key_file))
 
     def path(self, id: str) -> Path:
         """Where the sealed bytes of ``id`` lie, or will."""
@@ -116,7 +111,7 @@ class Vault:
         if path.exists() and not self.path(id).exists():
             self.destroy(id)
         nonce = secrets.token_bytes(12)
-        _write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
+        keys.write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
 
 
 class VaultWriter(SealedWriter):
@@ -144,14 +139,3 @@ def _checked(id: str) -> str:
     if not _ID.fullmatch(id):
         raise VaultError("{id} is no name for a working copy.", id=repr(id))
     return id
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """A small secret file, whole or not there, readable by its owner alone."""
-    partial = files.partial_path(path)
-    try:
-        with files.writing(path), files.create_private(partial) as file:
-            file.write(data)
-        files.publish(partial, path)
-    finally:
-        files.remove(partial)

@@ -15,7 +15,7 @@ from pipeline.messages import told, tr
 def init(args: argparse.Namespace) -> int:
     """lesveil init"""
     folder = Path(args.folder)
-    workspace.create(folder)
+    workspace.create(folder, key_file=args.key_file)
     return answer(args, {"workspace": str(folder)}, tr("Workspace made in {folder}.", folder=folder))
 
 
@@ -71,7 +71,9 @@ def add_to(add: Add, group: Group) -> None:
     add("demo", demo, "make a sample card and take it through everything").add_argument(
         "folder", nargs="?", metavar="DIR"
     )
-    add("init", init, "make a workspace").add_argument("folder", metavar="DIR")
+    made = add("init", init, "make a workspace")
+    made.add_argument("folder", metavar="DIR")
+    made.add_argument("--key-file", action="store_true", help="keep its key in the folder, not in the system's keyring")
     add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
     add("list", models, "every weight file and whether it is the right one", group("models", "the models"))
     for name, text in (

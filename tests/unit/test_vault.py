@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.adapters import files, vault
+from pipeline.adapters import files
 from pipeline.adapters.sealed import CHUNK, HEADER, TAG, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import OutputExistsError, VaultError
@@ -283,7 +283,3 @@ def test_pyav_plays_and_seeks_through_it(store: Vault, tmp_path: Path) -> None:
         through = pictures(copy)
     assert 10 <= len(through) < 40
     assert through == pictures(str(plain))
-
-
-def test_the_module_says_where_the_master_key_lies() -> None:
-    assert "keyring" in (vault.__doc__ or "")

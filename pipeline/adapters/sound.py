@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
+import av.container
 import av.error
 import av.stream
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.video_in import CONTAINERS, audio_stream
 
 BLOCK = 1024
@@ -43,40 +45,43 @@ Samples = npt.NDArray[np.float32]
 class Sound:
     """The chosen audio stream of ``path``; ``present`` tells whether there is one.
 
+    ``chapters`` are the files of a take and where each lies on its clock; by default the one file at ``path``.
     ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
     since the container's zero, that are silent because nothing was decoded there.
     """
 
-    def __init__(self, path: Path, opener: Callable[[], BinaryIO] | None = None) -> None:
+    def __init__(self, path: Path, chapters: Sequence[Chapter] = (Chapter(None),)) -> None:
         self.silences: list[tuple[float, float]] = []
         self.present = False
         self.start: Fraction | None = None
         self.rate, self.layout = 48000, "stereo"
+        self._path, self._chapters = path, chapters
         self._end: Fraction | None = None
         self._position = 0
         self._next: tuple[int, Samples] | None = None
         self._blocks: Iterator[tuple[int, Samples]] = iter(())
-        self._source = opener() if opener else None
-        self._container = av.open(
-            cast(Any, self._source) or "file:" + os.fspath(path),
-            "r",
-            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
-        stream = audio_stream(self._container)
-        if stream is None:
+        self._source: BinaryIO | None = None
+        self._container: av.container.InputContainer | None = None
+        try:
+            self._look()
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self) -> None:
+        """Which sound there is, and its first samples."""
+        for chapter in self._chapters:
+            stream = self._open(chapter)
+            if stream is None:
+                continue
+            self.present = True
+            if stream.duration and stream.time_base:
+                end = ((stream.start_time or 0) + stream.duration) * stream.time_base + chapter.offset
+                self._end = max(end, self._end or end)
+        if not self.present:
             self.close()
             return
-        self.present = True
-        if stream.duration and stream.time_base:
-            self._end = ((stream.start_time or 0) + stream.duration) * stream.time_base
-        if stream.codec_context is None:
-            return
-        for other in self._container.streams:
-            if other.index != stream.index:
-                other.discard = av.stream.Discard.all
-        self._stream = stream
         frames = self._decoded()
         first = next(frames, None)
         if first is None:
@@ -85,6 +90,22 @@ class Sound:
         self.layout = LAYOUTS.get(first.layout.nb_channels, "stereo")
         self.start = self._time(first)
         self._blocks = self._resampled(first, frames)
+
+    def _open(self, chapter: Chapter) -> av.AudioStream | None:
+        """Open this file instead of the last; its sound, to be read without the rest, or None."""
+        self.close()
+        self._source = chapter.opener() if chapter.opener else None
+        self._container = av.open(
+            cast(Any, self._source) or "file:" + os.fspath(self._path),
+            "r",
+            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+        stream = audio_stream(self._container)
+        for other in self._container.streams:
+            if stream is not None and other.index != stream.index:
+                other.discard = av.stream.Discard.all
+        return stream
 
     @property
     def channels(self) -> int:
@@ -131,28 +152,43 @@ class Sound:
             yield self._frame(np.zeros((self.channels, size), np.float32))
 
     def close(self) -> None:
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
+            self._container = None
         if self._source is not None:
             self._source.close()
+            self._source = None
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
-        """All frames that can be decoded. A container that cannot be read further ends the sound."""
-        packets = self._container.demux(self._stream)
+        """All frames that can be decoded, on the take's clock. A container that cannot be read further ends its sound.
+
+        A camera cuts its sound between two packets, not between two words: one decoder hears all chapters.
+        """
+        context: av.AudioCodecContext | None = None
         got, tried = False, 0
-        while True:
-            try:
-                packet = next(packets, None)
-            except (av.error.FFmpegError, OSError):
-                return
-            if packet is None:
-                return
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                for frame in self._stream.codec_context.decode(packet):
-                    got = True
-                    yield frame
-            tried += 1
-            if not got and tried > PATIENCE:
-                return
+        for chapter in self._chapters:
+            stream = self._open(chapter)
+            if stream is None or stream.codec_context is None:
+                continue
+            if context is None or _kind(context) != _kind(stream.codec_context):
+                context = stream.codec_context
+            packets = cast(av.container.InputContainer, self._container).demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except (av.error.FFmpegError, OSError):
+                    break
+                if packet is None or (not packet.size and chapter is not self._chapters[-1]):
+                    break  # what ends a chapter's packets would end the decoder
+                if chapter.offset and packet.pts is not None:
+                    packet.pts += round(chapter.offset / packet.time_base)
+                with contextlib.suppress(av.error.FFmpegError, OSError):
+                    for frame in context.decode(packet):
+                        got = True
+                        yield frame
+                tried += 1
+                if not got and tried > PATIENCE:
+                    return
 
     def _time(self, frame: av.AudioFrame) -> Fraction | None:
         return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
@@ -232,3 +268,8 @@ class Sound:
         if self.silences and since - self.silences[-1][1] < 1e-6:
             since = self.silences.pop()[0]
         self.silences.append((since, until))
+
+
+def _kind(context: av.AudioCodecContext) -> tuple[object, ...]:
+    """Sound of equal kind can go through one decoder."""
+    return (context.name, context.sample_rate, context.layout.name, context.extradata)

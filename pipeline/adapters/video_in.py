@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.container
@@ -22,7 +22,8 @@ import av.error
 import av.filter
 import av.stream
 
-from pipeline.adapters.packets import Samples, frame_rate, time_base
+from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
+from pipeline.adapters.packets import Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
 from pipeline.errors import ClipNotFoundError, NotAVideoError, NoVideoStreamError, TruncatedVideoError
 from pipeline.records import Frame, VideoInfo
@@ -33,17 +34,15 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,
 PATIENCE = 300
 """Packets tried before a clip is said to hold no picture that can be decoded."""
 
-Opener = Callable[[], BinaryIO]
-"""Opens a clip's bytes anew, for reading and seeking."""
-
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
 
-def open_clip(path: Path, opener: Opener | None = None) -> ClipReader:
+def open_clip(path: Path, opener: Opener | Sequence[Opener] | None = None) -> ClipReader:
     """Open a clip, look at its first picture, and say what it is.
 
-    ``opener`` opens the clip's bytes where ``path`` is only its name (a working copy in the vault).
-    Raises ClipNotFoundError, NotAVideoError, NoVideoStreamError, or TruncatedVideoError.
+    ``opener`` opens the clip's bytes where ``path`` is only its name (a working copy in the vault); several are the
+    files, in order, into which the camera cut one take. Raises ClipNotFoundError, NotAVideoError, NoVideoStreamError,
+    or TruncatedVideoError.
     """
     return ClipReader(path, opener)
 
@@ -57,11 +56,12 @@ class ClipReader:
     should one pass over a broken clip find damage that another does not, a later pass still reports both.
     """
 
-    def __init__(self, path: Path, opener: Opener | None = None) -> None:
+    def __init__(self, path: Path, opener: Opener | Sequence[Opener] | None = None) -> None:
         self.path = Path(path)
-        self.opener = opener
+        self.chapters = _chapters(self.path, opener)
+        """The files of the take and where on its clock each lies; one, at zero, for all but long takes."""
         self.damaged: set[int] = set()
-        with _container(self.path, opener) as container:
+        with _container(self.path, self.chapters[0].opener) as container:
             stream = _video_stream(container, self.path)
             with contextlib.closing(Samples(container, stream).run()) as samples:
                 self.start: int | None = None
@@ -100,6 +100,10 @@ class ClipReader:
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if duration is None:
             duration = Fraction(container.duration or 0, av.time_base)
+        frames = stream.frames
+        if len(self.chapters) > 1:
+            duration = sum((chapter.seconds for chapter in self.chapters), Fraction(0))
+            frames = sum(c.frames for c in self.chapters) if all(c.frames for c in self.chapters) else 0
         sound = audio_stream(container)
         return VideoInfo(
             width=width,
@@ -112,7 +116,7 @@ class ClipReader:
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=bool(picture.interlaced_frame) or getattr(stream.codec_context, "field_order", 0) > 1,
-            frames=stream.frames,
+            frames=frames,
             duration=float(duration),
             audio=None if sound is None else (sound.codec_context.name if sound.codec_context else "unknown"),
         )
@@ -126,26 +130,35 @@ class ClipReader:
         the columns, which H.264 cannot store. Pictures of another size than the first have no place in the output:
         they come as damaged frames without a picture.
         """
-        with _container(self.path, self.opener) as container:
-            stream = _video_stream(container, self.path)
-            time_base = self.info.time_base
-            deinterlacer = Deinterlacer(time_base)
-            number, last = 0, None
-            samples = Samples(container, stream).run()
-            with contextlib.closing(samples):
-                for sample in through(deinterlacer, samples):
-                    pts = sample.pts
-                    assert pts is not None
-                    if last is not None and pts <= last:
-                        pts = last + 1
-                    last = pts
-                    picture = self._shaped(sample.picture)
-                    if picture is None or sample.damaged:
-                        self.damaged.add(number)
-                    if picture is not None:
-                        picture.pts, picture.time_base = pts, time_base
-                    yield Frame(number, pts, pts * time_base, picture, number in self.damaged)
-                    number += 1
+        time_base = self.info.time_base
+        deinterlacer = Deinterlacer(time_base)
+        number, last = 0, None
+        with contextlib.closing(self._samples()) as samples:
+            for sample in through(deinterlacer, samples):
+                pts = sample.pts
+                assert pts is not None
+                if last is not None and pts <= last:
+                    pts = last + 1
+                last = pts
+                picture = self._shaped(sample.picture)
+                if picture is None or sample.damaged:
+                    self.damaged.add(number)
+                if picture is not None:
+                    picture.pts, picture.time_base = pts, time_base
+                yield Frame(number, pts, pts * time_base, picture, number in self.damaged)
+                number += 1
+
+    def _samples(self) -> Generator[Sample, None, None]:
+        """The samples of all chapters, in order, on the clock of the first."""
+        for chapter in self.chapters:
+            with _container(self.path, chapter.opener) as container:
+                stream = _video_stream(container, self.path)
+                own = time_base(stream)
+                with contextlib.closing(Samples(container, stream).run()) as samples:
+                    for sample in samples:
+                        if chapter.offset and sample.pts is not None:
+                            sample.pts = round((sample.pts * own + chapter.offset) / self.info.time_base)
+                        yield sample
 
     def _shaped(self, picture: av.VideoFrame | None) -> av.VideoFrame | None:
         """The picture upright and in the clip's pixel format; None if it cannot be."""
@@ -154,6 +167,17 @@ class ClipReader:
         if picture.format.name != self._planar:
             picture = converted(picture, self._planar, self.colour)
         return picture if self._turn.none else self._turn.apply(picture, self._target)
+
+
+def _chapters(path: Path, opener: Opener | Sequence[Opener] | None) -> tuple[Chapter, ...]:
+    openers = [opener] if opener is None or callable(opener) else list(opener)
+    if len(openers) == 1:
+        return (Chapter(openers[0]),)
+    extents = []
+    for one in openers:
+        with _container(path, one) as container:
+            extents.append(extent(container, _video_stream(container, path)))
+    return lay_out([one for one in openers if one is not None], extents)
 
 
 @contextlib.contextmanager

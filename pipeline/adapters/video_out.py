@@ -193,7 +193,7 @@ class ClipWriter:
         clip, info = self._clip, self._clip.info
         starts = [clip.start * self._time_base] if clip.start is not None else []
         if self._audio == "keep":
-            sound = Sound(clip.path, clip.opener)
+            sound = Sound(clip.path, clip.chapters)
             if sound.present:
                 self._sound = sound
                 if sound.start is not None:

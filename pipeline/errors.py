@@ -193,6 +193,18 @@ class VaultError(LesveilError):
     code = 58
 
 
+class RepairError(LesveilError):
+    """A reviewer's repair cannot be taken, or cannot be carried out."""
+
+    code = 65
+
+
+class ReviewError(LesveilError):
+    """The reviewers' page cannot be opened, or an account does not exist."""
+
+    code = 66
+
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 

@@ -154,6 +154,8 @@ class Reason(StrEnum):
     OUTSIDE_EVIDENCE = "outside_evidence"
     NO_CONSENT = "no_consent"
     WEAK = "weak"
+    HIDDEN_BY_HAND = "hidden_by_hand"
+    NAMED_BY_HAND = "named_by_hand"
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,54 @@ class RedactionPlan:
     def regions(self, frame: int) -> slice:
         """The rows of ``region`` that belong to this frame."""
         return slice(*np.searchsorted(self.frame, [frame, frame + 1]).tolist())
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Places to hide besides the tracks: ``frame`` (R,) sorted, ``region`` (R, 4) boxes in pixels, ``shape`` (R,)."""
+
+    frame: I32
+    region: F32
+    shape: U8
+
+
+class RepairKind(StrEnum):
+    """What a person may change about a clip. All but SHOW hide more, or nothing less."""
+
+    HIDE = "hide"
+    SHOW = "show"
+    REGION = "region"
+    MUTE = "mute"
+    SPLIT = "split"
+    JOIN = "join"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A person's word on one clip, from frame ``start`` up to ``stop``, as the ledger holds it; ``number`` is its row.
+
+    ``analysis`` names the analysis whose track numbers it uses. ``track`` is meant by HIDE, SHOW, SPLIT (at ``start``)
+    and JOIN (with ``other``); ``person`` is the register id of SHOW, ``said`` who said so. ``box`` is what was drawn
+    for REGION, in pixels, on frame ``at_frame``: the picture is followed from there to both ends.
+    """
+
+    number: int
+    id: str
+    clip: str
+    analysis: str
+    kind: RepairKind
+    start: int
+    stop: int
+    by: str
+    role: str
+    at: str
+    track: int | None = None
+    other: int | None = None
+    person: str | None = None
+    said: str = ""
+    box: tuple[float, float, float, float] | None = None
+    at_frame: int | None = None
+    undone: bool = False
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,18 @@ def analyse(
 
 
 def render_checked(
-    clip: ClipReader, plan: RedactionPlan, partial: Path, settings: Settings, progress: Progress, figures: Figures
+    clip: ClipReader,
+    plan: RedactionPlan,
+    partial: Path,
+    settings: Settings,
+    progress: Progress,
+    figures: Figures,
+    mutes: Sequence[tuple[float, float]] = (),
 ) -> tuple[render.Rendered, Any, Check]:
-    """Write the clip to ``partial``, then read it again. Raises CheckFailedError; the partial file is then gone."""
+    """Write the clip to ``partial``, then read it again; ``mutes`` are silent stretches in seconds.
+
+    Raises CheckFailedError; the partial file is then gone.
+    """
     depth = 10 if clip.info.pixel_format.endswith("10le") else 8
     full_range = clip.colour.range == 2
 
@@ -185,7 +194,9 @@ def render_checked(
     rendering = settings.rendering
     with (
         _timed(figures, "render"),
-        ClipWriter(partial, clip, preset=rendering.preset, crf=rendering.crf, audio=rendering.audio) as writer,
+        ClipWriter(
+            partial, clip, preset=rendering.preset, crf=rendering.crf, audio=rendering.audio, mutes=mutes
+        ) as writer,
     ):
         done = render.render(clip, plan, writer, hide, lambda: hidden_frame(clip), progress, figures)
         written = writer.close()

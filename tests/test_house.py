@@ -113,7 +113,9 @@ def test_no_package_pulls_rooms_in():
         assert not ours(package), package or "pipeline"
 
 
-@pytest.mark.parametrize("name", ["records", "geometry", "consent", "stages.decide", "stages.track", "stages.check"])
+@pytest.mark.parametrize(
+    "name", ["records", "geometry", "consent", "stages.decide", "stages.track", "stages.check", "stages.mend"]
+)
 def test_pure_rooms_use_numpy_alone(name):
     allowed = set(sys.stdlib_module_names) | {"numpy", "pipeline"}
     assert {one.split(".")[0] for one in imports(name)} <= allowed

@@ -59,9 +59,11 @@ class Samples:
     A sample is *resolved* when its picture came, or when it is known that it never will; it is *judged* when all
     samples before it in decoding order are judged, because only then is it known whether it leans on a loss. It
     leaves, in display order, once it is judged. So no more pictures are held than the codec's own reordering needs.
+    ``whole`` false: reading began in the middle of the file, so what the container promised in all proves nothing.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, whole: bool = True) -> None:
+        self._whole = whole
         self._container = container
         self._stream = stream
         self._time_base = time_base(stream)
@@ -219,7 +221,7 @@ class Samples:
         Packets lie in decoding order, so some of the missing ones belong between the last that were read.
         """
         recent = sorted(self._recent)
-        if not recent:
+        if not recent or not self._whole:
             return []
         format_name = self._container.format.name
         if "mp4" in format_name:

@@ -7,6 +7,7 @@ length, and is reported.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -48,10 +49,17 @@ class Sound:
     ``chapters`` are the files of a take and where each lies on its clock; by default the one file at ``path``.
     ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
-    since the container's zero, that are silent because nothing was decoded there.
+    since the container's zero, that are silent because nothing was decoded there. ``mutes`` are stretches, likewise,
+    that are to be silent: the encoder never sees what was said there.
     """
 
-    def __init__(self, path: Path, chapters: Sequence[Chapter] = (Chapter(None),)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        chapters: Sequence[Chapter] = (Chapter(None),),
+        mutes: Sequence[tuple[float, float]] = (),
+    ) -> None:
+        self._mutes = tuple(mutes)
         self.silences: list[tuple[float, float]] = []
         self.present = False
         self.start: Fraction | None = None
@@ -256,6 +264,14 @@ class Sound:
         return self._frame(np.concatenate(parts, axis=1)) if parts else None
 
     def _frame(self, samples: Samples) -> av.AudioFrame:
+        for since, until in self._mutes:
+            first, last = (
+                math.floor(since * self.rate) - self._position,
+                math.ceil(until * self.rate) - self._position,
+            )
+            if first < samples.shape[1] and last > 0:
+                samples = samples.copy()
+                samples[:, max(first, 0) : last] = 0
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
         frame.sample_rate = self.rate
         frame.pts = self._position
@@ -273,3 +289,24 @@ class Sound:
 def _kind(context: av.AudioCodecContext) -> tuple[object, ...]:
     """Sound of equal kind can go through one decoder."""
     return (context.name, context.sample_rate, context.layout.name, context.extradata)
+
+
+def loudest(path: Path, start: float, stop: float) -> float:
+    """The largest sample, 0..1, that is heard in a finished file between two times in seconds; 0 without sound."""
+    top = 0.0
+    with av.open(str(path)) as container:
+        stream = audio_stream(container)
+        if stream is None or stream.time_base is None:
+            return 0.0
+        container.seek(max(0, int((start - 1) / stream.time_base)), stream=stream)
+        for frame in container.decode(stream):
+            if frame.time is None or frame.time + frame.samples / frame.sample_rate <= start:
+                continue
+            if frame.time >= stop:
+                break
+            samples = np.abs(frame.to_ndarray().astype(np.float32))
+            first = max(0, math.ceil((start - frame.time) * frame.sample_rate))
+            last = max(0, math.floor((stop - frame.time) * frame.sample_rate))
+            if samples[:, first:last].size:
+                top = max(top, float(samples[:, first:last].max()))
+    return top

@@ -20,6 +20,8 @@ from pipeline.adapters.sealed import SealedReader, SealedWriter
 from pipeline.errors import VaultError
 
 KEY_MAGIC = b"LESVKEY1"
+NOTES = ".seen-"
+"""What was found in a working copy is kept under the copy's id, this, and a name of its own."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -47,8 +49,12 @@ class Vault:
         return self.path(id).is_file() and self._key_path(id).is_file()
 
     def ids(self) -> list[str]:
-        """Every whole working copy, sorted."""
+        """Everything that is kept whole, working copies and what goes with them, sorted."""
         return sorted(id for p in self._clips.glob("*.vault") if self.has(id := p.name.removesuffix(".vault")))
+
+    def beside(self, id: str) -> list[str]:
+        """What goes with a working copy, and with it: the ids that begin with its id and NOTES, sorted."""
+        return sorted(p.name.removesuffix(".vault") for p in self._clips.glob(f"{_checked(id)}{NOTES}*.vault"))
 
     def writer(self) -> VaultWriter:
         """A new working copy. Until ``commit`` its key is in memory only: what a crash leaves can never be read."""
@@ -80,7 +86,12 @@ class Vault:
             raise
 
     def destroy(self, id: str) -> None:
-        """Overwrite and remove the key, flushed, then remove the data. May be repeated after a crash."""
+        """Overwrite and remove the key, flushed, then remove the data. May be repeated after a crash.
+
+        What goes with a working copy (where faces were seen in it) goes first.
+        """
+        for other in self.beside(id):
+            self.destroy(other)
         path, key_path = self.path(id), self._key_path(id)
         if key_path.exists():
             with open(key_path, "r+b", buffering=0) as key:

@@ -12,6 +12,7 @@ import errno
 import os
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +84,7 @@ class ClipWriter:
 
     Leaving the ``with`` block by an exception aborts: the file is removed. Otherwise ``close()`` must have been
     called, and returns what was written. ``path`` is written over: give it a name that nobody takes for finished.
+    ``mutes`` are stretches, in seconds on the source's clock, that are to be silent.
     """
 
     def __init__(
@@ -94,7 +96,9 @@ class ClipWriter:
         crf: int = 21,
         audio: Literal["keep", "mute"] = "keep",
         threads: int | None = None,
+        mutes: Sequence[tuple[float, float]] = (),
     ) -> None:
+        self._mutes = mutes
         self.path = Path(path)
         self._clip = clip
         self._time_base = clip.info.time_base
@@ -193,7 +197,7 @@ class ClipWriter:
         clip, info = self._clip, self._clip.info
         starts = [clip.start * self._time_base] if clip.start is not None else []
         if self._audio == "keep":
-            sound = Sound(clip.path, clip.chapters)
+            sound = Sound(clip.path, clip.chapters, self._mutes)
             if sound.present:
                 self._sound = sound
                 if sound.start is not None:

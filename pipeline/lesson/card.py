@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from pipeline import run
 from pipeline.adapters import card as cards
@@ -17,14 +17,14 @@ from pipeline.adapters import files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.weights import models_digest
 from pipeline.errors import LesveilError
+from pipeline.lesson import seen
+from pipeline.lesson.mending import carry_over, grounds_now, lay_over, outcome_of
 from pipeline.lesson.state import State, states
-from pipeline.records import Clip, Decision, Figures, Person, Progress, Reason, no_progress
+from pipeline.records import Clip, Figures, Person, Progress, no_progress
 from pipeline.stages.ingest import ingest
 from pipeline.workspace import Workspace, in_force, load_templates
 
 RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy")
-DOUBTS = frozenset({Reason.UNSURE, Reason.AMBIGUOUS, Reason.TWO_PLACES})
-"""Reasons for hiding that a person should look at: it may be somebody who agreed to be seen."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,12 @@ def _render(
     shown = [person for person in people if person.id in grounds]
     register = hashlib.sha256(json.dumps(sorted(grounds.items())).encode()).hexdigest()
     templates = hashlib.sha256(b"".join(person.template.tobytes() for person in shown)).hexdigest()
-    made_with = settings.digest(*RENDER_SETTINGS) + models_digest() + register + templates
-    key = hashlib.sha256(made_with.encode()).hexdigest()
+    digests = settings.digest(*RENDER_SETTINGS) + models_digest() + register + templates
+    made_with = hashlib.sha256(digests.encode()).hexdigest()
+    all_repairs = seen.repairs(workspace.ledger, clip.id)
+    before = _seen_before(workspace, clip)
+    by_hand = grounds_now(workspace, [], all_repairs, filmed, today)
+    key = seen.rendering_key(made_with, all_repairs, by_hand)
     receipt = workspace.ledger.receipt("render", clip.sha256, key)
     final = workspace.finished / f"{clip.name}.{key[:8]}.mp4"
     if receipt is not None and final.is_file() and files.sha256_of(final) == receipt["sha256"]:
@@ -94,10 +98,21 @@ def _render(
     figures = Figures()
     started = time.perf_counter()
     with open_clip(Path(clip.name), opener) as source:
-        analysis = run.analyse(source, clip.name, shown, grounds, register, settings, networks, progress, figures)
+        if before is not None and before.made_with == made_with:  # looked through already, only repairs are new
+            found = before
+        else:
+            analysis = run.analyse(source, clip.name, shown, grounds, register, settings, networks, progress, figures)
+            found = seen.of_analysis(analysis, made_with, source)
+        placed = before.placed if before is not None else {}
+        if before is not None and before.analysis != found.analysis:
+            placed = carry_over(before, all_repairs)
+        agreed = grounds | grounds_now(workspace, found.decisions, all_repairs, filmed, today)
+        mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
         partial = files.partial_path(final)
-        done, written, result = run.render_checked(source, analysis.plan, partial, settings, progress, figures)
+        silent = mending.silent(found, source)
+        done, written, result = run.render_checked(source, mending.plan, partial, settings, progress, figures, silent)
         digest = files.sha256_of(partial)
+        seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))
         files.publish(partial, final)
         rate = source.info.rate
     figures.add("total", time.perf_counter() - started)
@@ -109,41 +124,13 @@ def _render(
         "seconds": round(written.seconds, 3),
         "damaged": len(done.damaged),
         "regions": result.regions,
-        "kept": _kept(analysis.decisions),
-        "doubts": doubts(analysis.decisions, float(rate)),
-        "hidden_at_once": hidden_at_once(analysis),
+        **outcome_of(mending, float(rate)),
         "took": round(figures.seconds["total"], 2),
     }
-    workspace.ledger.record("render", clip.sha256, key, clip.id, outcome)
-    workspace.ledger.record("check", digest, key, clip.id, {"passed": result.passed, "regions": result.regions})
+    seen.record(workspace, clip.id, clip.sha256, key, outcome)
 
 
-def _kept(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
-    return [
-        {"person": d.person, "start": d.start, "stop": d.stop, "ground": d.ground, "margin": d.margin}
-        for d in decisions
-        if d.keep
-    ]
-
-
-def doubts(decisions: Iterable[Decision], rate: float) -> list[list[float]]:
-    """Moments (start, stop in seconds) at which somebody is hidden who may have agreed; those within 1 s are one."""
-    spans = sorted((d.start / rate, d.stop / rate) for d in decisions if d.reason in DOUBTS)
-    out: list[list[float]] = []
-    for start, stop in spans:
-        if out and start <= out[-1][1] + 1:
-            out[-1][1] = max(out[-1][1], round(stop, 2))
-        else:
-            out.append([round(start, 2), round(stop, 2)])
-    return out
-
-
-def hidden_at_once(analysis: run.Analysis) -> int:
-    """The largest number of faces hidden in one frame, counting those that were clearly faces."""
-    clear = {track.number for track in analysis.tracks if track.strength >= 0.5}
-    plan = analysis.plan
-    counts: dict[int, int] = {}
-    for frame, track in zip(plan.frame.tolist(), plan.track.tolist(), strict=True):
-        if track in clear:
-            counts[frame] = counts.get(frame, 0) + 1
-    return max(counts.values(), default=0)
+def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
+    """What was kept of the clip's latest rendering."""
+    renders = [row.payload for row in workspace.ledger.entries("receipt", clip.id) if row.payload["stage"] == "render"]
+    return seen.load(workspace.vault, clip.id, renders[-1]["outcome"]["sha256"]) if renders else None

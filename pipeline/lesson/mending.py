@@ -1,0 +1,214 @@
+"""From an analysis and the repairs that stand to the plan of a rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pipeline.adapters.part import Part, Times
+from pipeline.adapters.pictures import planes
+from pipeline.adapters.video_in import ClipReader
+from pipeline.lesson.doubt import doubts
+from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
+from pipeline.records import (
+    U8,
+    Decision,
+    Progress,
+    RedactionPlan,
+    Regions,
+    Repair,
+    RepairKind,
+    Shape,
+    Track,
+    joined,
+    no_progress,
+)
+from pipeline.settings import Settings
+from pipeline.stages import decide, mend
+from pipeline.stages.follow import Followed, follow
+from pipeline.stages.render import Rendered
+from pipeline.workspace import Workspace
+
+HELD_AT_ONCE = 192 << 20
+"""Bytes of pictures held to follow a region backwards."""
+
+
+@dataclass(frozen=True)
+class Mending:
+    """Everything that a rendering and its receipt need to know."""
+
+    mended: mend.Mended
+    plan: RedactionPlan
+    placed: dict[str, Placed]
+    repairs: tuple[str, ...]
+
+    def kept(self, found: Seen, sha256: str, done: Rendered, shift: Fraction) -> Seen:
+        """What to keep for the rendering that came of it."""
+        return replace(
+            found,
+            sha256=sha256,
+            pts=done.pts,
+            damaged=done.damaged,
+            shift=shift,
+            plan=self.plan,
+            repairs=self.repairs,
+            placed={id: self.placed[id] for id in self.repairs if id in self.placed},
+            mutes=self.mended.mutes,
+        )
+
+    def silent(self, found: Seen, source: ClipReader) -> tuple[tuple[float, float], ...]:
+        """The stretches without sound, in seconds on the source's clock."""
+        if not self.mended.mutes:
+            return ()
+        timed = found if len(found.pts) else replace(found, pts=_times(source))
+        return replace(timed, mutes=self.mended.mutes).silent()
+
+    @property
+    def unsure(self) -> list[tuple[int, int]]:
+        """Stretches of frames in which a region drawn by hand was held, not seen."""
+        return joined([stretch for id in self.repairs if id in self.placed for stretch in self.placed[id].unsure])
+
+
+def grounds_now(
+    workspace: Workspace,
+    decisions: Sequence[Decision],
+    all_repairs: Sequence[Repair],
+    filmed: date | None,
+    today: date,
+) -> dict[str, str]:
+    """Everyone named in a clip, by the program or by hand, who may be seen today, with the ground of it."""
+    if filmed is None:
+        return {}
+    named = {decision.person for decision in decisions} | {repair.person for repair in all_repairs}
+    people = sorted(person for person in named if person is not None)
+    answers = {person: workspace.register.may_be_shown(person, filmed, today) for person in people}
+    return {person: answer.ground for person, answer in answers.items() if answer.kept}
+
+
+def lay_over(
+    name: str,
+    source: ClipReader,
+    found: Seen,
+    all_repairs: Sequence[Repair],
+    placed: Mapping[str, Placed],
+    grounds: Mapping[str, str],
+    settings: Settings,
+    progress: Progress = no_progress,
+) -> Mending:
+    """The plan of ``found`` with all repairs in it; ``found.plan`` tells only of damage, and what it was made from.
+
+    ``placed`` is where repairs were found to hide before; drawn regions that are not in it are followed in ``source``.
+    Raises RepairError when something that was hidden by hand has lost its place.
+    """
+    where = dict(placed)
+    pts = found.pts
+    for repair in all_repairs:
+        if repair.kind is RepairKind.REGION and not repair.undone and repair.id not in where:
+            pts = pts if len(pts) else _times(source)
+            where[repair.id] = followed(source, pts, repair, progress)
+    mended = mend.mend(found.tracks, found.decisions, all_repairs, found.analysis, regions_of(where), grounds)
+    refuse_lost(name, all_repairs, mended.moot)
+    plan = decide.plan(
+        name,
+        found.plan.frames,
+        mended.tracks,
+        mended.decisions,
+        found.plan.hidden_frames,
+        settings.redaction.style,
+        found.plan.settings_digest,
+        found.plan.models_digest,
+        found.plan.register_digest,
+    )
+    return Mending(mended, mend.with_regions(plan, mended.regions), where, standing(all_repairs))
+
+
+def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]:
+    """Where each repair hides, for an analysis that numbers its tracks otherwise."""
+    placed = regions_of(before.placed)
+    mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, placed, {})
+    hidden = mend.kept_hidden(mended, all_repairs, placed, decide.head)
+    return {id: replace(before.placed.get(id, Placed(r)), regions=r) for id, r in hidden.items()}
+
+
+def followed(source: ClipReader, pts: Times, repair: Repair, progress: Progress = no_progress) -> Placed:
+    """Follow a drawn region through the picture, from the frame it was drawn on to both ends of its stretch."""
+    assert repair.box is not None
+    at = repair.start if repair.at_frame is None else repair.at_frame
+    total = repair.stop - repair.start
+
+    def counted(pictures: Iterator[tuple[int, U8 | None]], before: int) -> Iterator[tuple[int, U8 | None]]:
+        for n, one in enumerate(pictures):
+            progress("follow", min(before + n, total), total)
+            yield one
+
+    ahead = follow(counted(_lumas(Part(source, pts, at, repair.stop)), 0), repair.box)
+    back: Followed | None = None
+    if at > repair.start:
+        back = follow(counted(_backwards(source, pts, repair.start, at + 1), repair.stop - at), repair.box)
+    parts = [ahead] if back is None else [_after_first(back), ahead]
+    frame = np.concatenate([one.frame for one in parts])
+    box = np.concatenate([one.box for one in parts])
+    sure = np.concatenate([one.sure for one in parts])
+    order = np.argsort(frame, kind="stable")
+    frame, box, sure = frame[order], box[order], sure[order]
+    regions = Regions(frame.astype(np.int32), box, np.full(len(frame), Shape.RECTANGLE, np.uint8))
+    return Placed(regions, tuple(joined([(int(n), int(n) + 1) for n in frame[~sure]])))
+
+
+def _after_first(one: Followed) -> Followed:
+    return Followed(one.frame[1:], one.box[1:], one.sure[1:])
+
+
+def _lumas(part: Part) -> Iterator[tuple[int, U8 | None]]:
+    for frame in part.frames():
+        yield part.first + frame.number, None if frame.picture is None else _luma(frame.picture)
+
+
+def _luma(picture: Any) -> U8:
+    plane = planes(picture)[0]
+    return np.asarray(plane >> 2, np.uint8) if plane.dtype == np.uint16 else np.array(plane, np.uint8)
+
+
+def _backwards(source: ClipReader, pts: Times, start: int, stop: int) -> Iterator[tuple[int, U8 | None]]:
+    """Frames ``stop - 1`` down to ``start``, some at a time."""
+    size = source.info.width * source.info.height
+    some = max(8, HELD_AT_ONCE // max(size, 1))
+    while stop > start:
+        first = max(start, stop - some)
+        yield from reversed(list(_lumas(Part(source, pts, first, stop))))
+        stop = first
+
+
+def _times(source: ClipReader) -> Times:
+    return np.array([frame.pts for frame in source.frames()], np.int64)
+
+
+def outcome_of(mending: Mending, rate: float) -> dict[str, Any]:
+    """What a rendering's receipt says of whom it shows and what to look at."""
+    plan, mended = mending.plan, mending.mended
+    unsure = [[round(start / rate, 2), round(stop / rate, 2)] for start, stop in mending.unsure]
+    return {
+        "kept": [
+            {"person": d.person, "start": d.start, "stop": d.stop, "ground": d.ground, "margin": d.margin}
+            for d in mended.decisions
+            if d.keep
+        ],
+        "doubts": sorted(doubts(mended.decisions, rate) + unsure),
+        "hidden_at_once": hidden_at_once(mended.tracks, plan),
+        "repairs": list(mending.repairs),
+    }
+
+
+def hidden_at_once(tracks: Sequence[Track], plan: RedactionPlan) -> int:
+    """The largest number of faces hidden in one frame, counting those that were clearly faces or drawn by hand."""
+    clear = {track.number for track in tracks if track.strength >= 0.5} | {mend.DRAWN}
+    counts: dict[int, int] = {}
+    for frame, track in zip(plan.frame.tolist(), plan.track.tolist(), strict=True):
+        if track in clear:
+            counts[frame] = counts.get(frame, 0) + 1
+    return max(counts.values(), default=0)

@@ -1,0 +1,289 @@
+"""Repairs are carried out: a new plan, a new rendering, checked and kept. Only what changed is rendered again.
+
+Our renderings can be cut at their keyframes. The stretches in which the new plan differs from the old one are encoded
+and checked as clips of their own; everything else is copied packet by packet from the rendering that was checked
+before. Where that cannot be done to the bit, the whole clip is rendered again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from pipeline import run
+from pipeline.adapters import files, inspect
+from pipeline.adapters.part import Part, PartError, keyframes
+from pipeline.adapters.sound import loudest
+from pipeline.adapters.splice import NewSound, Piece, SpliceError, splice
+from pipeline.adapters.video_in import ClipReader, open_clip
+from pipeline.errors import CheckFailedError, QuarantinedError, RepairError
+from pipeline.lesson import seen
+from pipeline.lesson.mending import Mending, grounds_now, lay_over, outcome_of
+from pipeline.lesson.seen import Seen
+from pipeline.lesson.state import State, find
+from pipeline.records import Figures, Progress, RedactionPlan, Repair, joined, no_progress
+from pipeline.stages.mend import changed_frames
+from pipeline.stages.render import Rendered
+from pipeline.workspace import Workspace
+
+SHARE = 0.6
+"""From this share of the clip on, rendering it in one go is as quick as in pieces."""
+
+SILENCE = 0.004
+"""The loudest that a muted stretch may be in the finished file; full scale is 1."""
+
+EDGE = 0.06
+"""Seconds at either end of a muted stretch that are not listened to: an encoder rings for a block or two."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What became of a clip's repairs. ``encoded`` counts the frames that were rendered again."""
+
+    sha256: str
+    frames: int
+    encoded: int
+    seconds: float
+
+
+def waiting(workspace: Workspace, state: State) -> bool:
+    """Whether the latest rendering of a clip lacks a repair, or still has one that was undone."""
+    if state.render is None or state.wiped:
+        return False
+    return seen.standing(seen.repairs(workspace.ledger, state.clip)) != tuple(state.render.get("repairs", ()))
+
+
+def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no_progress) -> Repaired:
+    """Bring a clip's rendering up to its repairs. Raises RepairError, and what rendering and checking raise."""
+    state = find(workspace, clip)
+    before = _before(workspace, state)
+    assert state.render is not None
+    old = workspace.finished / state.render["file"]
+    if not old.is_file() or files.sha256_of(old) != before.sha256:
+        raise RepairError("{file} is not the file that was checked; run lesveil run again.", file=old)
+    all_repairs = seen.repairs(workspace.ledger, clip)
+    filmed = date.fromisoformat(state.filmed) if state.filmed else None
+    agreed = grounds_now(workspace, before.decisions, all_repairs, filmed, today)
+    key = seen.rendering_key(before.made_with, all_repairs, grounds_now(workspace, [], all_repairs, filmed, today))
+    source_sha = str(state.ingest.payload["sha256"])
+    figures = Figures()
+    started = time.perf_counter()
+
+    def opener() -> BinaryIO:
+        return cast(BinaryIO, workspace.vault.open(clip))
+
+    with open_clip(Path(state.file).with_suffix(""), opener) as source:
+        settings = workspace.settings
+        mending = lay_over(state.file, source, before, all_repairs, before.placed, agreed, settings, progress)
+        final = workspace.finished / f"{_stem(old)}.{key[:8]}.mp4"
+        if final != old:
+            files.remove(final)
+            files.sweep_partials(final)
+        partial = files.partial_path(final)
+        work = _Work(workspace, source, before, mending, old, partial, progress, figures)
+        if work.nothing():
+            seen.keep(workspace.vault, clip, replace(before, plan=mending.plan, repairs=mending.repairs))
+            outcome = dict(state.render) | outcome_of(mending, float(before.rate))
+            seen.record(workspace, clip, source_sha, key, outcome)
+            return Repaired(before.sha256, len(before.pts), 0, time.perf_counter() - started)
+        try:
+            encoded, done, regions = work.in_pieces() or work.whole()
+            _listen(partial, before, mending)
+            digest = files.sha256_of(partial)
+            kept = mending.kept(before, digest, done, before.shift)
+            seen.keep(workspace.vault, clip, kept)
+            if final == old:
+                files.remove(old)
+            files.publish(partial, final)
+        finally:
+            files.remove(partial)
+    outcome = dict(state.render) | {
+        "sha256": digest,
+        "bytes": final.stat().st_size,
+        "file": final.name,
+        "regions": regions,
+        **outcome_of(mending, float(before.rate)),
+        "took": round(time.perf_counter() - started, 2),
+    }
+    seen.record(workspace, clip, source_sha, key, outcome)
+    return Repaired(digest, len(done.pts), encoded, time.perf_counter() - started)
+
+
+def _stem(old: Path) -> str:
+    """The clip's name in a rendering's: NAME.KEY.mp4."""
+    return old.name.rsplit(".", 2)[0]
+
+
+def _before(workspace: Workspace, state: State) -> Seen:
+    if state.render is None:
+        raise RepairError("{clip} has no rendering yet; run lesveil run first.", clip=state.file)
+    if state.wiped or not workspace.vault.has(state.clip):
+        raise RepairError("The working copy of {clip} is gone; it can no longer be repaired.", clip=state.file)
+    before = seen.load(workspace.vault, state.clip, state.render["sha256"])
+    if before is None:
+        raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
+    return before
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One new rendering on its way."""
+
+    workspace: Workspace
+    source: ClipReader
+    before: Seen
+    mending: Mending
+    old: Path
+    partial: Path
+    progress: Progress
+    figures: Figures
+
+    def nothing(self) -> bool:
+        """Nothing that is seen or heard changes: somebody was said to be the same person, say."""
+        same = self.mending.mended.mutes == self.before.mutes
+        return same and not changed_frames(self.before.plan, self.mending.plan)
+
+    def whole(self) -> tuple[int, Rendered, int]:
+        """Render the clip in one go: (frames encoded, what was rendered, regions checked)."""
+        silent = self.mending.silent(self.before, self.source)
+        done, _, result = run.render_checked(
+            self.source,
+            self.mending.plan,
+            self.partial,
+            self.workspace.settings,
+            self.progress,
+            self.figures,
+            silent,
+        )
+        return len(done.pts), done, result.regions
+
+    def in_pieces(self) -> tuple[int, Rendered, int] | None:
+        """Render what changed and copy the rest; None where only the whole clip will do."""
+        before, plan = self.before, self.mending.plan
+        try:
+            pieces = self._stretches(changed_frames(before.plan, plan))
+        except ValueError:
+            return None
+        encoded = sum(stop - start for start, stop in pieces)
+        if encoded > SHARE * plan.frames:
+            return None
+        made: list[Piece] = []
+        settings = self.workspace.settings
+        mute = replace(settings, rendering=replace(settings.rendering, audio="mute", quarantine_share=1.0))
+        try:
+            for start, stop in pieces:
+                path = files.partial_path(self.partial)
+                made.append(Piece(path, start, stop))
+                part = Part(self.source, before.pts, start, stop)
+                done, _, _ = run.render_checked(
+                    cast(ClipReader, part),
+                    _part_of(plan, start, stop),
+                    path,
+                    mute,
+                    _offset(self.progress, sum(p.stop - p.start for p in made[:-1]), encoded),
+                    self.figures,
+                )
+                if {start + n for n in done.damaged} != {n for n in before.damaged if start <= n < stop}:
+                    return None
+            splice(self.old, made, self.partial, self._sound())
+        except (PartError, SpliceError, QuarantinedError):
+            return None
+        finally:
+            for piece in made:
+                files.remove(piece.path)
+        extras = inspect.extras(self.partial)
+        if extras:
+            files.remove(self.partial)
+            raise CheckFailedError(
+                "{clip} was written but is not what was planned ({finding}); it is not released.",
+                clip=plan.clip,
+                finding=f"the file carries {extras[0]}",
+            )
+        return encoded, Rendered(before.pts, before.damaged), len(plan.frame)
+
+    def _stretches(self, changed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """``changed`` widened to keyframes of the old file. Raises ValueError when it has none where it should."""
+        total = self.mending.plan.frames
+        if not changed:
+            return []
+        time_base = self.before.time_base
+        shift = round(self.before.shift / time_base)
+        keys = keyframes(self.old, self.before.pts - shift)
+        if not keys or keys[0] != 0:
+            raise ValueError("the file does not begin with a keyframe")
+        keys.append(total)
+        wide = [
+            (keys[bisect.bisect_right(keys, start) - 1], keys[bisect.bisect_left(keys, stop)])
+            for start, stop in changed
+        ]
+        return joined(wide)
+
+    def _sound(self) -> NewSound | None:
+        """The sound to make anew; None when it stays as it is."""
+        before = self.before
+        if self.mending.mended.mutes == before.mutes or self.workspace.settings.rendering.audio == "mute":
+            return None
+        step = max(1, round(1 / (before.rate * before.time_base)))
+        return NewSound(
+            path=self.source.path,
+            chapters=self.source.chapters,
+            mutes=self.mending.silent(before, self.source),
+            shift=before.shift,
+            start=int(before.pts[0]) * before.time_base,
+            end=Fraction(int(before.pts[-1]) + step) * before.time_base,
+        )
+
+
+def _part_of(plan: RedactionPlan, start: int, stop: int) -> RedactionPlan:
+    """The plan of frames ``start`` up to ``stop`` as a clip of its own."""
+    first, last = np.searchsorted(plan.frame, [start, stop]).tolist()
+    return replace(
+        plan,
+        frames=stop - start,
+        frame=(plan.frame[first:last] - start).astype(np.int32),
+        region=plan.region[first:last],
+        shape=plan.shape[first:last],
+        track=plan.track[first:last],
+        hidden_frames=tuple(n - start for n in plan.hidden_frames if start <= n < stop),
+    )
+
+
+def _offset(progress: Progress, before: int, all_pieces: int) -> Progress:
+    def told(stage: str, done: int, total: int) -> None:
+        progress(stage, min(before + done, all_pieces), all_pieces)
+
+    return told
+
+
+def _listen(partial: Path, before: Seen, mending: Mending) -> None:
+    """Raise CheckFailedError when something can be heard where the plan is silent."""
+    shift = float(before.shift)
+    for start, stop in replace(before, mutes=mending.mended.mutes).silent():
+        if stop - start > 2 * EDGE and loudest(partial, start - shift + EDGE, stop - shift - EDGE) > SILENCE:
+            raise CheckFailedError(
+                "{clip} was written but is not what was planned ({finding}); it is not released.",
+                clip=mending.plan.clip,
+                finding=f"something is heard between {start:.2f} and {stop:.2f} s",
+            )
+
+
+def pending(workspace: Workspace, states: Sequence[State]) -> list[Repair]:
+    """Repairs that no rendering has yet."""
+    out: list[Repair] = []
+    for state in states:
+        if waiting(workspace, state) and state.render is not None:
+            have = set(state.render.get("repairs", ()))
+            out += [r for r in seen.repairs(workspace.ledger, state.clip) if (r.id in have) == r.undone]
+    return out
+
+
+Told = Callable[[str, str, int, int], Any]
+"""Told how far the work on a clip is: (clip, stage, done, total)."""

@@ -1,0 +1,206 @@
+"""What was found in a clip and planned for its rendering, kept sealed beside the working copy and gone with it.
+
+Repairs need to know where everybody is. Where somebody's face is at what moment is personal data, so it lies in the
+vault under a key of its own; how a face looks (thumbnails, landmarks, embeddings) is not kept at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.adapters import files
+from pipeline.adapters.ledger import Entry, Ledger
+from pipeline.adapters.packing import pack, unpack
+from pipeline.adapters.vault import NOTES, Vault
+from pipeline.adapters.video_in import ClipReader
+from pipeline.errors import RepairError
+from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Track
+from pipeline.run import Analysis
+from pipeline.workspace import Workspace
+
+REPAIR, UNDONE = "repair", "repair_undone"
+"""Kinds of rows in the ledger."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a repair hides, frame by frame; ``unsure`` are stretches in which the region was held, not seen."""
+
+    regions: Regions
+    unsure: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One analysis of a clip and the plan of one rendering of it.
+
+    ``tracks`` and ``decisions`` are as the program found them; ``plan`` is after the repairs in ``repairs``. ``pts``
+    (N,) are the times of all frames on the source's clock, in ``time_base``; the file's clock is ``shift`` seconds
+    behind. ``damaged`` frames were hidden whole. ``made_with`` names settings, models and consent of the analysis.
+    """
+
+    sha256: str
+    made_with: str
+    rate: Fraction
+    time_base: Fraction
+    shift: Fraction
+    width: int
+    height: int
+    pts: npt.NDArray[np.int64]
+    damaged: tuple[int, ...]
+    tracks: list[Track]
+    decisions: list[Decision]
+    plan: RedactionPlan
+    repairs: tuple[str, ...] = ()
+    placed: dict[str, Placed] = field(default_factory=dict)
+    mutes: tuple[tuple[int, int], ...] = ()
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def analysis(self) -> str:
+        """A name for the tracks and their numbers: the same when they are."""
+        known = [(t.number, t.start, t.box.tobytes()) for t in self.tracks]
+        return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+
+    def seconds(self, frame: int) -> float:
+        """When a frame begins on the source's clock; the end of the film for one after the last."""
+        if frame < len(self.pts):
+            return float(int(self.pts[frame]) * self.time_base)
+        return float(int(self.pts[-1]) * self.time_base + 1 / self.rate)
+
+    def silent(self) -> tuple[tuple[float, float], ...]:
+        return tuple((self.seconds(start), self.seconds(stop)) for start, stop in self.mutes)
+
+
+def keep(vault: Vault, clip: str, seen: Seen) -> None:
+    """Keep what was seen for one rendering; what was kept of others of the same clip is destroyed."""
+    before = vault.beside(clip)
+    number = 1 + max((int(one.rsplit("-", 1)[1]) for one in before), default=0)
+    with vault.writer() as writer:
+        writer.write(pack(seen))
+        writer.commit(f"{clip}{NOTES}{seen.sha256[:16]}-{number}")
+    for one in before:
+        if one.split("-")[-2] != seen.sha256[:16]:
+            continue
+        vault.destroy(one)
+
+
+def forget_others(vault: Vault, clip: str, sha256: str) -> None:
+    """Destroy what was kept for renderings that are gone."""
+    for one in vault.beside(clip):
+        if one.split("-")[-2] != sha256[:16]:
+            vault.destroy(one)
+
+
+def load(vault: Vault, clip: str, sha256: str) -> Seen | None:
+    """What was kept for the rendering with this digest; None when nothing was. Raises VaultError."""
+    found = [one for one in vault.beside(clip) if one.split("-")[-2] == sha256[:16] and vault.has(one)]
+    if not found:
+        return None
+    with vault.open(max(found, key=lambda one: int(one.rsplit("-", 1)[1]))) as reader:
+        seen = unpack(Seen, reader.read())
+    return seen if seen.sha256 == sha256 else None
+
+
+def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
+    """What an analysis found, before anything is rendered: the times of the frames are not known yet."""
+    return Seen(
+        sha256="",
+        made_with=made_with,
+        rate=source.info.rate,
+        time_base=source.info.time_base,
+        shift=Fraction(0),
+        width=source.info.width,
+        height=source.info.height,
+        pts=np.empty(0, np.int64),
+        damaged=(),
+        tracks=list(analysis.tracks),
+        decisions=list(analysis.decisions),
+        plan=analysis.plan,
+        cuts=tuple(analysis.found.cuts.tolist()),
+    )
+
+
+def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict[str, Any]) -> None:
+    """Leave the receipts of a rendering that was published, then remove what it takes the place of."""
+    workspace.ledger.record("render", source, key, clip, outcome)
+    passed = {"passed": True, "regions": outcome["regions"]}
+    workspace.ledger.record("check", outcome["sha256"], key, clip, passed)
+    forget_others(workspace.vault, clip, outcome["sha256"])
+    renders = [row.payload for row in workspace.ledger.entries("receipt", clip) if row.payload["stage"] == "render"]
+    for file in {render["outcome"]["file"] for render in renders} - {outcome["file"]}:
+        with contextlib.suppress(PermissionError):  # somebody is watching it, on Windows; the next one removes it
+            files.remove(workspace.finished / file)
+
+
+def repairs(ledger: Ledger, clip: str) -> list[Repair]:
+    """Every repair of a clip in order of arrival, those that were undone among them."""
+    undone = {row.payload["id"] for row in ledger.entries(UNDONE, clip)}
+    found: dict[str, Repair] = {}
+    for row in ledger.entries(REPAIR, clip):
+        repair = _repair(row, undone)
+        found.setdefault(repair.id, repair)  # sent twice is once
+    return list(found.values())
+
+
+def _repair(row: Entry, undone: set[str]) -> Repair:
+    said: dict[str, Any] = row.payload
+    box = said.get("box")
+    return Repair(
+        number=row.seq,
+        id=said["id"],
+        clip=row.clip or "",
+        analysis=said["analysis"],
+        kind=RepairKind(said["kind"]),
+        start=said["start"],
+        stop=said["stop"],
+        by=said["by"],
+        role=said["role"],
+        at=row.at,
+        track=said.get("track"),
+        other=said.get("other"),
+        person=said.get("person"),
+        said=said.get("said", ""),
+        box=(box[0], box[1], box[2], box[3]) if box else None,
+        at_frame=said.get("at_frame"),
+        undone=said["id"] in undone,
+    )
+
+
+def standing(all_repairs: Iterable[Repair]) -> tuple[str, ...]:
+    """Ids of the repairs that were not undone."""
+    return tuple(sorted(repair.id for repair in all_repairs if not repair.undone))
+
+
+def rendering_key(made_with: str, all_repairs: Sequence[Repair], grounds: Mapping[str, str]) -> str:
+    """What a rendering is known by in the ledger: what it was made with, the repairs, and who may be seen by them."""
+    ids = standing(all_repairs)
+    if not ids:
+        return hashlib.sha256(made_with.encode()).hexdigest()
+    named = {r.person for r in all_repairs if r.kind is RepairKind.SHOW and not r.undone}
+    agreed = sorted((person, ground) for person, ground in grounds.items() if person in named)
+    return hashlib.sha256(repr((made_with, ids, agreed)).encode()).hexdigest()
+
+
+def regions_of(placed: Mapping[str, Placed]) -> dict[str, Regions]:
+    return {id: one.regions for id, one in placed.items()}
+
+
+def refuse_lost(clip: str, all_repairs: Sequence[Repair], moot: Iterable[str]) -> None:
+    """Raise RepairError when a repair that hides no longer hides anything: then nothing may be rendered."""
+    lost = [r for r in all_repairs if r.id in set(moot) and r.kind in (RepairKind.HIDE, RepairKind.REGION)]
+    if lost:
+        raise RepairError(
+            "What was hidden by hand in {clip} (repair {repair}) can no longer be placed; undo it with lesveil review"
+            " and hide it again.",
+            clip=clip,
+            repair=lost[0].id,
+        )

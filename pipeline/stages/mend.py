@@ -1,0 +1,295 @@
+"""Repairs laid over an analysis: pure, and in favour of hiding.
+
+The analysis itself is never changed; tracks and decisions are made anew from it and from every repair that stands, so
+that taking a repair back is leaving it out. Whatever the order in which they came, a stretch that somebody hid by
+hand stays hidden until that is undone; nobody is shown whose consent is not in force now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import (
+    F32,
+    Decision,
+    Reason,
+    RedactionPlan,
+    Regions,
+    Repair,
+    RepairKind,
+    Shape,
+    Track,
+    joined,
+)
+
+DRAWN = -1
+"""The track number, in a plan, of regions that belong to no track."""
+
+Marked = tuple[int, int, int, str]
+"""(track, start, stop) and what it is marked with."""
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What an analysis comes to once the repairs are laid over it.
+
+    ``same`` maps each track to the first one of the same person, as far as people said so. ``regions`` are hidden
+    besides the tracks, ``mutes`` are stretches of frames without sound. ``hidden`` lists by repair id what it hides as
+    (track, start, stop). ``moot`` are repairs that no longer apply.
+    """
+
+    tracks: list[Track]
+    decisions: list[Decision]
+    same: dict[int, int]
+    regions: Regions
+    mutes: tuple[tuple[int, int], ...]
+    hidden: dict[str, list[tuple[int, int, int]]]
+    moot: frozenset[str]
+
+
+def no_regions() -> Regions:
+    return Regions(np.empty(0, np.int32), np.empty((0, 4), np.float32), np.empty(0, np.uint8))
+
+
+def mend(
+    tracks: Sequence[Track],
+    decisions: Sequence[Decision],
+    repairs: Iterable[Repair],
+    analysis: str,
+    placed: Mapping[str, Regions],
+    grounds: Mapping[str, str],
+) -> Mended:
+    """Lay ``repairs`` over the tracks and decisions of the analysis called ``analysis``.
+
+    ``placed`` holds, by repair id, where a drawn region was followed to, and what a repair of an earlier analysis of
+    the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today, with the ground.
+    """
+    pieces = _Pieces(tracks, decisions)
+    hides: list[Marked] = []  # the text is the repair's id
+    shows: list[Marked] = []  # the text is the person's
+    mutes: list[tuple[int, int]] = []
+    rows: list[Regions] = []
+    moot: set[str] = set()
+    for repair in sorted(repairs, key=lambda one: one.number):
+        if repair.kind is RepairKind.SPLIT and repair.analysis == analysis:
+            pieces.split(repair, hides, shows)  # an undone split keeps its number taken, so that others keep theirs
+        if repair.undone:
+            continue
+        if repair.kind is RepairKind.MUTE:
+            mutes.append((repair.start, repair.stop))
+        elif repair.id in placed:
+            rows.append(placed[repair.id])
+        elif repair.kind is RepairKind.REGION or repair.analysis != analysis or not pieces.knows(repair.track):
+            moot.add(repair.id)
+        elif repair.kind is RepairKind.JOIN:
+            pieces.join(repair.track, repair.other)
+        elif repair.kind is RepairKind.HIDE:
+            hides += pieces.marked(repair, repair.id)
+        elif repair.kind is RepairKind.SHOW and repair.person is not None:
+            shows += [mark for one in pieces.marked(repair, repair.person) for mark in pieces.alike(one)]
+    hidden: dict[str, list[tuple[int, int, int]]] = {}
+    for one in hides:  # with everything that was said to be the same person, before or after
+        for track, start, stop, id in pieces.alike(one):
+            hidden.setdefault(id, []).append((track, start, stop))
+    judged = [_still_agreed(decision, grounds) for decision in pieces.decisions]
+    for track, start, stop, person in shows:
+        keep = person in grounds
+        reason = Reason.NAMED_BY_HAND if keep else Reason.NO_CONSENT
+        who, ground = (person, grounds[person]) if keep else (None, None)
+        judged = overlay(judged, Decision(track, start, stop, keep, reason, person=who, ground=ground))
+    for track, start, stop in (place for places in hidden.values() for place in places):
+        judged = overlay(judged, Decision(track, start, stop, False, Reason.HIDDEN_BY_HAND))
+    return Mended(
+        list(pieces.tracks.values()),
+        judged,
+        pieces.first(),
+        together(rows),
+        tuple(joined(mutes)),
+        hidden,
+        frozenset(moot),
+    )
+
+
+def overlay(decisions: Iterable[Decision], new: Decision) -> list[Decision]:
+    """``decisions`` with the stretch of ``new`` decided by it alone; what they say beside it stays."""
+    out: list[Decision] = []
+    covered: list[tuple[int, int]] = []
+    for old in decisions:
+        start, stop = max(old.start, new.start), min(old.stop, new.stop)
+        if old.track != new.track or start >= stop:
+            out.append(old)
+            continue
+        if old.start < start:
+            out.append(replace(old, stop=start))
+        covered.append((start, stop))
+        if stop < old.stop:
+            out.append(replace(old, start=stop))
+    out += [replace(new, start=start, stop=stop) for start, stop in joined(covered)]
+    return sorted(out, key=lambda one: (one.track, one.start))
+
+
+def together(parts: Sequence[Regions]) -> Regions:
+    """Several sets of regions as one, in order of their frames."""
+    if not parts:
+        return no_regions()
+    frame = np.concatenate([part.frame for part in parts])
+    order = np.argsort(frame, kind="stable")
+    region, shape = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("region", "shape"))
+    return Regions(frame[order], region, shape)
+
+
+def with_regions(plan: RedactionPlan, regions: Regions) -> RedactionPlan:
+    """The plan with more to hide; rows keep their order within a frame, those of the plan come first."""
+    inside = (regions.frame >= 0) & (regions.frame < plan.frames)
+    more = int(inside.sum())
+    frame = np.concatenate([plan.frame, regions.frame[inside]]).astype(np.int32)
+    order = np.argsort(frame, kind="stable")
+    return replace(
+        plan,
+        frame=frame[order],
+        region=np.concatenate([plan.region, regions.region[inside]])[order],
+        shape=np.concatenate([plan.shape, regions.shape[inside]])[order],
+        track=np.concatenate([plan.track, np.full(more, DRAWN, plan.track.dtype)])[order],
+    )
+
+
+def kept_hidden(
+    mended: Mended, repairs: Iterable[Repair], placed: Mapping[str, Regions], head: Callable[[F32], F32]
+) -> dict[str, Regions]:
+    """Where each repair that hides does so, by repair id, in places rather than tracks.
+
+    ``head`` makes boxes of the whole head (N, 4) out of those of faces.
+
+    An analysis made anew may number its tracks otherwise; what was hidden by hand must not come back for that.
+    """
+    by_number = {track.number: track for track in mended.tracks}
+    out = {
+        id: together([_heads(by_number[n], a, b, head) for n, a, b in places]) for id, places in mended.hidden.items()
+    }
+    out |= {one.id: placed[one.id] for one in repairs if not one.undone and one.id in placed}
+    return out
+
+
+def changed_frames(old: RedactionPlan, new: RedactionPlan) -> list[tuple[int, int]]:
+    """Stretches of frames in which the two plans do not hide exactly the same."""
+    if old.frames != new.frames or old.style != new.style:
+        return [(0, new.frames)]
+    differs = np.zeros(new.frames + 1, bool)
+    differs[sorted(set(old.hidden_frames) ^ set(new.hidden_frames))] = True
+    counts = [np.bincount(plan.frame, minlength=new.frames)[: new.frames] for plan in (old, new)]
+    differs[:-1] |= counts[0] != counts[1]
+    same = np.flatnonzero(~differs[:-1] & (counts[0] > 0))
+    starts = [np.searchsorted(plan.frame, same, "left") for plan in (old, new)]
+    for frame, one, other in zip(same.tolist(), starts[0].tolist(), starts[1].tolist(), strict=True):
+        n = int(counts[0][frame])
+        a, b = (_sorted_rows(plan, at, n) for plan, at in ((old, one), (new, other)))
+        differs[frame] = not np.array_equal(a, b)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], differs[:-1], [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _sorted_rows(plan: RedactionPlan, at: int, n: int) -> npt.NDArray[np.float32]:
+    rows = np.column_stack([plan.region[at : at + n], plan.shape[at : at + n]])
+    return np.asarray(rows[np.lexsort(rows.T)], np.float32)
+
+
+def _heads(track: Track, start: int, stop: int, head: Callable[[F32], F32]) -> Regions:
+    first, last = max(start, track.start), min(stop, track.stop)
+    if last <= first:
+        return no_regions()
+    frame = np.arange(first, last, dtype=np.int32)
+    region = head(np.asarray(track.box[first - track.start : last - track.start], np.float32))
+    return Regions(frame, region, np.full(len(frame), Shape.ELLIPSE, np.uint8))
+
+
+def _still_agreed(decision: Decision, grounds: Mapping[str, str]) -> Decision:
+    """A decision to keep stands only on a ground that is in force now."""
+    if not decision.keep:
+        return decision
+    if decision.person is not None and decision.person in grounds:
+        return replace(decision, ground=grounds[decision.person])
+    return replace(decision, keep=False, reason=Reason.NO_CONSENT, person=None, ground=None)
+
+
+class _Pieces:
+    """Tracks and decisions while they are being cut up and named alike."""
+
+    def __init__(self, tracks: Sequence[Track], decisions: Sequence[Decision]) -> None:
+        self.tracks = {track.number: track for track in tracks}
+        self.decisions = list(decisions)
+        self._next = max(self.tracks, default=0) + 1
+        self._leader = {number: number for number in self.tracks}
+        self._undone: dict[int, tuple[int, int, int]] = {}
+
+    def knows(self, number: int | None) -> bool:
+        return number in self.tracks or number in self._undone
+
+    def split(self, repair: Repair, *marks: list[Marked]) -> None:
+        """From frame ``repair.start`` on the track bears a new number; what was said of it before goes for both."""
+        number, at = self._next, repair.start
+        self._next += 1
+        for track, first, last in self._places(repair.track, at, at + 1):
+            whole = self.tracks[track]
+            if not (whole.start < at < whole.stop and first <= at < last):
+                continue
+            if repair.undone:
+                self._undone[number] = (track, at, whole.stop)
+                return
+            cut = at - whole.start
+            self.tracks[track] = replace(whole, box=whole.box[:cut], support=whole.support[:cut])
+            self.tracks[number] = replace(
+                whole, number=number, start=at, box=whole.box[cut:], support=whole.support[cut:], breaks=()
+            )
+            self._leader[number] = number
+            moved = []
+            for one in self.decisions:
+                if one.track != track or one.stop <= at:
+                    moved.append(one)
+                    continue
+                if one.start < at:
+                    moved.append(replace(one, stop=at))
+                moved.append(replace(one, track=number, start=max(one.start, at)))
+            self.decisions = moved
+            for each in marks:
+                each += [(number, a, b, with_what) for t, a, b, with_what in each if t == track]
+            return
+
+    def join(self, one: int | None, other: int | None) -> None:
+        """Both are the same person from now on."""
+        if self.knows(one) and self.knows(other):
+            a, b = (self._find(self._whole(number)) for number in (one, other))
+            self._leader[max(a, b)] = min(a, b)
+
+    def marked(self, repair: Repair, mark: str) -> list[Marked]:
+        """What the repair's track stands for."""
+        return [(*place, mark) for place in self._places(repair.track, repair.start, repair.stop)]
+
+    def alike(self, one: Marked) -> list[Marked]:
+        """The same mark on every track of the same person."""
+        leader = self._find(one[0])
+        return [(number, *one[1:]) for number in self.tracks if self._find(number) == leader]
+
+    def first(self) -> dict[int, int]:
+        return {number: self._find(number) for number in self.tracks}
+
+    def _places(self, number: int | None, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """Where a track is, as tracks that exist: one that an undone split had made is part of another again."""
+        while number in self._undone:
+            number, first, last = self._undone[number]
+            start, stop = max(start, first), min(stop, last)
+        return [(number, start, stop)] if number in self.tracks and start < stop else []
+
+    def _whole(self, number: int | None) -> int:
+        while number in self._undone:
+            number = self._undone[number][0]
+        assert number is not None
+        return number
+
+    def _find(self, number: int) -> int:
+        while self._leader[number] != number:
+            number = self._leader[number]
+        return number

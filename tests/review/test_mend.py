@@ -1,0 +1,211 @@
+"""Repairs laid over an analysis: whatever people say, in whatever order, hiding wins and nothing gets lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.records import Decision, Reason, Regions, Repair, RepairKind, Shape, Style, Track
+from pipeline.stages import decide, mend
+
+FRAMES = 40
+ANALYSIS = "a1"
+GROUNDS = {"7": "import 1 row 2", "8": "import 1 row 3"}
+
+
+def track(number: int, start: int = 0, stop: int = FRAMES) -> Track:
+    box = np.tile(np.array([10.0 * number, 10, 10.0 * number + 8, 20], np.float32), (stop - start, 1))
+    return Track(number, start, box, np.zeros(stop - start, np.uint8), np.empty(0, np.int32))
+
+
+def hidden(number: int, start: int = 0, stop: int = FRAMES) -> Decision:
+    return Decision(number, start, stop, False, Reason.STRANGER)
+
+
+def kept(number: int, start: int = 0, stop: int = FRAMES, person: str = "7") -> Decision:
+    return Decision(number, start, stop, True, Reason.MATCHED, person, 0.2, 0.05, "import 1 row 2")
+
+
+def repair(number: int, kind: RepairKind, start: int = 0, stop: int = FRAMES, **more: Any) -> Repair:
+    given = {"analysis": ANALYSIS, "by": "G", "role": "coach", "at": ""} | more
+    return Repair(number=number, id=f"r{number}", clip="c", kind=kind, start=start, stop=stop, **given)
+
+
+def mended(tracks: list[Track], decisions: list[Decision], *repairs: Repair, placed: Any = None) -> mend.Mended:
+    return mend.mend(tracks, decisions, repairs, ANALYSIS, placed or {}, GROUNDS)
+
+
+def visible(result: mend.Mended) -> set[tuple[int, int]]:
+    """(column of the box, frame) of every face that is left clear."""
+    columns = {one.number: int(one.box[0, 0]) for one in result.tracks}
+    return {(columns[d.track], frame) for d in result.decisions if d.keep for frame in range(d.start, d.stop)}
+
+
+def covered(result: mend.Mended) -> bool:
+    """Every frame of every track is decided exactly once."""
+    for one in result.tracks:
+        mine = sorted((d.start, d.stop) for d in result.decisions if d.track == one.number)
+        edges = [one.start, *(stop for _, stop in mine)]
+        if [start for start, _ in mine] != edges[:-1] or edges[-1] != one.stop:
+            return False
+    return True
+
+
+def test_nothing_said_changes_nothing():
+    result = mended([track(1)], [kept(1)])
+    assert result.decisions == [kept(1)]
+    assert not result.moot
+
+
+def test_hide_from_here_to_there():
+    result = mended([track(1)], [kept(1)], repair(1, RepairKind.HIDE, 5, 9, track=1))
+    assert [(d.start, d.stop, d.keep, d.reason) for d in result.decisions] == [
+        (0, 5, True, Reason.MATCHED),
+        (5, 9, False, Reason.HIDDEN_BY_HAND),
+        (9, FRAMES, True, Reason.MATCHED),
+    ]
+
+
+def test_somebody_named_is_shown_on_a_ground_in_force_only():
+    show = repair(1, RepairKind.SHOW, 5, 9, track=1, person="8", said="A. Jansen")
+    result = mended([track(1)], [hidden(1)], show)
+    (one,) = [d for d in result.decisions if d.keep]
+    assert (one.start, one.stop, one.person, one.ground, one.reason) == (5, 9, "8", GROUNDS["8"], Reason.NAMED_BY_HAND)
+    result = mend.mend([track(1)], [hidden(1)], [show], ANALYSIS, {}, {"7": "x"})
+    assert not visible(result)
+    assert Reason.NO_CONSENT in {d.reason for d in result.decisions}
+
+
+def test_what_the_program_kept_is_hidden_when_consent_has_gone():
+    result = mend.mend([track(1)], [kept(1)], [], ANALYSIS, {}, {})
+    assert not visible(result)
+
+
+def test_hiding_wins_over_showing_in_either_order():
+    hide = repair(1, RepairKind.HIDE, 0, 10, track=1)
+    show = repair(2, RepairKind.SHOW, 5, 20, track=1, person="7")
+    for first, second in ((1, 2), (2, 1)):
+        pair = [repair_at(hide, first), repair_at(show, second)]
+        assert visible(mended([track(1)], [hidden(1)], *pair)) == {(10, n) for n in range(10, 20)}
+
+
+def repair_at(one: Repair, number: int) -> Repair:
+    from dataclasses import replace
+
+    return replace(one, number=number)
+
+
+def test_a_split_carries_what_was_said_before_to_both_parts():
+    said = [repair(1, RepairKind.HIDE, track=1), repair(2, RepairKind.SPLIT, 20, 21, track=1)]
+    result = mended([track(1)], [kept(1)], *said)
+    assert [(one.number, one.start, one.stop) for one in result.tracks] == [(1, 0, 20), (2, 20, FRAMES)]
+    assert not visible(result)
+    assert covered(result)
+
+
+def test_one_part_of_a_split_is_hidden_alone():
+    said = [repair(1, RepairKind.SPLIT, 20, 21, track=1), repair(2, RepairKind.HIDE, track=2)]
+    assert visible(mended([track(1)], [kept(1)], *said)) == {(10, n) for n in range(20)}
+
+
+def test_an_undone_split_leaves_what_was_hidden_hidden():
+    said = [repair(1, RepairKind.SPLIT, 20, 21, track=1, undone=True), repair(2, RepairKind.HIDE, track=2)]
+    result = mended([track(1)], [kept(1)], *said)
+    assert len(result.tracks) == 1
+    assert visible(result) == {(10, n) for n in range(20)}
+
+
+def test_joined_tracks_are_hidden_together_whenever_they_were_joined():
+    hide = repair(1, RepairKind.HIDE, track=1)
+    join = repair(2, RepairKind.JOIN, track=2, other=1)
+    for first, second in ((1, 2), (2, 1)):
+        result = mended(
+            [track(1), track(2)], [kept(1), kept(2, person="8")], repair_at(hide, first), repair_at(join, second)
+        )
+        assert not visible(result)
+    assert result.same == {1: 1, 2: 1}
+
+
+def test_a_repair_of_another_analysis_counts_where_it_is_known_to_hide():
+    other = repair(1, RepairKind.HIDE, track=1, analysis="a0")
+    assert mended([track(1)], [kept(1)], other).moot == {"r1"}
+    where = Regions(np.array([3], np.int32), np.array([[1, 2, 3, 4]], np.float32), np.array([1], np.uint8))
+    result = mended([track(1)], [kept(1)], other, placed={"r1": where})
+    assert not result.moot
+    assert result.regions.frame.tolist() == [3]
+
+
+def test_what_hides_is_told_as_places():
+    said = [repair(1, RepairKind.HIDE, 5, 8, track=1), repair(2, RepairKind.JOIN, track=1, other=2)]
+    result = mended([track(1), track(2)], [kept(1), kept(2)], *said)
+    places = mend.kept_hidden(result, said, {}, lambda faces: faces)
+    assert places["r1"].frame.tolist() == [5, 5, 6, 6, 7, 7]
+    assert set(places) == {"r1"}
+
+
+def test_the_plan_holds_the_drawn_regions_in_order():
+    plan = decide.plan("c", FRAMES, [track(1)], [hidden(1)], [], Style.VEIL, "s", "m", "r")
+    drawn = Regions(np.array([39, 2, 99]), np.ones((3, 4), np.float32), np.full(3, Shape.RECTANGLE, np.uint8))
+    result = mend.with_regions(plan, drawn)
+    assert (np.diff(result.frame) >= 0).all()
+    assert result.track[result.regions(2)].tolist() == [1, mend.DRAWN]
+    assert len(result.frame) == FRAMES + 2
+    assert mend.changed_frames(plan, result) == [(2, 3), (39, 40)]
+    assert mend.changed_frames(plan, plan) == []
+
+
+kinds = st.sampled_from([RepairKind.HIDE, RepairKind.SHOW, RepairKind.SPLIT, RepairKind.JOIN, RepairKind.MUTE])
+
+
+@st.composite
+def stories(draw: Any) -> list[Repair]:
+    said = []
+    for number in range(1, draw(st.integers(0, 8)) + 1):
+        start = draw(st.integers(0, FRAMES - 1))
+        said.append(
+            repair(
+                number,
+                draw(kinds),
+                start,
+                draw(st.integers(start + 1, FRAMES)),
+                track=draw(st.integers(1, 5)),
+                other=draw(st.integers(1, 5)),
+                person=draw(st.sampled_from(["7", "8", "9"])),
+                undone=draw(st.booleans()),
+            )
+        )
+    return said
+
+
+TRACKS = [track(1), track(2, 10, 30), track(3, 5, 35)]
+DECISIONS = [kept(1, 0, 15), hidden(1, 15), kept(2, 10, 30, "8"), hidden(3, 5, 35)]
+
+
+@given(stories())
+def test_every_frame_is_decided_once_and_nobody_without_a_ground_is_seen(said: list[Repair]):
+    result = mended(TRACKS, DECISIONS, *said)
+    assert covered(result)
+    assert {d.person for d in result.decisions if d.keep} <= set(GROUNDS)
+    assert sum(len(one.box) for one in result.tracks) == sum(len(one.box) for one in TRACKS)
+    named = {(f"{int(one.box[0, 0])}", n) for one in TRACKS for n in range(one.start, one.stop)}
+    assert {(str(column), n) for column, n in visible(result)} <= named
+
+
+@given(stories())
+def test_one_more_hide_never_uncovers_anything(said: list[Repair]):
+    before = visible(mended(TRACKS, DECISIONS, *said))
+    for number in (1, 2, 3):
+        more = mended(TRACKS, DECISIONS, *said, repair(99, RepairKind.HIDE, 3, 25, track=number))
+        assert visible(more) <= before
+
+
+@given(stories())
+def test_the_order_of_showing_and_hiding_does_not_count(said: list[Repair]):
+    from dataclasses import replace
+
+    said = [one for one in said if one.kind in (RepairKind.HIDE, RepairKind.MUTE)]
+    again = [replace(one, number=100 - one.number) for one in said]
+    assert visible(mended(TRACKS, DECISIONS, *said)) == visible(mended(TRACKS, DECISIONS, *again))

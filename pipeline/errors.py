@@ -205,6 +205,18 @@ class ReviewError(LesveilError):
     code = 66
 
 
+class CardChangedError(CardError):
+    """A file on the card is not what it was a moment ago: something still writes to it."""
+
+    code = 70
+
+
+class UnknownCardError(LesveilError):
+    """The card is not among those that lesveil.toml registers."""
+
+    code = 71
+
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 

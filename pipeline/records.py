@@ -53,13 +53,17 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Clip:
-    """One take on its way through the house. ``name`` is unique within a batch; ``sha256`` is of the source's bytes."""
+    """One take on its way through the house. ``name`` is unique within a batch; ``sha256`` is of the source's bytes.
+
+    ``parts`` are the sizes in bytes of the files into which the camera cut it, which lie end to end in the copy.
+    """
 
     id: str
     name: str
     path: Path
     sha256: str
     bytes: int
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,8 @@ class Delivery:
 
 @dataclass(frozen=True)
 class WipeItem:
+    """One thing to go: a file (``path`` as on the card), a working copy (``path`` is its id), or the free space."""
+
     path: str
     bytes: int
     sha256: str
@@ -335,11 +341,17 @@ class WipeItem:
 
 @dataclass(frozen=True)
 class WipePlan:
-    """Exactly what a wipe will remove; ``digest`` names this plan and no other."""
+    """Exactly what a wipe will remove from the card with this identity; ``digest`` names this plan and no other.
+
+    ``whole``: everything on the card goes. ``number`` counts the plans that were carried out before.
+    """
 
     items: tuple[WipeItem, ...]
     refused: tuple[tuple[str, str], ...]
     digest: str
+    card: str = ""
+    whole: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True)

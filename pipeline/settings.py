@@ -80,6 +80,15 @@ class Deliver:
 
 
 @dataclass(frozen=True)
+class Cards:
+    """Which cards and cameras are the school's own."""
+
+    registered: tuple[str, ...] = ()
+    """Serials of volumes (``1234-ABCD``), labels, or serials of cameras, as ``lesveil cards`` shows them. When there
+    are any, another card is refused unless the run is told to take it."""
+
+
+@dataclass(frozen=True)
 class Settings:
     language: Literal["", "nl", "en"] = ""
     detection: Detection = field(default_factory=Detection)
@@ -89,6 +98,7 @@ class Settings:
     privacy: Privacy = field(default_factory=Privacy)
     consent: Consent = field(default_factory=Consent)
     deliver: Deliver = field(default_factory=Deliver)
+    cards: Cards = field(default_factory=Cards)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""
@@ -140,6 +150,10 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
                 choices=", ".join(map(repr, choices)),
             )
         return Style(value) if hint is Style else value
+    if hint == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise SettingsError('{file}: {name} must be a list of texts: ["…", "…"].', file=path, name=name)
+        return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:

@@ -35,6 +35,10 @@ mode = "off"
 # Where your data protection impact assessment (DPIA) on recognising faces is kept.
 dpia = ""
 
+[cards]
+# The school's own cards and cameras, as lesveil cards shows them. Once there are any, others are refused.
+# registered = ["1234-ABCD", "LESCAMERA1"]
+
 [deliver]
 # target = "folder"
 # folder = "/path/to/the/folder/that/OneDrive/synchronises"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from pipeline.errors import CardError
 
@@ -35,13 +34,15 @@ _NEARLY = 128 << 20
 class CardClip:
     """One take on the card. ``paths`` are its films in order: more than one when the camera split it.
 
-    ``sidecars`` (thumbnails, proxies, XML) show or describe the same lesson and go when it goes.
+    ``sidecars`` (thumbnails, proxies, XML) show or describe the same lesson and go when it goes. ``guessed``: that the
+    files are one take follows from their sizes and numbers alone; their times must agree (`pipeline.adapters.takes`).
     """
 
     card: Path
     paths: tuple[Path, ...]
     sidecars: tuple[Path, ...]
     kind: Kind
+    guessed: bool = False
 
     @property
     def path(self) -> Path:
@@ -50,6 +51,12 @@ class CardClip:
     @property
     def files(self) -> tuple[Path, ...]:
         return (*self.paths, *self.sidecars)
+
+    def only(self, *paths: Path) -> CardClip:
+        """These films of the take alone, with what belongs to them."""
+        films = [_File(path, _parts(self, path), 0) for path in paths]
+        beside = (path for path in self.sidecars if any(_belongs_to(self, path, film) for film in films))
+        return replace(self, paths=tuple(paths), sidecars=tuple(beside), guessed=self.guessed and len(paths) > 1)
 
     def relative(self, path: Path) -> str:
         """``path`` as it is named on the card, with slashes, wherever the card is mounted."""
@@ -82,7 +89,12 @@ def find_clips(folder: Path) -> list[CardClip]:
 
 def tied_files(folder: Path) -> list[Collection[str]]:
     """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared."""
-    return [frozenset(clip.relative(path) for path in clip.files) for clip in find_clips(folder)]
+    takes = (
+        take
+        for clip in find_clips(folder)
+        for take in ([clip.only(path) for path in clip.paths] if clip.guessed else [clip])
+    )
+    return [frozenset(take.relative(path) for path in take.files) for take in takes]
 
 
 def other_files(folder: Path) -> list[Path]:
@@ -92,15 +104,26 @@ def other_files(folder: Path) -> list[Path]:
     return [file.path for file in found if file.path not in known]
 
 
-def open_card_file(path: Path) -> BinaryIO:
-    """Open a file of the card for reading, never through a link. Raises CardError."""
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+def all_files(folder: Path) -> list[tuple[str, int]]:
+    """Every plain file of the volume, hidden ones too: (name on the card, bytes), for the wipe of a whole card.
+
+    Links are not followed and not listed. Raises CardError.
+    """
+
+    def walk(at: Path, below: str) -> Iterator[tuple[str, int]]:
+        with os.scandir(at) as entries:
+            for entry in entries:
+                if entry.is_symlink() or getattr(entry, "is_junction", bool)():
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from walk(Path(entry.path), f"{below}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_size
+
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise CardError("{file} is not a plain file; it is left alone.", file=path)
-        return open(os.open(path, flags), "rb", buffering=0)
+        return sorted(walk(folder.resolve(strict=True), ""))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(Path(error.filename or folder), error) from error
 
 
 def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
@@ -123,7 +146,8 @@ def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
         assert kind is not None  # it was one a moment ago
         for take in _takes(videos):
             tied = [f.path for f in found if f not in take and any(_belongs(f, video, kind[0]) for video in take)]
-            clips.append(CardClip(root, tuple(f.path for f in take), tuple(tied), kind[0]))
+            guessed = len(take) > 1 and _chapter(take[0].stem) is None
+            clips.append(CardClip(root, tuple(f.path for f in take), tuple(tied), kind[0], guessed))
     return found, clips
 
 
@@ -214,6 +238,14 @@ def _follows(first: _File, second: _File) -> bool:
 def _split_number(stem: str) -> tuple[str, int]:
     match = _COUNTER.match(stem)
     return (match[1], int(match[2])) if match else (stem, -1)
+
+
+def _parts(clip: CardClip, path: Path) -> tuple[str, ...]:
+    return tuple(part.lower() for part in path.relative_to(clip.card).parts)
+
+
+def _belongs_to(clip: CardClip, path: Path, film: _File) -> bool:
+    return _belongs(_File(path, _parts(clip, path), 0), film, clip.kind)
 
 
 def _belongs(file: _File, video: _File, kind: Kind) -> bool:

@@ -44,10 +44,12 @@ class Disk:
 class Victim:
     """One file of a plan on the card mounted at ``card``: what state it is in, and the way to erase it.
 
-    ``name`` is its name on the card, with slashes; ``digest`` is the plan's.
+    ``name`` is its name on the card, with slashes; ``digest`` is the plan's. ``in_place`` is False where a file can
+    only be deleted (a camera that is reached over MTP).
     """
 
-    def __init__(self, card: Path, name: str, size: int, sha256: str, digest: str) -> None:
+    def __init__(self, card: Path, name: str, size: int, sha256: str, digest: str, in_place: bool = True) -> None:
+        self._in_place = in_place
         self.card, self.name, self.size, self.sha256 = card, name, size, sha256
         self.path = card.joinpath(*PurePosixPath(name).parts)
         seed = f"{digest}\0{name}".encode(errors="surrogatepass")
@@ -83,7 +85,7 @@ class Victim:
 
     def overwrite(self, disk: Disk) -> None:
         """Overwrite the file that `check` saw, flushed; nothing to do when an earlier attempt got further."""
-        if self._seen is None:
+        if self._seen is None or not self._in_place:
             return
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         with open(os.open(self.path, flags), "r+b", buffering=0) as file:
@@ -100,6 +102,9 @@ class Victim:
 
     def remove(self, disk: Disk) -> None:
         """Take the overwritten file's name away, then the file, flushed."""
+        if self._seen is not None and not self._in_place:
+            disk.unlink(self.path)
+            return
         if self._seen is not None:
             if _look(self.neutral) is not None:
                 raise WipeError("{file} is in the way; nothing more is wiped: look at it first.", file=self.neutral)

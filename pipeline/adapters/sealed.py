@@ -1,9 +1,11 @@
 """The form of a working copy on disk: sealed chunks that can be read from anywhere, and written only in order.
 
 A file is a header of 32 bytes and chunks of 64 KiB, each sealed with AES-256-GCM under a random key of that file's
-own. A chunk's nonce is its number; the header (with the file's random id), the number and whether it is the last are
-authenticated with it, so that chunks that were changed, swapped, re-ordered or cut off are noticed. (The construction
-is STREAM of Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015.)
+own. A chunk is a random nonce, the sealed bytes and a tag; the header (with the file's random id), the chunk's number
+and whether it is the last are authenticated with it, so that chunks that were changed, swapped, re-ordered or cut off
+are noticed. (As in STREAM of Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015; there the nonce is the number. Here
+it is random, because a copy that goes on after an interruption seals the torn chunk again, and no nonce may serve
+twice.)
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import secrets
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -28,29 +31,33 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 """Bytes of clear text per chunk."""
-TAG = 16
+NONCE, TAG = 12, 16
+SEAL = NONCE + TAG
+"""Bytes that sealing adds to a chunk."""
 HEADER = struct.Struct(">8sII16s")
 """Magic, version, chunk size, random file id."""
 MAGIC = b"LESVAULT"
-VERSION = 1
+VERSION = 2
 
 
 def sealed_size(size: int) -> int:
     """Bytes on disk of a working copy of ``size`` bytes."""
-    return HEADER.size + size + max(1, -(-size // CHUNK)) * TAG
+    return HEADER.size + size + max(1, -(-size // CHUNK)) * SEAL
 
 
 class SealedWriter(io.RawIOBase):
     """Takes clear bytes in order and writes them sealed to ``path``, a new file, which closing removes again.
 
-    ``key`` is random and made here; whoever keeps the file (``finish``, then a new name) keeps the key as well.
+    ``key`` is random and made here unless it is given; whoever keeps the file (``finish``, then a new name) keeps the
+    key as well. With ``keep`` set, closing leaves the file, to be continued by ``resume``.
     """
 
     _file: BinaryIO | None = None
+    keep = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
         super().__init__()
-        self.key = secrets.token_bytes(32)
+        self.key = key or secrets.token_bytes(32)
         self.partial = path
         self._cipher = AESGCM(self.key)
         self._header = HEADER.pack(MAGIC, VERSION, CHUNK, secrets.token_bytes(16))
@@ -59,6 +66,37 @@ class SealedWriter(io.RawIOBase):
         with files.writing(path):
             self._file = files.create_private(path)
             self._file.write(self._header)
+
+    def resume(self, path: Path, seen: Callable[[bytes], object]) -> None:
+        """Go on with the unfinished file at ``path``, sealed with this writer's key, in place of the new one.
+
+        ``seen`` is given its clear bytes in order: every whole chunk that can be believed. What comes after the first
+        that cannot is cut off. Raises VaultError when not even the header is right.
+        """
+        if self._index or self._held or self._file is None:
+            raise ValueError("something was written already")
+        with files.writing(path):
+            file = open(path, "r+b")  # noqa: SIM115 - becomes this writer's own
+            try:
+                header = file.read(HEADER.size)
+                if len(header) < HEADER.size or HEADER.unpack(header)[:3] != (MAGIC, VERSION, CHUNK):
+                    raise VaultError("{file} is no working copy that can be gone on with.", file=path)
+                index = 0
+                while len(sealed := file.read(CHUNK + SEAL)) == CHUNK + SEAL:
+                    try:
+                        data = _unseal(self._cipher, sealed, header, index, False)
+                    except InvalidTag:
+                        break
+                    seen(data)
+                    index += 1
+                file.seek(HEADER.size + index * (CHUNK + SEAL))
+                file.truncate()
+            except BaseException:
+                file.close()
+                raise
+            self._file.close()
+            files.remove(self.partial)
+        self._file, self.partial, self._header, self._index = file, path, header, index
 
     def writable(self) -> bool:
         return True
@@ -87,7 +125,8 @@ class SealedWriter(io.RawIOBase):
     def _seal(self, data: bytes | memoryview, last: bool) -> None:
         if self._file is None:
             raise ValueError("write to a finished working copy")
-        self._file.write(self._cipher.encrypt(_nonce(self._index), data, _aad(self._header, self._index, last)))
+        nonce = secrets.token_bytes(NONCE)
+        self._file.write(nonce + self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last)))
         self._index += 1
 
     def close(self) -> None:
@@ -96,7 +135,8 @@ class SealedWriter(io.RawIOBase):
                 if self._file is not None:
                     self._file.close()
             finally:
-                files.remove(self.partial)
+                if not self.keep:
+                    files.remove(self.partial)
                 super().close()
 
     def __enter__(self) -> Self:
@@ -119,10 +159,10 @@ class SealedReader(io.RawIOBase):
         self._at = 0
         self._header = file.read(HEADER.size)
         body = os.fstat(file.fileno()).st_size - HEADER.size
-        if body < TAG or HEADER.unpack(self._header)[:3] != (MAGIC, VERSION, CHUNK):
+        if body < SEAL or HEADER.unpack(self._header)[:3] != (MAGIC, VERSION, CHUNK):
             raise self._changed(0)
-        self._chunks = -(-body // (CHUNK + TAG))
-        self.size = body - self._chunks * TAG
+        self._chunks = -(-body // (CHUNK + SEAL))
+        self.size = body - self._chunks * SEAL
         self._chunk(self._chunks - 1)  # a copy that was cut off is refused now, not an hour into it
 
     def _chunk(self, index: int) -> bytes:
@@ -131,9 +171,8 @@ class SealedReader(io.RawIOBase):
             return data
         last = index == self._chunks - 1
         try:
-            self._file.seek(HEADER.size + index * (CHUNK + TAG))
-            sealed = self._file.read(CHUNK + TAG)
-            data = self._cipher.decrypt(_nonce(index), sealed, _aad(self._header, index, last))
+            self._file.seek(HEADER.size + index * (CHUNK + SEAL))
+            data = _unseal(self._cipher, self._file.read(CHUNK + SEAL), self._header, index, last)
         except (InvalidTag, ValueError) as error:
             raise self._changed(index) from error
         except OSError as error:
@@ -190,8 +229,8 @@ class SealedReader(io.RawIOBase):
             raise ValueError("read of a closed working copy")
 
 
-def _nonce(index: int) -> bytes:
-    return index.to_bytes(12, "big")
+def _unseal(cipher: AESGCM, sealed: bytes, header: bytes, index: int, last: bool) -> bytes:
+    return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], _aad(header, index, last))
 
 
 def _aad(header: bytes, index: int, last: bool) -> bytes:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -22,6 +24,9 @@ from pipeline.errors import VaultError
 KEY_MAGIC = b"LESVKEY1"
 NOTES = ".seen-"
 """What was found in a working copy is kept under the copy's id, this, and a name of its own."""
+UNFINISHED = ".unfinished"
+PATIENCE = 7 * 24 * 3600
+"""Seconds for which an interrupted copy waits for its card. What waits is sealed, but takes room."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -60,6 +65,29 @@ class Vault:
         """A new working copy. Until ``commit`` its key is in memory only: what a crash leaves can never be read."""
         return VaultWriter(self)
 
+    def resumable(self, name: str, seen: Callable[[bytes], object]) -> VaultWriter:
+        """A new working copy that survives an interruption: what an earlier call under ``name`` wrote is gone on with.
+
+        ``seen`` is given the clear bytes that are there already, in order. The key is kept, wrapped, from the start;
+        closing the writer leaves the file, ``discard`` removes it with its key.
+        """
+        return VaultWriter(self, name, seen)
+
+    def put(self, id: str, data: bytes) -> None:
+        """Keep something small (a frame for review, a contact sheet), in place of what ``id`` was before.
+
+        What is made from a working copy is named ``CLIP.something``: it goes when the copy goes.
+        """
+        self.destroy(id)
+        with self.writer() as writer:
+            writer.write(data)
+            writer.commit(id)
+
+    def get(self, id: str) -> bytes:
+        """What was ``put`` under ``id``. Raises VaultError."""
+        with self.open(id) as reader:
+            return reader.read()
+
     def open(self, id: str) -> SealedReader:
         """Open a working copy for reading. Raises VaultError when it, its key or its end is missing or was changed."""
         path, key_path = self.path(id), self._key_path(id)
@@ -73,37 +101,35 @@ class Vault:
                 why=error.strerror,
             ) from error
         try:
-            try:
-                start = len(KEY_MAGIC)
-                key = self._master.decrypt(wrapped[start : start + 12], wrapped[start + 12 :], _key_aad(id))
-            except (InvalidTag, ValueError) as error:
-                raise VaultError(
-                    "{file} is not the key of this working copy; copy the clip from its card again.", file=key_path
-                ) from error
-            return SealedReader(path, file, key)
+            return SealedReader(path, file, self._unwrap(wrapped, key_path, id))
         except BaseException:
             file.close()
             raise
 
     def destroy(self, id: str) -> None:
-        """Overwrite and remove the key, flushed, then remove the data. May be repeated after a crash.
+        """Overwrite and remove the key, flushed, then remove the data, with all that was made from it.
 
-        What goes with a working copy (where faces were seen in it) goes first.
+        May be repeated after a crash.
         """
-        for other in self.beside(id):
-            self.destroy(other)
-        path, key_path = self.path(id), self._key_path(id)
-        if key_path.exists():
-            with open(key_path, "r+b", buffering=0) as key:
+        made = {p.stem for folder in (self._clips, self._keys) for p in folder.glob(f"{_checked(id)}.*.*")}
+        for one in (*sorted(name for name in made if _ID.fullmatch(name)), id):
+            self._destroy_key(self._key_path(one))
+            files.remove(self.path(one))
+            files.sync_folder(self._clips)
+
+    def _destroy_key(self, path: Path) -> None:
+        if path.exists():
+            with open(path, "r+b", buffering=0) as key:
                 key.write(secrets.token_bytes(os.fstat(key.fileno()).st_size))
                 files.sync(key.fileno())
-            files.remove(key_path)
+            files.remove(path)
             files.sync_folder(self._keys)
-        files.remove(path)
-        files.sync_folder(self._clips)
 
     def sweep(self) -> int:
-        """Remove what crashed writes left; only for the one run that holds the workspace. Returns the count."""
+        """Remove what crashed writes left; only for the one run that holds the workspace. Returns the count.
+
+        An interrupted copy that can be gone on with stays for `PATIENCE`.
+        """
         found = [*self._clips.glob(".*.partial"), *self._keys.glob(".*.partial")]
         for path in found:
             files.remove(path)
@@ -111,7 +137,18 @@ class Vault:
         halves = [id for id in names if not self.has(id)]
         for id in halves:
             self.destroy(id)
-        return len(found) + len(halves)
+        return len(found) + len(halves) + self._sweep_unfinished()
+
+    def _sweep_unfinished(self) -> int:
+        names = {p.name for folder in (self._clips, self._keys) for p in folder.glob(f".*{UNFINISHED}")}
+        old = []
+        for name in names:
+            data, key = self._clips / name, self._keys / name
+            if not (data.exists() and key.exists()) or time.time() - data.stat().st_mtime > PATIENCE:
+                old.append(name)
+                self._destroy_key(key)
+                files.remove(data)
+        return len(old)
 
     def _key_path(self, id: str) -> Path:
         return self._keys / f"{_checked(id)}.key"
@@ -120,17 +157,56 @@ class Vault:
         """Keep ``key`` under ``id``. A key without its data is what a crash left: it is replaced."""
         path = self._key_path(id)
         if path.exists() and not self.path(id).exists():
-            self.destroy(id)
+            self._destroy_key(path)
+        self._write_key(path, id, key)
+
+    def _write_key(self, path: Path, id: str, key: bytes) -> None:
         nonce = secrets.token_bytes(12)
         keys.write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
 
+    def _unwrap(self, wrapped: bytes, path: Path, id: str) -> bytes:
+        start = len(KEY_MAGIC)
+        try:
+            return self._master.decrypt(wrapped[start : start + 12], wrapped[start + 12 :], _key_aad(id))
+        except (InvalidTag, ValueError) as error:
+            raise VaultError(
+                "{file} is not the key of this working copy; copy the clip from its card again.", file=path
+            ) from error
+
 
 class VaultWriter(SealedWriter):
-    """Takes the clear bytes of one working copy in order. ``commit`` keeps it; closing it otherwise removes it."""
+    """Takes the clear bytes of one working copy in order. ``commit`` keeps it.
 
-    def __init__(self, vault: Vault) -> None:
+    Closing it otherwise removes it, or, made by `Vault.resumable`, leaves it to be gone on with.
+    """
+
+    def __init__(self, vault: Vault, name: str | None = None, seen: Callable[[bytes], object] | None = None) -> None:
         self._vault = vault
-        super().__init__(files.partial_path(vault.root / "clips" / "new"))
+        self._key_kept: Path | None = None
+        if name is None or seen is None:
+            super().__init__(files.partial_path(vault.root / "clips" / "new"))
+            return
+        unfinished = f".{_checked(name)}{UNFINISHED}"
+        data, kept = vault._clips / unfinished, vault._keys / unfinished
+        if data.exists() and kept.exists():
+            try:
+                super().__init__(
+                    files.partial_path(vault.root / "clips" / "new"), vault._unwrap(kept.read_bytes(), kept, unfinished)
+                )
+                self.resume(data, seen)
+            except VaultError:  # what cannot be believed is begun again
+                if hasattr(self, "partial"):
+                    self.close()
+            else:
+                self._key_kept, self.keep = kept, True
+                return
+        vault._destroy_key(kept)
+        files.remove(data)
+        key = secrets.token_bytes(32)
+        with files.writing(kept):
+            vault._write_key(kept, unfinished, key)
+        super().__init__(data, key)
+        self._key_kept, self.keep = kept, True
 
     def commit(self, id: str) -> Path:
         """Seal the end, flush, keep the key, and only then give the data its name. Raises OutputExistsError."""
@@ -138,8 +214,15 @@ class VaultWriter(SealedWriter):
         self.finish()
         self._vault._wrap(id, self.key)
         files.publish(self.partial, final)
-        self.close()
+        self.discard()
         return final
+
+    def discard(self) -> None:
+        """Close, and leave nothing that could be gone on with."""
+        self.keep = False
+        self.close()
+        if self._key_kept is not None:
+            self._vault._destroy_key(self._key_kept)
 
 
 def _key_aad(id: str) -> bytes:

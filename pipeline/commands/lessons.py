@@ -1,15 +1,17 @@
-"""From the card to the archive: run, status, approve, reject, deliver, wipe."""
+"""From the card to the archive: run, cards, status, approve, reject, deliver, wipe."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Group, answer, say
-from pipeline.errors import LesveilError, NotReadyError, PartialError
+from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
+from pipeline.errors import CardError, LesveilError, PartialError
 from pipeline.messages import told, tr
 
 
@@ -18,12 +20,13 @@ def run_card(args: argparse.Namespace) -> int:
     from pipeline.lesson import card
 
     today = date.today()
-    if not args.card:
-        raise NotReadyError("Finding cards by itself is not built yet; name the card's folder with --card.")
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        folder = Path(args.card) if args.card else _choose_card(place, args)
         if not place.recognises:
             say("Recognition is off in this workspace: everyone is hidden.")
-        result = card.run_card(place, Path(args.card), today, lambda name: Bar(name, args.quiet or args.json))
+        if not place.settings.cards.registered:
+            say("No card is registered in lesveil.toml, so any card is taken; lesveil cards shows how to register.")
+        result = card.run_card(place, folder, today, lambda name: Bar(name, args.quiet or args.json), args.any_card)
     lines = _summary(result)
     for name, error in result.failed:
         say("{clip}: {error}", clip=name, error=told(error))
@@ -31,11 +34,71 @@ def run_card(args: argparse.Namespace) -> int:
         "clips": [_clip_document(state) for state in result.done],
         "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.failed],
         "left_on_card": result.left,
+        "notes": result.notes,
+        "card": {**_card_document(result.card), "registered": result.registered},
     }
     answer(args, document, *lines)
     if result.failed:
         return result.failed[0][1].code if len(result.failed) == 1 else PartialError.code
     return 0
+
+
+def _choose_card(place: workspace.Workspace, args: argparse.Namespace) -> Path:
+    """The card in this machine; when there are several a person chooses. Raises CardError."""
+    from pipeline.lesson.copy import find_card
+
+    found = find_card(place)
+    if not found:
+        raise CardError("No card was found; put one in, or name its folder with --card.")
+    if len(found) > 1:
+        for number, volume in enumerate(found, 1):
+            print(f"  {number}  {volume.root}  {volume.label}  {volume.serial}", file=sys.stderr)
+        choice = asked(tr("Which card? Type its number: "), args)
+        if not choice.isdecimal() or not 1 <= int(choice) <= len(found):
+            raise CardError(
+                "There are several cards ({folders}); name one with --card.",
+                folders=", ".join(str(volume.root) for volume in found),
+            )
+        found = [found[int(choice) - 1]]
+    say("Card: {folder} ({title})", folder=found[0].root, title=found[0].title)
+    return found[0].root
+
+
+def cards(args: argparse.Namespace) -> int:
+    """lesveil cards"""
+    from pipeline.adapters.cameras import camera_serials
+    from pipeline.adapters.volumes import candidates, volume_of
+    from pipeline.lesson.copy import known_by
+
+    with workspace.opened(args.workspace) as place:
+        registered = place.settings.cards.registered
+    found = [volume_of(Path(args.card))] if args.card else candidates()
+    documents, lines = [], []
+    for volume in found:
+        cameras = sorted(camera_serials(volume.root))
+        known = known_by(volume, registered)
+        documents.append({**_card_document(volume), "cameras": cameras, "registered": known is not None})
+        lines.append(f"{volume.root}  {volume.system}  " + (tr("registered") if known else tr("not registered")))
+        for name in [volume.serial, volume.label, *cameras]:
+            if name:
+                lines.append(f"    {name}")
+    if not found:
+        lines.append(tr("No card was found; put one in, or name its folder with --card."))
+    else:
+        lines.append(tr("To register a card or camera, put one of its lines into lesveil.toml:"))
+        lines.append('    [cards]\n    registered = ["…"]')
+    return answer(args, {"cards": documents}, *lines)
+
+
+def _card_document(volume: Any) -> dict[str, Any]:
+    return {
+        "folder": volume.root,
+        "serial": volume.serial,
+        "label": volume.label,
+        "file_system": volume.system,
+        "read_only": volume.read_only,
+        "mtp": volume.mtp,
+    }
 
 
 def _summary(result: Any) -> list[str]:
@@ -67,6 +130,7 @@ def _summary(result: Any) -> list[str]:
                     n=state.render["damaged"],
                 )
             )
+    lines += result.notes
     if result.left:
         lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))
     return lines
@@ -139,38 +203,66 @@ def wipe(args: argparse.Namespace) -> int:
     from pipeline.lesson import wipe as wiping
 
     today = date.today()
+    wanted = wiping.Wanted(Path(args.card) if args.card else None, args.fill, args.whole_card)
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        if args.execute:
-            bar = Bar(tr("card"), args.quiet or args.json)
-            try:
-                done = wiping.execute_wipe(place, args.execute, today, Path(args.card) if args.card else None, bar)
-            finally:
-                bar.close()
-            document = {"digest": args.execute, "files": done.files, "copies": done.copies, "bytes": done.bytes}
-            line = tr(
-                "{files} files wiped from the card, {copies} working copies destroyed.",
-                files=done.files,
-                copies=done.copies,
-            )
-            return answer(args, document, line, tr(done.promise))
-        plan = wiping.wipe_plan(place, today)
+        bar = Bar(tr("card"), args.quiet or args.json)
+        try:
+            if args.execute:
+                confirmed = args.confirm or ""
+                if args.whole_card and not confirmed:
+                    title = wiping.title(place, wanted.card)
+                    confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
+                done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
+            else:
+                plan = wiping.wipe_plan(place, today, wanted, bar)
+                others = wiping.other_cards(place, plan)
+        finally:
+            bar.close()
+    if args.execute:
+        document = {
+            "digest": args.execute,
+            "files": done.files,
+            "copies": done.copies,
+            "bytes": done.bytes,
+            "filled": done.filled,
+            "promise": done.promise,
+        }
+        line = tr(
+            "{files} files wiped from the card, {copies} working copies destroyed.",
+            files=done.files,
+            copies=done.copies,
+        )
+        filled = [tr("The free space of the card was overwritten.")] if done.filled else []
+        return answer(args, document, line, *filled, tr(done.promise))
     document = {
         "digest": plan.digest if plan.items else None,
+        "card": plan.card,
+        "whole_card": plan.whole,
         "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
+        "other_cards": others,
     }
-    lines = [f"  {item.kind:8} {item.path}  ({item.bytes} bytes)" for item in plan.items]
+    lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
+    lines += [f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" for item in plan.items]
     lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]
     if plan.items:
-        lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest))
+        again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
+        if args.card:
+            again += f" --card {shlex.quote(args.card)}"
+        lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
+    if others:
+        lines.append(tr("Other cards of which something is left: {cards}", cards=", ".join(others)))
     return answer(args, document, *lines)
 
 
 def add_to(add: Add, group: Group) -> None:
     card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
     card.add_argument("--card", metavar="DIR")
+    card.add_argument("--any-card", action="store_true")
+    found = add("cards", cards, "the cards in this machine, and whether they are the school's")
+    found.add_argument("--card", metavar="DIR")
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
@@ -180,3 +272,6 @@ def add_to(add: Add, group: Group) -> None:
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST")
     wiped.add_argument("--card", metavar="DIR")
+    wiped.add_argument("--fill", action="store_true")
+    wiped.add_argument("--whole-card", action="store_true")
+    wiped.add_argument("--confirm", metavar="NAME")

@@ -30,7 +30,11 @@ class Bar:
         if stage != self._stage:
             self.close()
             self._stage = stage
-            unit, scale = ("B", True) if stage in ("copy", "verify") else (" " + tr("frames"), False)
+            unit, scale = (
+                ("B", True)
+                if stage in ("copy", "verify", "fill")
+                else (" " + tr("files" if stage in ("recheck", "wipe") else "frames"), False)
+            )
             self._bar = tqdm(
                 total=total or None,
                 desc=f"{self._name}: {tr(stage)}",
@@ -61,6 +65,14 @@ class Parser(argparse.ArgumentParser):
 def say(text: str, **fields: object) -> None:
     """A line for the person, on standard error: standard output is for results."""
     print(tr(text, **fields), file=sys.stderr)
+
+
+def asked(question: str, args: argparse.Namespace) -> str:
+    """What the person types; "" where nobody sits at a terminal."""
+    if args.json or args.quiet or not sys.stdin.isatty():
+        return ""
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 def answer(args: argparse.Namespace, document: Any, *lines: str) -> int:

@@ -7,21 +7,20 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from pipeline import run
-from pipeline.adapters import card as cards
 from pipeline.adapters import files, inspect
 from pipeline.adapters.video_in import open_clip
+from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
 from pipeline.errors import LesveilError
 from pipeline.lesson import seen
+from pipeline.lesson.copy import copy_card
 from pipeline.lesson.mending import carry_over, grounds_now, lay_over, outcome_of
-from pipeline.lesson.state import State, states
+from pipeline.lesson.state import State, film, states
 from pipeline.records import Clip, Figures, Person, Progress, no_progress
-from pipeline.stages.ingest import ingest
 from pipeline.workspace import Workspace, in_force, load_templates
 
 RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy")
@@ -35,37 +34,41 @@ class CardRun:
     failed: list[tuple[str, LesveilError]]
     left: list[str]
     """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    notes: list[str]
+    registered: bool
+    card: Volume
 
 
 def run_card(
-    workspace: Workspace, folder: Path, today: date, progress: Callable[[str], Progress] | None = None
+    workspace: Workspace,
+    folder: Path,
+    today: date,
+    progress: Callable[[str], Progress] | None = None,
+    any_card: bool = False,
 ) -> CardRun:
-    """Copy, analyse, decide, render and check every clip of a card. One clip's failure does not stop the others."""
-    found = cards.find_clips(folder)
-    workspace.ledger.append("card", None, {"folder": str(folder.resolve())})
+    """Copy a card, then analyse, decide, render and check its clips. One clip's failure does not stop the others."""
+    copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
     people = load_templates(workspace) if workspace.recognises else []
     networks = run.Networks(bool(people))
     done: list[str] = []
-    failed: list[tuple[str, LesveilError]] = []
-    for take in found:
+    failed = list(copied.failed)
+    for take, clip in copied.clips:
         name = take.relative(take.path)
         told = progress(Path(name).name) if progress else no_progress
         try:
-            clip = ingest(take, workspace.vault, workspace.ledger, told)
-            _render(workspace, clip, take.path, people, networks, today, told)
+            _render(workspace, clip, people, networks, today, told)
             done.append(clip.id)
         except LesveilError as error:
             workspace.ledger.append("failure", None, {"path": name, "error": type(error).__name__})
             failed.append((name, error))
     by_id = {state.clip: state for state in states(workspace)}
-    left = [path.name for path in cards.other_files(folder)]
-    return CardRun([by_id[id] for id in dict.fromkeys(done)], failed, left)
+    clips = [by_id[id] for id in dict.fromkeys(done)]
+    return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card)
 
 
 def _render(
     workspace: Workspace,
     clip: Clip,
-    original: Path,
     people: list[Person],
     networks: run.Networks,
     today: date,
@@ -73,10 +76,8 @@ def _render(
 ) -> None:
     settings = workspace.settings
 
-    def opener() -> BinaryIO:
-        return cast(BinaryIO, workspace.vault.open(clip.id))
-
-    filmed = inspect.filmed_on(opener) or datetime.fromtimestamp(original.stat().st_mtime, UTC).date()
+    openers = film(workspace, clip.id, clip.parts)
+    filmed = inspect.filmed_on(openers[0]) or _written_on(workspace, clip)
     if not any(row.payload["day"] == filmed.isoformat() for row in workspace.ledger.entries("filmed", clip.id)):
         workspace.ledger.append("filmed", clip.id, {"day": filmed.isoformat()})
     grounds = in_force(workspace, people, filmed, today) if people else {}
@@ -97,7 +98,7 @@ def _render(
     files.sweep_partials(final)
     figures = Figures()
     started = time.perf_counter()
-    with open_clip(Path(clip.name), opener) as source:
+    with open_clip(Path(clip.name), openers) as source:
         if before is not None and before.made_with == made_with:  # looked through already, only repairs are new
             found = before
         else:
@@ -134,3 +135,9 @@ def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
     """What was kept of the clip's latest rendering."""
     renders = [row.payload for row in workspace.ledger.entries("receipt", clip.id) if row.payload["stage"] == "render"]
     return seen.load(workspace.vault, clip.id, renders[-1]["outcome"]["sha256"]) if renders else None
+
+
+def _written_on(workspace: Workspace, clip: Clip) -> date:
+    """The day on which the camera wrote the film, for a film that does not say itself when it was filmed."""
+    row = workspace.ledger.entries("ingest", clip.id)[-1]
+    return datetime.fromisoformat(row.payload["listed"][0]["modified"]).date()

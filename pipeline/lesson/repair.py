@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from pipeline.errors import CheckFailedError, QuarantinedError, RepairError
 from pipeline.lesson import seen
 from pipeline.lesson.mending import Mending, grounds_now, lay_over, outcome_of
 from pipeline.lesson.seen import Seen
-from pipeline.lesson.state import State, find
+from pipeline.lesson.state import State, film, find
 from pipeline.records import Figures, Progress, RedactionPlan, Repair, joined, no_progress
 from pipeline.stages.mend import changed_frames
 from pipeline.stages.render import Rendered
@@ -76,11 +76,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
     source_sha = str(state.ingest.payload["sha256"])
     figures = Figures()
     started = time.perf_counter()
-
-    def opener() -> BinaryIO:
-        return cast(BinaryIO, workspace.vault.open(clip))
-
-    with open_clip(Path(state.file).with_suffix(""), opener) as source:
+    with open_clip(Path(state.file).with_suffix(""), film(workspace, clip)) as source:
         settings = workspace.settings
         mending = lay_over(state.file, source, before, all_repairs, before.placed, agreed, settings, progress)
         final = workspace.finished / f"{_stem(old)}.{key[:8]}.mp4"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
 from pipeline.stages import wipe
@@ -57,12 +59,13 @@ def states(workspace: Workspace) -> list[State]:
     for row in rows:
         if row.clip is not None:
             clips.setdefault(row.clip, []).append(row)
-    gone = wipe.wiped_before(workspace.ledger)
+    gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     return [_state(clip, mine, gone) for clip, mine in clips.items() if any(row.kind == "ingest" for row in mine)]
 
 
-def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str]]) -> State:
-    copied = [row for row in rows if row.kind == "ingest"][-1]
+def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> State:
+    ingests = [row for row in rows if row.kind == "ingest"]
+    copied = ingests[-1]
     renders = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
     render = renders[-1] if renders else None
     digest = render["sha256"] if render else None
@@ -75,8 +78,24 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str]]) -> State:
     approved = latest("approval")
     if approved is not None and approved.payload["verdict"] != "approved":
         approved = None
-    wiped = all((file["path"], file["sha256"]) in gone for file in copied.payload["files"])
+    cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
+    wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
     return State(clip, copied, days[-1] if days else None, render, approved, latest("delivery"), wiped)
+
+
+def film(workspace: Workspace, clip: str, parts: Sequence[int] | None = None) -> tuple[Opener, ...]:
+    """The working copy's film, to be given to `open_clip`: one opener for each file into which the camera cut it.
+
+    ``parts`` are the sizes of these; by default as the ledger has them.
+    """
+    if not parts:
+        rows = workspace.ledger.entries("ingest", clip)
+        parts = [file["bytes"] for file in rows[-1].payload["files"] if file["kind"] == "video"] if rows else []
+
+    def opener() -> BinaryIO:
+        return cast(BinaryIO, workspace.vault.open(clip))
+
+    return (opener,) if len(parts) < 2 else windows(opener, parts)
 
 
 def find(workspace: Workspace, name: str) -> State:

@@ -1,31 +1,169 @@
-"""What may be wiped, and wiping it."""
+"""What may be wiped, and wiping it: one card at a time, the one that is in the machine."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pipeline.adapters import card as cards
 from pipeline.adapters import files
+from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.ledger import Entry
+from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.state import State, consent_holds, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
 
+WINDOWS_OWN = "System Volume Information/"
+"""Windows keeps this folder to itself on every volume; it holds no film."""
 
-def wipe_plan(workspace: Workspace, today: date) -> WipePlan:
-    """What may be wiped now; a wipe that was interrupted comes first, as it was planned."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be wiped: from which card (by default the one that was read last), how far."""
+
+    card: Path | None = None
+    fill: bool = False
+    whole: bool = False
+
+
+def wipe_plan(
+    workspace: Workspace, today: date, wanted: Wanted = Wanted(), progress: Progress = no_progress
+) -> WipePlan:
+    """What may be wiped now; a wipe that was interrupted comes first, as it was planned.
+
+    Raises WipeError, and CardError when a whole card is to be planned and cannot be read.
+    """
     begun = wipe.unfinished(workspace.ledger)
     if begun is not None:
         return begun
-    chains = [_chain(workspace, state, today) for state in states(workspace)]
-    return wipe.plan(chains, wipe.wiped_before(workspace.ledger))
+    volume = _volume(workspace, wanted.card)
+    if volume is None:  # no card was ever read here
+        return wipe.plan((), number=wipe.plans_done(workspace.ledger))
+    everything = _everything(volume.root, progress) if wanted.whole else None
+    rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
+    gone = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    here = {row.clip for row in rows}
+    chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
+    return wipe.plan(
+        chains,
+        gone,
+        card=volume.identity,
+        number=wipe.plans_done(workspace.ledger),
+        fill=wanted.fill or wanted.whole,
+        everything=everything,
+    )
 
 
-def _chain(workspace: Workspace, state: State, today: date) -> wipe.Chain:
+def title(workspace: Workspace, card: Path | None) -> str:
+    """What a person types to confirm that a whole card goes."""
+    volume = _volume(workspace, card)
+    return volume.title if volume else ""
+
+
+def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
+    """Cards besides the plan's of which something is left."""
+    waiting = []
+    rows = workspace.ledger.entries("ingest")
+    for card in dict.fromkeys(row.payload["card"] for row in rows if row.payload["card"] != plan.card):
+        mine = [row for row in rows if row.payload["card"] == card]
+        files_of = {(card, file["path"], file["sha256"]) for row in mine for file in row.payload["files"]}
+        if files_of - wipe.wiped_since(workspace.ledger, mine):
+            waiting.append(str(card))
+    return waiting
+
+
+def refuse_unfinished_wipe(workspace: Workspace, card: str) -> None:
+    """Raise WipeError when this card is half wiped: what lies on it now is no film to be copied."""
+    begun = wipe.unfinished(workspace.ledger)
+    if begun is not None and begun.card == card:
+        raise WipeError(
+            "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}", digest=begun.digest
+        )
+
+
+def execute_wipe(
+    workspace: Workspace,
+    digest: str,
+    today: date,
+    wanted: Wanted = Wanted(),
+    confirmed: str = "",
+    progress: Progress = no_progress,
+) -> wipe.Wiped:
+    """Carry out the plan that was shown, made again with the same wishes: it must come to the same digest.
+
+    ``confirmed`` is what was typed to confirm that a whole card goes. Raises WipeError.
+    """
+    if any(row.payload["digest"] == digest for row in workspace.ledger.entries(wipe.END)):
+        raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
+    plan = wipe_plan(workspace, today, wanted, progress)
+    volume = _volume(workspace, wanted.card)
+    if volume is None:
+        raise WipeError("No card was ever read here; name it with --card.")
+    if not os.path.isdir(volume.root):
+        raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=volume.root)
+    if plan.items and volume.identity != plan.card:
+        raise WipeError(
+            "The card at {folder} is {here}, and the plan is for {card}; put that one in.",
+            folder=volume.root,
+            here=volume.identity,
+            card=plan.card,
+        )
+    if volume.read_only:
+        raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
+    if plan.whole and confirmed != volume.title:
+        raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
+    _still_delivered(workspace, {item.path for item in plan.items if item.kind == wipe.COPY})
+    return wipe.execute(
+        plan,
+        digest,
+        volume.root,
+        workspace.ledger,
+        workspace.vault,
+        tied=cards.tied_files if not plan.whole else lambda _: (),
+        everything=lambda root: (name for name, _ in _listed(root)),
+        in_place=not volume.mtp,
+        progress=progress,
+    )
+
+
+def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
+    """The card that is meant: the folder that is named, else the card that was read last, wherever it is mounted.
+
+    A plain folder that was never read is taken for the one that was read last, moved: what lies in it must be what was
+    copied, byte for byte, or nothing goes.
+    """
+    seen = workspace.ledger.entries("card")
+    if card is not None:
+        named = volume_of(card)
+        plain = not named.serial and not named.label
+        last_was_plain = bool(seen) and os.path.isabs(seen[-1].payload["card"])
+        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in seen):
+            return replace(named, serial=seen[-1].payload["card"])
+        return named
+    if not seen:
+        return None
+    last = seen[-1].payload
+    known = volumes()
+    here = volume_of(Path(last["folder"]), known)
+    if here.identity == last["card"]:
+        return here
+    moved = [volume for volume in known if volume.identity == last["card"]]
+    if moved:
+        return moved[0]
+    # Not in the machine: what may be wiped can be shown all the same, and executing it says that the card is missing.
+    return here if os.path.isdir(here.root) else Volume(here.root, serial=last["card"])
+
+
+def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.Chain:
     rows = workspace.ledger.entries(clip=state.clip)
+    ingests = [row.payload for row in rows if row.kind == "ingest"]
     render = state.render["sha256"] if state.render else None
     checked = [
         row.payload["input"]
@@ -37,7 +175,8 @@ def _chain(workspace: Workspace, state: State, today: date) -> wipe.Chain:
         clip=state.clip,
         copied=state.ingest.payload["sha256"],
         bytes=state.ingest.payload["bytes"],
-        files=wipe.sources_of(row.payload for row in rows if row.kind == "ingest"),
+        files=wipe.sources_of(ingests, card),
+        verified=tuple(state.ingest.payload["verified"]),
         rendered=render,
         checked=render if render in checked else None,
         approved=state.approved.payload["sha256"] if state.approved else None,
@@ -47,22 +186,35 @@ def _chain(workspace: Workspace, state: State, today: date) -> wipe.Chain:
     )
 
 
-def execute_wipe(
-    workspace: Workspace, digest: str, today: date, card: Path | None, progress: Progress = no_progress
-) -> wipe.Wiped:
-    """Carry out the plan that was shown. ``card`` is where the card is mounted; by default where it was last."""
-    plan = wipe_plan(workspace, today)
-    if card is None:
-        seen = workspace.ledger.entries("card")
-        if not seen:
-            raise WipeError("No card was ever read here; name it with --card.")
-        card = Path(seen[-1].payload["folder"])
-    if not os.path.isdir(card):
-        raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)
-    # a delivered file must still be there, byte for byte, before anything goes
+def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
+    """A file that was delivered to a folder must still be there, byte for byte, before anything goes."""
+    wanted = set(clips)
     for state in states(workspace):
-        if state.clip in {item.path for item in plan.items} and state.delivered is not None:
-            where = Path(state.delivered.payload["where"])
-            if not where.is_file() or files.sha256_of(where) != state.delivered.payload["sha256"]:
-                raise WipeError("{file} is no longer what was delivered; nothing was wiped.", file=where)
-    return wipe.execute(plan, digest, card, workspace.ledger, workspace.vault, tied=cards.tied_files, progress=progress)
+        delivery: Entry | None = state.delivered
+        if state.clip not in wanted or delivery is None or delivery.payload["target"] != "folder":
+            continue
+        where = Path(delivery.payload["where"])
+        if not where.is_file() or files.sha256_of(where) != delivery.payload["sha256"]:
+            raise WipeError("{file} is no longer what was delivered; nothing was wiped.", file=where)
+
+
+def _listed(root: Path) -> list[tuple[str, int]]:
+    return [(name, size) for name, size in cards.all_files(root) if not name.startswith(WINDOWS_OWN)]
+
+
+def _everything(root: Path, progress: Progress) -> list[wipe.Source]:
+    """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies."""
+    found = []
+    listed = _listed(root)
+    for n, (name, size) in enumerate(listed):
+        progress("recheck", n, len(listed))
+        digest = hashlib.sha256()
+        with CardReader(root / name) as card:
+            while block := card.read():
+                digest.update(block)
+        found.append(wipe.Source(name, size, digest.hexdigest(), "video" if _is_film(name) else wipe.OTHER))
+    return found
+
+
+def _is_film(name: str) -> bool:
+    return Path(name).suffix.lower() in cards.VIDEO

@@ -1,7 +1,11 @@
 """From the card into the vault: a copy counts only after it was read back and found equal.
 
-The card is only read. What the ledger gets is the digest and the names on the card of the film and its sidecars, so
-that the wipe can later take exactly those. A second call finds a verified copy by a sample of the film and goes on.
+The card is only read. Every byte that is read is hashed on its way into the vault; the copy is then flushed, read from
+the disk again, decrypted and hashed, file by file. What the ledger gets is the digests and names on the card of the
+films and their sidecars, so that the wipe can later take exactly those.
+
+Interrupted anywhere, a second call goes on from the last chunk that can be believed, or from the reading back, and
+finds a finished copy by a sample of the film.
 """
 
 from __future__ import annotations
@@ -10,18 +14,35 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from pipeline.adapters import files
-from pipeline.adapters.card import CardClip, is_complete, open_card_file
+from pipeline.adapters.card import CardClip
+from pipeline.adapters.card_reader import CardReader, look
+from pipeline.adapters.digests import Digests
 from pipeline.adapters.sealed import sealed_size
 from pipeline.adapters.vault import Vault
-from pipeline.errors import CardError, DiskFullError, NotAVideoError, NotReadyError, VaultError
+from pipeline.errors import (
+    CardChangedError,
+    CardError,
+    DiskFullError,
+    NotAVideoError,
+    OutputNotWritableError,
+    VaultError,
+)
 from pipeline.records import Clip, Progress, no_progress
 
 KIND = "ingest"
-"""Rows of this stage: ``{sha256, bytes, sample, files: [{path, bytes, sha256, kind}]}``, paths as on the card."""
+"""Rows of this stage: ``{card, sha256, bytes, sample, verified, files: [{path, bytes, sha256, kind}], listed}``.
+
+Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films as they were read back from
+the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
+"""
+COPIED = "copied"
+"""Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
 SPARE = 64 << 20
 """Bytes that stay free beside the copy, for the ledger and what else runs."""
 
@@ -34,37 +55,59 @@ class Recorder(Protocol):
     def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
-def ingest(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress = no_progress) -> Clip:
+@dataclass(frozen=True)
+class _Read:
+    """One film as it was read: SHA-256 and XXH128 in hex."""
+
+    sha256: str
+    xxh128: str
+
+
+def ingest(
+    card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress = no_progress, card: str = ""
+) -> Clip:
     """Copy one take into the vault, verify the copy, record it; a take that is there already is found and returned.
 
-    ``progress`` counts bytes under the stages "copy" and "verify". Raises CardError (the card cannot be read, the file
-    changed or the copy differs), NotAVideoError (no bytes), NotReadyError (a take in several files), DiskFullError,
+    ``card`` tells this card from others. ``progress`` counts bytes under the stages "copy" and "verify". Raises
+    CardError (the card cannot be read, a file changed or the copy differs), NotAVideoError (no bytes), DiskFullError,
     OutputNotWritableError.
     """
-    if len(card_clip.paths) > 1 or not is_complete(card_clip):
-        raise NotReadyError(
-            "{files}: chapters of one take cannot be joined yet; keep the card, or join them into one file yourself.",
-            files=", ".join(str(path) for path in card_clip.paths),
-        )
-    path = card_clip.path
-    before = _look(path)
-    if before.st_size == 0:
-        raise NotAVideoError("{file} is empty.", file=path)
-    sample = _sample(path, before.st_size)
-    if (known := _known(card_clip, before.st_size, sample, vault, ledger)) is not None:
+    before = [look(path) for path in card_clip.paths]
+    for path, found in zip(card_clip.paths, before, strict=True):
+        if found.st_size == 0:
+            raise NotAVideoError("{file} is empty.", file=path)
+    sizes = tuple(found.st_size for found in before)
+    sample = _sample(card_clip.paths, sizes)
+    if (known := _known(card_clip, card, sizes, sample, vault, ledger)) is not None:
         return known
-    _check_room(vault, path, before.st_size)
-    sha256 = _copy(path, before, vault, progress)
-    id = sha256[:16]
-    _verify(path, id, sha256, vault, progress)
-    if _changed(before, _look(path)):
-        raise _grew(path)
-    listed = [_listed(card_clip, path, before.st_size, sha256, "video")]
+    source = _source(card_clip, card, before, sample)
+    read = _written(source, vault, ledger)
+    if read is None:
+        check_room(vault, card_clip.path, sum(sizes))
+        read = _copy(card_clip, before, source, vault, ledger, progress)
+    id = _digest(read)[:16]
+    verified = _verify(card_clip.path, id, read, sizes, vault, progress)
+    for path, found in zip(card_clip.paths, before, strict=True):
+        if _changed(found, look(path)):
+            raise _grew(path)
+    listed = [
+        (_listed(card_clip, path, found, one.sha256, "video"), _for_manifest(found, one.xxh128))
+        for path, found, one in zip(card_clip.paths, before, read, strict=True)
+    ]
     for sidecar in card_clip.sidecars:
-        size = _look(sidecar).st_size
-        listed.append(_listed(card_clip, sidecar, size, _hash(sidecar), "sidecar"))
-    ledger.append(KIND, id, {"sha256": sha256, "bytes": before.st_size, "sample": sample, "files": listed})
-    return _clip(path, id, sha256, before.st_size, vault)
+        found, one = _hash(sidecar)
+        listed.append((_listed(card_clip, sidecar, found, one.sha256, "sidecar"), _for_manifest(found, one.xxh128)))
+    row = {
+        "card": card,
+        "sha256": _digest(read),
+        "bytes": sum(sizes),
+        "sample": sample,
+        "verified": verified,
+        "files": [file for file, _ in listed],
+        "listed": [entry for _, entry in listed],
+    }
+    ledger.append(KIND, id, row)
+    return _clip(card_clip.path, id, _digest(read), sizes, vault)
 
 
 def clip_name(path: Path, id: str) -> str:
@@ -72,39 +115,14 @@ def clip_name(path: Path, id: str) -> str:
     return f"{files.safe_name(path.stem)}-{id[:6]}"
 
 
-def _clip(path: Path, id: str, sha256: str, size: int, vault: Vault) -> Clip:
-    return Clip(id=id, name=clip_name(path, id), path=vault.path(id), sha256=sha256, bytes=size)
+def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
+    """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
+    sizes = tuple(look(path).st_size for path in card_clip.paths)
+    return _known(card_clip, card, sizes, _sample(card_clip.paths, sizes), vault, ledger) is not None
 
 
-def _listed(card_clip: CardClip, path: Path, size: int, sha256: str, kind: str) -> dict[str, Any]:
-    return {"path": card_clip.relative(path), "bytes": size, "sha256": sha256, "kind": kind}
-
-
-def _known(card_clip: CardClip, size: int, sample: str, vault: Vault, ledger: Recorder) -> Clip | None:
-    """The verified copy of this very file, sidecars as they are now, if the ledger and the vault both have it."""
-    now = {(card_clip.relative(path), _look(path).st_size) for path in card_clip.files}
-    for entry in reversed(ledger.entries(kind=KIND)):
-        held = entry.payload
-        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
-        id = held["sha256"][:16]
-        if (held["sample"], held["bytes"], recorded) == (sample, size, now) and vault.has(id):
-            try:
-                vault.open(id).close()  # the key fits and the end is there
-            except VaultError:
-                vault.destroy(id)  # it cannot be read, and the card is here to copy from
-                return None
-            return _clip(card_clip.path, id, held["sha256"], size, vault)
-    return None
-
-
-def _look(path: Path) -> os.stat_result:
-    try:
-        return os.lstat(path)
-    except OSError as error:
-        raise _unreadable(path, 0, error) from error
-
-
-def _check_room(vault: Vault, path: Path, size: int) -> None:
+def check_room(vault: Vault, path: Path, size: int) -> None:
+    """Raise DiskFullError when ``size`` bytes from ``path`` and `SPARE` do not fit into the vault any more."""
     free, needed = shutil.disk_usage(vault.root).free, sealed_size(size) + SPARE
     if free < needed:
         raise DiskFullError(
@@ -115,84 +133,177 @@ def _check_room(vault: Vault, path: Path, size: int) -> None:
         )
 
 
-def _copy(path: Path, before: os.stat_result, vault: Vault, progress: Progress) -> str:
-    """Write the film into the vault, hashing what was read; its SHA-256. A copy that is there already is left."""
-    digest, done = hashlib.sha256(), 0
-    with open_card_file(path) as card, vault.writer() as copy:
-        while block := _read(card, path, done):
-            done += len(block)
-            if done > before.st_size:
-                raise _grew(path)
-            digest.update(block)
-            copy.write(block)
-            progress("copy", done, before.st_size)
-        if done != before.st_size or _changed(before, os.fstat(card.fileno())):
-            raise _grew(path)
-        id = digest.hexdigest()[:16]
-        if not vault.has(id):
-            copy.commit(id)
+def _digest(read: Sequence[_Read]) -> str:
+    """The take's SHA-256: that of its one film, or of the digests of its films in order."""
+    if len(read) == 1:
+        return read[0].sha256
+    return hashlib.sha256("\n".join(one.sha256 for one in read).encode()).hexdigest()
+
+
+def _clip(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vault) -> Clip:
+    return Clip(id, clip_name(path, id), vault.path(id), sha256, sum(sizes), sizes)
+
+
+def _listed(card_clip: CardClip, path: Path, found: os.stat_result, sha256: str, kind: str) -> dict[str, Any]:
+    return {"path": card_clip.relative(path), "bytes": found.st_size, "sha256": sha256, "kind": kind}
+
+
+def _for_manifest(found: os.stat_result, xxh128: str) -> dict[str, str]:
+    return {"xxh128": xxh128, "modified": datetime.fromtimestamp(found.st_mtime, UTC).isoformat()}
+
+
+def _source(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
+    """Names exactly these files, so that an interrupted copy is gone on with from no others."""
+    digest = hashlib.sha256(f"{card}\0{sample}".encode())
+    for path, found in zip(card_clip.paths, before, strict=True):
+        digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
-def _verify(path: Path, id: str, sha256: str, vault: Vault, progress: Progress) -> None:
-    """Read the copy back from the medium, decrypted, and compare; a copy that differs is destroyed."""
+def _known(
+    card_clip: CardClip, card: str, sizes: tuple[int, ...], sample: str, vault: Vault, ledger: Recorder
+) -> Clip | None:
+    """The verified copy of these very files, sidecars as they are now, if the ledger and the vault both have it."""
+    now = {(card_clip.relative(path), look(path).st_size) for path in card_clip.files}
+    for entry in reversed(ledger.entries(kind=KIND)):
+        held = entry.payload
+        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
+        id = held["sha256"][:16]
+        if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
+            try:
+                vault.open(id).close()  # the key fits and the end is there
+            except VaultError:
+                vault.destroy(id)  # it cannot be read, and the card is here to copy from
+                return None
+            return _clip(card_clip.path, id, held["sha256"], sizes, vault)
+    return None
+
+
+def _written(source: str, vault: Vault, ledger: Recorder) -> list[_Read] | None:
+    """What was read when an earlier call wrote this copy whole, and was interrupted before it was recorded."""
+    for entry in reversed(ledger.entries(kind=COPIED)):
+        if entry.payload["source"] == source and vault.has(entry.payload["sha256"][:16]):
+            return [_Read(part["sha256"], part["xxh128"]) for part in entry.payload["parts"]]
+    return None
+
+
+class _Films:
+    """Cuts a stream of blocks at the ends of its films and hashes each by itself."""
+
+    def __init__(self, sizes: Sequence[int], digests: Digests) -> None:
+        self._left, self._digests = list(sizes), digests
+        self.done = 0
+        self.read: list[_Read] = []
+
+    def feed(self, block: bytes) -> None:
+        view = memoryview(block)
+        self.done += len(view)
+        while view:
+            piece = view[: self._left[0]]
+            self._digests.update(piece)
+            view = view[len(piece) :]
+            self._left[0] -= len(piece)
+            if not self._left[0]:
+                self._left.pop(0)
+                self.read.append(_Read(*self._digests.next()))
+
+
+def _copy(
+    card_clip: CardClip,
+    before: Sequence[os.stat_result],
+    source: str,
+    vault: Vault,
+    ledger: Recorder,
+    progress: Progress,
+) -> list[_Read]:
+    """Write the films into the vault, one after the other, and note what was read. A copy that is there is left."""
+    sizes = [found.st_size for found in before]
+    total = sum(sizes)
+    with Digests() as digests:
+        films = _Films(sizes, digests)
+        with vault.resumable(source[:32], films.feed) as copy:
+            try:
+                progress("copy", films.done, total)
+                end = 0
+                for path, found in zip(card_clip.paths, before, strict=True):
+                    start, end = end, end + found.st_size
+                    if films.done >= end:
+                        continue
+                    with CardReader(path, films.done - start) as card:
+                        while block := card.read():
+                            if films.done + len(block) > end:
+                                raise _grew(path)
+                            films.feed(block)
+                            copy.write(block)
+                            progress("copy", films.done, total)
+                        if films.done != end or _changed(found, card.look()):
+                            raise _grew(path)
+            except (CardChangedError, DiskFullError, OutputNotWritableError):
+                copy.discard()  # of this nothing can be gone on with, or it only fills the disk
+                raise
+            sha256 = _digest(films.read)
+            parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
+            ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
+            try:
+                if vault.has(sha256[:16]):
+                    copy.discard()
+                else:
+                    copy.commit(sha256[:16])
+            except (DiskFullError, OutputNotWritableError):
+                copy.discard()
+                raise
+    return films.read
+
+
+def _verify(
+    path: Path, id: str, read: Sequence[_Read], sizes: Sequence[int], vault: Vault, progress: Progress
+) -> list[str]:
+    """Read the copy back from the medium, decrypted, and compare every film; a copy that differs is destroyed."""
     files.drop_cache(vault.path(id))
+    found: list[_Read] = []
     try:
-        found = _hash_of_copy(vault, id, progress)
+        with Digests() as digests, vault.open(id) as copy:
+            films = _Films(sizes, digests)
+            if copy.size == sum(sizes):
+                while block := copy.read(files.BLOCK):
+                    films.feed(block)
+                    progress("verify", films.done, copy.size)
+                found = films.read
     except VaultError:
-        found = ""
-    if found != sha256:
+        found = []
+    if found != list(read):
         vault.destroy(id)
         raise CardError("The copy of {file} differs from the card and was destroyed; try again.", file=path)
+    return [one.sha256 for one in found]
 
 
-def _hash_of_copy(vault: Vault, id: str, progress: Progress) -> str:
+def _sample(paths: Sequence[Path], sizes: Sequence[int]) -> str:
+    """SHA-256 of the first, middle and last MiB of each film: tells takes apart, says nothing of their every byte."""
     digest = hashlib.sha256()
-    with vault.open(id) as copy:
-        while block := copy.read(files.BLOCK):
-            digest.update(block)
-            progress("verify", copy.tell(), copy.size)
-    return digest.hexdigest()
-
-
-def _sample(path: Path, size: int) -> str:
-    """SHA-256 of the first, middle and last MiB: tells one film from another, and says nothing of its every byte."""
-    digest = hashlib.sha256(size.to_bytes(8, "big"))
-    with open_card_file(path) as card:
+    for path, size in zip(paths, sizes, strict=True):
+        digest.update(size.to_bytes(8, "big"))
         for at in (0, size // 2, max(0, size - files.BLOCK)):
-            card.seek(at)
-            digest.update(_read(card, path, at))
+            with CardReader(path, at) as card:
+                while (missing := min(size, at + files.BLOCK) - card.at) > 0 and (block := card.read(missing)):
+                    digest.update(block)
     return digest.hexdigest()
 
 
-def _hash(path: Path) -> str:
-    digest, done = hashlib.sha256(), 0
-    with open_card_file(path) as card:
-        while block := _read(card, path, done):
-            digest.update(block)
-            done += len(block)
-    return digest.hexdigest()
-
-
-def _read(card: BinaryIO, path: Path, at: int) -> bytes:
-    try:
-        return card.read(files.BLOCK)
-    except OSError as error:
-        raise _unreadable(path, at, error) from error
+def _hash(path: Path) -> tuple[os.stat_result, _Read]:
+    with Digests() as digests, CardReader(path) as card:
+        found = card.look()
+        while block := card.read():
+            digests.update(block)
+        if card.at != found.st_size or _changed(found, card.look()):
+            raise _grew(path)
+        return found, _Read(*digests.next())
 
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
-def _grew(path: Path) -> CardError:
-    return CardError("{file} changed while it was copied; stop what writes to the card and try again.", file=path)
-
-
-def _unreadable(path: Path, at: int, error: OSError) -> CardError:
-    return CardError(
-        "{file} cannot be read at byte {offset}: {why}; keep the card and try again.",
-        file=path,
-        offset=at,
-        why=error.strerror,
+def _grew(path: Path) -> CardChangedError:
+    return CardChangedError(
+        "{file} changed while it was copied; stop what writes to the card and try again.", file=path
     )

@@ -16,18 +16,31 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from pipeline.adapters.erase import Disk, Victim
+from pipeline.adapters.fill import Filler
 from pipeline.errors import WipeError
 from pipeline.records import Progress, WipeItem, WipePlan, no_progress
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
-"""Ledger rows: ``{digest, items}`` first, ``{digest, path, sha256}`` for each step of an item, ``{digest}`` last."""
+"""Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
+an item, ``{digest}`` last."""
 
 COPY = "working_copy"
-"""The kind of item whose path is a clip's id: its key is destroyed, then its data removed."""
+"""The kind of item whose path is a clip's id: its key is destroyed, then its data, with all that was made from it."""
+
+FREE_SPACE = "free_space"
+"""The kind of the one item that stands for everything on the card that belongs to no file."""
+
+OTHER = "other"
+"""The kind of a file that belongs to no film, on the plan of a whole card."""
 
 PROMISE = (
     "The originals can no longer be read through the card's normal interface, and the keys of the working copies are"
     " destroyed; remnants inside the memory chip cannot be excluded. Format the card in the camera before its next use."
+)
+DELETED_ONLY = (
+    "This camera can only be told to delete its files, not to overwrite them: they are gone from its list, and"
+    " recovery may still find them. The keys of the working copies are destroyed. Format the memory in the camera"
+    " before its next use."
 )
 
 
@@ -64,6 +77,9 @@ class Chain:
     """Of the working copy as it was read back; equal to that of the film on the card."""
     bytes: int
     files: tuple[Source, ...]
+    """Those on the card that is to be wiped."""
+    verified: tuple[str, ...] = ()
+    """Of the films as they were read back from the working copy; by default its one film's."""
     rendered: str | None = None
     checked: str | None = None
     """Of the rendering whose check passed."""
@@ -82,19 +98,23 @@ class Wiped:
     files: int
     copies: int
     bytes: int
+    filled: bool = False
     promise: str = PROMISE
 
 
-def sources_of(payloads: Iterable[dict[str, Any]]) -> tuple[Source, ...]:
-    """The files of one clip from its ingest rows, in order: of a film that was met again, the later row counts."""
-    latest = {payload["files"][0]["path"]: payload["files"] for payload in payloads}
+def sources_of(payloads: Iterable[dict[str, Any]], card: str | None = None) -> tuple[Source, ...]:
+    """The files of one clip from its ingest rows, in order: of a film that was met again, the later row counts.
+
+    ``card`` chooses those on one card; None takes all.
+    """
+    latest = {(p["card"], p["files"][0]["path"]): p["files"] for p in payloads if card in (None, p["card"])}
     return tuple(Source(**file) for listed in latest.values() for file in listed)
 
 
 def missing_link(chain: Chain) -> str | None:
     """The first thing that is not proven about a clip, as a reason for people; None when the whole chain holds."""
     videos = {file.sha256 for file in chain.files if file.kind == "video"}
-    if chain.copied is None or videos != {chain.copied}:
+    if chain.copied is None or videos != set(chain.verified or (chain.copied,)):
         return "there is no verified copy"
     if chain.rendered is None:
         return "it was not rendered"
@@ -111,11 +131,21 @@ def missing_link(chain: Chain) -> str | None:
     return None
 
 
-def plan(chains: Iterable[Chain], wiped: Collection[tuple[str, str]] = ()) -> WipePlan:
-    """What may be wiped: all files of the clips whose chain holds, then their working copies. Pure.
+def plan(
+    chains: Iterable[Chain],
+    wiped: Collection[tuple[str, str]] = (),
+    *,
+    card: str = "",
+    number: int = 0,
+    fill: bool = False,
+    everything: Iterable[Source] | None = None,
+) -> WipePlan:
+    """What may be wiped from one card: all files of the clips whose chain holds, then their working copies. Pure.
 
-    ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_before`); a clip of which nothing is left is not
-    mentioned. A file that two clips name goes only when both chains hold and agree on it.
+    ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_since`); a clip of which nothing is left is not
+    mentioned. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds the free space.
+    ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip that must stay,
+    nothing goes; a film (kind "video") that no chain names must stay.
     """
     everyone = list(chains)
     refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
@@ -136,29 +166,58 @@ def plan(chains: Iterable[Chain], wiped: Collection[tuple[str, str]] = ()) -> Wi
         if chain.clip not in refused and chain.copied is not None:
             items |= {WipeItem(file.path, file.bytes, file.sha256, file.kind) for file in chain.files}
             items.add(WipeItem(chain.clip, chain.bytes, chain.copied, COPY))
-    todo = [item for item in items if (item.path, item.sha256) not in wiped]
-    left = tuple(sorted(todo, key=lambda item: (item.kind == COPY, item.path, item.bytes)))
-    return WipePlan(items=left, refused=tuple(sorted(refused.items())), digest=digest_of(left))
+    for file in everything or ():
+        claimed = {source for _, source in claims.get(_folded(file.path), ())}
+        if file.kind == "video" and file.sha256 not in {source.sha256 for source in claimed}:
+            refused.setdefault(file.path, "it was never copied from this card")
+        elif not claimed:
+            items.add(WipeItem(file.path, file.bytes, file.sha256, OTHER))
+    if everything is not None and refused:
+        items = set()
+    todo = [item for item in items if item.kind == OTHER or (item.path, item.sha256) not in wiped]
+    if fill and not (everything is not None and refused):
+        todo.append(WipeItem("*", 0, "", FREE_SPACE))
+    left = tuple(sorted(todo, key=lambda item: (item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes)))
+    whole = everything is not None
+    digest = digest_of(left, card, whole, number)
+    return WipePlan(left, tuple(sorted(refused.items())), digest, card, whole, number)
 
 
-def digest_of(items: Sequence[WipeItem]) -> str:
-    """SHA-256 of the items as canonical JSON: names exactly what goes."""
-    text = json.dumps([asdict(item) for item in items], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest_of(items: Sequence[WipeItem], card: str = "", whole: bool = False, number: int = 0) -> str:
+    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, and as which plan."""
+    text = [card, whole, number, [asdict(item) for item in items]]
+    return hashlib.sha256(json.dumps(text, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def wiped_before(ledger: Recorder) -> set[tuple[str, str]]:
-    """The (path, sha256) of everything that was ever wiped."""
-    return {(e.payload["path"], e.payload["sha256"]) for e in ledger.entries(kind=OUTCOME)}
+def wiped_since(ledger: Recorder, ingests: Iterable[Any]) -> set[tuple[str, str, str]]:
+    """(card, path, sha256) of everything in these ingest rows that was wiped after it; of copies, with card ""."""
+    last: dict[tuple[str, str, str], int] = {}
+    for row in ledger.entries(kind=OUTCOME):
+        card = "" if row.payload["kind"] == COPY else row.payload["card"]
+        last[card, row.payload["path"], row.payload["sha256"]] = row.seq
+    found = set()
+    for row in ingests:
+        held = row.payload
+        keys = [(held["card"], file["path"], file["sha256"]) for file in held["files"]]
+        for key in (*keys, ("", held["sha256"][:16], held["sha256"])):
+            if last.get(key, 0) > row.seq:
+                found.add(key)
+    return found
+
+
+def plans_done(ledger: Recorder) -> int:
+    """How many plans were carried out to their end."""
+    return len(ledger.entries(kind=END))
 
 
 def unfinished(ledger: Recorder) -> WipePlan | None:
     """The last plan that was begun and did not come to its end, to be executed again as it was; else None."""
     ended = {entry.payload["digest"] for entry in ledger.entries(kind=END)}
     for entry in reversed(ledger.entries(kind=BEGIN)):
-        if entry.payload["digest"] not in ended:
-            items = tuple(WipeItem(**item) for item in entry.payload["items"])
-            return WipePlan(items=items, refused=(), digest=entry.payload["digest"])
+        held = entry.payload
+        if held["digest"] not in ended:
+            items = tuple(WipeItem(**item) for item in held["items"])
+            return WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"])
     return None
 
 
@@ -170,36 +229,44 @@ def execute(
     vault: Copies,
     *,
     tied: Callable[[Path], Iterable[Collection[str]]],
+    everything: Callable[[Path], Iterable[str]] = lambda _: (),
+    in_place: bool = True,
     disk: Disk | None = None,
     progress: Progress = no_progress,
 ) -> Wiped:
     """Carry out ``plan`` on the card mounted at ``card``, which ``digest`` must name; once.
 
     ``tied`` lists per take on the card the names of all its files: one that is not planned beside one that is stops
-    the wipe before it begins. Raises WipeError; what was begun then is completed by calling this again.
+    the wipe before it begins; so does, on the plan of a whole card, any file of ``everything`` that is not planned.
+    ``in_place`` is False where files can only be deleted. Raises WipeError; what was begun then is completed by
+    calling this again.
     """
-    if digest != plan.digest or digest_of(plan.items) != digest:
+    if any(entry.payload["digest"] == digest for entry in ledger.entries(kind=END)):
+        raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
+    if digest != plan.digest or digest_of(plan.items, plan.card, plan.whole, plan.number) != digest:
         raise WipeError("{digest} is not the plan that was shown; look at the plan again.", digest=digest)
     if not plan.items:
         raise WipeError("There is nothing to wipe.")
-    if any(entry.payload["digest"] == digest for entry in ledger.entries(kind=END)):
-        raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
     disk = disk or Disk()
     at = card
     try:
         at = card.resolve(strict=True)
-        done, victims = _inspect(plan, at, ledger, tied, progress)
+        filler = Filler(at, digest)
+        done, victims = _inspect(plan, at, ledger, tied, everything, in_place, filler, progress)
         if not any(entry.payload["digest"] == digest for entry in ledger.entries(kind=BEGIN)):
-            ledger.append(BEGIN, None, {"digest": digest, "items": [asdict(item) for item in plan.items]})
+            begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}
+            ledger.append(BEGIN, None, {**begun, "items": [asdict(item) for item in plan.items]})
         for n, item in enumerate(plan.items):
             progress("wipe", n, len(plan.items))
             if item in done:
                 continue
-            row = {"digest": digest, "path": item.path, "sha256": item.sha256}
+            row = {"digest": digest, "card": plan.card, "path": item.path, "sha256": item.sha256, "kind": item.kind}
             clip = item.path if item.kind == COPY else None
             ledger.append(INTENT, clip, dict(row))
             if item.kind == COPY:
                 vault.destroy(item.path)
+            elif item.kind == FREE_SPACE:
+                filler.fill(disk, progress)
             else:
                 victims[item].overwrite(disk)
                 ledger.append(OVERWRITTEN, clip, dict(row))
@@ -213,8 +280,14 @@ def execute(
             why=error.strerror,
         ) from error
     progress("wipe", len(plan.items), len(plan.items))
-    copies = sum(item.kind == COPY for item in plan.items)
-    return Wiped(len(plan.items) - copies, copies, sum(item.bytes for item in plan.items if item.kind != COPY))
+    files = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
+    return Wiped(
+        len(files),
+        sum(item.kind == COPY for item in plan.items),
+        sum(item.bytes for item in files),
+        any(item.kind == FREE_SPACE for item in plan.items),
+        PROMISE if in_place else DELETED_ONLY,
+    )
 
 
 def _inspect(
@@ -222,6 +295,9 @@ def _inspect(
     card: Path,
     ledger: Recorder,
     tied: Callable[[Path], Iterable[Collection[str]]],
+    everything: Callable[[Path], Iterable[str]],
+    in_place: bool,
+    filler: Filler,
     progress: Progress,
 ) -> tuple[set[WipeItem], dict[WipeItem, Victim]]:
     """Check every item before any is touched; those that are done, and how to erase the others."""
@@ -232,12 +308,18 @@ def _inspect(
 
     begun, overwritten, ended = written(INTENT), written(OVERWRITTEN), written(OUTCOME)
     done = {item for item in plan.items if (item.path, item.sha256) in ended}
-    victims = {i: Victim(card, i.path, i.bytes, i.sha256, plan.digest) for i in plan.items if i.kind != COPY}
+    on_card = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
+    victims = {i: Victim(card, i.path, i.bytes, i.sha256, plan.digest, in_place) for i in on_card}
     planned = {_folded(item.path) for item in victims}
     for take in tied(card):
         names = {_folded(name): name for name in take}
         if names.keys() & planned and (new := sorted(names.keys() - planned)):
             raise WipeError("{file} appeared since the plan; make a new plan.", file=card / names[new[0]])
+    if plan.whole:
+        ours = {victim.neutral for victim in victims.values()} | set(filler.leftovers())
+        for name in everything(card):
+            if _folded(name) not in planned and card / name not in ours:
+                raise WipeError("{file} appeared since the plan; make a new plan.", file=card / name)
     for n, (item, victim) in enumerate(victims.items()):
         progress("recheck", n, len(victims))
         if item in done:

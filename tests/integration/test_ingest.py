@@ -10,16 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import xxhash
 
-from pipeline.adapters import card, files
+from pipeline.adapters import card_reader, files
 from pipeline.adapters.card import CardClip, find_clips
 from pipeline.adapters.ledger import Ledger
+from pipeline.adapters.sealed import CHUNK, SEAL
 from pipeline.adapters.vault import Vault
-from pipeline.errors import CardError, DiskFullError, NotAVideoError, NotReadyError
+from pipeline.errors import CardError, DiskFullError, NotAVideoError
 from pipeline.stages import ingest as stage
 from pipeline.stages.ingest import ingest
 
-FILM = os.urandom(3 * files.BLOCK + 12345)
+FILM = os.urandom(6 * files.BLOCK + 12345)
 
 
 @pytest.fixture
@@ -57,6 +59,8 @@ def test_the_copy_is_the_film_and_the_ledger_knows_it(take: CardClip, vault: Vau
         {"path": "DCIM/100CANON/MVI_0001.MP4", "bytes": len(FILM), "sha256": clip.sha256, "kind": "video"},
         {"path": "DCIM/100CANON/MVI_0001.THM", "bytes": 9, "sha256": thumb, "kind": "sidecar"},
     ]
+    assert row.payload["verified"] == [clip.sha256]
+    assert row.payload["listed"][0]["xxh128"] == xxhash.xxh128(FILM).hexdigest()
     assert told[-1] == ("verify", len(FILM), len(FILM))
     assert ("copy", len(FILM), len(FILM)) in told
 
@@ -114,7 +118,7 @@ def test_a_copy_that_reads_back_otherwise_is_destroyed(
         with pytest.raises(CardError, match=r"MVI_0001\.MP4 differs"):
             ingest(take, vault, ledger)
     assert vault.ids() == []
-    assert ledger.entries() == []
+    assert ledger.entries(kind="ingest") == []
     assert ingest(take, vault, ledger).bytes == len(FILM)
 
 
@@ -140,6 +144,7 @@ def test_a_film_that_changes_while_copied_is_refused(take: CardClip, vault: Vaul
         ingest(take, vault, ledger, meddle)
     assert vault.ids() == []
     assert ledger.entries() == []
+    assert not list(vault.root.rglob("*.unfinished"))
 
 
 def test_a_film_that_changes_while_the_copy_is_verified_is_not_recorded(
@@ -151,43 +156,124 @@ def test_a_film_that_changes_while_the_copy_is_verified_is_not_recorded(
 
     with pytest.raises(CardError, match="changed while it was copied"):
         ingest(take, vault, ledger, meddle)
+    assert ledger.entries(kind="ingest") == []
+
+
+class Worn:
+    """A card whose files cannot be read at some bytes: always, or the first few times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path, at: int, times: int = 1 << 30) -> None:
+        self.path, self.at, self.times, self.failed = path, at, times, 0
+        self._open = card_reader.open_card_file
+        monkeypatch.setattr(card_reader, "open_card_file", self.open)
+        monkeypatch.setattr(card_reader, "PAUSES", (0.0, 0.0, 0.0))
+
+    def open(self, path: Path) -> Any:
+        opened = self._open(path)
+        return _Reading(opened, self) if path == self.path else opened
+
+
+class _Reading:
+    def __init__(self, file: Any, worn: Worn) -> None:
+        self._file, self._worn = file, worn
+        self.fileno, self.close, self.seek = file.fileno, file.close, file.seek
+
+    def read(self, size: int) -> bytes:
+        at, worn = self._file.tell(), self._worn
+        if at <= worn.at < at + size and worn.failed < worn.times:
+            worn.failed += 1
+            raise OSError(errno.EIO, "Input/output error")
+        return bytes(self._file.read(size))
+
+
+AT = 2 * files.BLOCK + 5000
+"""A byte of the film that no sample looks at."""
+
+
+@pytest.mark.parametrize("at", [0, AT, 3 * files.BLOCK + 10_000, len(FILM) - 1])
+def test_a_bad_block_is_named_with_its_place(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    worn = Worn(monkeypatch, take.path, at)
+    place = at - at % 512 if at == AT else r"\d+"
+    with pytest.raises(CardError, match=rf"MVI_0001\.MP4 cannot be read at byte {place}: Input/output"):
+        ingest(take, vault, ledger)
+    assert worn.failed >= 4, "it was tried again"
+    assert vault.ids() == []
     assert ledger.entries() == []
 
 
-def test_a_bad_block_is_named_with_its_place(
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_block_that_is_read_at_last_costs_nothing(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    worn = Worn(monkeypatch, take.path, AT, times)
+    clip = ingest(take, vault, ledger)
+    assert worn.failed == times
+    assert clip.sha256 == hashlib.sha256(FILM).hexdigest()
+
+
+def test_what_was_copied_before_a_bad_block_is_not_copied_again(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(path: Path) -> Any:
-        opened = card.open_card_file(path)
-        reads = 0
-
-        def read(size: int) -> bytes:
-            nonlocal reads
-            reads += 1
-            if reads == 3:
-                raise OSError(errno.EIO, "Input/output error")
-            return opened.read(size)
-
-        return _Wrapped(opened, read)
-
+    """Also a card that was pulled: once it can be read, the copy goes on where it stopped."""
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "_sample", lambda *_: "sample")
-        patch.setattr(stage, "open_card_file", failing)
-        with pytest.raises(CardError, match=rf"MVI_0001\.MP4 cannot be read at byte {2 * files.BLOCK}: Input/output"):
+        Worn(patch, take.path, AT)
+        with pytest.raises(CardError):
             ingest(take, vault, ledger)
-    assert vault.ids() == []
-    assert not list(vault.root.rglob("*.partial"))
+    assert vault.sweep() == 0, "what can be gone on with stays"
+    told: list[int] = []
+    clip = ingest(take, vault, ledger, lambda stage, done, _: told.append(done) if stage == "copy" else None)
+    assert told[0] == AT // CHUNK * CHUNK
+    assert clip.sha256 == hashlib.sha256(FILM).hexdigest()
+    with vault.open(clip.id) as copy:
+        assert copy.read() == FILM
+    assert not list(vault.root.rglob("*.unfinished"))
 
 
-class _Wrapped:
-    def __init__(self, file: Any, read: Any) -> None:
-        self._file, self.read, self.fileno = file, read, file.fileno
+def test_what_is_gone_on_with_must_be_believable(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A torn copy (the power went) is cut off at its first bad chunk; one of another film is none."""
+    with monkeypatch.context() as patch:
+        Worn(patch, take.path, AT)
+        with pytest.raises(CardError):
+            ingest(take, vault, ledger)
+    (half,) = (vault.root / "clips").glob("*.unfinished")
+    raw = bytearray(half.read_bytes())
+    raw[10 * (CHUNK + SEAL) + 500] ^= 1
+    half.write_bytes(raw)
+    told: list[int] = []
+    clip = ingest(take, vault, ledger, lambda stage, done, _: told.append(done) if stage == "copy" else None)
+    assert told[0] == 10 * CHUNK
+    with vault.open(clip.id) as copy:
+        assert copy.read() == FILM
 
-    def __enter__(self) -> "_Wrapped":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+def test_a_copy_that_was_written_and_not_read_back_is_not_copied_again(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulled(stage: str, done: int, total: int) -> None:
+        if stage == "verify":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(take, vault, ledger, pulled)
+    assert ledger.entries(kind="ingest") == []
+    monkeypatch.setattr(stage, "_copy", None)
+    assert ingest(take, vault, ledger).sha256 == hashlib.sha256(FILM).hexdigest()
+
+
+def test_an_unfinished_copy_of_long_ago_is_swept(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Worn(monkeypatch, take.path, AT)
+    with pytest.raises(CardError):
+        ingest(take, vault, ledger)
+    (half,) = (vault.root / "clips").glob("*.unfinished")
+    os.utime(half, (0, 0))
+    assert vault.sweep() == 1
+    assert not list(vault.root.rglob("*.unfinished"))
 
 
 def test_room_is_looked_for_before_the_first_byte(
@@ -195,7 +281,7 @@ def test_room_is_looked_for_before_the_first_byte(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=len(FILM) + (1 << 20)))
     monkeypatch.setattr(Vault, "writer", None)
-    with pytest.raises(DiskFullError, match=r"no room for .*MVI_0001\.MP4: 71 MB are needed and 4 MB are free"):
+    with pytest.raises(DiskFullError, match=r"no room for .*MVI_0001\.MP4: 74 MB are needed and 7 MB are free"):
         ingest(take, vault, ledger)
 
 
@@ -212,16 +298,58 @@ def test_a_disk_that_fills_up_leaves_nothing(
     assert [p.name for p in vault.root.rglob("*") if p.is_file()] == ["master.key"]
 
 
-def test_an_empty_film_and_a_take_in_parts_are_refused(tmp_path: Path, vault: Vault, ledger: Ledger) -> None:
+def test_an_empty_film_is_refused(tmp_path: Path, vault: Vault, ledger: Ledger) -> None:
     folder = tmp_path / "card/DCIM/100GOPRO"
     folder.mkdir(parents=True)
-    for name in ("GX010001.MP4", "GX020001.MP4", "GX020002.MP4"):
-        (folder / name).write_bytes(b"film")
     (folder / "GX010003.MP4").touch()
-    whole, empty, lone = find_clips(tmp_path / "card")
-    with pytest.raises(NotReadyError, match=r"GX010001\.MP4, .*GX020001\.MP4: chapters of one take"):
-        ingest(whole, vault, ledger)
-    with pytest.raises(NotReadyError, match=r"GX020002\.MP4"):
-        ingest(lone, vault, ledger)
     with pytest.raises(NotAVideoError, match=r"GX010003\.MP4 is empty"):
-        ingest(empty, vault, ledger)
+        ingest(find_clips(tmp_path / "card")[0], vault, ledger)
+
+
+def test_a_take_in_chapters_is_one_copy(tmp_path: Path, vault: Vault, ledger: Ledger) -> None:
+    folder = tmp_path / "card/DCIM/100GOPRO"
+    folder.mkdir(parents=True)
+    parts = [os.urandom(size) for size in (files.BLOCK + 77, 3, 2 * CHUNK)]
+    for n, data in enumerate(parts, 1):
+        (folder / f"GX0{n}0001.MP4").write_bytes(data)
+    (take,) = find_clips(tmp_path / "card")
+    clip = ingest(take, vault, ledger)
+    assert clip.parts == tuple(len(data) for data in parts)
+    digests = [hashlib.sha256(data).hexdigest() for data in parts]
+    (row,) = ledger.entries(kind="ingest")
+    assert [file["sha256"] for file in row.payload["files"]] == row.payload["verified"] == digests
+    assert clip.sha256 == hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    with vault.open(clip.id) as copy:
+        assert copy.read() == b"".join(parts)
+    assert ingest(take, vault, ledger) == clip
+    assert len(ledger.entries(kind="ingest")) == 1
+
+
+def test_films_of_one_name_on_two_cards_are_two_clips(tmp_path: Path, vault: Vault, ledger: Ledger) -> None:
+    clips = []
+    for card in ("one", "two"):
+        folder = tmp_path / card / "DCIM/100CANON"
+        folder.mkdir(parents=True)
+        (folder / "MVI_0001.MP4").write_bytes(card.encode() * 1000)
+        clips.append(ingest(find_clips(tmp_path / card)[0], vault, ledger, card=card))
+    assert clips[0].id != clips[1].id
+    assert clips[0].name != clips[1].name
+    assert [row.payload["card"] for row in ledger.entries(kind="ingest")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["les\nvijf é ✓.MP4", "x" * 251 + ".MP4", "ünï çödé 课堂.MP4", "{les}.MP4", "-rf.MP4"])
+def test_names_of_all_kinds(tmp_path: Path, vault: Vault, ledger: Ledger, name: str) -> None:
+    folder = tmp_path / "card/DCIM/1"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(b"film")
+    clip = ingest(find_clips(tmp_path / "card")[0], vault, ledger)
+    assert ledger.entries(kind="ingest")[0].payload["files"][0]["path"] == f"DCIM/1/{name}"
+    assert "\n" not in clip.name
+    assert len(clip.name.encode()) < 230
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_film_that_may_not_be_read(take: CardClip, vault: Vault, ledger: Ledger) -> None:
+    take.path.chmod(0)
+    with pytest.raises(CardError, match="Permission denied"):
+        ingest(take, vault, ledger)

@@ -23,6 +23,8 @@ from pipeline.stages.ingest import ingest
 from pipeline.stages.wipe import (
     COPY,
     END,
+    FREE_SPACE,
+    OTHER,
     PROMISE,
     Chain,
     Source,
@@ -32,7 +34,7 @@ from pipeline.stages.wipe import (
     plan,
     sources_of,
     unfinished,
-    wiped_before,
+    wiped_since,
 )
 
 RENDER = "d" * 64
@@ -121,8 +123,66 @@ def test_of_a_film_that_was_met_again_the_later_row_counts() -> None:
         {"path": path, "bytes": 1, "sha256": "0" * 64, "kind": kind}
         for path, kind in (("A.MP4", "video"), ("A.THM", "sidecar"), ("B.MP4", "video"))
     )
-    found = sources_of([{"files": [film, thumb]}, {"files": [twin]}, {"files": [film]}])
-    assert [source.path for source in found] == ["A.MP4", "B.MP4"]
+    rows = [{"card": "one", "files": [film, thumb]}, {"card": "one", "files": [twin]}, {"card": "one", "files": [film]}]
+    rows.append({"card": "two", "files": [film, thumb]})
+    assert [source.path for source in sources_of(rows, "one")] == ["A.MP4", "B.MP4"]
+    assert [source.path for source in sources_of(rows)] == ["A.MP4", "B.MP4", "A.MP4", "A.THM"]
+
+
+def test_every_film_of_a_take_must_have_been_read_back() -> None:
+    """A take in chapters has a digest of its own; what counts is that each of its films is in the copy."""
+    films = tuple(Source(f"DCIM/1/{n}.MP4", 10, str(n) * 64, "video") for n in range(2))
+    whole = Chain("a", "e" * 64, 20, films, verified=("0" * 64, "1" * 64), **DONE)
+    assert len(plan([whole]).items) == 3
+    for verified in ((), ("0" * 64,), ("1" * 64, "2" * 64)):
+        assert "verified copy" in plan([replace(whole, verified=verified)]).refused[0][1]
+
+
+def test_a_plan_names_its_card_its_number_and_how_far_it_goes() -> None:
+    whole = [chain("a", "DCIM/1/A.MP4")]
+    made = plan(whole, card="1234-ABCD", number=3)
+    others = [
+        plan(whole, card="1234-ABCE", number=3),
+        plan(whole, card="1234-ABCD", number=4),
+        plan(whole, card="1234-ABCD", number=3, fill=True),
+        plan(whole, card="1234-ABCD", number=3, everything=[]),
+    ]
+    assert len({made.digest, *(other.digest for other in others)}) == 5
+    assert plan(whole, card="1234-ABCD", number=3) == made
+
+
+def test_free_space_goes_after_the_files_and_before_the_copies() -> None:
+    kinds = [item.kind for item in plan([chain("a", "DCIM/1/A.MP4")], fill=True).items]
+    assert kinds == ["video", FREE_SPACE, COPY]
+
+
+def test_a_whole_card_goes_with_all_that_belongs_to_no_film() -> None:
+    film = chain("a", "DCIM/1/A.MP4")
+    photo = Source("DCIM/1/P.JPG", 5, "5" * 64, OTHER)
+    made = plan([film], everything=[Source("DCIM/1/A.MP4", 10, film.copied or "", "video"), photo])
+    assert [(item.path, item.kind) for item in made.items] == [
+        ("DCIM/1/A.MP4", "video"),
+        ("DCIM/1/P.JPG", OTHER),
+        ("a", COPY),
+    ]
+
+
+@pytest.mark.parametrize(
+    "stays", ["a film that was never copied", "another film of that name", "a clip that must stay"]
+)
+def test_a_whole_card_stays_whole_for_one_film_that_must(stays: str) -> None:
+    film = chain("a", "DCIM/1/A.MP4")
+    listed = [Source("DCIM/1/A.MP4", 10, film.copied or "", "video")]
+    chains = [film]
+    if stays == "a film that was never copied":
+        listed.append(Source("DCIM/1/B.MP4", 10, "b" * 64, "video"))
+    elif stays == "another film of that name":
+        listed = [replace(listed[0], sha256="b" * 64)]
+    else:
+        chains.append(chain("b", "DCIM/1/B.MP4", approved=None))
+    made = plan(chains, fill=True, everything=listed)
+    assert made.items == ()
+    assert made.refused
 
 
 def test_what_was_wiped_before_is_not_planned_again() -> None:
@@ -131,6 +191,18 @@ def test_what_was_wiped_before_is_not_planned_again() -> None:
     rest = plan([whole], {(item.path, item.sha256) for item in items[:1]})
     assert rest.items == items[1:]
     assert plan([whole], {(item.path, item.sha256) for item in items}) == WipePlan((), (), digest_of(()))
+
+
+def test_what_was_copied_again_after_its_wipe_is_there_to_be_wiped(tmp_path: Path, ledger: Ledger) -> None:
+    """The same film, put back on the card: it was wiped once, and is there once more."""
+    scene = make(tmp_path, ledger)
+    scene.run(ledger)
+    rows = ledger.entries("ingest", scene.ids[0])
+    assert len(wiped_since(ledger, rows)) == 3
+    for name, data in BEFORE.items():
+        (scene.card / name).write_bytes(data)
+    ingest(find_clips(scene.card)[0], scene.vault, ledger)
+    assert wiped_since(ledger, ledger.entries("ingest", scene.ids[0])[-1:]) == set()
 
 
 PATHS = ["DCIM/1/A.MP4", "DCIM/1/a.mp4", "DCIM/1/B.MP4", "DCIM/1/C.MP4", "DCIM/1/A.THM", "../x"]
@@ -213,6 +285,10 @@ BEFORE = {
 AFTER = {name: data for name, data in BEFORE.items() if "0001" not in name}
 
 
+def outcomes(ledger: Any) -> set[tuple[str, str]]:
+    return {(row.payload["path"], row.payload["sha256"]) for row in ledger.entries(kind="wipe_outcome")}
+
+
 def make(tmp_path: Path, ledger: Any) -> Scene:
     card = tmp_path / "card"
     for name, data in BEFORE.items():
@@ -246,7 +322,7 @@ def test_exactly_the_plan_goes(scene: Scene, ledger: Ledger) -> None:
     assert wiped.promise == PROMISE
     assert "cannot be excluded" in PROMISE
     assert "in the camera" in PROMISE
-    assert wiped_before(ledger) == {(item.path, item.sha256) for item in scene.plan.items}
+    assert outcomes(ledger) == {(item.path, item.sha256) for item in scene.plan.items}
     assert ledger.verify() == []
 
 
@@ -284,7 +360,8 @@ def test_a_plan_works_once(scene: Scene, ledger: Ledger) -> None:
 
 def test_another_digest_is_refused(scene: Scene, ledger: Ledger) -> None:
     less = replace(scene.plan, items=scene.plan.items[1:])
-    for shown, digest in ((scene.plan, "0" * 64), (less, scene.plan.digest)):
+    other_card = replace(scene.plan, card="another")
+    for shown, digest in ((scene.plan, "0" * 64), (less, scene.plan.digest), (other_card, scene.plan.digest)):
         with pytest.raises(WipeError, match="not the plan that was shown"):
             execute(shown, digest, scene.card, ledger, scene.vault, tied=tied_files)
     empty = WipePlan((), (), digest_of(()))
@@ -408,7 +485,7 @@ class Book:
 
     def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
         late = self.step()
-        self.rows.append(SimpleNamespace(kind=kind, clip=clip, payload=payload))
+        self.rows.append(SimpleNamespace(kind=kind, clip=clip, payload=payload, seq=len(self.rows) + 1))
         if late:
             raise Killed
         return len(self.rows)
@@ -500,7 +577,7 @@ def test_killed_at_every_step_a_rerun_completes_and_takes_nothing_more(tmp_path:
             scene.run(book, again)
         assert scene.contents() == AFTER, f"killed at step {points}"
         assert scene.vault.ids() == [scene.ids[1]]
-        assert wiped_before(book) == {(item.path, item.sha256) for item in scene.plan.items}
+        assert outcomes(book) == {(item.path, item.sha256) for item in scene.plan.items}
         assert unfinished(book) is None
     print(f"killed {'after' if late else 'before'} each of {points} steps")
     assert points >= 25

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.card import CardClip, find_clips, is_complete, open_card_file, other_files, tied_files
+from pipeline.adapters.card import CardClip, all_files, find_clips, is_complete, other_files, tied_files
+from pipeline.adapters.card_reader import open_card_file
 from pipeline.errors import CardError
 
 GIB = 1 << 30
@@ -86,8 +87,24 @@ def test_a_later_chapter_alone_is_not_complete(tmp_path: Path) -> None:
 def test_a_film_cut_at_four_gigabytes_goes_on_in_the_next(tmp_path: Path) -> None:
     lay(tmp_path, "DCIM/100CANON/MVI_0001.MP4", "DCIM/100CANON/MVI_0002.MP4", size=4 * GIB - (20 << 20))
     lay(tmp_path, "DCIM/100CANON/MVI_0003.MP4", "DCIM/100CANON/MVI_0004.MP4")
-    found = [[p.name for p in clip.paths] for clip in find_clips(tmp_path)]
-    assert found == [["MVI_0001.MP4", "MVI_0002.MP4", "MVI_0003.MP4"], ["MVI_0004.MP4"]]
+    found = [([p.name for p in clip.paths], clip.guessed) for clip in find_clips(tmp_path)]
+    assert found == [(["MVI_0001.MP4", "MVI_0002.MP4", "MVI_0003.MP4"], True), (["MVI_0004.MP4"], False)]
+
+
+def test_files_that_may_be_one_take_are_tied_each_to_its_own(tmp_path: Path) -> None:
+    at = "DCIM/100CANON/"
+    lay(tmp_path, at + "MVI_0001.MP4", at + "MVI_0002.MP4", size=4 * GIB - (20 << 20))
+    lay(tmp_path, at + "MVI_0001.THM", at + "MVI_0002.THM")
+    (clip,) = find_clips(tmp_path)
+    assert len(clip.files) == 4
+    assert tied_files(tmp_path) == [{at + f"MVI_000{n}.{kind}" for kind in ("MP4", "THM")} for n in "12"]
+
+
+def test_every_file_of_a_card_hidden_ones_too(tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    lay(card, "DCIM/1/A.MP4", ".Trash-1000/files/B.MP4", "notes.txt")
+    (card / "link").symlink_to(tmp_path)
+    assert all_files(card) == [(".Trash-1000/files/B.MP4", 10), ("DCIM/1/A.MP4", 10), ("notes.txt", 10)]
 
 
 @pytest.mark.parametrize("size", [3 * GIB, 5 * GIB])

@@ -19,7 +19,7 @@ PIPELINE = Path(messages.__file__).parent
 CATALOGUE = messages.CATALOGUES / "nl.po"
 SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
-PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage"}
+PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
@@ -79,7 +79,9 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, State.__name__)
     for text in _returned("stages/wipe.py", "missing_link"):
         found.setdefault(text, "wipe.missing_link")
-    found.setdefault(wipe.PROMISE, "wipe.PROMISE")
+    for text in (wipe.PROMISE, wipe.DELETED_ONLY, wipe.COPY, wipe.FREE_SPACE, wipe.OTHER, "video", "sidecar"):
+        found.setdefault(text, "stages/wipe.py")
+    found.setdefault("it was never copied from this card", "wipe.plan")
     return found
 
 

@@ -125,6 +125,8 @@ def test_braces_in_names_and_values_do_not_break_the_message(written):
 def _changed(value):
     if isinstance(value, bool):
         return not value
+    if isinstance(value, tuple):
+        return (*value, "x")
     if isinstance(value, (int, float)):
         return value + 1
     return next((style for style in Style if style is not value), None) if isinstance(value, Style) else value + "x"
@@ -155,3 +157,10 @@ def test_the_digest_is_of_values_not_of_the_file(written):
 def test_a_section_that_does_not_exist_has_no_digest():
     with pytest.raises(KeyError):
         Settings().digest("detections")
+
+
+def test_registered_cards_are_a_list_of_texts(written):
+    assert load(written('[cards]\nregistered = ["1234-ABCD", "LES"]\n')).cards.registered == ("1234-ABCD", "LES")
+    for wrong in ('"1234-ABCD"', "[1234]", "true"):
+        with pytest.raises(SettingsError, match=r"cards\.registered must be a list of texts"):
+            load(written(f"[cards]\nregistered = {wrong}\n"))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.adapters import files
-from pipeline.adapters.sealed import CHUNK, HEADER, TAG, sealed_size
+from pipeline.adapters.sealed import CHUNK, HEADER, SEAL, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import OutputExistsError, VaultError
 
@@ -84,7 +84,7 @@ def test_nothing_clear_is_on_the_disk_at_any_time(store: Vault, tmp_path: Path) 
 def test_no_two_chunks_are_sealed_alike(store: Vault) -> None:
     """Under one nonce equal chunks would look equal, and any two would give away their difference."""
     raws = [keep(store, id, bytes(4 * CHUNK)).read_bytes()[FIRST:] for id in ("a", "b")]
-    bodies = [raw[at : at + CHUNK] for raw in raws for at in range(0, len(raw), CHUNK + TAG)]
+    bodies = [raw[at : at + CHUNK] for raw in raws for at in range(0, len(raw), CHUNK + SEAL)]
     assert len(set(bodies)) == len(bodies) == 8
 
 
@@ -99,8 +99,8 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
     return lambda raw: raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
 
 
-FIRST, SECOND = HEADER.size, HEADER.size + CHUNK + TAG
-THIRD = SECOND + CHUNK + TAG
+FIRST, SECOND = HEADER.size, HEADER.size + CHUNK + SEAL
+THIRD = SECOND + CHUNK + SEAL
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ THIRD = SECOND + CHUNK + TAG
         lambda raw: raw[:FIRST] + raw[SECOND:THIRD] + raw[FIRST:SECOND] + raw[THIRD:],
         lambda raw: raw[:THIRD],
         lambda raw: raw[:-1],
-        lambda raw: raw + bytes(TAG),
+        lambda raw: raw + bytes(SEAL),
         lambda raw: raw + raw[THIRD:],
         lambda raw: raw[: HEADER.size],
         lambda raw: b"",

@@ -1,0 +1,189 @@
+"""A whole card into the vault: is it the school's, is there room, then every take, verified, and a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.adapters import card as cards
+from pipeline.adapters import manifest, takes
+from pipeline.adapters.cameras import camera_serials
+from pipeline.adapters.card import CardClip
+from pipeline.adapters.card_reader import look
+from pipeline.adapters.files import safe_name
+from pipeline.adapters.volumes import Volume, candidates, volume_of
+from pipeline.errors import CardError, LesveilError, UnknownCardError
+from pipeline.lesson.wipe import refuse_unfinished_wipe
+from pipeline.messages import tr
+from pipeline.records import Clip, Progress, no_progress
+from pipeline.stages import ingest as stage
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a card came to."""
+
+    card: Volume
+    registered: bool
+    clips: list[tuple[CardClip, Clip]]
+    failed: list[tuple[str, LesveilError]]
+    left: list[str]
+    """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    notes: list[str]
+    """What a person should know, in the language chosen."""
+
+
+def known_by(volume: Volume, registered: Sequence[str]) -> str | None:
+    """The entry of ``[cards] registered`` that names this card or its camera; None when none does."""
+    entries = {entry.strip().casefold(): entry for entry in registered if entry.strip()}
+    names = {volume.serial, volume.label} | camera_serials(volume.root) if entries else set()
+    return next((entries[name.casefold()] for name in sorted(names) if name and name.casefold() in entries), None)
+
+
+def admit(workspace: Workspace, volume: Volume, any_card: bool) -> bool:
+    """Whether the card is registered. Raises UnknownCardError when others are, unless ``any_card``."""
+    registered = workspace.settings.cards.registered
+    if known_by(volume, registered) is not None:
+        return True
+    if registered and not any_card:
+        raise UnknownCardError(
+            "The card at {folder} (serial {serial}, label {label}) is not one of the school's; register it under"
+            " [cards] in lesveil.toml, or take it this once with --any-card.",
+            folder=volume.root,
+            serial=volume.serial or "-",
+            label=volume.label or "-",
+        )
+    return False
+
+
+def find_card(workspace: Workspace) -> list[Volume]:
+    """The cards in this machine that may be taken: the registered ones where there are any, else all."""
+    found = candidates()
+    mine = [volume for volume in found if known_by(volume, workspace.settings.cards.registered) is not None]
+    return mine or found
+
+
+def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progress: Progress = no_progress) -> Copied:
+    """Copy every take of the card mounted at ``folder``. One take's failure does not stop the others.
+
+    ``progress`` is told of the whole card under "copy", in bytes: half a byte when it is written, half when it was read
+    back. Raises CardError, UnknownCardError, DiskFullError, all before the first byte is copied.
+    """
+    volume = volume_of(folder)
+    registered = admit(workspace, volume, any_card)
+    refuse_unfinished_wipe(workspace, volume.identity)
+    found, notes = _takes(volume.root)
+    card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
+    sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
+    todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
+    stage.check_room(vault, volume.root, sum(sizes[take] for take in todo))
+    ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
+    clips: list[tuple[CardClip, Clip]] = []
+    failed: list[tuple[str, LesveilError]] = []
+    whole = _Whole(progress, sum(sizes[take] for take in todo))
+    for n, take in enumerate(found):
+        name = take.relative(take.path)
+        try:
+            clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
+        except LesveilError as error:
+            ledger.append("failure", None, {"path": name, "error": type(error).__name__})
+            failed.append((name, error))
+            if not os.path.isdir(volume.root):
+                gone = CardError(
+                    "The card at {folder} is gone; put it back and repeat the command.", folder=volume.root
+                )
+                failed += [(later.relative(later.path), gone) for later in found[n + 1 :]]
+                break
+        whole.passed(sizes[take] if take in todo else 0)
+    list_copies(workspace, volume)
+    left = [] if len(clips) + len(failed) == 0 and not found else _left(volume.root)
+    return Copied(volume, registered, clips, failed, left, notes)
+
+
+def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
+    """Write the ASC MHL manifest of what was copied from this card since the last one; None when nothing was."""
+    card, ledger = volume.identity, workspace.ledger
+    done = {seq for row in ledger.entries(kind="manifest") for seq in row.payload["rows"]}
+    lists = [row.payload for row in ledger.entries(kind="manifest") if row.payload["card"] == card]
+    before = {path for held in lists for path in held["paths"]}
+    rows = [row for row in ledger.entries(kind=stage.KIND) if row.payload["card"] == card and row.seq not in done]
+    hashed = [
+        manifest.Hashed(
+            file["path"],
+            file["bytes"],
+            datetime.fromisoformat(more["modified"]),
+            more["xxh128"],
+            f"{file['path']}\n{more['xxh128']}" in before,
+        )
+        for row in rows
+        for file, more in zip(row.payload["files"], row.payload["listed"], strict=True)
+    ]
+    latest = {one.path: one for one in hashed}
+    if not latest:
+        return None
+    history = workspace.vault.root / "manifests" / safe_name(card)
+    made = manifest.add_list(history, volume.title or "card", list(latest.values()))
+    ledger.append(
+        "manifest",
+        None,
+        {
+            "card": card,
+            "list": made.relative_to(workspace.vault.root).as_posix(),
+            "rows": [row.seq for row in rows],
+            "paths": [f"{one.path}\n{one.xxh128}" for one in latest.values()],
+        },
+    )
+    return made
+
+
+def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
+    """The takes on the card, and what was not sure about them."""
+    found: list[CardClip] = []
+    notes: list[str] = []
+    for clip in cards.find_clips(root):
+        for take, sure in takes.settled(clip):
+            found.append(take)
+            if not sure:
+                notes.append(
+                    tr(
+                        "{clip} and the file after it may be one take that the camera cut; they are kept as two clips.",
+                        clip=take.relative(take.paths[-1]),
+                    )
+                )
+        if not cards.is_complete(clip):
+            notes.append(
+                tr("{clip}: an earlier chapter of this take is not on the card.", clip=clip.relative(clip.path))
+            )
+    return found, notes
+
+
+def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:
+    try:
+        return stage.is_known(take, card, workspace.vault, workspace.ledger)
+    except LesveilError:
+        return False  # told when it is its turn
+
+
+def _left(root: Path) -> list[str]:
+    try:
+        return [path.name for path in cards.other_files(root)]
+    except CardError:
+        return []  # the card was pulled, and that is told already
+
+
+class _Whole:
+    """A Progress over a whole card, made of those of its takes."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._before = progress, total, 0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        half = done if stage == "copy" else total + done
+        self._progress("copy", min(self._total, self._before + half // 2), self._total)
+
+    def passed(self, size: int) -> None:
+        self._before += size

@@ -1,21 +1,22 @@
 """The rules, pure: who may be shown on a day, and on what ground.
 
 The answer is no unless everything needed for a yes is there. Under 16 only a parent's or guardian's word counts, from
-16 only the pupil's own (UAVG art. 5); agreeing to be filmed is not agreeing to be recognised (GDPR art. 9), so a yes
-needs both; and both are asked on the day of filming and on the day of use, because consent may end in between.
+16 only the pupil's own (UAVG art. 5); agreeing to be filmed is not agreeing to be recognised (GDPR art. 9), so whom the
+program itself is to recognise needs both; and all is asked on the day of filming and on the day of use, because consent
+may end in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 OWN_WORD_FROM = 16
 """Age in years from which the pupil's own word is needed and the parent's no longer carries."""
 STAFF_FROM = 18
-"""Below this a "staff" word is more likely a teacher who signed for a pupil, and nobody may do that."""
+"""Below this a "staff" word on the pupils' list is more likely a teacher who signed for a pupil, and nobody may."""
 PURPOSE = "beeldcoaching"
 
 
@@ -26,13 +27,16 @@ class Giver(StrEnum):
     PARENT = "parent"
     PARENT_AND_PUPIL = "parent_and_pupil"
     STAFF = "staff"
+    """A line of the pupils' list that says it is a member of staff."""
+    STAFF_FORM = "staff_form"
+    """A line of the staff's own list: whoever stands on it signed for themselves."""
     ADMINISTRATION = "administration"
     """The list does not say, and the school states in lesveil.toml that it checked."""
     UNKNOWN = "unknown"
 
 
 class Why(StrEnum):
-    """The reason for an answer. The text for people is in the catalogues."""
+    """The reason for an answer. Its text for people is in `TEXTS`."""
 
     IN_FORCE = "in_force"
     NOT_LISTED = "not_listed"
@@ -52,6 +56,29 @@ class Why(StrEnum):
     OWN_WORD_GIVEN_TOO_YOUNG = "own_word_given_too_young"
     NOT_STAFF = "not_staff"
     USED_BEFORE_FILMED = "used_before_filmed"
+
+
+TEXTS: Mapping[Why, str] = {
+    Why.IN_FORCE: "consent is in force",
+    Why.NOT_LISTED: "not on any list",
+    Why.NO_LONGER_LISTED: "no longer on the list",
+    Why.OTHER_PURPOSE: "agreed to another purpose only",
+    Why.PURPOSE_NOT_GRANTED: "did not agree to be filmed",
+    Why.RECOGNITION_NOT_GRANTED: "did not agree to be recognised",
+    Why.NO_BIRTH_DATE: "the birth date is missing",
+    Why.NOT_YET: "consent starts later",
+    Why.NOT_YET_KNOWN: "not on any list by that day",
+    Why.ENDED: "consent has ended",
+    Why.SUPERSEDED: "a newer list says otherwise",
+    Why.WITHDRAWN: "consent was withdrawn",
+    Why.GIVER_UNKNOWN: "nobody knows whose word it is",
+    Why.PARENT_NEEDED: "under 16, so a parent's word is needed",
+    Why.OWN_WORD_NEEDED: "16 or older, so the pupil's own word is needed",
+    Why.OWN_WORD_GIVEN_TOO_YOUNG: "the pupil's own word was given before the 16th birthday",
+    Why.NOT_STAFF: "listed as staff, but too young for it",
+    Why.USED_BEFORE_FILMED: "filmed later than used: a clock is wrong",
+}
+"""Each reason in words, for ``tr``."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +152,14 @@ def has_reached(years: int, birth: date, on: date) -> bool:
     return (on.year - years, on.month, on.day) >= (birth.year, birth.month, birth.day)
 
 
+def birthday(years: int, birth: date) -> date:
+    """The day on which someone born on ``birth`` becomes ``years`` old; `has_reached` is true from that day on."""
+    try:
+        return birth.replace(year=birth.year + years)
+    except ValueError:  # 29 February, in a year without one
+        return date(birth.year + years, 3, 1)
+
+
 def carries_since(start: date | None, imported: date, last_no: date | None) -> date:
     """The first day on which a row carries.
 
@@ -136,27 +171,72 @@ def carries_since(start: date | None, imported: date, last_no: date | None) -> d
     return start
 
 
-def may_be_shown(record: ConsentRecord, filmed_on: date, used_on: date, purpose: str = PURPOSE) -> Answer:
-    """Whether ``record``'s person may be recognisable in what was filmed on one day and is used on another."""
+@dataclass(frozen=True)
+class Terms:
+    """What a school settles about consent, besides the law."""
+
+    purpose: str = PURPOSE
+    grace_days: int = 0
+    """Days after the 16th birthday on which a parent's word, given before it, still carries."""
+
+
+USUAL = Terms()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The first day ``on`` which a consent that is in force no longer is, as far as is known today; and why."""
+
+    on: date
+    why: Why
+
+
+def may_be_shown(
+    record: ConsentRecord, filmed_on: date, used_on: date, terms: Terms = USUAL, *, recognised: bool = True
+) -> Answer:
+    """Whether ``record``'s person may be recognisable in what was filmed on one day and is used on another.
+
+    ``recognised``: by the program, which needs consent to that as well. False asks for consent to be filmed alone: for
+    the teacher of a clip, and for somebody whom a person knows and un-hides by hand.
+    """
     if used_on < filmed_on:
         # A clock is wrong, and no rule about days can be trusted with it.
         return Answer(False, "", Why.USED_BEFORE_FILMED)
     # Asked first about the day of use: that answer is what someone who wonders wants to hear.
-    on_use = _best(record, [row for row in record.rows if row.imported <= used_on], used_on, purpose)
+    on_use = _best(record, [row for row in record.rows if row.imported <= used_on], used_on, terms, recognised)
     if not on_use.kept:
         return on_use
-    on_filming = _best(record, record.rows, filmed_on, purpose)
+    on_filming = _best(record, record.rows, filmed_on, terms, recognised)
     if not on_filming.kept:
         return on_filming
     grounds = dict.fromkeys((on_filming.ground, on_use.ground))
     return Answer(True, "; ".join(grounds), Why.IN_FORCE)
 
 
-def _best(record: ConsentRecord, rows: Iterable[ConsentRow], day: date, purpose: str) -> Answer:
+def ending(record: ConsentRecord, on: date, within: int, terms: Terms = USUAL) -> Ending | None:
+    """When the consent to be filmed that is in force on the day ``on`` ends, if that is within so many days.
+
+    Known beforehand are the end that a list gives, a withdrawal dated ahead, and a 16th birthday.
+    """
+    if not may_be_shown(record, on, on, terms, recognised=False).kept:
+        return None
+    days = {withdrawal.on for withdrawal in record.withdrawals}
+    for row in record.rows:
+        days |= {day for day in (row.end, row.withdrawn, row.superseded) if day is not None}
+        if row.birth is not None:
+            days.add(birthday(OWN_WORD_FROM, row.birth) + timedelta(terms.grace_days))
+    for day in sorted(day for day in days if on < day <= on + timedelta(within)):
+        answer = may_be_shown(record, on, day, terms, recognised=False)
+        if not answer.kept:
+            return Ending(day, answer.why)
+    return None
+
+
+def _best(record: ConsentRecord, rows: Iterable[ConsentRow], day: date, terms: Terms, recognised: bool) -> Answer:
     """The answer of the first row that carries on ``day``; else the newest row's reason for not carrying."""
     answer: Answer | None = None
     for row in sorted(rows, key=lambda row: row.import_number, reverse=True):
-        judged = _judge(record, row, day, purpose)
+        judged = _judge(record, row, day, terms, recognised)
         if judged.kept:
             return judged
         answer = answer or judged
@@ -167,17 +247,17 @@ def _best(record: ConsentRecord, rows: Iterable[ConsentRow], day: date, purpose:
     return answer
 
 
-def _judge(record: ConsentRecord, row: ConsentRow, day: date, purpose: str) -> Answer:
+def _judge(record: ConsentRecord, row: ConsentRow, day: date, terms: Terms, recognised: bool) -> Answer:
     def no(why: Why, ground: str = row.ground) -> Answer:
         return Answer(False, ground, why)
 
-    if row.person != record.person or row.purpose != purpose:
+    if row.person != record.person or row.purpose != terms.purpose:
         return no(Why.OTHER_PURPOSE)
     if row.superseded is not None and day >= row.superseded:
         return no(Why.SUPERSEDED)
     if not row.granted:
         return no(Why.PURPOSE_NOT_GRANTED)
-    if not row.recognition:
+    if recognised and not row.recognition:
         return no(Why.RECOGNITION_NOT_GRANTED)
     if row.withdrawn is not None and day >= row.withdrawn:
         return no(Why.WITHDRAWN)
@@ -190,26 +270,32 @@ def _judge(record: ConsentRecord, row: ConsentRow, day: date, purpose: str) -> A
         return no(Why.NOT_YET)
     if row.end is not None and day >= row.end:
         return no(Why.ENDED)
-    if row.birth is None:
-        return no(Why.NO_BIRTH_DATE)
-    why = _whose_word(row, row.birth, day)
+    why = _whose_word(row, day, terms.grace_days)
     return Answer(why is Why.IN_FORCE, row.ground, why)
 
 
-def _whose_word(row: ConsentRow, birth: date, day: date) -> Why:
+def _whose_word(row: ConsentRow, day: date, grace_days: int) -> Why:
     given = row.since if row.start is None else row.start
-    grown_when_given = has_reached(OWN_WORD_FROM, birth, given)
-    grown = has_reached(OWN_WORD_FROM, birth, day)
+    if row.giver is Giver.STAFF_FORM and row.birth is None:
+        return Why.IN_FORCE  # the school employs nobody under 16, and has no need to tell us how old its staff is
+    if row.birth is None:
+        return Why.NO_BIRTH_DATE
+    grown_when_given = has_reached(OWN_WORD_FROM, row.birth, given)
+    grown = has_reached(OWN_WORD_FROM, row.birth, day)
     giver = row.giver
     if giver in (Giver.ADMINISTRATION, Giver.PARENT_AND_PUPIL):
         # What was asked, or checked, on the day it was given is the word that counted on that day.
         giver = Giver.PUPIL if grown_when_given else Giver.PARENT
     if giver is Giver.PARENT:
-        return Why.OWN_WORD_NEEDED if grown else Why.IN_FORCE
+        if grown and (grown_when_given or day >= birthday(OWN_WORD_FROM, row.birth) + timedelta(grace_days)):
+            return Why.OWN_WORD_NEEDED
+        return Why.IN_FORCE
     if giver is Giver.PUPIL:
         if not grown:
             return Why.PARENT_NEEDED
         return Why.IN_FORCE if grown_when_given else Why.OWN_WORD_GIVEN_TOO_YOUNG
     if giver is Giver.STAFF:
-        return Why.IN_FORCE if has_reached(STAFF_FROM, birth, min(given, day)) else Why.NOT_STAFF
+        return Why.IN_FORCE if has_reached(STAFF_FROM, row.birth, min(given, day)) else Why.NOT_STAFF
+    if giver is Giver.STAFF_FORM:
+        return Why.IN_FORCE if grown_when_given and grown else Why.NOT_STAFF
     return Why.GIVER_UNKNOWN

@@ -109,6 +109,18 @@ class LookAlikesError(LesveilError):
     code = 24
 
 
+class RecognitionOffError(LesveilError):
+    """Recognition is off in this workspace, so that nobody is enrolled."""
+
+    code = 25
+
+
+class PortraitPoorError(LesveilError):
+    """A portrait is blurred, turned away or too dark to tell anyone apart by it."""
+
+    code = 26
+
+
 class OutputExistsError(LesveilError):
     """Nothing is written over."""
 
@@ -191,6 +203,12 @@ class VaultError(LesveilError):
     """A working copy cannot be decrypted: wrong key, or changed bytes."""
 
     code = 58
+
+
+class NoConsentError(LesveilError):
+    """A clip is not processed, because the teacher's consent, or the consent it was made with, is not in force."""
+
+    code = 59
 
 
 class RepairError(LesveilError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum, StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -356,11 +357,15 @@ class WipePlan:
 
 @dataclass(frozen=True)
 class Person:
-    """An enrolled person: ``template`` (128,) unit length, the mean of ``portraits`` pictures."""
+    """An enrolled person: ``template`` (128,) unit length, the mean of ``portraits`` pictures.
+
+    ``taken`` is the day of the newest picture; None when nobody knows.
+    """
 
     id: str
     template: F32
     portraits: int
+    taken: date | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ FILE_NAME = "lesveil.toml"
 SHARES = frozenset({"detection.faint", "detection.alone", "detection.sure", "rendering.quarantine_share"})
 """Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
 
+DAYS = {"consent.grace_days": 92, "consent.warn_days": 366}
+"""Settings that count days, each with the most that it may be."""
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -65,10 +68,45 @@ class Privacy:
 
 
 @dataclass(frozen=True)
+class ConsentColumns:
+    """What the columns of the school's list are called in its export, where that is not recognised by itself."""
+
+    number: str = ""
+    first_name: str = ""
+    infix: str = ""
+    last_name: str = ""
+    birth: str = ""
+    group: str = ""
+    filmed: str = ""
+    recognised: str = ""
+    giver: str = ""
+    given_on: str = ""
+    valid_until: str = ""
+    withdrawn_on: str = ""
+    portraits: str = ""
+
+
+@dataclass(frozen=True)
 class Consent:
     giver: Literal["", "administration"] = ""
     """"administration": the school states that it checked whose word each line of the list holds."""
     purpose: str = "beeldcoaching"
+    preset: Literal["", "magister", "somtoday", "parnassys"] = ""
+    """Words of one school system's exports, besides the usual ones."""
+    asks_recognition: bool = True
+    """False: the list has no column for consent to be recognised, because nobody is."""
+    yes: tuple[str, ...] = ()
+    """Words of the school's own for yes in the columns filmed and recognised; "no" likewise."""
+    no: tuple[str, ...] = ()
+    columns: ConsentColumns = field(default_factory=ConsentColumns)
+    grace_days: int = 0
+    """Days after the 16th birthday on which a parent's word still carries."""
+    warn_days: int = 60
+    """How many days ahead consent that is about to end is told."""
+    teacher: str = ""
+    """Number of the teacher whose lessons are filmed, where ``lesveil run`` does not name one."""
+    teacher_required: bool = False
+    """True: no clip is processed without a teacher being named."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +194,16 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    if name in DAYS and type(value) is int and not 0 <= value <= DAYS[name]:
+        raise SettingsError(
+            "{file}: {name} cannot be {value}; it must lie between 0 and {most} days.",
+            file=path,
+            name=name,
+            value=value,
+            most=DAYS[name],
+        )
     if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:
         raise SettingsError(
             "{file}: {name} cannot be {value}; it must lie between 0 and 1.", file=path, name=name, value=value
@@ -170,6 +218,6 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
             file=path,
             name=name,
             value=value,
-            kind=getattr(hint, "__name__", hint),
+            kind="list of words" if hint == tuple[str, ...] else getattr(hint, "__name__", hint),
         )
     return typing.cast(object, value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,10 +16,12 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.adapters import files
+from pipeline.adapters.consent_layout import FIELDS, Layout
 from pipeline.adapters.ledger import Ledger
-from pipeline.adapters.register import Register
+from pipeline.adapters.register import Register, RegisteredPerson
 from pipeline.adapters.vault import Vault
-from pipeline.errors import BusyError, EnrolmentError, OutputExistsError, WorkspaceError
+from pipeline.consent import Terms, Why
+from pipeline.errors import BusyError, EnrolmentError, OutputExistsError, VaultError, WorkspaceError
 from pipeline.records import Person
 from pipeline.settings import FILE_NAME, Settings, load
 
@@ -38,6 +42,13 @@ dpia = ""
 [cards]
 # The school's own cards and cameras, as lesveil cards shows them. Once there are any, others are refused.
 # registered = ["1234-ABCD", "LESCAMERA1"]
+
+[consent]
+# If the list does not say whose word it holds (a parent's or the pupil's) and the school checked that itself:
+# giver = "administration"
+# If nothing is to be filmed without a teacher who agreed; name them with lesveil run --teacher NUMBER, or here:
+# teacher_required = true
+# teacher = ""
 
 [deliver]
 # target = "folder"
@@ -101,9 +112,27 @@ def opened(folder: Path | None) -> Iterator[Workspace]:
     vault = Vault(folder / "vault")
     with (
         Ledger.open(folder / "ledger.db") as ledger,
-        Register.open(folder / "register.db", settings.consent.purpose) as register,
+        Register.open(folder / "register.db", Terms(settings.consent.purpose, settings.consent.grace_days)) as register,
     ):
         yield Workspace(folder, settings, ledger, register, vault)
+
+
+def layout(settings: Settings, *, staff: bool = False) -> Layout:
+    """How the school's list is to be read, as lesveil.toml says."""
+    consent = settings.consent
+    columns = {FIELDS[key]: header for key, header in dataclasses.asdict(consent.columns).items() if header}
+    if staff:
+        columns = {}  # they are the pupils' list's
+    return Layout(
+        purpose=consent.purpose,
+        giver=consent.giver,
+        preset=consent.preset,
+        columns=columns,
+        yes=frozenset(consent.yes),
+        no=frozenset(consent.no),
+        asks_recognition=consent.asks_recognition,
+        staff=staff,
+    )
 
 
 @contextlib.contextmanager
@@ -138,7 +167,13 @@ def save_templates(workspace: Workspace, people: list[Person]) -> None:
     if not people:
         return
     document = [
-        {"id": person.id, "portraits": person.portraits, "template": person.template.tolist()} for person in people
+        {
+            "id": person.id,
+            "portraits": person.portraits,
+            "template": person.template.tolist(),
+            "taken": None if person.taken is None else person.taken.isoformat(),
+        }
+        for person in people
     ]
     with workspace.vault.writer() as writer:
         writer.write(json.dumps(document).encode())
@@ -151,13 +186,68 @@ def load_templates(workspace: Workspace) -> list[Person]:
         return []
     with workspace.vault.open(TEMPLATES) as reader:
         document: list[dict[str, Any]] = json.loads(reader.read())
-    return [Person(entry["id"], np.array(entry["template"], np.float32), entry["portraits"]) for entry in document]
+    return [
+        Person(
+            entry["id"],
+            np.array(entry["template"], np.float32),
+            entry["portraits"],
+            date.fromisoformat(entry["taken"]) if entry.get("taken") else None,
+        )
+        for entry in document
+    ]
+
+
+def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = None) -> list[str]:
+    """Destroy the templates of everyone who may not be recognised today, and return who that is.
+
+    Without recognition that is everyone. ``withdrawn`` is destroyed whatever the day is from which it counts. Templates
+    that cannot be read are destroyed all together.
+    """
+    try:
+        people = load_templates(workspace)
+    except VaultError:
+        workspace.vault.destroy(TEMPLATES)
+        return []
+    allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
+    left = [person for person in people if person.id in allowed and person.id != withdrawn]
+    if len(left) < len(people):
+        save_templates(workspace, left)
+    return sorted({person.id for person in people} - {person.id for person in left})
 
 
 def in_force(workspace: Workspace, people: list[Person], filmed: date, used: date) -> dict[str, str]:
-    """Who among ``people`` may be shown, by id, with the ground of it."""
-    answers = {person.id: workspace.register.may_be_shown(person.id, filmed, used) for person in people}
-    return {person: answer.ground for person, answer in answers.items() if answer.kept}
+    """Who among ``people`` the program may recognise and show, by id, with the ground of it."""
+    return grounds(workspace, {person.id for person in people}, filmed, used)
+
+
+def grounds(
+    workspace: Workspace, people: Iterable[str], filmed: date, used: date, *, recognised: bool = True
+) -> dict[str, str]:
+    """Who among ``people`` may be shown in what was filmed on one day and is used on another, with the ground of it.
+
+    Of two who look so alike that one may be taken for the other, each is shown only while both may be.
+    """
+    register = workspace.register
+    answers = {one: register.may_be_shown(one, filmed, used, recognised=recognised) for one in sorted(people)}
+    found = {person: answer.ground for person, answer in answers.items() if answer.kept}
+    pairs = register.alikes() if recognised and found else []
+    for one, other, count in pairs:
+        for person, double in ((one, other), (other, one)):
+            if person in found and not _double_allows(register, double, count, filmed, used):
+                del found[person]
+    return found
+
+
+def _double_allows(register: Register, double: str, people: int, filmed: date, used: date) -> bool:
+    """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school.
+
+    Where the two numbers are one person, a withdrawal under either is a withdrawal.
+    """
+    if register.may_be_shown(double, filmed, used).kept:
+        return True
+    if people == 1 and any(withdrawal.on <= used for withdrawal in register.record(double).withdrawals):
+        return False
+    return not register.listed_on(double, filmed)
 
 
 def enrolled_folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -166,11 +256,20 @@ def enrolled_folders(workspace: Workspace, portraits: Path, on: date) -> tuple[d
         raise EnrolmentError("{folder} is not a folder of portraits.", folder=portraits)
     wanted: dict[str, str] = {}
     refused: list[dict[str, str]] = []
-    by_folder = {(person.portrait_folder or person.id): person for person in workspace.register.people(on)}
+    owners: dict[str, list[RegisteredPerson]] = {}
+    for person in workspace.register.people(on):
+        owners.setdefault(unicodedata.normalize("NFC", person.portrait_folder or person.id), []).append(person)
     for sub in sorted(path.name for path in portraits.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        person = by_folder.get(sub)
-        if person is None:
+        claims = owners.get(unicodedata.normalize("NFC", sub), [])
+        # Who has left the school keeps no claim against somebody who is there.
+        claims = [one for one in claims if one.answer.why is not Why.NO_LONGER_LISTED] or claims
+        if not claims:
             refused.append({"folder": sub, "reason": "not_in_register", "ground": ""})
+            continue
+        person = claims[0]
+        if len(claims) > 1:
+            both = ", ".join(one.id for one in claims)
+            refused.append({"folder": sub, "reason": "two_owners", "ground": "", "other": both})
         elif not person.answer.kept:
             refused.append(
                 {"folder": sub, "id": person.id, "reason": str(person.answer.why), "ground": person.answer.ground}

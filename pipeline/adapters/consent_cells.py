@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pipeline.consent import Giver
@@ -15,8 +17,38 @@ from pipeline.consent import Giver
 Cell = object
 """What a spreadsheet holds: text, a number, a truth value, a date, or None."""
 
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a list; ``rows[0]`` is row 1 of the sheet.
+
+    ``hidden`` and ``merged`` are numbers of rows (from 1) that the sheet does not show, or whose cells it shares with
+    others; ``hidden_columns`` are indices (from 0).
+    """
+
+    rows: Sequence[Sequence[Cell]]
+    hidden: frozenset[int] = frozenset()
+    merged: frozenset[int] = frozenset()
+    hidden_columns: frozenset[int] = frozenset()
+
+
 _YES = {"ja", "j", "yes", "y", "x", "1", "true", "waar"}
 _NO = {"nee", "n", "no", "0", "false", "onwaar"}
+_NO_ANSWER = {
+    "-",
+    "–",
+    "—",
+    "?",
+    "n.v.t.",
+    "nvt",
+    "n/a",
+    "onbekend",
+    "unknown",
+    "niet ingevuld",
+    "geen antwoord",
+    "leeg",
+}
+"""What stands for a cell that nobody filled in."""
 
 _PUPIL = {"leerling", "leerlingen", "pupil", "student", "zelf", "self"}
 _PARENT = {"ouder", "ouders", "moeder", "vader", "verzorger", "verzorgers", "voogd", "vertegenwoordiger"}
@@ -32,6 +64,7 @@ _STAFF = {
     "teacher",
     "trainee",
     "stagiair",
+    "stagiaire",
 }
 _FILLER = {"s", "en", "and", "wettelijk", "wettelijke", "legal", "de", "the"}
 _EITHER = {"of", "or"}
@@ -65,14 +98,15 @@ def is_blank(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def yes_or_no(cell: Cell) -> bool | None:
-    if is_blank(cell):
-        return None
+def yes_or_no(cell: Cell, yes: Collection[str] = (), no: Collection[str] = ()) -> bool | None:
+    """A yes or a no; ``yes`` and ``no`` hold more words for them, in lower case. None also for "unknown"."""
     word = text(cell).casefold()
-    if word in _YES:
-        return True
-    if word in _NO:
+    if is_blank(cell) or word in _NO_ANSWER:
+        return None
+    if word in _NO or word in no:
         return False
+    if word in _YES or word in yes:
+        return True
     raise ValueError("neither yes nor no")
 
 
@@ -129,6 +163,12 @@ def number(cell: Cell) -> str | None:
     if isinstance(cell, bool | date) or not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}", written):
         raise ValueError("no number of a person")
     return written
+
+
+def looks_like_day(cell: Cell) -> bool:
+    """Whether the cell is a date, written out or the spreadsheet's own; serial numbers are not looked for."""
+    written = _MIDNIGHT.sub("", text(cell))
+    return isinstance(cell, date) or bool(_DUTCH_DAY.fullmatch(written) or _ISO_DAY.fullmatch(written))
 
 
 def looks_like_number(cell: Cell) -> bool:

@@ -11,22 +11,19 @@ import csv
 import hashlib
 import io
 import re
-import warnings
-import zipfile
 from collections.abc import Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
-import openpyxl
-
-from pipeline.adapters.consent_cells import Cell
+from pipeline.adapters.consent_cells import Cell, Table
 from pipeline.adapters.consent_headers import WITHIN, recognised
+from pipeline.adapters.consent_layout import USUAL, Layout
 from pipeline.adapters.consent_list import ConsentList, understand
-from pipeline.consent import PURPOSE
+from pipeline.adapters.consent_xlsx import xlsx_table
 from pipeline.errors import ConsentError
 
-LARGEST = 64 * 1024 * 1024
+LARGEST = 32 * 1024 * 1024
 """Bytes of a list, unpacked as well; 10,000 people take about 1 MB. A larger one is something else, or a trap."""
 
 _MARKS = (
@@ -40,10 +37,10 @@ _MARKS = (
 _OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
-def read_consent_file(path: Path, *, purpose: str = PURPOSE, giver: str = "", today: date | None = None) -> ConsentList:
+def read_consent_file(path: Path, layout: Layout = USUAL, *, today: date | None = None) -> ConsentList:
     """The people on the list ``path``; ConsentError, in one sentence, when it cannot be trusted as a whole.
 
-    ``purpose`` and ``giver`` are the settings of [consent]; ``today`` tells which dates lie in the future.
+    ``layout`` is what lesveil.toml says of the list; ``today`` tells which dates lie in the future.
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -56,10 +53,14 @@ def read_consent_file(path: Path, *, purpose: str = PURPOSE, giver: str = "", to
             "{file} is an old Excel file or has a password; save it as .xlsx without a password.", file=path.name
         )
     if content.startswith(b"PK"):
-        table = _xlsx_table(content, path.name, purpose)
+
+        def is_list(rows: Sequence[Sequence[Cell]]) -> bool:
+            return any(len(recognised(row, layout)) > 1 for row in rows[:WITHIN])
+
+        table = xlsx_table(content, path.name, LARGEST, is_list)
     else:
-        table = _csv_table(_decoded(content, path.name), path.name, purpose)
-    return understand(table, path.name, hashlib.sha256(content).hexdigest(), purpose, giver, today or date.today())
+        table = Table(_csv_rows(_decoded(content, path.name), path.name, layout))
+    return understand(table, path.name, hashlib.sha256(content).hexdigest(), layout, today or date.today())
 
 
 def _decoded(content: bytes, file: str) -> str:
@@ -85,11 +86,11 @@ def _decoded(content: bytes, file: str) -> str:
     )
 
 
-def _csv_table(text: str, file: str, purpose: str) -> list[list[Cell]]:
+def _csv_rows(text: str, file: str, layout: Layout) -> list[list[Cell]]:
     marked = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line, which it does not show as a row
     if marked:
         text = text[marked.end() :]
-    separator = max(";,\t", key=lambda one: _headers_found(text, one, purpose))
+    separator = max(";,\t", key=lambda one: _headers_found(text, one, layout))
     table: list[list[Cell]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
@@ -113,51 +114,9 @@ def _csv_table(text: str, file: str, purpose: str) -> list[list[Cell]]:
     return table
 
 
-def _headers_found(text: str, separator: str, purpose: str) -> int:
+def _headers_found(text: str, separator: str, layout: Layout) -> int:
     try:
         top = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), WITHIN))
     except csv.Error:
         return 0
-    return max((len(recognised(row, purpose)) for row in top), default=0)
-
-
-def _xlsx_table(content: bytes, file: str, purpose: str) -> Sequence[Sequence[Cell]]:
-    broken = ConsentError("{file} is not a whole Excel file; open it, save it as .xlsx and try again.", file=file)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > LARGEST:
-            raise ConsentError("{file} is too large for a list of people; export the list again.", file=file)
-        with warnings.catch_warnings():
-            # openpyxl warns of styles and checks that it does not keep; they are not read here.
-            warnings.simplefilter("ignore")
-            sheets = _sheets(content)
-    except ConsentError:
-        raise
-    except Exception as error:
-        # Every kind: openpyxl lets through whatever a broken file provokes in it.
-        raise broken from error
-    lists = [title for title, table in sheets.items() if any(recognised(row, purpose) for row in table[:WITHIN])]
-    if len(lists) > 1:
-        raise ConsentError(
-            "{file} has several sheets with a list ({sheets}); keep the one that counts.",
-            file=file,
-            sheets=", ".join(lists),
-        )
-    return sheets[lists[0]] if lists else []
-
-
-def _sheets(content: bytes) -> dict[str, list[list[Cell]]]:
-    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    try:
-        tables: dict[str, list[list[Cell]]] = {}
-        for sheet in book.worksheets:
-            # Some exporters state a wrong size, and openpyxl would read no further than that.
-            sheet.reset_dimensions()
-            rows = [list(row) for row in sheet.iter_rows(values_only=True)]
-            width = max(map(len, rows), default=0)
-            # A sheet does not store blank cells at the end of a row.
-            tables[sheet.title] = [row + [None] * (width - len(row)) for row in rows]
-        return tables
-    finally:
-        book.close()
+    return max((len(recognised(row, layout)) for row in top), default=0)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.consent_cells import Cell, plain, text
-from pipeline.consent import PURPOSE
+from pipeline.adapters.consent_layout import Layout
+from pipeline.consent import PURPOSE, Giver
 from pipeline.errors import ConsentError
 
 WITHIN = 10
@@ -36,7 +37,10 @@ _KNOWN: dict[str, str] = {
 }
 """Each field with its headers, the one that we would write first; compared without case, accents or punctuation."""
 _ALSO_COACHING = ("video coaching", "videocoaching", "coaching")
-_REQUIRED = ("id", "birth", "granted", "recognition")
+_KNOWN_STAFF = {
+    "id": "Personeelsnummer|personeelsnr|medewerkernummer|medewerkernr|docentcode|docentafkorting|afkorting"
+    "|staff number|staff id|employee number|teacher code"
+}
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,26 @@ class Columns:
     title: Mapping[str, str]
 
 
-def recognised(row: Sequence[Cell], purpose: str) -> list[tuple[int, str]]:
+def recognised(row: Sequence[Cell], layout: Layout) -> list[tuple[int, str]]:
     """The cells of ``row`` that are headers: (column, field)."""
-    field_of = {plain(word): field for field, words in _KNOWN.items() for word in words.split("|")}
-    field_of |= dict.fromkeys((plain(purpose), plain(f"toestemming {purpose}")), "granted")
-    if purpose == PURPOSE:
+    field_of = {plain(word): name for name, words in _KNOWN.items() for word in words.split("|")}
+    field_of |= dict.fromkeys((plain(layout.purpose), plain(f"toestemming {layout.purpose}")), "granted")
+    if layout.purpose == PURPOSE:
         field_of |= dict.fromkeys(_ALSO_COACHING, "granted")
-    return [(at, field_of[word]) for at, cell in enumerate(row) if (word := plain(cell)) in field_of]
+    if layout.staff:
+        field_of |= {plain(word): name for name, words in _KNOWN_STAFF.items() for word in words.split("|")}
+    for name in _KNOWN | {"granted": ""}:
+        field_of |= dict.fromkeys(map(plain, layout.headers(name)), name)
+    # A column that lesveil.toml names is the only one for its field, and is for nothing else.
+    field_of = {word: name for word, name in field_of.items() if name not in layout.columns}
+    field_of |= {plain(header): name for name, header in layout.columns.items()}
+    return [(at, field_of[word]) for at, cell in enumerate(row) if (word := plain(cell)) and word in field_of]
 
 
-def find_columns(table: Sequence[Sequence[Cell]], purpose: str, giver_is_told: bool, file: str) -> Columns:
-    """The header of ``table``; ConsentError when there is none, when it lacks a column or has one twice.
-
-    ``giver_is_told``: lesveil.toml states whose word the list holds, so that the list need not.
-    """
-    found = [recognised(row, purpose) for row in table[:WITHIN]]
+def find_columns(table: Sequence[Sequence[Cell]], layout: Layout, file: str) -> Columns:
+    """The header of ``table``; ConsentError when there is none, when it lacks a column or has one twice."""
+    _refuse_double_mapping(layout, file)
+    found = [recognised(row, layout) for row in table[:WITHIN]]
     best = max(range(len(found)), key=lambda at: len(found[at]), default=0)
     if not found or not found[best]:
         raise ConsentError(
@@ -71,33 +80,61 @@ def find_columns(table: Sequence[Sequence[Cell]], purpose: str, giver_is_told: b
             file=file,
         )
     index: dict[str, int] = {}
-    for at, field in found[best]:
-        if field in index:
+    for at, name in found[best]:
+        if name in index:
             raise ConsentError(
                 "{file}, row {row}: the columns {one} and {other} hold the same thing; keep the one that counts and"
-                " remove the other.",
+                " remove the other, or name it in lesveil.toml under [consent.columns].",
                 file=file,
                 row=best + 1,
-                one=text(table[best][index[field]]),
+                one=text(table[best][index[name]]),
                 other=text(table[best][at]),
             )
-        index[field] = at
-    titles = {field: words.partition("|")[0] for field, words in _KNOWN.items()} | {"granted": purpose.capitalize()}
-    missing = [titles[field] for field in _REQUIRED if field not in index]
+        index[name] = at
+    _refuse_missing(layout, index, file, best + 1)
+    written = {name: text(table[best][at]) for name, at in index.items()}
+    return Columns(best, len(table[best]), index, written)
+
+
+def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: int) -> None:
+    titles = {name: words.partition("|")[0] for name, words in _KNOWN.items()} | {
+        "granted": layout.purpose.capitalize()
+    }
+    if layout.staff:
+        titles["id"] = _KNOWN_STAFF["id"].partition("|")[0]
+    titles |= layout.columns
+    required = ["id", "granted"] + ["birth"] * (not layout.staff) + ["recognition"] * layout.asks_recognition
+    missing = [titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index]
     if missing:
         raise ConsentError(
-            "{file}, row {row}: there is no column {columns}; export the list again with it.",
+            "{file}, row {row}: there is no column {columns}; export the list again with it, or say in lesveil.toml"
+            " under [consent.columns] what it is called here.",
             file=file,
-            row=best + 1,
+            row=row,
             columns=", ".join(missing),
         )
-    if "giver" not in index and not giver_is_told:
+    if "giver" not in index and layout.giver != Giver.ADMINISTRATION and not layout.staff:
+        raise ask_whose_word(file, row)
+
+
+def ask_whose_word(file: str, row: int) -> ConsentError:
+    """The question that an import stops with when the list does not say whose word it holds."""
+    return ConsentError(
+        "{file}, row {row}: there is no column Toestemming van that is filled in, so the list does not say whose word"
+        ' it holds; export it with that column, or state in lesveil.toml under [consent] giver = "administration" that'
+        " the school checked it.",
+        file=file,
+        row=row,
+    )
+
+
+def _refuse_double_mapping(layout: Layout, file: str) -> None:
+    headers = [plain(header) for header in layout.columns.values()]
+    twice = next((header for header in headers if not header or headers.count(header) > 1), None)
+    if twice is not None:
         raise ConsentError(
-            "{file}, row {row}: there is no column Toestemming van, so the list does not say whose word it holds;"
-            ' export it with that column, or state in lesveil.toml under [consent] giver = "administration" that the'
-            " school checked it.",
+            "{file} cannot be read: in lesveil.toml [consent.columns] the header {header} is given to two things, or is"
+            " no header.",
             file=file,
-            row=best + 1,
+            header=repr(twice),
         )
-    written = {field: text(table[best][at]) for field, at in index.items()}
-    return Columns(best, len(table[best]), index, written)

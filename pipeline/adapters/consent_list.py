@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.adapters import consent_cells as cells
-from pipeline.adapters.consent_cells import Cell
-from pipeline.adapters.consent_headers import find_columns
-from pipeline.adapters.consent_rows import READERS, ListedPerson, Remark, Sheet, person
+from pipeline.adapters.consent_cells import Cell, Table
+from pipeline.adapters.consent_headers import ask_whose_word, find_columns
+from pipeline.adapters.consent_layout import Layout
+from pipeline.adapters.consent_rows import ListedPerson, Remark, Sheet, person, rows
 from pipeline.consent import Giver
 from pipeline.errors import ConsentError
 
@@ -26,38 +27,87 @@ _DAYS = ("birth", "start", "end", "withdrawn")
 
 @dataclass(frozen=True)
 class ConsentList:
-    """A whole list that was understood. ``file`` is its name without folders, ``sha256`` of its bytes."""
+    """A whole list that was understood. ``file`` is its name without folders, ``sha256`` of its bytes.
+
+    ``staff``: it is the staff's own list; otherwise the pupils'. A list is full: who is not on it has no consent.
+    """
 
     file: str
     sha256: str
     people: tuple[ListedPerson, ...]
     remarks: tuple[Remark, ...] = ()
+    staff: bool = False
 
 
-def understand(
-    table: Sequence[Sequence[Cell]], file: str, sha256: str, purpose: str, giver: str, today: date
-) -> ConsentList:
-    """Read ``table``, whose first row is row 1; ConsentError when it cannot be trusted as a whole.
+def understand(table: Table, file: str, sha256: str, layout: Layout, today: date) -> ConsentList:
+    """Read ``table``; ConsentError when it cannot be trusted as a whole.
 
-    ``giver`` is the setting [consent] giver; ``today`` tells which dates lie in the future.
+    ``today`` tells which dates lie in the future.
     """
-    columns = find_columns(table, purpose, giver == Giver.ADMINISTRATION, file)
-    below = enumerate(table[columns.header + 1 :], columns.header + 2)
+    columns = find_columns(table.rows, layout, file)
+    below = enumerate(table.rows[columns.header + 1 :], columns.header + 2)
     lines = [(number, row) for number, row in below if not all(map(cells.is_blank, row))]
     if not lines:
         raise ConsentError("{file} names nobody; export the list again.", file=file)
-    unsaid = Giver.ADMINISTRATION if giver == Giver.ADMINISTRATION else Giver.UNKNOWN
-    sheet = Sheet(file, columns, purpose, unsaid, today, lines)
+    sheet = Sheet(file, columns, layout, today, lines, hidden=table.hidden, merged=table.merged)
+    _look_at_the_header(sheet, table)
     _refuse_wrong_widths(sheet)
     for name in columns.index:
         _refuse_month_first(sheet, name)
         _refuse_swapped(sheet, name)
+    _refuse_days_as_names(sheet)
+    _refuse_without_number(sheet)
     people = [person(sheet, number, row) for number, row in lines]
+    _refuse_unsaid_giver(sheet, people)
     _refuse_swapped_days(sheet, people)
     people = _one_line_each(sheet, people)
     people = _one_answer_each(sheet, people)
     people = _own_portraits(sheet, people)
-    return ConsentList(file, sha256, tuple(people), tuple(sorted(sheet.remarks, key=lambda remark: remark.row)))
+    remarks = tuple(sorted(sheet.remarks, key=lambda remark: remark.row))
+    return ConsentList(file, sha256, tuple(people), remarks, layout.staff)
+
+
+def _look_at_the_header(sheet: Sheet, table: Table) -> None:
+    number = sheet.columns.header + 1
+    if number in table.merged:
+        raise ConsentError(
+            "{file}, row {row}: cells of the header are merged, so nobody can tell which column is which; split them.",
+            **sheet.place(number, ""),
+        )
+    for name, at in sheet.columns.index.items():
+        if at in table.hidden_columns:
+            sheet.remark(number, name, "Row {row}: the column {column} is hidden in the sheet, and its answers count.")
+
+
+def _refuse_without_number(sheet: Sheet) -> None:
+    """Every row whose number is missing or is none, at once, so that administration need not try row by row."""
+    missing, wrong = [], []
+    for number, row in sheet.lines:
+        try:
+            if cells.number(sheet.cell(row, "id")) is None:
+                missing.append(number)
+        except ValueError:
+            wrong.append(number)
+    if wrong:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: this is not a number of a person; write at most 32 letters, digits,"
+            " dots or dashes, without spaces.",
+            **sheet.place(rows(wrong), "id"),
+        )
+    if missing:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: the number is missing; fill it in, or remove the row.",
+            **sheet.place(rows(missing), "id"),
+        )
+
+
+def _refuse_unsaid_giver(sheet: Sheet, people: Sequence[ListedPerson]) -> None:
+    """A column for whose word it is, in which nothing stands beside any yes, says as little as none."""
+    agreed = [one for one in people if one.granted]
+    if agreed and all(one.giver is Giver.UNKNOWN for one in agreed) and sheet.unsaid is Giver.UNKNOWN:
+        at = dict(sheet.lines)
+        if all(cells.is_blank(sheet.cell(at[one.row], "giver")) for one in agreed):
+            raise ask_whose_word(sheet.file, sheet.columns.header + 1)
 
 
 def _refuse_wrong_widths(sheet: Sheet) -> None:
@@ -86,9 +136,9 @@ def _refuse_month_first(sheet: Sheet, name: str) -> None:
 def _refuse_swapped(sheet: Sheet, name: str) -> None:
     """Refuse a column most of whose cells are something else; a birth date that is blank is wrong as well."""
     filled = [(number, cell) for number, row in sheet.lines if not cells.is_blank(cell := sheet.cell(row, name))]
-    wrong = [number for number, cell in filled if not _fits(name, cell)]
+    wrong = [number for number, cell in filled if not _fits(sheet, name, cell)]
     due = len(filled)
-    if name == "birth":
+    if name == "birth" and not sheet.layout.staff:
         wrong += [number for number, row in sheet.lines if cells.is_blank(sheet.cell(row, name))]
         due = len(sheet.lines)
     if 2 * len(wrong) > due and len(wrong) >= FEW:
@@ -99,11 +149,23 @@ def _refuse_swapped(sheet: Sheet, name: str) -> None:
         )
 
 
-def _fits(name: str, cell: Cell) -> bool:
-    if name in _SHAPES:
+def _refuse_days_as_names(sheet: Sheet) -> None:
+    """A day where a name belongs is a cell that has shifted; what it meant, a withdrawal perhaps, would be lost."""
+    for name in ("first_name", "infix", "last_name", "group"):
+        for number, row in sheet.lines:
+            if cells.looks_like_day(sheet.cell(row, name)):
+                raise ConsentError(
+                    "{file}, row {row}, column {column}: there is a date in this column, as if columns were swapped;"
+                    " export the list again.",
+                    **sheet.place(number, name),
+                )
+
+
+def _fits(sheet: Sheet, name: str, cell: Cell) -> bool:
+    if name in _SHAPES and not (name == "id" and sheet.layout.staff):  # a teacher's number may be letters alone
         return _SHAPES[name](cell)
     try:
-        READERS.get(name, cells.text)(cell)
+        sheet.read(name, cell)
     except ValueError:
         return False
     return True
@@ -111,7 +173,7 @@ def _fits(name: str, cell: Cell) -> bool:
 
 def _refuse_swapped_days(sheet: Sheet, people: Sequence[ListedPerson]) -> None:
     """Each date may be a date and yet stand in another's column; then most people contradict themselves."""
-    unborn = [listed.row for listed in people if listed.birth is None]
+    unborn = [] if sheet.layout.staff else [listed.row for listed in people if listed.birth is None]
     yes = [listed for listed in people if listed.says_yes]
     undone = [one.row for one in yes if one.withdrawn and (one.start is None or one.withdrawn < one.start)]
     for name, wrong, due in (("birth", unborn, len(people)), ("withdrawn", undone, len(yes))):
@@ -125,19 +187,22 @@ def _refuse_swapped_days(sheet: Sheet, people: Sequence[ListedPerson]) -> None:
 
 def _one_line_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:
     first: dict[str, ListedPerson] = {}
+    torn: dict[int, int] = {}
     for listed in people:
         # Numbers that differ in case alone would share a file name on some systems.
         earlier = first.setdefault(listed.id.casefold(), listed)
         if earlier is listed:
             continue
         if replace(listed, row=earlier.row) != earlier:
-            raise ConsentError(
-                "{file}, row {row}, column {column}: this number stands in row {earlier} too, with another content;"
-                " keep the one that is right.",
-                **sheet.place(listed.row, "id"),
-                earlier=earlier.row,
-            )
+            torn[listed.row] = earlier.row
         sheet.remark(listed.row, "id", "Row {row}: this person is on the list twice with the same answers.")
+    if torn:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: this number stands in row {earlier} too, with another content;"
+            " keep the one that is right.",
+            **sheet.place(rows(list(torn)), "id"),
+            earlier=rows(list(torn.values())),
+        )
     return list(first.values())
 
 
@@ -147,7 +212,12 @@ def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[Liste
     for listed in people:
         called = (listed.first_name.casefold(), listed.infix.casefold(), listed.last_name.casefold(), listed.birth)
         same[called if listed.last_name and listed.birth else listed.id].append(listed)
-    torn = {one.id for group in same.values() if len({one.says_yes for one in group}) > 1 for one in group}
+    torn: set[str] = set()
+    for group in same.values():
+        answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}
+        torn |= {one.id for one in group} if len(answers) > 1 else set()
+        for listed in group[1:] if len(answers) == 1 else ():
+            sheet.remark(listed.row, "id", "Row {row}: the same person has another number too, with the same answers.")
     for listed in people:
         if listed.id in torn:
             sheet.remark(

@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.adapters import consent_cells as cells
 from pipeline.adapters.consent_cells import Cell
 from pipeline.adapters.consent_headers import Columns
+from pipeline.adapters.consent_layout import Layout
 from pipeline.consent import OWN_WORD_FROM, Giver, has_reached
-from pipeline.errors import ConsentError
 
 OLDEST = 1900
 """Birth years before this are somebody's typing."""
@@ -79,21 +79,37 @@ class ListedPerson:
 
 @dataclass
 class Sheet:
-    """A list while it is being read. ``lines`` are the rows under the header that hold anything, with their number."""
+    """A list while it is being read. ``lines`` are the rows under the header that hold anything, with their number.
+
+    ``hidden`` and ``merged`` as in `Table`.
+    """
 
     file: str
     columns: Columns
-    purpose: str
-    unsaid: Giver
-    """Who is taken to have given consent where the list does not say."""
+    layout: Layout
     today: date
     lines: list[tuple[int, Sequence[Cell]]]
+    hidden: frozenset[int] = frozenset()
+    merged: frozenset[int] = frozenset()
     remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def unsaid(self) -> Giver:
+        """Who is taken to have given consent where the list does not say."""
+        if self.layout.staff:
+            return Giver.STAFF_FORM
+        return Giver.ADMINISTRATION if self.layout.giver == Giver.ADMINISTRATION else Giver.UNKNOWN
+
+    def read(self, name: str, cell: Cell) -> Any:
+        """The value of a cell of the field ``name``, None for a blank one; ValueError when it is not understood."""
+        if name in ("granted", "recognition"):
+            return cells.yes_or_no(cell, *self.layout.words)
+        return READERS.get(name, cells.text)(cell)
 
     def cell(self, row: Sequence[Cell], name: str) -> Cell:
         return row[self.columns.index[name]] if name in self.columns.index else None
 
-    def place(self, number: int, name: str) -> dict[str, object]:
+    def place(self, number: int | str, name: str) -> dict[str, object]:
         """The fields ``file``, ``row`` and ``column`` of a message."""
         return {"file": self.file, "row": number, "column": self.columns.title.get(name, "")}
 
@@ -101,57 +117,59 @@ class Sheet:
         self.remarks.append(Remark(number, self.columns.title.get(name, ""), template))
 
 
+def rows(numbers: Sequence[int]) -> str:
+    """Row numbers for a message; the first ten of many."""
+    return ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
+
+
 def person(sheet: Sheet, number: int, row: Sequence[Cell]) -> ListedPerson:
-    """The person on one line; ConsentError when it does not say who that is."""
+    """The person on one line, whose number is known to be one."""
     value = {name: _read(sheet, number, row, name) for name in READERS}
     unclear = [name for name in ("giver", "start", "end", "withdrawn") if isinstance(value[name], ValueError)]
     clean = {name: None if isinstance(value[name], ValueError) else value[name] for name in READERS}
+    giver = clean["giver"] or (Giver.UNKNOWN if "giver" in unclear else sheet.unsaid)
     listed = ListedPerson(
         row=number,
-        id=_id(sheet, number, row),
+        id=cells.number(sheet.cell(row, "id")) or "",
         first_name=cells.text(sheet.cell(row, "first_name")),
         infix=cells.text(sheet.cell(row, "infix")),
         last_name=cells.text(sheet.cell(row, "last_name")),
         group=cells.text(sheet.cell(row, "group")),
         portrait_folder=clean["portrait_folder"],
         birth=clean["birth"],
-        purpose=sheet.purpose,
+        purpose=sheet.layout.purpose,
         # A day or a giver that cannot be read may be a limit to the yes beside it.
         granted=bool(clean["granted"]) and not unclear,
         recognition=bool(clean["recognition"]),
-        giver=clean["giver"] or (Giver.UNKNOWN if "giver" in unclear else sheet.unsaid),
+        giver=Giver.STAFF_FORM if sheet.layout.staff and giver is Giver.STAFF else giver,
         start=clean["start"],
         end=clean["end"],
         withdrawn=clean["withdrawn"],
     )
+    listed = _looked_at(sheet, listed)
     return _without_contradictions(sheet, listed, said=[n for n in READERS if value[n] is not None])
 
 
-def _id(sheet: Sheet, number: int, row: Sequence[Cell]) -> str:
-    try:
-        found = cells.number(sheet.cell(row, "id"))
-    except ValueError as error:
-        raise ConsentError(
-            "{file}, row {row}, column {column}: this is not a number of a person; write at most 32 letters, digits,"
-            " dots or dashes, without spaces.",
-            **sheet.place(number, "id"),
-        ) from error
-    if found is None:
-        raise ConsentError(
-            "{file}, row {row}, column {column}: the number is missing; fill it in, or remove the row.",
-            **sheet.place(number, "id"),
-        )
-    return found
+def _looked_at(sheet: Sheet, listed: ListedPerson) -> ListedPerson:
+    """``listed`` as a no where nobody who looked at the sheet can have seen, or can tell, what its row says."""
+    if listed.row in sheet.merged:
+        sheet.remark(listed.row, "", "Row {row}: cells are merged with others, so the answer is no; split them.")
+    if listed.row in sheet.hidden:
+        sheet.remark(listed.row, "", "Row {row}: this row is hidden in the sheet, so the answer is no; show it.")
+    if listed.row in sheet.merged or listed.row in sheet.hidden:
+        return replace(listed, granted=False, recognition=False)
+    return listed
 
 
 def _read(sheet: Sheet, number: int, row: Sequence[Cell], name: str) -> Any:
     """The cell's value, None for a blank one, the ValueError for one that is not understood."""
     try:
-        found = READERS[name](sheet.cell(row, name))
+        found = sheet.read(name, sheet.cell(row, name))
     except ValueError as error:
         sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
         return error
-    if found is None and name in ("birth", "granted", "recognition"):
+    expected = ("granted", "recognition") if sheet.layout.staff else ("birth", "granted", "recognition")
+    if found is None and name in expected and name in sheet.columns.index:
         sheet.remark(number, name, "Row {row}: {column} is blank, so the answer is no.")
     return found
 
@@ -174,12 +192,15 @@ def _without_contradictions(sheet: Sheet, listed: ListedPerson, said: Sequence[s
         remark("withdrawn", "Row {row}: {column} comes before the consent, so the answer is no.")
     if {"granted", "recognition"} <= set(said) and listed.recognition and not listed.granted:
         remark("recognition", "Row {row}: {column} is yes but filming is not agreed to, so the answer is no.")
-    if listed.says_yes and listed.giver is Giver.UNKNOWN:
+    if sheet.layout.staff and listed.granted and listed.giver is not Giver.STAFF_FORM:
+        remark("giver", "Row {row}: {column} is not the member of staff, so the answer is no.")
+        listed = replace(listed, granted=False, recognition=False)
+    if listed.granted and listed.giver is Giver.UNKNOWN:
         remark("giver", "Row {row}: {column} does not say whose word it is, so the answer is no.")
-    if listed.says_yes and listed.giver is Giver.STAFF and listed.group:
+    if listed.granted and listed.giver is Giver.STAFF and listed.group:
         remark("giver", "Row {row}: {column} says staff but the row is a pupil's, so the answer is no.")
         listed = replace(listed, granted=False, recognition=False)
-    if listed.says_yes and birth:
+    if listed.granted and birth:
         grown = has_reached(OWN_WORD_FROM, birth, sheet.today)
         if grown and listed.giver is Giver.PARENT:
             remark("giver", "Row {row}: from 16 the pupil's own word is needed ({column}), so the answer is no.")

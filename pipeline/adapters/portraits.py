@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pipeline.errors import PortraitsNotFoundError, PortraitUnreadableError
 from pipeline.records import U8
+
+_EXIF, _TAKEN, _WRITTEN = 0x8769, 0x9003, 0x0132
+"""Tags of the EXIF standard: its own part, DateTimeOriginal in it, and DateTime."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -61,6 +67,23 @@ def read(path: Path) -> U8:
     if picture is None:
         raise PortraitUnreadableError("{file} is not a picture that can be read; replace it or remove it.", file=path)
     return np.asarray(picture, np.uint8)
+
+
+def taken_on(path: Path, today: date) -> date | None:
+    """The day a picture was taken, as its EXIF says; else the day its file was last written, which is no earlier.
+
+    None when neither can be, because it lies in the future.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                exif = picture.getexif()
+                said = exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_WRITTEN)
+        day = datetime.strptime(str(said)[:10], "%Y:%m:%d").date()
+    except Exception:  # noqa: BLE001 - whatever a camera wrote there: then the file's own date tells
+        day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+    return day if day <= today else None
 
 
 def read_all(found: dict[str, list[Path]]) -> Iterator[tuple[str, Path, U8]]:

@@ -23,19 +23,35 @@ from pipeline.adapters import database
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.register_plan import Difference, History, Version, difference
 from pipeline.adapters.register_rows import MIGRATIONS, VERSION, from_row, to_row
-from pipeline.consent import PURPOSE, Answer, ConsentRecord, Withdrawal, may_be_shown
+from pipeline.consent import (
+    USUAL,
+    Answer,
+    ConsentRecord,
+    Ending,
+    Terms,
+    Withdrawal,
+    ending,
+    may_be_shown,
+)
 from pipeline.errors import ConsentError
 
 
 @dataclass(frozen=True)
 class RegisteredPerson:
-    """Someone in the register with the answer for one day; ``name`` is for the people who run Lesveil alone."""
+    """Someone in the register with the answers for one day; ``name`` is for the people who run Lesveil alone.
+
+    ``answer`` is whether the program may recognise and show them, ``filmed`` whether they agreed to be filmed at all;
+    ``ending`` is when the latter ends, if that is near. ``staff``: they stand on the staff's own list.
+    """
 
     id: str
     name: str
     group: str
     portrait_folder: str | None
     answer: Answer
+    filmed: Answer
+    ending: Ending | None = None
+    staff: bool = False
 
     def __repr__(self) -> str:
         # A traceback or a log line that shows this object must not show the person's name.
@@ -45,17 +61,17 @@ class RegisteredPerson:
 class Register:
     """One open register, for one purpose. Threads may share it; processes each open their own and take turns."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, purpose: str) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, terms: Terms) -> None:
         self._path = path
         self._connection = connection
-        self._purpose = purpose
+        self._terms = terms
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path, purpose: str = PURPOSE) -> Self:
+    def open(cls, path: Path, terms: Terms = USUAL) -> Self:
         """Open the register at ``path``, making it when there is none; ConsentError when it is not one."""
         with _told(path):
-            return cls(path, database.connect(path, MIGRATIONS), purpose)
+            return cls(path, database.connect(path, MIGRATIONS), terms)
 
     def close(self) -> None:
         with self._lock:
@@ -70,7 +86,10 @@ class Register:
         self.close()
 
     def plan_import(self, listed: ConsentList, on: date) -> Difference:
-        """What importing ``listed`` on the day ``on`` would change; nothing is written."""
+        """What importing ``listed`` on the day ``on`` would change; nothing is written.
+
+        ConsentError when a number on it belongs to somebody else, or the computer's clock was set back.
+        """
         with self._lock, _told(self._path), database.reading(self._connection):
             history, base = self._history(), self._base()
         latest = max(history.days.values(), default=on)
@@ -81,13 +100,23 @@ class Register:
                 latest=latest,
                 on=on,
             )
-        return difference(history, listed, on, base, self._purpose)
+        return difference(history, listed, on, base, self._terms)
 
-    def apply(self, plan: Difference) -> int:
+    def apply(self, plan: Difference, *, allow_loss: bool = False) -> int:
         """Import what `plan_import` showed, all or nothing, and return the number of the import (from 1).
 
-        ConsentError when the register was changed since, because then something else was shown than would be done.
+        ConsentError when the register was changed since, because then something else was shown than would be done; and
+        when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked).
         """
+        if plan.mass_loss and not allow_loss:
+            raise ConsentError(
+                "{file} names {now} people and {gone} of the {before} on the list before are gone, so it may be cut off"
+                " or hold a part of the school; export all of it, or, if they have left, import it with --allow-loss.",
+                file=plan.listed.file,
+                now=len(plan.listed.people),
+                gone=len(plan.gone),
+                before=plan.before,
+            )
         with self._lock, _told(self._path), database.writing(self._connection):
             if self._base() != plan.base:
                 raise ConsentError(
@@ -96,13 +125,14 @@ class Register:
                     list=plan.listed.file,
                 )
             known = self._connection.execute(
-                "INSERT INTO imports (at, day, file, sha256, people) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO imports (at, day, file, sha256, people, list) VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     database.now(),
                     plan.on.isoformat(),
                     plan.listed.file,
                     plan.listed.sha256,
                     len(plan.listed.people),
+                    "staff" if plan.listed.staff else "pupils",
                 ),
             )
             number = int(known.lastrowid or 0)
@@ -119,29 +149,27 @@ class Register:
 
     def withdraw(self, person: str, on: date) -> None:
         """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once."""
+        self._refuse_unknown(person)
         with self._lock, _told(self._path), database.writing(self._connection):
-            if not self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone():
-                raise ConsentError(
-                    "There is no {person} in the register {file}; look the number up with lesveil consent list.",
-                    person=person,
-                    file=self._path,
-                )
             self._connection.execute(
                 "INSERT OR IGNORE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
                 (database.now(), person, on.isoformat()),
             )
 
-    def may_be_shown(self, person: str, filmed_on: date, used_on: date) -> Answer:
+    def may_be_shown(self, person: str, filmed_on: date, used_on: date, *, recognised: bool = True) -> Answer:
         """The rules' answer (`pipeline.consent.may_be_shown`) for one person; someone unknown is a no."""
-        return may_be_shown(self.record(person), filmed_on, used_on, self._purpose)
+        return may_be_shown(self.record(person), filmed_on, used_on, self._terms, recognised=recognised)
 
     def record(self, person: str) -> ConsentRecord:
         """All that is known of one person's consent."""
         with self._lock, _told(self._path), database.reading(self._connection):
             return self._history(person).record(person)
 
-    def people(self, on: date) -> list[RegisteredPerson]:
-        """Everyone whom the register knew on the day ``on``, by id, with the answer for that day."""
+    def people(self, on: date, within: int = 0) -> list[RegisteredPerson]:
+        """Everyone whom the register knew on the day ``on``, by id, with the answers for that day.
+
+        ``within``: say whose consent ends in so many days.
+        """
         with self._lock, _told(self._path), database.reading(self._connection):
             history = self._history()
         found: list[RegisteredPerson] = []
@@ -149,9 +177,19 @@ class Register:
             known = [version for version in history.versions[person] if history.days[version.import_number] <= on]
             if known:
                 listed = known[-1].listed
-                name = " ".join(filter(None, (listed.first_name, listed.infix, listed.last_name)))
-                answer = may_be_shown(history.record(person), on, on, self._purpose)
-                found.append(RegisteredPerson(person, name, listed.group, listed.portrait_folder, answer))
+                record = history.record(person, on)
+                found.append(
+                    RegisteredPerson(
+                        id=person,
+                        name=" ".join(filter(None, (listed.first_name, listed.infix, listed.last_name))),
+                        group=listed.group,
+                        portrait_folder=listed.portrait_folder,
+                        answer=may_be_shown(record, on, on, self._terms),
+                        filmed=may_be_shown(record, on, on, self._terms, recognised=False),
+                        ending=ending(record, on, within, self._terms),
+                        staff=known[-1].import_number in history.staff,
+                    )
+                )
         return found
 
     def portrait_folder(self, person: str) -> str | None:
@@ -171,10 +209,45 @@ class Register:
         state = []
         for person in sorted(history.versions):
             record, current = history.record(person), history.current(person)
-            answer = may_be_shown(record, day, day, self._purpose)
+            answer = may_be_shown(record, day, day, self._terms)
             folder = None if current is None else current.listed.portrait_folder
             state.append([repr(record), repr(answer), folder])
-        return hashlib.sha256(json.dumps([self._purpose, state]).encode()).hexdigest()
+        alike = [list(pair) for pair in self.alikes()]
+        return hashlib.sha256(json.dumps([repr(self._terms), state, alike]).encode()).hexdigest()
+
+    def listed_on(self, person: str, day: date) -> bool:
+        """Whether a list that counted on ``day`` held this person, whatever it said of them."""
+        rows = self.record(person).rows
+        return any(row.imported <= day and (row.superseded is None or day < row.superseded) for row in rows)
+
+    def decide_alike(self, one: str, other: str, people: int, by: str) -> None:
+        """Keep somebody's word that two who look alike are ``people`` (1 or 2) people; the latest word counts."""
+        for person in (one, other):
+            self._refuse_unknown(person)
+        first, second = sorted((one, other))
+        if first == second:
+            raise ConsentError("{person} is one number; name the two that look alike.", person=one)
+        with self._lock, _told(self._path), database.writing(self._connection):
+            self._connection.execute(
+                "INSERT INTO alikes (at, one, other, people, decided_by) VALUES (?, ?, ?, ?, ?)",
+                (database.now(), first, second, people, by),
+            )
+
+    def alikes(self) -> list[tuple[str, str, int]]:
+        """Pairs of numbers that somebody looked at, with how many people they are; the first number sorts first."""
+        with self._lock, _told(self._path):
+            rows = self._connection.execute("SELECT one, other, people FROM alikes ORDER BY number").fetchall()
+        return [(*pair, people) for pair, people in {(one, other): people for one, other, people in rows}.items()]
+
+    def _refuse_unknown(self, person: str) -> None:
+        with self._lock, _told(self._path):
+            known = self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone()
+        if known is None:
+            raise ConsentError(
+                "There is no {person} in the register {file}; look the number up with lesveil consent list.",
+                person=person,
+                file=self._path,
+            )
 
     def _base(self) -> str:
         imports = self._connection.execute("SELECT count(*) FROM imports").fetchone()[0]
@@ -184,10 +257,9 @@ class Register:
     def _history(self, person: str | None = None) -> History:
         """The whole memory, or that of one person."""
         only, whose = ("WHERE person = ?", (person,)) if person is not None else ("", ())
-        days = {
-            number: date.fromisoformat(day)
-            for number, day in self._connection.execute("SELECT number, day FROM imports")
-        }
+        imports = self._connection.execute("SELECT number, day, list FROM imports").fetchall()
+        days = {number: date.fromisoformat(day) for number, day, _ in imports}
+        staff = frozenset(number for number, _, kind in imports if kind == "staff")
         versions: dict[str, list[Version]] = defaultdict(list)
         for row in self._connection.execute(f"SELECT {VERSION} FROM versions {only} ORDER BY import, row", whose):
             versions[row[2]].append(from_row(row))
@@ -196,7 +268,7 @@ class Register:
             f"SELECT number, person, day FROM withdrawals {only} ORDER BY number", whose
         ):
             withdrawals[who].append(Withdrawal(date.fromisoformat(day), f"withdrawal {number}"))
-        return History(days, dict(versions), dict(withdrawals))
+        return History(days, dict(versions), dict(withdrawals), staff)
 
 
 @contextmanager

@@ -11,8 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.adapters.consent_list import ConsentList
-from pipeline.adapters.consent_rows import ListedPerson, Remark
-from pipeline.consent import Answer, ConsentRecord, ConsentRow, Why, Withdrawal, carries_since, may_be_shown
+from pipeline.adapters.consent_rows import ListedPerson, Remark, rows
+from pipeline.consent import Answer, ConsentRecord, ConsentRow, Terms, Why, Withdrawal, carries_since, may_be_shown
+from pipeline.errors import ConsentError
+
+MANY = 10
+"""Percent of a list that may be gone from the next one before that looks like half a file, not like people who left."""
+FEW = 3
+"""And fewer people than this are people who left, unless they are most of the list."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,15 @@ class Version:
 
 @dataclass(frozen=True)
 class History:
-    """The register's memory: the day of each import, the versions of each person (oldest first), the withdrawals."""
+    """The register's memory: the day of each import, the versions of each person (oldest first), the withdrawals.
+
+    ``staff`` holds the numbers of the imports of the staff's own list.
+    """
 
     days: Mapping[int, date]
     versions: Mapping[str, Sequence[Version]]
     withdrawals: Mapping[str, Sequence[Withdrawal]]
+    staff: frozenset[int] = frozenset()
 
     @property
     def last_import(self) -> int:
@@ -42,9 +52,23 @@ class History:
         newest = self.versions[person][-1] if self.versions.get(person) else None
         return newest if newest is not None and newest.superseded_by is None else None
 
-    def record(self, person: str) -> ConsentRecord:
-        """Everything that counts for this person's answers; a withdrawal that a list once stated stays one."""
-        rows = tuple(self._row(version) for version in self.versions.get(person, ()))
+    def listed(self, staff: bool) -> list[str]:
+        """Everyone who is on the latest list of the pupils, or of the staff."""
+        found = []
+        for person in self.versions:
+            current = self.current(person)
+            if current is not None and (current.import_number in self.staff) == staff:
+                found.append(person)
+        return found
+
+    def record(self, person: str, known: date | None = None) -> ConsentRecord:
+        """Everything that counts for the answers of whoever had this number on the day ``known`` (default: now has).
+
+        A withdrawal that a list once stated stays one. A number that passed on to somebody else takes no consent along.
+        """
+        versions = self.versions.get(person, ())
+        upto = [one for one in versions if known is None or self.days[one.import_number] <= known] or versions
+        rows = tuple(self._row(one) for one in versions if not is_another(one.listed, upto[-1].listed))
         stated = tuple(Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None)
         return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated))
 
@@ -73,8 +97,9 @@ class Difference:
     """What importing ``listed`` on the day ``on`` would do; register ids in order of the list.
 
     ``gains`` and ``losses`` are the people whose answer on that day becomes a yes or stops being one, whether they are
-    new, gone, or their line changed. ``answers`` holds the answer of everyone after the import. ``base`` names the
-    state of the register that this was worked out against.
+    new, gone, or their line changed; ``filmed_gains`` and ``filmed_losses`` the same for consent to be filmed alone.
+    ``answers`` holds the answer of everyone after the import. ``base`` names the state of the register that this was
+    worked out against, and ``before`` is how many people its latest list of this kind held.
     """
 
     listed: ConsentList
@@ -86,13 +111,35 @@ class Difference:
     unchanged: tuple[str, ...]
     gains: tuple[str, ...]
     losses: tuple[str, ...]
+    filmed_gains: tuple[str, ...]
+    filmed_losses: tuple[str, ...]
     remarks: tuple[Remark, ...]
     answers: Mapping[str, Answer]
     added: tuple[Version, ...]
+    before: int = 0
+
+    @property
+    def mass_loss(self) -> bool:
+        """So many people are gone that the list may be half a file, or one class of the school."""
+        gone = len(self.gone)
+        return (gone >= FEW and 100 * gone > MANY * self.before) or 2 * gone > self.before
 
 
-def difference(history: History, listed: ConsentList, on: date, base: str, purpose: str) -> Difference:
-    """Work out what the import would change."""
+def is_another(one: ListedPerson, other: ListedPerson) -> bool:
+    """Whether two lines with one number are of two people; a new name or a mended birth date alone does not say so."""
+    names = (
+        (one.first_name.casefold(), other.first_name.casefold()),
+        (one.last_name.casefold(), other.last_name.casefold()),
+    )
+    differ = [bool(a and b and a != b) for a, b in names]
+    if one.birth is None or other.birth is None:
+        return all(differ)
+    return one.birth != other.birth and any(differ)
+
+
+def difference(history: History, listed: ConsentList, on: date, base: str, terms: Terms) -> Difference:
+    """Work out what the import would change; ConsentError when a number belongs to somebody else already."""
+    _refuse_taken_numbers(history, listed)
     number = history.last_import + 1
     names = [person.id for person in listed.people]
     before = {person: history.current(person) for person in names}
@@ -102,11 +149,14 @@ def difference(history: History, listed: ConsentList, on: date, base: str, purpo
         if not _same(before[person.id], person)
     ]
     listed_now = set(names)
-    gone = [person for person in history.versions if history.current(person) and person not in listed_now]
-    after = _after(history, number, on, added, gone)
+    known = history.listed(listed.staff)
+    gone = [person for person in known if person not in listed_now]
+    after = _after(history, number, on, added, gone, listed.staff)
     everyone = (*names, *(person for person in history.versions if person not in listed_now))
-    answers = {person: may_be_shown(after.record(person), on, on, purpose) for person in everyone}
-    kept = {person for person in everyone if may_be_shown(history.record(person), on, on, purpose).kept}
+    answers = _answers(after, everyone, on, terms, True)
+    filmed = _answers(after, everyone, on, terms, False)
+    kept = {person for person, answer in _answers(history, everyone, on, terms, True).items() if answer.kept}
+    seen = {person for person, answer in _answers(history, everyone, on, terms, False).items() if answer.kept}
     moved = {version.listed.id for version in added}
     return Difference(
         listed=listed,
@@ -118,13 +168,49 @@ def difference(history: History, listed: ConsentList, on: date, base: str, purpo
         unchanged=tuple(person for person in names if person not in moved),
         gains=tuple(person for person in everyone if answers[person].kept and person not in kept),
         losses=tuple(person for person in everyone if not answers[person].kept and person in kept),
+        filmed_gains=tuple(person for person in everyone if filmed[person].kept and person not in seen),
+        filmed_losses=tuple(person for person in everyone if not filmed[person].kept and person in seen),
         remarks=(*listed.remarks, *_remarks(listed.people, answers)),
         answers=answers,
         added=tuple(added),
+        before=len(known),
     )
 
 
-def _after(history: History, number: int, on: date, added: Iterable[Version], gone: Iterable[str]) -> History:
+def _answers(history: History, people: Iterable[str], on: date, terms: Terms, recognised: bool) -> dict[str, Answer]:
+    return {one: may_be_shown(history.record(one), on, on, terms, recognised=recognised) for one in people}
+
+
+def _refuse_taken_numbers(history: History, listed: ConsentList) -> None:
+    """A number is one person's: not a pupil's and a member of staff's, and not somebody else's since the last list."""
+    taken, passed = [], []
+    for person in listed.people:
+        current = history.current(person.id)
+        if current is None:
+            continue
+        if (current.import_number in history.staff) != listed.staff:
+            taken.append(person.row)
+        elif is_another(current.listed, person):
+            passed.append(person.row)
+    if taken:
+        raise ConsentError(
+            "{file}, row {row}: this number is on the other list already (pupils and staff have a list each); give one"
+            " of the two another number.",
+            file=listed.file,
+            row=rows(taken),
+        )
+    if passed:
+        raise ConsentError(
+            "{file}, row {row}: until now this number was somebody else's, with another name and birth date; give this"
+            " person a number of their own, or first import a list without the number.",
+            file=listed.file,
+            row=rows(passed),
+        )
+
+
+def _after(
+    history: History, number: int, on: date, added: Iterable[Version], gone: Iterable[str], staff: bool
+) -> History:
     versions = {person: list(known) for person, known in history.versions.items()}
     for version in added:
         versions.setdefault(version.listed.id, [])
@@ -133,7 +219,8 @@ def _after(history: History, number: int, on: date, added: Iterable[Version], go
             versions[person][-1] = replace(versions[person][-1], superseded_by=number)
     for version in added:
         versions[version.listed.id].append(version)
-    return History({**history.days, number: on}, versions, history.withdrawals)
+    lists = history.staff | {number} if staff else history.staff
+    return History({**history.days, number: on}, versions, history.withdrawals, lists)
 
 
 def _same(version: Version | None, person: ListedPerson) -> bool:
@@ -172,5 +259,5 @@ def _remarks(people: Iterable[ListedPerson], answers: Mapping[str, Answer]) -> l
             " is no.",
         )
         for person in people
-        if person.says_yes and person.withdrawn is None and answers[person.id].why is Why.WITHDRAWN
+        if person.granted and person.withdrawn is None and answers[person.id].why is Why.WITHDRAWN
     ]

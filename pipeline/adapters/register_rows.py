@@ -22,7 +22,13 @@ MIGRATIONS: database.Migrations = (
         "CREATE TABLE withdrawals (number INTEGER PRIMARY KEY, at TEXT NOT NULL, person TEXT NOT NULL,"
         " day TEXT NOT NULL, UNIQUE (person, day)) STRICT",
     ),
+    (
+        "ALTER TABLE imports ADD COLUMN list TEXT NOT NULL DEFAULT 'pupils' CHECK (list IN ('pupils', 'staff'))",
+        "CREATE TABLE alikes (number INTEGER PRIMARY KEY, at TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,"
+        " people INTEGER NOT NULL CHECK (people IN (1, 2)), decided_by TEXT NOT NULL, CHECK (one < other)) STRICT",
+    ),
 )
+"""How the tables came about. A version that was ever released is never changed: what is needed is added below it."""
 VERSION = (
     "import, row, person, first_name, infix, last_name, class, portrait_folder, birth, purpose, granted, recognition,"
     " giver, start, until, withdrawn, since, superseded_by"

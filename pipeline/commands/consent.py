@@ -1,146 +1,208 @@
-"""lesveil consent and lesveil enrol: who agreed to what, and whom the program may recognise."""
+"""lesveil consent: who agreed to what, and what changes when a list comes in or somebody changes their mind."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Group, answer, day
-from pipeline.errors import LesveilError, NotReadyError
-from pipeline.messages import told, tr
+from pipeline.commands.terminal import Add, Group, answer, day, say
+from pipeline.commands.words import ground_in_words
+from pipeline.consent import TEXTS, Why
+from pipeline.messages import tr
 
 
 def consent_import(args: argparse.Namespace) -> int:
     """lesveil consent import"""
     from pipeline.adapters.consent_file import read_consent_file
+    from pipeline.lesson.withdraw import reconcile
 
     today = date.today()
     with workspace.opened(args.workspace) as place:
-        consent = place.settings.consent
-        listed = read_consent_file(Path(args.file), purpose=consent.purpose, giver=consent.giver, today=today)
+        listed = read_consent_file(Path(args.file), workspace.layout(place.settings, staff=args.staff), today=today)
+        names = {person.id: person.name for person in place.register.people(today)}
+        names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
         plan = place.register.plan_import(listed, today)
-        number = None
+        lines = _difference(plan, names)
+        refused = plan.mass_loss and not args.allow_loss
+        if refused and not args.dry_run and not args.json:
+            print(*lines, sep="\n", file=sys.stderr)
+        number, reach = None, None
         if not args.dry_run:
-            number = place.register.apply(plan)
-            row = {"import": number, "sha256": listed.sha256, "people": len(listed.people)}
+            number = place.register.apply(plan, allow_loss=args.allow_loss)
+            row = {"import": number, "sha256": listed.sha256, "people": len(listed.people), "staff": listed.staff}
             place.ledger.append("import", None, row)
+            reach = reconcile(place, today)
+        ending = [one for one in place.register.people(today, _warn_days(place)) if one.ending is not None]
     document = {
         "import": number,
         "new": list(plan.new),
         "gone": list(plan.gone),
         "gains": list(plan.gains),
         "losses": list(plan.losses),
+        "filmed_gains": list(plan.filmed_gains),
+        "filmed_losses": list(plan.filmed_losses),
+        "changed": list(plan.changed),
         "unchanged": len(plan.unchanged),
-        "remarks": [{"row": r.row, "column": r.column, "text": str(r)} for r in plan.remarks],
+        "needs_allow_loss": plan.mass_loss,
+        "remarks": [
+            {"row": one.row, "column": one.column, "text": tr(one.template, row=one.row, column=one.column)}
+            for one in plan.remarks
+        ],
+        "templates_destroyed": reach.templates if reach else [],
+        "clips": [{"clip": state.clip, "stage": state.stage, "people": state.lapsed} for state in reach.clips]
+        if reach
+        else [],
+        "ends_soon": [one.id for one in ending],
     }
-    lines = [
+    if reach:
+        lines += _reached(reach)
+    if ending:
+        lines.append(tr("Consent of {n} people ends soon: see lesveil consent list.", n=len(ending)))
+    if args.dry_run:
+        lines.append(tr("Nothing was changed (--dry-run)."))
+        if plan.mass_loss:
+            lines.append(tr("So many people are gone that importing this needs --allow-loss."))
+    else:
+        lines.append(tr("Imported as number {n}.", n=number))
+    return answer(args, document, *lines)
+
+
+def _difference(plan: Any, names: dict[str, str]) -> list[str]:
+    """What an import changes, the losses last: they are what a person must not miss."""
+    lines = [tr(one.template, row=one.row, column=one.column) for one in plan.remarks]
+    lines.append(
         tr(
-            "{n} people on the list: {new} new, {gone} gone.",
-            n=len(listed.people),
+            "{n} people on the list: {new} new, {gone} gone, {changed} changed.",
+            n=len(plan.listed.people),
             new=len(plan.new),
             gone=len(plan.gone),
+            changed=len(plan.changed),
         )
-    ]
-    if plan.losses:
-        lines.append(tr("LOSE consent: {people}", people=", ".join(plan.losses)))
-    if plan.gone:
-        lines.append(tr("NO LONGER on the list, so no longer shown: {people}", people=", ".join(plan.gone)))
-    if plan.gains:
-        lines.append(tr("gain consent: {people}", people=", ".join(plan.gains)))
-    lines += [str(remark) for remark in plan.remarks]
-    lines.append(tr("Nothing was changed (--dry-run).") if args.dry_run else tr("Imported as number {n}.", n=number))
-    return answer(args, document, *lines)
+    )
+    lines += [tr("+ may be recognised from now on: {person}", person=_who(one, names)) for one in plan.gains]
+    only_filmed = sorted(set(plan.filmed_gains) - set(plan.gains))
+    lines += [tr("+ may be filmed from now on: {person}", person=_who(one, names)) for one in only_filmed]
+    lost = list(dict.fromkeys((*plan.losses, *plan.filmed_losses)))
+    quiet = sorted(set(plan.gone) - set(lost))
+    lines += [tr("- no longer on the list: {person}", person=_who(one, names)) for one in quiet]
+    if lost:
+        lines.append(tr("{n} PEOPLE LOSE CONSENT and are hidden from now on:", n=len(lost)))
+    for one in lost:
+        why = plan.answers[one].why
+        said = tr(TEXTS[why]) if why is not Why.IN_FORCE else ""
+        lines.append(tr("!! {person}: {why}", person=_who(one, names), why=said))
+    return lines
+
+
+def _who(person: str, names: dict[str, str]) -> str:
+    return f"{person} {names.get(person, '')}".strip()
+
+
+def _reached(reach: Any) -> list[str]:
+    lines = []
+    if reach.templates:
+        lines.append(tr("Templates destroyed: {people}", people=", ".join(reach.templates)))
+    for state in reach.clips:
+        lines.append(_clip_line(state))
+    return lines
+
+
+def _clip_line(state: Any) -> str:
+    name, clip = Path(state.file).name, state.clip[:8]
+    if state.delivered:
+        where = state.delivered.payload["where"]
+        return tr("Clip {clip} ({file}) was delivered to {where}: take it back.", clip=clip, file=name, where=where)
+    return tr("Clip {clip} ({file}) is decided anew by the next lesveil run.", clip=clip, file=name)
+
+
+def _warn_days(place: workspace.Workspace) -> int:
+    consent = place.settings.consent
+    return max(consent.warn_days, consent.grace_days)
 
 
 def consent_list(args: argparse.Namespace) -> int:
     """lesveil consent list"""
     on = args.on or date.today()
     with workspace.opened(args.workspace) as place:
-        people = place.register.people(on)
+        people = place.register.people(on, _warn_days(place))
+        recognises = place.recognises
     document = [
         {
             "id": person.id,
             "name": person.name,
             "class": person.group,
+            "staff": person.staff,
             "portraits": person.portrait_folder,
             "shown": person.answer.kept,
             "why": str(person.answer.why),
             "ground": person.answer.ground,
+            "filmed": person.filmed.kept,
+            "filmed_why": str(person.filmed.why),
+            "filmed_ground": person.filmed.ground,
+            "ends": None
+            if person.ending is None
+            else {"on": person.ending.on.isoformat(), "why": str(person.ending.why)},
         }
         for person in people
     ]
     lines = [
-        f"{entry['id']:>10}  {tr('shown') if entry['shown'] else tr('hidden'):8} {entry['name']}"
-        f"  ({entry['why']}; {entry['ground']})"
-        for entry in document
+        f"{person.id:>10}  {tr('shown') if person.answer.kept else tr('hidden'):13} {person.name}"
+        f"  ({'; '.join(filter(None, (tr(TEXTS[person.answer.why]), ground_in_words(person.answer.ground))))})"
+        for person in people
     ]
-    return answer(args, {"on": on.isoformat(), "people": document}, *lines)
+    ending = [(person, person.ending) for person in people if person.ending is not None]
+    if ending:
+        lines.append(tr("Ends soon:"))
+    for person, end in sorted(ending, key=lambda pair: pair[1].on):
+        lines.append(f"{person.id:>10}  {end.on}  {person.name}  ({tr(TEXTS[end.why])})")
+    if not recognises and not args.json:
+        say("Recognition is off in this workspace: everyone is hidden.")
+    return answer(args, {"on": on.isoformat(), "recognition": recognises, "people": document}, *lines)
 
 
 def consent_withdraw(args: argparse.Namespace) -> int:
     """lesveil consent withdraw"""
     from pipeline.lesson.withdraw import withdraw
 
-    on = args.on or date.today()
-    with workspace.opened(args.workspace) as place, workspace.alone(place):
-        shown = withdraw(place, args.id, on)
-    document = {"id": args.id, "on": on.isoformat(), "clips": [{"clip": s.clip, "stage": s.stage} for s in shown]}
-    lines = [tr("Consent of {id} is withdrawn from {on} on; the template is destroyed.", id=args.id, on=on)]
-    lines += [tr("Clip {clip} ({stage}) shows this person.", clip=s.clip, stage=tr(s.stage)) for s in shown]
-    if shown:
-        lines.append(
-            tr("Run lesveil run again for clips not yet delivered; delivered ones must be taken back by hand for now.")
-        )
-    return answer(args, document, *lines)
-
-
-def enrol(args: argparse.Namespace) -> int:
-    """lesveil enrol"""
-    from pipeline import run
-    from pipeline.adapters import portraits
-    from pipeline.stages import enrol as enrolling
-    from pipeline.stages import identify
-
-    folder = Path(args.portraits)
-    with workspace.opened(args.workspace) as place, workspace.alone(place):
-        if not place.recognises:
-            raise NotReadyError(
-                'Recognition is off in this workspace; set [recognition] mode = "on" and name the assessment that '
-                "covers it under [privacy] dpia in lesveil.toml."
-            )
-        wanted, refused = workspace.enrolled_folders(place, folder, date.today())
-        networks = run.Networks(True)
-        people = []
-        for person, sub in wanted.items():
-            chips = []
-            try:
-                for path in portraits.pictures_in(folder / sub):
-                    picture = portraits.read(path)
-                    marks = enrolling.portrait_face(str(path), picture, networks.detector)
-                    chips.append(identify.align(picture, marks))
-            except LesveilError as error:
-                refused.append({"folder": sub, "id": person, "reason": told(error), "ground": ""})
-                continue
-            if not chips:
-                refused.append({"folder": sub, "id": person, "reason": "no_pictures", "ground": ""})
-                continue
-            people.append(identify.template(person, chips, networks.embedder))
-        alike = {name for pair in identify.look_alikes(people) for name in pair[:2]}
-        refused += [
-            {"id": name, "folder": wanted[name], "reason": "look_alike", "ground": ""} for name in sorted(alike)
-        ]
-        people = [person for person in people if person.id not in alike]
-        workspace.save_templates(place, people)
-        place.ledger.append("enrolment", None, {"people": [person.id for person in people]})
+    today = date.today()
+    on = args.on or today
+    with workspace.opened(args.workspace) as place:
+        reach = withdraw(place, args.id, on, today)
     document = {
-        "enrolled": [{"id": person.id, "portraits": person.portraits} for person in people],
-        "refused": refused,
+        "id": args.id,
+        "on": on.isoformat(),
+        "templates_destroyed": reach.templates,
+        "clips": [
+            {
+                "clip": state.clip,
+                "file": state.file,
+                "stage": state.stage,
+                "where": state.delivered.payload["where"] if state.delivered else None,
+            }
+            for state in reach.clips
+        ],
     }
-    lines = [tr("{n} people can be recognised.", n=len(people))]
-    lines += [tr("Not enrolled: {folder} ({reason}; {ground})", **{"ground": "", **entry}) for entry in refused]
+    lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=args.id, on=on)]
+    lines += [_clip_line(state) for state in reach.clips]
+    others = [person for person in reach.templates if person != args.id]
+    if others:
+        lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
     return answer(args, document, *lines)
+
+
+def consent_alike(args: argparse.Namespace) -> int:
+    """lesveil consent alike"""
+    people = {"one": 1, "two": 2}[args.are]
+    with workspace.opened(args.workspace) as place:
+        place.register.decide_alike(args.id, args.other, people, args.by)
+        row = {"pair": sorted((args.id, args.other)), "people": people, "by": args.by}
+        place.ledger.append("alike", None, row)
+    document = {"pair": sorted((args.id, args.other)), "people": people}
+    return answer(args, document, tr("Kept. Run lesveil enrol again for it to count."))
 
 
 def add_to(add: Add, group: Group) -> None:
@@ -148,11 +210,15 @@ def add_to(add: Add, group: Group) -> None:
     imported = add("import", consent_import, "import the list that administration exported", consent)
     imported.add_argument("file", metavar="FILE")
     imported.add_argument("--dry-run", action="store_true", help="show what would change")
-    listed = add("list", consent_list, "who may be shown, and on what ground", consent)
+    imported.add_argument("--staff", action="store_true", help="this is the staff's own list, not the pupils'")
+    imported.add_argument("--allow-loss", action="store_true", help="import though many people are gone from the list")
+    listed = add("list", consent_list, "who may be shown, on what ground, and whose consent ends soon", consent)
     listed.add_argument("--on", type=day, metavar="DATE")
     withdrawn = add("withdraw", consent_withdraw, "take back somebody's consent", consent)
     withdrawn.add_argument("id", metavar="ID")
     withdrawn.add_argument("--on", type=day, metavar="DATE")
-    add("enrol", enrol, "make templates of people who agreed to be recognised").add_argument(
-        "portraits", metavar="PORTRAITS"
-    )
+    alike = add("alike", consent_alike, "say whether two numbers that look alike are one person or two", consent)
+    alike.add_argument("id", metavar="ID")
+    alike.add_argument("other", metavar="ID")
+    alike.add_argument("--are", required=True, choices=("one", "two"))
+    alike.add_argument("--by", required=True, metavar="NAME")

@@ -26,7 +26,9 @@ def run_card(args: argparse.Namespace) -> int:
             say("Recognition is off in this workspace: everyone is hidden.")
         if not place.settings.cards.registered:
             say("No card is registered in lesveil.toml, so any card is taken; lesveil cards shows how to register.")
-        result = card.run_card(place, folder, today, lambda name: Bar(name, args.quiet or args.json), args.any_card)
+        quiet = args.quiet or args.json
+        result = card.run_card(place, folder, today, lambda name: Bar(name, quiet), args.any_card, args.teacher)
+        _remind(place, today)
     lines = _summary(result)
     for name, error in result.failed:
         say("{clip}: {error}", clip=name, error=told(error))
@@ -101,6 +103,18 @@ def _card_document(volume: Any) -> dict[str, Any]:
     }
 
 
+def _remind(place: workspace.Workspace, today: date) -> None:
+    """What somebody should see to before long; none of it stops a run."""
+    from pipeline.lesson.enrol import aged
+
+    ending = [one for one in place.register.people(today, place.settings.consent.warn_days) if one.ending is not None]
+    if ending:
+        say("Consent of {n} people ends soon: see lesveil consent list.", n=len(ending))
+    old = aged(workspace.load_templates(place), today) if place.recognises else []
+    if old:
+        say("The pictures of {people} are over a year old; take new ones and enrol again.", people=", ".join(old))
+
+
 def _summary(result: Any) -> list[str]:
     renders = [state.render for state in result.done if state.render]
     minutes = sum(render["seconds"] for render in renders) / 60
@@ -142,6 +156,8 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "clip": state.clip,
         "file": state.file,
         "filmed": state.filmed,
+        "teacher": state.teacher,
+        "consent_lapsed": list(state.lapsed),
         "stage": state.stage,
         "waits_for": state.waits_for,
         "rendering": render.get("file"),
@@ -163,6 +179,7 @@ def status(args: argparse.Namespace) -> int:
     lines = [
         f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
         + (f"{tr('waits for')} {s.waits_for}" if s.waits_for else "")
+        + (" " + tr("(shows {people}, whose consent has ended)", people=", ".join(s.lapsed)) if s.lapsed else "")
         for s in found
     ]
     return answer(args, {"clips": [_clip_document(state) for state in found]}, *lines)
@@ -261,6 +278,7 @@ def add_to(add: Add, group: Group) -> None:
     card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
     card.add_argument("--card", metavar="DIR")
     card.add_argument("--any-card", action="store_true")
+    card.add_argument("--teacher", metavar="ID", help="number of the teacher whose lessons these are")
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
     found.add_argument("--card", metavar="DIR")
     add("status", status, "every clip, its stage, and what it waits for")

@@ -20,6 +20,8 @@ from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.mending import carry_over, grounds_now, lay_over, outcome_of
 from pipeline.lesson.state import State, film, states
+from pipeline.lesson.teacher import note_teacher, teacher_of
+from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.records import Clip, Figures, Person, Progress, no_progress
 from pipeline.workspace import Workspace, in_force, load_templates
 
@@ -45,8 +47,14 @@ def run_card(
     today: date,
     progress: Callable[[str], Progress] | None = None,
     any_card: bool = False,
+    teacher: str | None = None,
 ) -> CardRun:
-    """Copy a card, then analyse, decide, render and check its clips. One clip's failure does not stop the others."""
+    """Copy a card, then analyse, decide, render and check its clips. One clip's failure does not stop the others.
+
+    ``teacher`` is the number of whose lessons these are. Raises NoConsentError when they may not be filmed.
+    """
+    teacher = teacher_of(workspace, teacher, today)
+    reconcile(workspace, today)
     copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
     people = load_templates(workspace) if workspace.recognises else []
     networks = run.Networks(bool(people))
@@ -56,7 +64,7 @@ def run_card(
         name = take.relative(take.path)
         told = progress(Path(name).name) if progress else no_progress
         try:
-            _render(workspace, clip, people, networks, today, told)
+            _render(workspace, clip, people, networks, today, told, teacher)
             done.append(clip.id)
         except LesveilError as error:
             workspace.ledger.append("failure", None, {"path": name, "error": type(error).__name__})
@@ -73,6 +81,7 @@ def _render(
     networks: run.Networks,
     today: date,
     progress: Progress,
+    teacher: str | None,
 ) -> None:
     settings = workspace.settings
 
@@ -80,6 +89,7 @@ def _render(
     filmed = inspect.filmed_on(openers[0]) or _written_on(workspace, clip)
     if not any(row.payload["day"] == filmed.isoformat() for row in workspace.ledger.entries("filmed", clip.id)):
         workspace.ledger.append("filmed", clip.id, {"day": filmed.isoformat()})
+    note_teacher(workspace, clip.id, teacher, filmed, today)
     grounds = in_force(workspace, people, filmed, today) if people else {}
     shown = [person for person in people if person.id in grounds]
     register = hashlib.sha256(json.dumps(sorted(grounds.items())).encode()).hexdigest()
@@ -113,6 +123,7 @@ def _render(
         silent = mending.silent(found, source)
         done, written, result = run.render_checked(source, mending.plan, partial, settings, progress, figures, silent)
         digest = files.sha256_of(partial)
+        refuse_changed(workspace, agreed, filmed, today, partial)
         seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))
         files.publish(partial, final)
         rate = source.info.rate

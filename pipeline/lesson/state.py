@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
 from pipeline.stages import wipe
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, grounds
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,12 @@ class State:
     approved: Entry | None
     delivered: Entry | None
     wiped: bool
+    teacher: str | None = None
+    """Number of whose lesson it is, where that was named."""
+    lapsed: tuple[str, ...] = ()
+    """Who is shown in the latest rendering, or in a delivered one, though their consent is no longer in force."""
+    outdated: bool = False
+    """The latest rendering is one of those: it is made anew before anything else happens to the clip."""
 
     @property
     def stage(self) -> str:
@@ -39,6 +45,8 @@ class State:
 
     @property
     def waits_for(self) -> str:
+        if self.outdated and self.stage in ("rendered", "approved"):
+            return "lesveil run"
         return {
             "copied": "lesveil run",
             "rendered": "lesveil approve",
@@ -78,9 +86,23 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
     approved = latest("approval")
     if approved is not None and approved.payload["verdict"] != "approved":
         approved = None
+    sent = {row.payload["sha256"] for row in rows if row.kind == "delivery"}
+    lapsed = {row.payload["person"]: set(row.payload["renderings"]) for row in rows if row.kind == "lapsed"}
+    teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
-    return State(clip, copied, days[-1] if days else None, render, approved, latest("delivery"), wiped)
+    return State(
+        clip,
+        copied,
+        days[-1] if days else None,
+        render,
+        approved,
+        latest("delivery"),
+        wiped,
+        teacher=teachers[-1] if teachers else None,
+        lapsed=tuple(person for person, which in lapsed.items() if which & {digest, *sent}),
+        outdated=any(digest in which for which in lapsed.values()),
+    )
 
 
 def film(workspace: Workspace, clip: str, parts: Sequence[int] | None = None) -> tuple[Opener, ...]:
@@ -117,6 +139,23 @@ def consent_holds(workspace: Workspace, state: State, today: date) -> bool:
     """Everyone whom the latest rendering shows may still be shown today."""
     if state.render is None or (state.render["kept"] and state.filmed is None):
         return False
-    people = {entry["person"] for entry in state.render["kept"]}
+    by_program, by_hand = shown_by(state.render)
+    if state.teacher:
+        by_hand.add(state.teacher)
+    return by_program | by_hand <= still_allowed(workspace, state, by_program, by_hand, today)
+
+
+def shown_by(render: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Whom a rendering shows because the program recognised them, and whom because a person said who they are."""
+    by_hand = {entry["person"] for entry in render["kept"] if entry.get("by_hand")}
+    return {entry["person"] for entry in render["kept"] if not entry.get("by_hand")}, by_hand
+
+
+def still_allowed(
+    workspace: Workspace, state: State, by_program: Iterable[str], by_hand: Iterable[str], today: date
+) -> set[str]:
+    """Who of them may be seen in the clip today. Consent to be filmed is enough for those known by hand alone."""
     filmed = date.fromisoformat(state.filmed) if state.filmed else today
-    return all(workspace.register.may_be_shown(person, filmed, today).kept for person in people)
+    recognised = set(by_program)
+    known = set(by_hand) - recognised
+    return {*grounds(workspace, recognised, filmed, today), *grounds(workspace, known, filmed, today, recognised=False)}

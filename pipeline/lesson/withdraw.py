@@ -1,27 +1,106 @@
-"""Somebody changed their mind."""
+"""Somebody changed their mind, turned 16, or is no longer on the list: what they are shown in is found and marked."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from pipeline.adapters import files
-from pipeline.lesson.state import State, states
-from pipeline.workspace import Workspace, load_templates, save_templates
+from pipeline.errors import NoConsentError
+from pipeline.lesson.state import State, shown_by, states, still_allowed
+from pipeline.workspace import Workspace, grounds, prune_templates
 
 
-def withdraw(workspace: Workspace, person: str, on: date) -> list[State]:
-    """Take back somebody's consent: the template goes, and the clips that show the person are returned."""
+@dataclass(frozen=True)
+class Reach:
+    """What lapsed consent came to: whose templates were destroyed, and the clips that show somebody it was of."""
+
+    templates: list[str]
+    clips: list[State]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Who is shown in the renderings of a clip: by person, the renderings' digests.
+
+    ``files`` gives the name of each in the folder of finished clips; ``counts`` are the latest rendering and those that
+    were delivered.
+    """
+
+    by_program: dict[str, set[str]]
+    by_hand: dict[str, set[str]]
+    files: dict[str, str]
+    counts: set[str]
+
+    @property
+    def everyone(self) -> set[str]:
+        return {*self.by_program, *self.by_hand}
+
+    def renderings(self, person: str) -> set[str]:
+        return self.by_program.get(person, set()) | self.by_hand.get(person, set())
+
+
+def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
+    """Take back somebody's consent from the day ``on``; the template goes at once, whatever day that is.
+
+    Returned are all clips that show the person, delivered or not. A run that is at work need not end first: it asks
+    again before it gives a clip its name.
+    """
     workspace.register.withdraw(person, on)
-    people = load_templates(workspace)
-    if any(one.id == person for one in people):
-        save_templates(workspace, [one for one in people if one.id != person])
     workspace.ledger.append("withdrawal", None, {"person": person, "day": on.isoformat()})
-    shown = [
-        state
-        for state in states(workspace)
-        if state.render and any(entry["person"] == person for entry in state.render["kept"])
-    ]
-    for state in shown:  # where somebody who withdrew can be recognised, no file stays behind
-        if state.render:
-            files.remove(workspace.finished / state.render["file"])
-    return shown
+    gone = prune_templates(workspace, today, person)
+    reconcile(workspace, today)
+    return Reach(gone, [state for state in states(workspace) if _shows(workspace, state, person)])
+
+
+def reconcile(workspace: Workspace, today: date) -> Reach:
+    """Bring templates and clips in line with the consent that is in force today.
+
+    A clip that shows somebody who may no longer be shown is marked in the ledger, and its rendering is removed here:
+    it is decided anew by the next run. What was delivered is marked alike.
+    """
+    templates = prune_templates(workspace, today)
+    marked: list[str] = []
+    for state in states(workspace):
+        shown = _shown_in(workspace, state)
+        gone = sorted(shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today))
+        for digest in {one for person in gone for one in shown.renderings(person)}:
+            files.remove(workspace.finished / shown.files[digest])
+        lapsed = [person for person in gone if shown.renderings(person) & shown.counts and person not in state.lapsed]
+        for person in lapsed:
+            payload = {"person": person, "day": today.isoformat(), "renderings": sorted(shown.renderings(person))}
+            workspace.ledger.append("lapsed", state.clip, payload)
+        if lapsed:
+            marked.append(state.clip)
+    return Reach(templates, [state for state in states(workspace) if state.clip in marked])
+
+
+def _shows(workspace: Workspace, state: State, person: str) -> bool:
+    shown = _shown_in(workspace, state)
+    return bool(shown.renderings(person) & shown.counts)
+
+
+def refuse_changed(workspace: Workspace, made_on: dict[str, str], filmed: date, today: date, partial: Path) -> None:
+    """Remove a rendering whose grounds ``made_on``, by person, are no longer all in force; NoConsentError then."""
+    if not set(made_on) <= set(grounds(workspace, made_on, filmed, today)):
+        files.remove(partial)
+        raise NoConsentError("Somebody's consent was taken back while the clip was made; run lesveil run again.")
+
+
+def _shown_in(workspace: Workspace, state: State) -> _Shown:
+    rows = workspace.ledger.entries(clip=state.clip)
+    renders = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
+    teacher = {state.teacher} if state.teacher else set()  # without whose consent a clip is not used either
+    delivered = {row.payload["sha256"] for row in rows if row.kind == "delivery"}
+    by_program: dict[str, set[str]] = defaultdict(set)
+    by_hand: dict[str, set[str]] = defaultdict(set)
+    for render in renders:
+        recognised, known = shown_by(render)
+        for person in recognised:
+            by_program[person].add(render["sha256"])
+        for person in known | teacher:
+            by_hand[person].add(render["sha256"])
+    names = {render["sha256"]: render["file"] for render in renders}
+    return _Shown(dict(by_program), dict(by_hand), names, delivered | {one["sha256"] for one in renders[-1:]})

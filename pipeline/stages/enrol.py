@@ -1,11 +1,13 @@
-"""Portraits become templates: one face per picture, several pictures per person."""
+"""Portraits become templates: one face per picture, several pictures per person, each good enough to go by."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from pipeline.errors import PortraitNoFaceError, PortraitSeveralFacesError
+from pipeline.errors import PortraitNoFaceError, PortraitPoorError, PortraitSeveralFacesError
 from pipeline.geometry import suppress
 from pipeline.records import F32, U8, FaceDetector
 
@@ -23,6 +25,21 @@ BYSTANDER = 0.6
 
 SMALLEST = 40.0
 """Height in pixels under which a face in a portrait says too little."""
+
+BLURRED = 0.035
+"""Sharpness (see `sharpness`) under which a portrait says too little: about where blur moves the embedding by 0.25."""
+
+TURNED = 0.30
+"""How far a face must look towards the camera (1 straight, 0 in profile)."""
+
+DARK = 28.0
+"""Mean brightness of the face, of 255, under which noise takes over."""
+
+ANOTHER = 0.46
+"""Distance to the mean of a person's other pictures from which a picture may be of somebody else."""
+
+ANOTHER_OF_TWO = 0.48
+"""The same between two single pictures, which lie farther apart."""
 
 
 def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
@@ -70,3 +87,45 @@ def _the_one(file: str, boxes: F32, width: int, height: int) -> int:
     raise PortraitSeveralFacesError(
         "{file} shows {count} faces and nobody can tell whose it is; cut out one person.", file=file, count=len(rivals)
     )
+
+
+def sharpness(chip: U8) -> float:
+    """Fine detail of an aligned chip (150, 150, 3): variance of the Laplacian over that of the picture itself.
+
+    (Pech-Pacheco et al. 2000, at half the chip's size so that a small portrait is not called blurred.)
+    """
+    small = cv2.cvtColor(cv2.resize(chip, (75, 75), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    inner = small[12:66, 12:63].astype(np.float32)
+    return float(cv2.Laplacian(inner, cv2.CV_32F).var() / max(float(inner.var()), 1.0))
+
+
+def refuse_poor(file: str, chip: U8, facing: float) -> None:
+    """Raise PortraitPoorError, naming ``file`` and what to do, when the aligned ``chip`` (150, 150, 3) is no use.
+
+    ``facing``: how far the face looks towards the camera, 0..1.
+    """
+    if facing < TURNED:
+        raise PortraitPoorError(
+            "{file} shows a face turned aside; use a picture that looks into the camera.", file=file
+        )
+    brightness = float(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)[25:130, 30:120].mean())
+    if brightness < DARK:
+        raise PortraitPoorError("{file} is too dark; take the picture again with light on the face.", file=file)
+    if sharpness(chip) < BLURRED:
+        raise PortraitPoorError(
+            "{file} is blurred; take the picture again with a steady hand, from nearer by.", file=file
+        )
+
+
+def odd_ones(vectors: Sequence[F32]) -> list[int]:
+    """Which of one person's pictures, each an embedding (128,) of unit length, may be of somebody else."""
+    if len(vectors) < 2:
+        return []
+    total = np.sum(vectors, axis=0)
+    limit = ANOTHER if len(vectors) > 2 else ANOTHER_OF_TWO
+    odd = []
+    for place, one in enumerate(vectors):
+        others = total - one
+        if float(np.linalg.norm(one - others / max(float(np.linalg.norm(others)), 1e-9))) > limit:
+            odd.append(place)
+    return odd

@@ -346,9 +346,9 @@ def test_the_old_rendering_does_not_outlive_a_withdrawal(school: School) -> None
 
 
 def test_without_recognition_everyone_is_hidden(bare: School) -> None:
-    assert "mode" in bare.refused("enrol", bare.folder / "sample" / "portretten", code=4)
+    assert "mode" in bare.refused("enrol", bare.folder / "sample" / "portretten", code=25)
     bare.settle(mode="on", dpia="")
-    bare.refused("enrol", bare.folder / "sample" / "portretten", code=4)
+    bare.refused("enrol", bare.folder / "sample" / "portretten", code=25)
     run = bare.lesveil("run", "--card", bare.card)
     assert [clip["people_shown"] for clip in run["clips"]] == [[]]
     assert [clip["hidden_at_once"] for clip in run["clips"]] == [3]

@@ -10,13 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.consent import (
+    TEXTS,
     Answer,
     ConsentRecord,
     ConsentRow,
+    Ending,
     Giver,
+    Terms,
     Why,
     Withdrawal,
+    birthday,
     carries_since,
+    ending,
     has_reached,
     may_be_shown,
 )
@@ -120,6 +125,48 @@ def test_staff_speak_for_themselves_when_grown_up() -> None:
     assert ask(row(giver=Giver.STAFF, birth=date(2009, 1, 1))).why is Why.NOT_STAFF
 
 
+def test_a_grace_prolongs_what_a_parent_said_before_the_birthday_and_nothing_else() -> None:
+    def ask_in(grace: int, used: date, **changes: object) -> Why:
+        return may_be_shown(ConsentRecord("1", (row(**changes),)), FILMED, used, Terms(grace_days=grace)).why
+
+    last = SIXTEEN + timedelta(13)
+    assert ask_in(14, last) is Why.IN_FORCE
+    assert ask_in(14, last + timedelta(1)) is Why.OWN_WORD_NEEDED
+    assert ask_in(0, SIXTEEN) is Why.OWN_WORD_NEEDED
+    assert ask_in(14, SIXTEEN, giver=Giver.PUPIL) is Why.OWN_WORD_GIVEN_TOO_YOUNG
+    assert ask_in(14, FILMED, birth=date(2010, 9, 1), start=START) is Why.OWN_WORD_NEEDED  # a parent's word at 16
+
+
+def test_filmed_is_not_recognised() -> None:
+    record = ConsentRecord("1", (row(recognition=False),))
+    assert may_be_shown(record, FILMED, USED).why is Why.RECOGNITION_NOT_GRANTED
+    assert may_be_shown(record, FILMED, USED, recognised=False).kept
+    assert not may_be_shown(ConsentRecord("1", (row(granted=False),)), FILMED, USED, recognised=False).kept
+
+
+def test_the_staffs_own_form_needs_no_birth_date() -> None:
+    assert ask(row(giver=Giver.STAFF_FORM, birth=None)).kept
+    assert ask(row(giver=Giver.STAFF_FORM, birth=date(2009, 1, 1))).kept  # a trainee of 17
+    assert ask(row(giver=Giver.STAFF_FORM, birth=date(2012, 1, 1))).why is Why.NOT_STAFF
+    assert ask(row(giver=Giver.STAFF, birth=None)).why is Why.NO_BIRTH_DATE
+
+
+def test_what_ends_soon_is_told_beforehand_with_the_first_day_without() -> None:
+    record = ConsentRecord("1", (row(),))
+    assert ending(record, FILMED, 60) == Ending(SIXTEEN, Why.OWN_WORD_NEEDED)
+    assert ending(record, FILMED, 9) is None
+    assert ending(record, SIXTEEN, 60) is None, "it has ended"
+    assert ending(record, SIXTEEN, 60, Terms(grace_days=30)) == Ending(SIXTEEN + timedelta(30), Why.OWN_WORD_NEEDED)
+    ends = ConsentRecord("1", (row(end=FILMED + timedelta(3)),))
+    assert ending(ends, FILMED, 60) == Ending(FILMED + timedelta(3), Why.ENDED)
+    ahead = ConsentRecord("1", (row(),), (Withdrawal(FILMED + timedelta(2), "withdrawal 1"),))
+    assert ending(ahead, FILMED, 60) == Ending(FILMED + timedelta(2), Why.WITHDRAWN)
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(TEXTS) == set(Why)
+
+
 def test_a_withdrawal_counts_from_its_day_until_a_consent_with_a_later_date() -> None:
     taken_back = (Withdrawal(FILMED, "withdrawal 1"),)
     earlier = FILMED - timedelta(1)
@@ -134,6 +181,10 @@ def test_a_withdrawal_counts_from_its_day_until_a_consent_with_a_later_date() ->
 def test_born_on_29_february() -> None:
     assert not has_reached(17, date(2012, 2, 29), date(2029, 2, 28))
     assert has_reached(17, date(2012, 2, 29), date(2029, 3, 1))
+    for years in (16, 17):
+        day = birthday(years, date(2012, 2, 29))
+        assert has_reached(years, date(2012, 2, 29), day)
+        assert not has_reached(years, date(2012, 2, 29), day - timedelta(1))
 
 
 def test_a_yes_does_not_reach_back_over_a_no_that_we_were_told() -> None:
@@ -184,23 +235,26 @@ records = st.builds(
 )
 
 
-def carries(record: ConsentRecord, one: ConsentRow, on: date) -> bool:
+def carries(record: ConsentRecord, one: ConsentRow, on: date, grace: int = 0, recognised: bool = True) -> bool:
     """The law and the school's procedure once more, written as one sentence instead of as a list of refusals."""
     # 16 years after a leap year is a leap year (until 2084), so 29 February needs no care here.
-    sixteenth = None if one.birth is None else one.birth.replace(year=one.birth.year + 16)
+    sixteenth = date.max if one.birth is None else one.birth.replace(year=one.birth.year + 16)
     word_from = one.start or one.since
+    parent = on < sixteenth or (word_from < sixteenth and (on - sixteenth).days < grace)
     return (
         one.person == record.person
         and one.purpose == "beeldcoaching"
         and one.granted
-        and one.recognition
-        and sixteenth is not None
+        and (one.recognition or not recognised)
+        and (one.birth is not None or one.giver is Giver.STAFF_FORM)
         and one.since <= on
         and all(limit is None or on < limit for limit in (one.end, one.withdrawn, one.superseded))
         and all(on < w.on or (one.start is not None and w.on < one.start) for w in record.withdrawals)
         and (
-            (one.giver in (Giver.PARENT, Giver.PARENT_AND_PUPIL) and on < sixteenth)
-            or (one.giver is Giver.ADMINISTRATION and (on < sixteenth) == (word_from < sixteenth))
+            (one.giver is Giver.PARENT and parent)
+            or (one.giver in (Giver.ADMINISTRATION, Giver.PARENT_AND_PUPIL) and word_from < sixteenth and parent)
+            or (one.giver is Giver.ADMINISTRATION and sixteenth <= min(on, word_from))
+            or (one.giver is Giver.STAFF_FORM and (one.birth is None or sixteenth <= min(on, word_from)))
             or (one.giver in (Giver.PUPIL, Giver.PARENT_AND_PUPIL) and sixteenth <= min(on, word_from))
             or (one.giver is Giver.STAFF and has_reached(18, one.birth or on, min(on, word_from)))
         )
@@ -208,12 +262,16 @@ def carries(record: ConsentRecord, one: ConsentRow, on: date) -> bool:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(records, pairs)
-def test_kept_means_a_named_ground_in_force_on_both_days(record: ConsentRecord, pair: list[date]) -> None:
+@given(records, pairs, st.sampled_from([0, 0, 14, 92]), st.booleans())
+def test_kept_means_a_named_ground_in_force_on_both_days(
+    record: ConsentRecord, pair: list[date], grace: int, recognised: bool
+) -> None:
     filmed, used = pair
-    answer = may_be_shown(record, filmed, used)
-    on_filming = {one.ground for one in record.rows if carries(record, one, filmed)}
-    on_use = {one.ground for one in record.rows if carries(record, one, used) and one.imported <= used}
+    answer = may_be_shown(record, filmed, used, Terms(grace_days=grace), recognised=recognised)
+    on_filming = {one.ground for one in record.rows if carries(record, one, filmed, grace, recognised)}
+    on_use = {
+        one.ground for one in record.rows if carries(record, one, used, grace, recognised) and one.imported <= used
+    }
     if answer.kept:
         first, _, second = answer.ground.partition("; ")
         assert first in on_filming
@@ -222,6 +280,19 @@ def test_kept_means_a_named_ground_in_force_on_both_days(record: ConsentRecord, 
         taken = replace(record, withdrawals=(*record.withdrawals, Withdrawal(used, "w")))
         if all(one.start is None or one.start <= used for one in record.rows):
             assert not may_be_shown(taken, filmed, used).kept
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(records, between(300, 900), st.sampled_from([0, 30]))
+def test_an_ending_is_the_first_day_without_consent(record: ConsentRecord, on: date, grace: int) -> None:
+    terms = Terms(grace_days=grace)
+    found = ending(record, on, 400, terms)
+
+    def still(day: date) -> bool:
+        return may_be_shown(record, on, day, terms, recognised=False).kept
+
+    first = next((day for n in range(401) if not still(day := on + timedelta(n))), None)
+    assert (found.on if found else None) == (None if first == on else first)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,8 +14,10 @@ import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from pipeline.adapters.consent_file import read_consent_file
+from pipeline.adapters.consent_layout import Layout
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.consent import Giver
 from pipeline.errors import ConsentError
@@ -67,12 +69,12 @@ Read = Callable[..., ConsentList]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def _read(content: bytes | str | list[list[str]], **options: str) -> ConsentList:
+    def _read(content: bytes | str | list[list[str]], **options: object) -> ConsentList:
         path = tmp_path / "lijst.bin"
         if isinstance(content, list):
             content = as_csv(content)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_consent_file(path, today=TODAY, **options)  # type: ignore[arg-type]
+        return read_consent_file(path, Layout(**options), today=TODAY)  # type: ignore[arg-type]
 
     return _read
 
@@ -232,7 +234,7 @@ def test_swapped_columns_never_give_a_yes(read: Read, one: str, other: str) -> N
     table = [list(HEADER), *map(list, ROWS)]
     for row in table[1:]:
         row[a], row[b] = row[b], row[a]
-    with pytest.raises(ConsentError, match=r"lijst\.bin, row \d+, column "):
+    with pytest.raises(ConsentError, match=r"lijst\.bin, row [\d, …]+, column "):
         read(table)
 
 
@@ -324,11 +326,7 @@ def test_a_birth_date_in_the_future_is_a_no_without_a_date_of_consent_too(read: 
 
 
 def test_a_sheet_that_states_a_wrong_size_is_read_to_its_end(read: Read) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(WORKBOOK)) as whole, zipfile.ZipFile(out, "w") as wrong:
-        for entry in whole.infolist():
-            wrong.writestr(entry, whole.read(entry).replace(b'<dimension ref="A1:L6"', b'<dimension ref="A1:L2"'))
-    assert len(read(out.getvalue()).people) == 5
+    assert len(read(rewritten(b'<dimension ref="A1:L6"', b'<dimension ref="A1:L2"')).people) == 5
 
 
 def _zip_of_nothing() -> bytes:
@@ -365,6 +363,231 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_persons_name_never_shows_in_a_traceback(read: Read) -> None:
     assert "Zoë" not in repr(read([HEADER, *ROWS]))
+
+
+# --- columns and words of the school's own -----------------------------------------------------------------------
+
+
+def renamed(**headers: str) -> list[list[str]]:
+    return [[headers.get(cell, cell) for cell in HEADER], *map(list, ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("preset", "header"),
+    [
+        (
+            "magister",
+            "Stamnr.;Roepnaam;Tussenv.;Achternaam;Geb.datum;Klas;Toestemming: beeldcoaching;"
+            "Toestemming: gezichtsherkenning;Vastgelegd door;Datum akkoord;Datum intrekking;Portretmap",
+        ),
+        (
+            "somtoday",
+            "Leerlingnummer;Roepnaam;Voorvoegsel;Achternaam;Geboortedatum;Stamgroep;Privacyvoorkeur beeldcoaching;"
+            "Privacyvoorkeur gezichtsherkenning;Ingevuld door;Ingevuld op;Datum intrekking;Portretmap",
+        ),
+        (
+            "parnassys",
+            "Administratienummer;Roepnaam;Voorvoegsel;Achternaam;Geboortedatum;Groep;Akkoord beeldcoaching;"
+            "Akkoord gezichtsherkenning;Akkoord door;Akkoord op;Datum intrekking;Portretmap",
+        ),
+    ],
+)
+def test_exports_like_those_of_three_systems(read: Read, preset: str, header: str) -> None:
+    words = {"Ja": "Toestemming", "Nee": "Geen toestemming", "": "Niet ingevuld"}
+    rows = [[words[cell] if at in (6, 7) else cell for at, cell in enumerate(row)] for row in ROWS]
+    table = [header.split(";"), *rows]
+    assert read(table, preset=preset).people == read([HEADER, *ROWS]).people
+    with pytest.raises(ConsentError):
+        read(table)
+
+
+def test_a_mapping_names_the_column_that_counts(read: Read) -> None:
+    table = [[*HEADER, "Foto les"], *([*row, "Nee"] for row in ROWS)]
+    plain = read(table)
+    assert [one.granted for one in plain.people] == [True, True, True, False, False]
+    mapped = read(table, columns={"granted": "foto LES"})
+    assert not any(one.granted for one in mapped.people), "the column that is recognised by itself no longer counts"
+    with pytest.raises(ConsentError, match="Toestemming film"):
+        read(table, columns={"granted": "Toestemming film"})
+    with pytest.raises(ConsentError, match="two things"):
+        read(table, columns={"granted": "Foto les", "recognition": "foto-les"})
+
+
+def test_words_of_the_schools_own_and_a_word_for_both_is_no(read: Read) -> None:
+    table = with_cell(2, "Beeldcoaching", "Prima")
+    assert not read(table).people[0].granted
+    assert read(table, yes=frozenset({"prima"})).people[0].granted
+    assert not read(table, yes=frozenset({"prima"}), no=frozenset({"Prima"})).people[0].granted
+
+
+def test_unknown_is_no_answer_and_no_reason_to_think_of_swapped_columns(read: Read) -> None:
+    table = [list(HEADER), *map(list, ROWS)]
+    for row in table[1:]:
+        row[7] = "onbekend"
+    listed = read(table)
+    assert not any(one.recognition for one in listed.people)
+    assert [one.granted for one in listed.people[:3]] == [True, True, True]
+    assert {2, 3, 4} <= {remark.row for remark in listed.remarks if remark.column == "Gezichtsherkenning"}
+
+
+def test_a_list_that_never_asked_for_recognition_says_so_in_the_settings(read: Read) -> None:
+    table = [row[:7] + row[8:] for row in (HEADER, *ROWS)]
+    with pytest.raises(ConsentError, match="Gezichtsherkenning"):
+        read(table)
+    listed = read(table, asks_recognition=False)
+    assert [(one.granted, one.recognition) for one in listed.people[:2]] == [(True, False), (True, False)]
+    assert "Gezichtsherkenning" not in {remark.column for remark in listed.remarks}
+
+
+def test_a_giver_column_in_which_nothing_stands_is_the_same_question(read: Read) -> None:
+    table = [list(HEADER), *map(list, ROWS)]
+    for row in table[1:]:
+        row[8] = ""
+    with pytest.raises(ConsentError, match="whose word"):
+        read(table)
+    assert read(table, giver="administration").people[0].giver is Giver.ADMINISTRATION
+
+
+def test_every_row_without_a_number_is_named_at_once(read: Read) -> None:
+    table = [list(HEADER), *map(list, ROWS)]
+    table[2][0] = table[4][0] = ""
+    with pytest.raises(ConsentError, match=r"row 3, 5, column Leerlingnummer"):
+        read(table)
+    again = [[*ROWS[at][:1], *ROWS[at + 1][1:]] for at in (0, 1)]
+    with pytest.raises(ConsentError, match=r"row 7, 8, column Leerlingnummer.* row 2, 3 too"):
+        read([HEADER, *ROWS, *again])
+
+
+def test_one_person_under_two_numbers_with_one_answer_is_reported(read: Read) -> None:
+    listed = read([HEADER, *ROWS, ["2001", *ROWS[0][1:-1], "A99"]])
+    assert [one.says_yes for one in listed.people if one.id in ("1001", "2001")] == [True, True]
+    assert (7, "Leerlingnummer") in {(remark.row, remark.column) for remark in listed.remarks}
+    withdrawn = ["2001", *ROWS[0][1:10], "12-11-2026", "A99"]
+    listed = read([HEADER, *ROWS, withdrawn])
+    assert not any(one.says_yes for one in listed.people if one.id in ("1001", "2001")), "withdrawn under one is no"
+
+
+@pytest.mark.parametrize("one", range(12))
+@pytest.mark.parametrize("other", range(12))
+def test_whichever_columns_are_swapped_nobody_gains(read: Read, one: int, other: int) -> None:
+    """Two columns swapped under their headers: refused, or nobody has more than before and every name is the same."""
+    if one >= other:
+        return
+    table = [list(HEADER), *map(list, ROWS)]
+    for row in table[1:]:
+        row[one], row[other] = row[other], row[one]
+    try:
+        people = read(table).people
+    except ConsentError:
+        return
+    before = {listed.id: listed for listed in read([HEADER, *ROWS]).people}
+    for listed in people:
+        assert not listed.says_yes or before[listed.id].says_yes
+        assert listed.withdrawn == before[listed.id].withdrawn or not listed.says_yes
+
+
+def test_the_staffs_own_list(read: Read) -> None:
+    table = [
+        ["Docentcode", "Voornaam", "Achternaam", "Beeldcoaching", "Gezichtsherkenning", "Datum toestemming"],
+        ["HUL", "Geertje", "Hulzebosch", "Ja", "Nee", "01-09-2026"],
+        ["VEL", "Maaike", "te Velde", "", "", ""],
+        ["STA1", "Tim", "Bos", "Ja", "Ja", ""],
+    ]
+    listed = read(table, staff=True)
+    assert listed.staff
+    assert [(one.id, one.granted, one.recognition, one.giver) for one in listed.people] == [
+        ("HUL", True, False, Giver.STAFF_FORM),
+        ("VEL", False, False, Giver.STAFF_FORM),
+        ("STA1", True, True, Giver.STAFF_FORM),
+    ]
+    assert {remark.row for remark in listed.remarks} == {3}
+    with pytest.raises(ConsentError, match="Geboortedatum"):
+        read(table)
+
+
+def test_nobody_signs_for_a_member_of_staff(read: Read) -> None:
+    table = [["Personeelsnummer", "Beeldcoaching", "Gezichtsherkenning", "Toestemming van"]]
+    table += [["1", "Ja", "Ja", "medewerker"], ["2", "Ja", "Ja", "ouder"], ["3", "Ja", "Ja", "wie weet"]]
+    assert [one.says_yes for one in read(table, staff=True).people] == [True, False, False]
+
+
+# --- what a sheet hides ------------------------------------------------------------------------------------------
+
+
+def workbook(change: Callable[[openpyxl.Workbook], None]) -> bytes:
+    book = openpyxl.load_workbook(io.BytesIO(WORKBOOK))
+    change(book)
+    out = io.BytesIO()
+    book.save(out)
+    book.close()
+    return out.getvalue()
+
+
+def rewritten(old: bytes, new: bytes) -> bytes:
+    """The workbook with its sheet's XML changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(WORKBOOK)) as whole, zipfile.ZipFile(out, "w") as changed:
+        for entry in whole.infolist():
+            changed.writestr(entry, whole.read(entry).replace(old, new))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("how", [b'hidden="1"', b'hidden="true"', b'ht="0" customHeight="1"'])
+def test_a_hidden_row_is_a_no_and_named(read: Read, how: bytes) -> None:
+    listed = read(rewritten(b'<row r="3"', b'<row r="3" ' + how))
+    assert [one.says_yes for one in listed.people] == [True, False, True, False, False]
+    assert [remark.row for remark in listed.remarks if "hidden" in str(remark)] == [3]
+
+
+def test_merged_cells_are_a_no_for_each_row_they_touch(read: Read) -> None:
+    listed = read(workbook(lambda book: book.active.merge_cells("G2:G3")))
+    assert [one.says_yes for one in listed.people] == [False, False, True, False, False]
+    assert [remark.row for remark in listed.remarks if "merged" in str(remark)] == [2, 3]
+
+
+def test_a_merged_header_is_refused_and_a_merged_title_does_not_matter(read: Read) -> None:
+    with pytest.raises(ConsentError, match="row 1: cells of the header are merged"):
+        read(workbook(lambda book: book.active.merge_cells("M1:N1")))
+
+    def title(book: openpyxl.Workbook) -> None:
+        book.active.insert_rows(1)
+        book.active["A1"] = "Toestemmingen"
+        book.active.merge_cells("A1:L1")
+
+    assert [one.says_yes for one in read(workbook(title)).people] == [True, True, True, False, False]
+
+
+def test_a_hidden_column_is_told_and_a_hidden_sheet_refused(read: Read) -> None:
+    def hide(book: openpyxl.Workbook) -> None:
+        book.active.column_dimensions["K"].hidden = True
+
+    listed = read(workbook(hide))
+    assert [(one.row, one.column) for one in listed.remarks if "hidden" in str(one)] == [(1, "Datum intrekking")]
+    assert listed.people[2].withdrawn == date(2026, 11, 12)
+
+    def tuck_away(book: openpyxl.Workbook) -> None:
+        book.create_sheet("Uitleg")["A1"] = "Klas"
+        book.worksheets[0].sheet_state = "hidden"
+        book.active = 1
+
+    with pytest.raises(ConsentError, match="is hidden"):
+        read(workbook(tuck_away))
+
+
+def test_days_counted_from_1904_are_refused(read: Read) -> None:
+    def old_mac(book: openpyxl.Workbook) -> None:
+        book.epoch = CALENDAR_MAC_1904
+
+    with pytest.raises(ConsentError, match="1904"):
+        read(workbook(old_mac))
+
+
+def test_a_stray_cell_far_away_is_no_list(read: Read) -> None:
+    def stray(book: openpyxl.Workbook) -> None:
+        book.active["XFD900"] = "x"
+
+    with pytest.raises(ConsentError, match="copy the list"):
+        read(workbook(stray))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -11,7 +11,7 @@ from pathlib import Path
 import polib
 import pytest
 
-from pipeline import errors, messages
+from pipeline import consent, errors, messages
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -19,7 +19,8 @@ PIPELINE = Path(messages.__file__).parent
 CATALOGUE = messages.CATALOGUES / "nl.po"
 SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
-PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind"}
+PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind", "one.template"}
+PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
@@ -82,7 +83,22 @@ def wanted() -> dict[str, str]:
     for text in (wipe.PROMISE, wipe.DELETED_ONLY, wipe.COPY, wipe.FREE_SPACE, wipe.OTHER, "video", "sidecar"):
         found.setdefault(text, "stages/wipe.py")
     found.setdefault("it was never copied from this card", "wipe.plan")
+    for text in consent.TEXTS.values():
+        found.setdefault(text, "consent.TEXTS")
+    for text in _remarks():
+        found.setdefault(text, "a remark on the consent list")
     return found
+
+
+def _remarks() -> set[str]:
+    """Every remark upon a row of the consent list: a text that begins with the row's number."""
+    constants = {
+        node.value
+        for path in (PIPELINE / "adapters").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {text for text in constants if text.startswith("Row {row}: ")}
 
 
 def _fields(text: str) -> Counter[str]:

@@ -129,6 +129,11 @@ def _changed(value):
         return (*value, "x")
     if isinstance(value, (int, float)):
         return value + 1
+    if isinstance(value, tuple):
+        return (*value, "x")
+    if dataclasses.is_dataclass(value):
+        first = dataclasses.fields(value)[0].name
+        return dataclasses.replace(value, **{first: _changed(getattr(value, first))})
     return next((style for style in Style if style is not value), None) if isinstance(value, Style) else value + "x"
 
 
@@ -145,6 +150,24 @@ def test_every_setting_is_in_the_digest_of_its_section_and_in_no_other():
             assert changed.digest(name) != plain.digest(name), field.name
             rest = [one for one in sections if one != name]
             assert changed.digest(*rest) == plain.digest(*rest), field.name
+
+
+def test_words_and_columns_of_the_schools_own(written):
+    text = '[consent]\nyes = ["toegestaan"]\nwarn_days = 30\n[consent.columns]\nnumber = "Stamnr."\n'
+    consent = load(written(text)).consent
+    assert consent.yes == ("toegestaan",)
+    assert (consent.warn_days, consent.columns.number, consent.columns.filmed) == (30, "Stamnr.", "")
+    assert len(load(written(text)).digest()) == 64
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["grace_days = -1", "grace_days = 93", "warn_days = 1000", "yes = [1]", 'yes = "ja"', "grace_days = true",
+     'preset = "excel"', "teacher = 5"],
+)  # fmt: skip
+def test_consent_settings_out_of_range_are_refused(written, line):
+    with pytest.raises(SettingsError, match=line.split()[0]):
+        load(written(f"[consent]\n{line}\n"))
 
 
 def test_the_digest_is_of_values_not_of_the_file(written):

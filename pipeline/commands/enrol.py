@@ -1,0 +1,100 @@
+"""lesveil enrol: whom the program may recognise."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import workspace
+from pipeline.commands.terminal import Add, Group, answer
+from pipeline.commands.words import ground_in_words
+from pipeline.consent import TEXTS, Why
+from pipeline.errors import RecognitionOffError
+from pipeline.messages import told, tr
+
+if TYPE_CHECKING:
+    from pipeline.lesson.enrol import Refused
+
+
+def enrol(args: argparse.Namespace) -> int:
+    """lesveil enrol"""
+    from pipeline.lesson import enrol as enrolling
+
+    today = date.today()
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        done = enrolling.enrol(place, Path(args.portraits), today)
+        recognises = place.recognises
+    old = enrolling.aged(done.people, today)
+    document = {
+        "enrolled": [
+            {
+                "id": one.id,
+                "portraits": one.portraits,
+                "taken": one.taken.isoformat() if one.taken else None,
+                "old": one.id in old,
+            }
+            for one in done.people
+        ],
+        "refused": [
+            {
+                "folder": one.folder,
+                "id": one.person,
+                "reason": one.reason,
+                "ground": one.ground,
+                "other": one.other,
+                "text": _why(one),
+            }
+            for one in done.refused
+        ],
+        "left_out": [{"id": person, "text": told(error)} for person, error in done.left_out],
+        "look_alikes": [{"pair": [one, other], "distance": round(far, 3)} for one, other, far in done.alike],
+        "removed": done.removed,
+    }
+    lines = [tr("Not enrolled: {folder}: {why}", folder=one.folder, why=_why(one)) for one in done.refused]
+    lines += [tr("Left out for {person}: {error}", person=person, error=told(error)) for person, error in done.left_out]
+    lines += [tr("The pictures of {person} are over a year old; take new ones.", person=person) for person in old]
+    if done.removed:
+        lines.append(tr("Templates destroyed: {people}", people=", ".join(done.removed)))
+    lines.append(tr("{n} people can be recognised.", n=len(done.people)))
+    answer(args, document, *lines)
+    if not recognises:
+        raise RecognitionOffError(
+            'Recognition is off in this workspace; set [recognition] mode = "on" and name the assessment that '
+            "covers it under [privacy] dpia in lesveil.toml."
+        )
+    return 0
+
+
+def _why(one: Refused) -> str:
+    """Why a folder was not enrolled, and what to do, in one sentence."""
+    if one.error is not None:
+        return told(one.error)
+    if one.reason in list(Why):
+        why, ground = tr(TEXTS[Why(one.reason)]), ground_in_words(one.ground)
+        return f"{why} ({ground})." if ground else f"{why}."
+    if one.reason == "recognition_off":
+        return tr("recognition is off in this workspace.")
+    if one.reason == "not_in_register":
+        return tr("nobody in the register has this folder or number; check its name, or import the list first.")
+    if one.reason == "two_owners":
+        return tr("the register gives this folder to {other}; give each a folder of their own.", other=one.other)
+    if one.reason == "different_people":
+        return tr("{other} may be of somebody else than the other pictures; take out what is wrong.", other=one.other)
+    if one.reason == "look_alike":
+        return tr(
+            "looks too much like {other}, so both stay hidden; look at both folders and then say lesveil consent alike"
+            " {person} {other} --are one (or two) --by NAME.",
+            person=one.person,
+            other=one.other,
+        )
+    if one.reason == "same_person":
+        return tr("is the same person as {other}, who is enrolled.", other=one.other)
+    return tr("the folder holds no pictures; add some.")
+
+
+def add_to(add: Add, group: Group) -> None:
+    add("enrol", enrol, "make templates of people who agreed to be recognised").add_argument(
+        "portraits", metavar="PORTRAITS"
+    )

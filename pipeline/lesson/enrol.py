@@ -1,0 +1,148 @@
+"""Portraits of people who agreed to be recognised become templates; everything that does not fit is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from pipeline import run
+from pipeline.adapters import portraits
+from pipeline.errors import LesveilError
+from pipeline.records import F32, U8, Person
+from pipeline.stages import enrol as enrolling
+from pipeline.stages import identify
+from pipeline.workspace import Workspace, enrolled_folders, in_force, load_templates, prune_templates, save_templates
+
+OLD = 365
+"""Days after which a picture of a child is old: recognition of children drops with every year (docs/quality.md)."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A folder that was not enrolled: a code for programs, and the ground, the error or the other folders' people."""
+
+    folder: str
+    reason: str
+    person: str | None = None
+    ground: str = ""
+    error: LesveilError | None = None
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What came of a folder of portraits.
+
+    ``left_out`` are pictures of enrolled people that were no use; ``removed`` is whose template there was before.
+    """
+
+    people: list[Person]
+    refused: list[Refused] = field(default_factory=list)
+    left_out: list[tuple[str, LesveilError]] = field(default_factory=list)
+    alike: list[tuple[str, str, float]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+def enrol(workspace: Workspace, folder: Path, today: date) -> Enrolled:
+    """Make templates of everyone in ``folder`` who may be recognised today; whoever is not in it loses theirs.
+
+    Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
+    EnrolmentError.
+    """
+    wanted, refusals = enrolled_folders(workspace, folder, today)
+    refused = [
+        Refused(one["folder"], one["reason"], one.get("id"), one["ground"], other=one.get("other", ""))
+        for one in refusals
+    ]
+    if not workspace.recognises:
+        refused += [Refused(sub, "recognition_off", person) for person, sub in wanted.items()]
+        return Enrolled([], refused, removed=prune_templates(workspace, today))
+    networks = run.Networks(True)
+    people: list[Person] = []
+    left_out: list[tuple[str, LesveilError]] = []
+    for person, sub in wanted.items():
+        chips, vectors, taken, poor = _pictures(folder / sub, networks, today)
+        odd = enrolling.odd_ones(vectors)
+        if odd:
+            names = ", ".join(chips[place][0] for place in odd)
+            refused.append(Refused(sub, "different_people", person, other=names))
+        elif not chips:
+            refused.append(Refused(sub, _code(poor[0][1]) if poor else "no_pictures", person, error=_first(poor)))
+        else:
+            made = identify.template(person, [chip for _, chip in chips], networks.embedder)
+            people.append(replace(made, taken=max(taken, default=None)))
+            left_out += [(person, error) for _, error in poor]
+    alike = identify.look_alikes(people)
+    people, doubles = _without_doubles(workspace, people, alike)
+    refused += [Refused(wanted[one], why, one, other=other) for one, why, other in doubles]
+    # Asked again at the end: the pictures take minutes, and somebody may have withdrawn meanwhile.
+    allowed = in_force(workspace, people, today, today)
+    people = [person for person in people if person.id in allowed]
+    before = {person.id for person in _known(workspace)}
+    save_templates(workspace, people)
+    workspace.ledger.append("enrolment", None, {"people": [person.id for person in people]})
+    removed = sorted(before - {person.id for person in people})
+    return Enrolled(people, refused, left_out, alike, removed)
+
+
+def aged(people: Iterable[Person], today: date) -> list[str]:
+    """Whose newest picture is more than a year old."""
+    return [person.id for person in people if person.taken is not None and (today - person.taken).days > OLD]
+
+
+def _known(workspace: Workspace) -> list[Person]:
+    try:
+        return load_templates(workspace)
+    except LesveilError:  # what cannot be read is destroyed with the rest
+        return []
+
+
+def _pictures(
+    folder: Path, networks: run.Networks, today: date
+) -> tuple[list[tuple[str, U8]], list[F32], list[date], list[tuple[str, LesveilError]]]:
+    """One person's pictures: (name, chip) of the good ones, their embeddings and days, and the poor with the error."""
+    chips: list[tuple[str, U8]] = []
+    vectors: list[F32] = []
+    taken: list[date] = []
+    poor: list[tuple[str, LesveilError]] = []
+    for path in portraits.pictures_in(folder):
+        try:
+            picture = portraits.read(path)
+            marks = enrolling.portrait_face(str(path), picture, networks.detector)
+            chip = identify.align(picture, marks)
+            enrolling.refuse_poor(str(path), chip, float(identify.frontal(marks[None])[0]))
+        except LesveilError as error:
+            poor.append((path.name, error))
+            continue
+        chips.append((path.name, chip))
+        vectors.append(identify.template("", [chip], networks.embedder).template)
+        if (day := portraits.taken_on(path, today)) is not None:
+            taken.append(day)
+    return chips, vectors, taken, poor
+
+
+def _without_doubles(
+    workspace: Workspace, people: list[Person], alike: list[tuple[str, str, float]]
+) -> tuple[list[Person], list[tuple[str, str, str]]]:
+    """``people`` without those who look alike, unless somebody said who they are; and (person, why, the other)."""
+    decided = {(one, other): count for one, other, count in workspace.register.alikes()}
+    out: list[tuple[str, str, str]] = []
+    for one, other, _ in alike:
+        first, second = sorted((one, other))
+        count = decided.get((first, second))
+        if count is None:
+            out += [(first, "look_alike", second), (second, "look_alike", first)]
+        elif count == 1:
+            out.append((second, "same_person", first))
+    gone = {person for person, _, _ in out}
+    return [person for person in people if person.id not in gone], out
+
+
+def _code(error: LesveilError) -> str:
+    return {20: "no_pictures", 21: "unreadable", 22: "no_face", 23: "several_faces", 26: "poor_picture"}[error.code]
+
+
+def _first(poor: list[tuple[str, LesveilError]]) -> LesveilError | None:
+    return poor[0][1] if poor else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Group, answer
+from pipeline.commands.terminal import Add, Bar, Group, answer
 from pipeline.commands.words import ground_in_words
 from pipeline.consent import TEXTS, Why
 from pipeline.errors import RecognitionOffError
@@ -24,7 +24,11 @@ def enrol(args: argparse.Namespace) -> int:
 
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        done = enrolling.enrol(place, Path(args.portraits), today)
+        bar = Bar(tr("portraits"), args.quiet or args.json)
+        try:
+            done = enrolling.enrol(place, Path(args.portraits), today, bar)
+        finally:
+            bar.close()
         recognises = place.recognises
     old = enrolling.aged(done.people, today)
     document = {

@@ -35,6 +35,8 @@ class Bar:
                 if stage in ("copy", "verify", "fill")
                 else (" " + tr("files" if stage in ("recheck", "wipe") else "frames"), False)
             )
+            if stage == "enrol":
+                unit = " " + tr("people")
             self._bar = tqdm(
                 total=total or None,
                 desc=f"{self._name}: {tr(stage)}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import run
 from pipeline.adapters import portraits
 from pipeline.errors import LesveilError
-from pipeline.records import F32, U8, Person
+from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
 from pipeline.workspace import Workspace, enrolled_folders, in_force, load_templates, prune_templates, save_templates
@@ -45,7 +45,7 @@ class Enrolled:
     removed: list[str] = field(default_factory=list)
 
 
-def enrol(workspace: Workspace, folder: Path, today: date) -> Enrolled:
+def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = no_progress) -> Enrolled:
     """Make templates of everyone in ``folder`` who may be recognised today; whoever is not in it loses theirs.
 
     Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
@@ -62,7 +62,8 @@ def enrol(workspace: Workspace, folder: Path, today: date) -> Enrolled:
     networks = run.Networks(True)
     people: list[Person] = []
     left_out: list[tuple[str, LesveilError]] = []
-    for person, sub in wanted.items():
+    for done, (person, sub) in enumerate(wanted.items()):
+        progress("enrol", done, len(wanted))
         chips, vectors, taken, poor = _pictures(folder / sub, networks, today)
         odd = enrolling.odd_ones(vectors)
         if odd:

@@ -345,6 +345,56 @@ def test_the_old_rendering_does_not_outlive_a_withdrawal(school: School) -> None
     assert not old & set(school.rendered)
 
 
+def test_somebody_can_withdraw_while_a_run_is_at_work(school: School) -> None:
+    gone = samples.CAST["zoe"].id
+    with workspace.opened(school.place) as place, workspace.alone(place):
+        said = school.lesveil("consent", "withdraw", gone)
+        assert len(said["clips"]) == 2
+        assert said["templates_destroyed"] == [gone]
+    assert school.rendered == {}
+    clips = school.lesveil("status")["clips"]
+    assert [(clip["consent_lapsed"], clip["waits_for"]) for clip in clips] == [([gone], "lesveil run")] * 2
+
+
+def test_a_list_that_takes_consent_away_reaches_the_clip(school: School) -> None:
+    gone = samples.CAST["zoe"].id
+    path = school.folder / "sample" / "toestemming.csv"
+    lines = [line for line in path.read_text("cp1252").splitlines() if not line.startswith(gone)]
+    path.write_text("\n".join(lines) + "\n", "cp1252")
+    said = school.lesveil("consent", "import", path)
+    assert said["losses"] == [gone]
+    assert [clip["people"] for clip in said["clips"]] == [[gone]] * 2
+    again = school.lesveil("run", "--card", school.card)
+    assert all(gone not in clip["people_shown"] for clip in again["clips"])
+    assert all(clip["consent_lapsed"] == [] for clip in again["clips"])
+
+
+def test_without_the_teachers_consent_nothing_is_processed(school: School) -> None:
+    teacher = samples.CAST["teacher"].id
+    again = school.lesveil("run", "--card", school.card, "--teacher", teacher)
+    assert [clip["teacher"] for clip in again["clips"]] == [teacher] * 2
+    school.lesveil("consent", "withdraw", teacher)
+    assert teacher in school.refused("run", "--card", school.card, "--teacher", teacher, code=59)
+    school.lesveil("run", "--card", school.card, code=41)  # whose lessons these are is known by now
+    assert school.rendered == {}
+    assert school.lesveil("deliver")["delivered"] == []
+
+
+def test_a_school_that_asks_for_the_teacher_copies_nothing_without(bare: School) -> None:
+    with (bare.place / "lesveil.toml").open("a") as file:
+        file.write("[consent]\nteacher_required = true\n")
+    text = (bare.place / "lesveil.toml").read_text().replace("[consent]\n# If", "# If")
+    (bare.place / "lesveil.toml").write_text(text)
+    assert "--teacher" in bare.refused("run", "--card", bare.card, code=59)
+    bare.refused("run", "--card", bare.card, "--teacher", "90017", code=59)
+    assert bare.lesveil("status")["clips"] == []
+    assert list((bare.place / "vault" / "clips").iterdir()) == []
+    bare.lesveil("consent", "import", bare.folder / "sample" / "toestemming.csv")
+    assert [clip["teacher"] for clip in bare.lesveil("run", "--card", bare.card, "--teacher", "90017")["clips"]] == [
+        "90017"
+    ]
+
+
 def test_without_recognition_everyone_is_hidden(bare: School) -> None:
     assert "mode" in bare.refused("enrol", bare.folder / "sample" / "portretten", code=25)
     bare.settle(mode="on", dpia="")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.errors import PortraitNoFaceError, PortraitSeveralFacesError
-from pipeline.stages.enrol import SMALLEST, portrait_face
+from pipeline.errors import PortraitNoFaceError, PortraitPoorError, PortraitSeveralFacesError
+from pipeline.stages.enrol import SMALLEST, odd_ones, portrait_face, refuse_poor, sharpness
 
 
 class Detector:
@@ -93,3 +93,60 @@ def test_a_bystander_is_never_enrolled_for_a_face_too_large_for_the_first_size()
     near, behind = (0.5, 0.5, 0.9), (0.1, 0.1, 0.12)
     marks = ask(Detector(near, behind, at={near: (320,), behind: (640, 320, 1280)}))
     np.testing.assert_allclose(marks, np.tile([300, 400], (5, 1)), atol=1e-3)
+
+
+# --- is the picture good enough? ----------------------------------------------------------------------------------
+
+
+def chip(face):
+    """The middle of a real portrait, as large as an aligned chip, RGB."""
+    import cv2
+
+    return np.ascontiguousarray(cv2.resize(face[60:330, 130:400], (150, 150), interpolation=cv2.INTER_AREA)[:, :, ::-1])
+
+
+def blurred(picture, sigma):
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
+
+
+def test_a_good_portrait_passes_and_so_does_a_small_one(face):
+    import cv2
+
+    refuse_poor("a.jpg", chip(face), 0.9)
+    small = cv2.resize(cv2.resize(chip(face), (60, 60), interpolation=cv2.INTER_AREA), (150, 150))
+    refuse_poor("a.jpg", np.asarray(small, np.uint8), 0.9)
+
+
+def test_the_more_blur_the_less_sharp_whatever_the_light(face):
+    values = [sharpness(blurred(chip(face), sigma)) for sigma in (0.5, 1, 2, 3, 5)]
+    assert values == sorted(values, reverse=True)
+    assert sharpness((chip(face) // 2).astype(np.uint8)) == pytest.approx(sharpness(chip(face)), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "facing", "says"),
+    [
+        (lambda one: blurred(one, 6), 0.9, "blurred; take"),
+        (lambda one: one // 12, 0.9, "too dark; take"),
+        (lambda one: one, 0.29, "turned aside; use"),
+        (np.zeros_like, 0.9, "too dark"),
+    ],
+)
+def test_a_poor_portrait_is_refused_with_what_to_do(face, spoil, facing, says):
+    with pytest.raises(PortraitPoorError, match=rf"^ann/1\.jpg .*{says}.*\.$"):
+        refuse_poor("ann/1.jpg", spoil(chip(face)), facing)
+
+
+def unit(*numbers):
+    return (np.array(numbers, np.float32) / np.linalg.norm(numbers)).astype(np.float32)
+
+
+def test_a_picture_of_somebody_else_stands_out():
+    own = [unit(1, 0.1, 0), unit(1, -0.1, 0), unit(1, 0, 0.1)]
+    assert odd_ones(own) == []
+    assert odd_ones([*own, unit(1, 0.7, 0)]) == [3]
+    assert odd_ones(own[:1]) == []
+    assert odd_ones([unit(1, 0, 0), unit(1, 0.6, 0)]) == [0, 1], "of two nobody can tell which is wrong"
+    assert odd_ones([unit(1, 0.1, 0), unit(1, -0.62, 0), unit(1, 0.05, 0)]) == [1], "of three the odd one"

@@ -1,0 +1,299 @@
+"""Portraits into templates: who may, what is wrong with a picture, who looks alike, and what is left afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import samples
+from pipeline import messages, workspace
+from pipeline.cli import main
+
+ZOE, RENEE, JURGEN, TEACHER = (samples.CAST[name].id for name in ("zoe", "renee", "jurgen", "teacher"))
+TODAY = date.today()
+ON = '[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA 2026-3"\n'
+
+
+@dataclass(frozen=True)
+class School:
+    """A workspace with the sample's list in it, and the portraits beside it."""
+
+    folder: Path
+
+    @property
+    def place(self) -> Path:
+        return self.folder / "werkmap"
+
+    @property
+    def portraits(self) -> Path:
+        return self.folder / "portretten"
+
+    @property
+    def list(self) -> Path:
+        return self.folder / "toestemming.csv"
+
+    def pictures(self, person: str) -> list[Path]:
+        return sorted((self.portraits / person).iterdir())
+
+    def lesveil(self, *words: object, code: int = 0) -> Any:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            told = main([*map(str, words), "-C", str(self.place), "--json", "--lang", "en"])
+        assert told == code, err.getvalue()
+        return json.loads(out.getvalue()) if out.getvalue() else None
+
+    def enrol(self) -> Any:
+        return self.lesveil("enrol", self.portraits)
+
+    @property
+    def templates(self) -> list[str]:
+        with workspace.opened(self.place) as place:
+            return [person.id for person in workspace.load_templates(place)]
+
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        with workspace.opened(self.place) as place:
+            return [row.payload for row in place.ledger.entries(kind)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> School:
+    school = School(tmp_path_factory.mktemp("school"))
+    samples.make_portraits(school.portraits)
+    for spare in school.portraits.glob("*/*_4.jpg"):
+        spare.unlink()
+    samples.make_consent_list(school.list, TODAY)
+    school.lesveil("init", school.place)
+    (school.place / "lesveil.toml").write_text(ON, encoding="utf-8")
+    school.lesveil("consent", "import", school.list)
+    return school
+
+
+@pytest.fixture
+def school(made: School, tmp_path: Path) -> School:
+    shutil.copytree(made.folder, tmp_path / "school")
+    return School(tmp_path / "school")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    yield
+    messages.choose("en")
+
+
+def refused(said: Any, folder: str) -> Any:
+    return next(one for one in said["refused"] if one["folder"] == folder)
+
+
+def test_only_people_whose_consent_is_in_force(school: School) -> None:
+    shutil.copytree(school.portraits / ZOE, school.portraits / "somebody")
+    said = school.enrol()
+    assert {one["id"] for one in said["enrolled"]} == {ZOE, RENEE, TEACHER} == set(school.templates)
+    withdrawn = refused(said, JURGEN)
+    assert (withdrawn["reason"], withdrawn["ground"]) == ("withdrawn", "import 1 row 5")
+    assert withdrawn["text"] == "consent was withdrawn (row 5 of import 1)."
+    assert refused(said, "somebody")["reason"] == "not_in_register"
+
+
+def test_without_recognition_nobody_is_enrolled_and_templates_go(school: School) -> None:
+    school.enrol()
+    (school.place / "lesveil.toml").write_text('[recognition]\nmode = "on"\n', encoding="utf-8")
+    said = school.lesveil("enrol", school.portraits, code=25)
+    assert said["enrolled"] == []
+    assert refused(said, ZOE)["reason"] == "recognition_off"
+    assert refused(said, JURGEN)["reason"] == "withdrawn"
+    assert school.templates == []
+    assert list((school.place / "vault").rglob("*templates*")) == []
+
+
+def _save(path: Path, picture: Any) -> None:
+    assert cv2.imwrite(str(path), np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def test_each_poor_picture_is_named_with_what_to_do_and_the_good_ones_count(school: School) -> None:
+    zoe = school.pictures(ZOE)
+    good = cv2.imread(str(zoe[0])).astype(np.float32)
+    own = school.portraits / ZOE
+    _save(own / "a_blurred.png", cv2.GaussianBlur(good, (0, 0), 9))
+    _save(own / "b_dark.png", good * 0.08)
+    small = np.full_like(good, 120)
+    tiny = cv2.resize(good, None, fx=0.13, fy=0.13, interpolation=cv2.INTER_AREA)
+    small[100 : 100 + tiny.shape[0], 100 : 100 + tiny.shape[1]] = tiny
+    _save(own / "c_small.png", small)
+    _save(own / "d_nobody.png", np.full((400, 300, 3), 120))
+    _save(own / "e_two.png", np.hstack([good, good[:, ::-1]]))
+    (own / "f_broken.jpg").write_bytes(b"no picture")
+    said = school.enrol()
+    (one,) = [one for one in said["enrolled"] if one["id"] == ZOE]
+    assert one["portraits"] == 3
+    left = {Path(entry["text"].split(" ")[0]).name: entry["text"] for entry in said["left_out"]}
+    assert set(left) == {path.name for path in own.iterdir()} - {path.name for path in zoe}
+    for name, word in {
+        "a_blurred.png": "steady", "b_dark.png": "light", "c_small.png": "at least 40", "d_nobody.png": "front",
+        "e_two.png": "cut out one", "f_broken.jpg": "replace it",
+    }.items():  # fmt: skip
+        assert word in left[name], left[name]
+
+
+def test_somebody_without_a_good_picture_is_not_enrolled(school: School) -> None:
+    for path in school.pictures(ZOE):
+        _save(path, cv2.imread(str(path)).astype(np.float32) * 0.05)
+    said = school.enrol()
+    assert ZOE not in school.templates
+    assert refused(said, ZOE)["reason"] == "poor_picture"
+    assert "light" in refused(said, ZOE)["text"]
+
+
+def test_a_picture_of_somebody_else_is_found(school: School) -> None:
+    shutil.copy(school.pictures(RENEE)[0], school.portraits / ZOE / "zz.jpg")
+    said = school.enrol()
+    wrong = refused(said, ZOE)
+    assert (wrong["reason"], wrong["other"]) == ("different_people", "zz.jpg")
+    assert ZOE not in school.templates
+    assert RENEE in school.templates
+
+
+def test_old_pictures_are_told_and_used(school: School) -> None:
+    two_years = (datetime.now() - timedelta(days=730)).timestamp()
+    for path in school.pictures(ZOE):
+        os.utime(path, (two_years, two_years))
+    exif = Image.Exif()
+    exif[0x0132] = "2021:05:04 10:00:00"
+    for path in school.pictures(RENEE):
+        with Image.open(path) as picture:
+            picture.save(path, exif=exif, quality=95)
+    said = school.enrol()
+    old = {one["id"]: one["taken"] for one in said["enrolled"] if one["old"]}
+    assert set(old) == {ZOE, RENEE}
+    assert old[RENEE] == "2021-05-04"
+    with workspace.opened(school.place) as place:
+        assert {str(one.taken) for one in workspace.load_templates(place) if one.id == RENEE} == {"2021-05-04"}
+
+
+def double(school: School) -> None:
+    """Zoë's portraits once more, under Renée's number."""
+    shutil.rmtree(school.portraits / RENEE)
+    shutil.copytree(school.portraits / ZOE, school.portraits / RENEE)
+
+
+def test_two_who_look_alike_wait_for_a_person(school: School) -> None:
+    double(school)
+    said = school.enrol()
+    assert school.templates == [TEACHER]
+    assert [one["pair"] for one in said["look_alikes"]] == [sorted((ZOE, RENEE))]
+    assert refused(said, ZOE)["other"] == RENEE
+    assert "lesveil consent alike" in refused(said, ZOE)["text"]
+
+    school.lesveil("consent", "alike", RENEE, ZOE, "--are", "two", "--by", "A. Jansen")
+    assert {one["id"] for one in school.enrol()["enrolled"]} == {ZOE, RENEE, TEACHER}
+    assert school.rows("alike") == [{"pair": sorted((ZOE, RENEE)), "people": 2, "by": "A. Jansen"}]
+    said = school.lesveil("consent", "withdraw", RENEE)
+    assert set(said["templates_destroyed"]) == {ZOE, RENEE}, "who may be taken for Renée is not recognised either"
+    assert {one["id"] for one in school.enrol()["enrolled"]} == {TEACHER}
+
+
+def test_one_person_under_two_numbers_is_enrolled_once(school: School) -> None:
+    double(school)
+    first, second = sorted((ZOE, RENEE))
+    school.lesveil("consent", "alike", second, first, "--are", "one", "--by", "A. Jansen")
+    said = school.enrol()
+    assert set(school.templates) == {first, TEACHER}
+    assert (refused(said, second)["reason"], refused(said, second)["other"]) == ("same_person", first)
+    school.lesveil("consent", "withdraw", second)
+    assert school.templates == [TEACHER], "who withdrew under one number has withdrawn"
+
+
+def test_a_folder_that_two_people_claim_is_nobodys(school: School) -> None:
+    lines = school.list.read_text("cp1252").splitlines()
+    taken = [line.rsplit(";", 1)[0] + ";" + ZOE if line.startswith(RENEE) else line for line in lines]
+    free = [line.rsplit(";", 1)[0] + ";" if line.startswith(ZOE) else line for line in taken]
+    school.list.write_text("\n".join(free) + "\n", "cp1252")
+    school.lesveil("consent", "import", school.list)
+    said = school.enrol()
+    assert refused(said, ZOE)["reason"] == "two_owners"
+    assert school.templates == [TEACHER]
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "gone", "no longer agreed"])
+def test_a_template_goes_with_the_consent(school: School, how: str) -> None:
+    school.enrol()
+    vault = school.place / "vault"
+    before = {path: path.read_bytes() for path in vault.rglob("*templates*")}
+    assert before
+    if how == "withdrawn":
+        said = school.lesveil("consent", "withdraw", ZOE)
+    else:
+        lines = school.list.read_text("cp1252").splitlines()
+        if how == "gone":
+            lines = [line for line in lines if not line.startswith(ZOE)]
+        else:
+            lines = [line.replace(";Ja;Ja;", ";Ja;Nee;") if line.startswith(ZOE) else line for line in lines]
+        school.list.write_text("\n".join(lines) + "\n", "cp1252")
+        said = school.lesveil("consent", "import", school.list)
+        assert said["losses"] == [ZOE]
+    assert said["templates_destroyed"] == [ZOE]
+    assert set(school.templates) == {RENEE, TEACHER}
+    for path, data in before.items():
+        assert not path.exists() or path.read_bytes() != data, "sealed anew, under a new key"
+
+
+def test_a_withdrawal_for_a_later_day_takes_the_template_now(school: School) -> None:
+    school.enrol()
+    later = TODAY + timedelta(30)
+    assert school.lesveil("consent", "withdraw", ZOE, "--on", later)["templates_destroyed"] == [ZOE]
+    people = {one["id"]: one for one in school.lesveil("consent", "list")["people"]}
+    assert people[ZOE]["shown"]
+    assert people[ZOE]["ends"] == {"on": later.isoformat(), "why": "withdrawn"}
+    assert set(school.templates) == {RENEE, TEACHER}
+
+
+def test_templates_that_cannot_be_read_are_no_reason_to_keep_them(school: School) -> None:
+    school.enrol()
+    (sealed,) = (school.place / "vault" / "clips").glob("templates.vault")
+    sealed.write_bytes(sealed.read_bytes()[:-1])
+    school.lesveil("consent", "withdraw", ZOE)
+    assert list((school.place / "vault").rglob("*templates*")) == []
+    assert school.templates == []
+
+
+def test_who_withdraws_while_portraits_are_looked_at_is_not_enrolled(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.lesson import enrol as enrolling
+
+    look = enrolling._without_doubles
+
+    def withdrawn_meanwhile(*given: Any) -> Any:
+        with workspace.opened(school.place) as place:
+            place.register.withdraw(ZOE, TODAY)
+        return look(*given)
+
+    monkeypatch.setattr(enrolling, "_without_doubles", withdrawn_meanwhile)
+    school.enrol()
+    assert set(school.templates) == {RENEE, TEACHER}
+
+
+def test_no_name_and_no_number_of_a_face_leaves_the_vault(school: School) -> None:
+    school.enrol()
+    school.lesveil("consent", "withdraw", ZOE)
+    with workspace.opened(school.place) as place:
+        template = workspace.load_templates(place)[0].template
+    some = [repr(float(value))[:8].encode() for value in template[:20]]
+    for path in school.place.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not any(one in data for one in some), path
+            assert template.tobytes()[:32] not in data, path
+    assert list(school.rows("enrolment")[0]) == ["people"]

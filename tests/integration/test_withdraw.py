@@ -1,0 +1,230 @@
+"""Who is shown where, and what happens to it when consent ends: clips are found, marked, and taken out of the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import workspace
+from pipeline.adapters.consent_list import ConsentList
+from pipeline.adapters.consent_rows import ListedPerson
+from pipeline.adapters.files import sha256_of
+from pipeline.consent import Giver
+from pipeline.errors import NoConsentError
+from pipeline.lesson.state import State, consent_holds, find, states
+from pipeline.lesson.teacher import note_teacher, teacher_of
+from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
+from pipeline.workspace import Workspace
+
+TODAY = date(2026, 11, 25)
+FILMED = TODAY - timedelta(5)
+ON = '[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n'
+
+
+def person(number: str, **changes: Any) -> ListedPerson:
+    fields: dict[str, Any] = {
+        "row": 2, "id": number, "first_name": "Roos", "infix": "", "last_name": f"D{number}", "group": "3HA",
+        "portrait_folder": None, "birth": date(2012, 1, 1), "purpose": "beeldcoaching", "granted": True,
+        "recognition": True, "giver": Giver.PARENT, "start": date(2026, 9, 1), "end": None, "withdrawn": None,
+    }  # fmt: skip
+    return ListedPerson(**{**fields, **changes})
+
+
+def bring(place: Workspace, on: date, *people: ListedPerson, staff: bool = False) -> None:
+    place.register.apply(place.register.plan_import(ConsentList("l.csv", "0" * 64, people, (), staff), on))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workspace]:
+    folder = tmp_path / "w"
+    workspace.create(folder)
+    (folder / "lesveil.toml").write_text(ON, encoding="utf-8")
+    with workspace.opened(folder) as opened:
+        teacher = person("HUL", giver=Giver.STAFF_FORM, birth=None, recognition=False, group="")
+        bring(opened, date(2026, 9, 1), *(person(str(n)) for n in range(1, 6)))
+        bring(opened, date(2026, 9, 1), teacher, staff=True)
+        yield opened
+
+
+def clip(place: Workspace, name: str, *shown: str, by_hand: tuple[str, ...] = ()) -> Path:
+    """A clip of FILMED that was copied and rendered; the rendering's file."""
+    id = name * 8
+    files = [{"path": f"DCIM/{name}.MP4", "sha256": id, "bytes": 1, "kind": "video"}]
+    if not place.ledger.entries("ingest", id):
+        place.ledger.append("ingest", id, {"sha256": id, "bytes": 1, "files": files, "card": "c"})
+        place.ledger.append("filmed", id, {"day": FILMED.isoformat()})
+    path = place.finished / f"{name}.{len(place.ledger.entries())}.mp4"
+    path.write_bytes(path.name.encode())
+    kept: list[dict[str, Any]] = [{"person": one, "start": 0, "stop": 5, "ground": "g"} for one in shown]
+    kept += [{"person": one, "start": 0, "stop": 5, "ground": "g", "by_hand": True} for one in by_hand]
+    outcome = {"sha256": sha256_of(path), "file": path.name, "kept": kept, "doubts": [], "seconds": 1}
+    place.ledger.record("render", id, path.name, id, outcome)
+    return path
+
+
+def deliver(place: Workspace, path: Path) -> None:
+    id = path.name.split(".")[0] * 8
+    payload = {"sha256": sha256_of(path), "where": f"/archive/{path.name}", "is_archive": True}
+    place.ledger.append("approval", id, {"sha256": sha256_of(path), "by": "x", "verdict": "approved"})
+    place.ledger.append("delivery", id, payload)
+
+
+def state(place: Workspace, name: str) -> State:
+    return find(place, name)
+
+
+def test_every_clip_that_shows_the_person_is_named_and_marked(place: Workspace) -> None:
+    a, b, c = clip(place, "a", "1", "2"), clip(place, "b", "2"), clip(place, "c", "1")
+    deliver(place, c)
+    reach = withdraw(place, "1", TODAY, TODAY)
+    assert [Path(one.file).stem for one in reach.clips] == ["a", "c"]
+    assert (a.exists(), b.exists(), c.exists()) == (False, True, False)
+    assert [(one.lapsed, one.waits_for) for one in states(place)] == [
+        (("1",), "lesveil run"),
+        ((), "lesveil approve"),
+        (("1",), "lesveil wipe"),
+    ]
+    assert not consent_holds(place, state(place, "a"), TODAY)
+    assert [row.payload["person"] for row in place.ledger.entries("lapsed")] == ["1", "1"]
+    assert place.ledger.verify() == []
+
+
+def test_what_was_delivered_is_found_though_a_newer_rendering_hides_the_person(place: Workspace) -> None:
+    old = clip(place, "a", "1")
+    deliver(place, old)
+    new = clip(place, "a", "2")
+    assert [Path(one.file).stem for one in withdraw(place, "1", TODAY, TODAY).clips] == ["a"]
+    assert state(place, "a").lapsed == ("1",)
+    assert not state(place, "a").outdated
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_older_renderings_that_show_the_person_go_as_well(place: Workspace) -> None:
+    old = clip(place, "a", "1")
+    new = clip(place, "a", "2")
+    assert withdraw(place, "1", TODAY, TODAY).clips == []
+    assert (old.exists(), new.exists()) == (False, True)
+    assert state(place, "a").lapsed == ()
+
+
+def test_a_new_rendering_is_no_longer_marked(place: Workspace) -> None:
+    clip(place, "a", "1", "2")
+    withdraw(place, "1", TODAY, TODAY)
+    assert state(place, "a").outdated
+    clip(place, "a", "2")
+    assert (state(place, "a").lapsed, state(place, "a").waits_for) == ((), "lesveil approve")
+
+
+def test_nothing_is_marked_twice_and_a_crash_in_between_is_made_good(place: Workspace) -> None:
+    path = clip(place, "a", "1")
+    withdraw(place, "1", TODAY, TODAY)
+    path.write_bytes(path.name.encode())  # as if the machine had stopped before the file went
+    assert reconcile(place, TODAY).clips == []
+    assert not path.exists()
+    assert len(place.ledger.entries("lapsed")) == 1
+
+
+def test_consent_that_ends_by_itself_is_found_by_the_next_run(place: Workspace) -> None:
+    people = [person(str(n)) for n in range(2, 6)]
+    sixteen = TODAY + timedelta(3)
+    bring(place, FILMED, person("1", birth=sixteen.replace(year=sixteen.year - 16)), *people)
+    clip(place, "a", "1")
+    assert reconcile(place, TODAY).clips == []
+    (marked,) = reconcile(place, sixteen).clips
+    assert marked.lapsed == ("1",)
+
+
+def test_a_withdrawal_for_a_later_day_names_the_clips_and_leaves_them(place: Workspace) -> None:
+    path = clip(place, "a", "1")
+    later = TODAY + timedelta(10)
+    assert len(withdraw(place, "1", later, TODAY).clips) == 1
+    assert path.exists()
+    assert reconcile(place, later - timedelta(1)).clips == []
+    assert len(reconcile(place, later).clips) == 1
+    assert not path.exists()
+
+
+def test_of_who_was_known_by_hand_consent_to_be_filmed_is_enough(place: Workspace) -> None:
+    people = [person(str(n)) for n in range(2, 6)]
+    bring(place, FILMED, person("1", recognition=False), *people)
+    hand, program = clip(place, "a", by_hand=("1",)), clip(place, "b", "1")
+    assert [Path(one.file).stem for one in reconcile(place, TODAY).clips] == ["b"]
+    assert (hand.exists(), program.exists()) == (True, False)
+    assert consent_holds(place, state(place, "a"), TODAY)
+    withdraw(place, "1", TODAY, TODAY)
+    assert not hand.exists()
+
+
+def test_twins_are_shown_together_or_not_at_all(place: Workspace) -> None:
+    path = clip(place, "a", "1")
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    assert reconcile(place, TODAY).clips == []
+    withdraw(place, "2", TODAY, TODAY)
+    assert not path.exists()
+    assert state(place, "a").lapsed == ("1",)
+
+
+def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) -> None:
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    people = [person("1"), *(person(str(n)) for n in range(3, 6))]
+    bring(place, FILMED - timedelta(1), *people)  # 2 left the school before the film was made
+    assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == {"1"}
+    assert set(workspace.grounds(place, ["1"], FILMED - timedelta(5), TODAY)) == set(), "2 was there then"
+    place.register.decide_alike("1", "2", 1, "Geertje")
+    place.register.withdraw("2", FILMED - timedelta(1))
+    assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}, "one person: withdrawn is withdrawn"
+
+
+# --- the teacher --------------------------------------------------------------------------------------------------
+
+
+def test_a_teacher_is_asked_for_only_where_the_school_says_so(place: Workspace) -> None:
+    assert teacher_of(place, None, TODAY) is None
+    (place.folder / "lesveil.toml").write_text("[consent]\nteacher_required = true\n")
+    with workspace.opened(place.folder) as strict:
+        with pytest.raises(NoConsentError, match="--teacher"):
+            teacher_of(strict, None, TODAY)
+        assert teacher_of(strict, "HUL", TODAY) == "HUL"
+    (place.folder / "lesveil.toml").write_text('[consent]\nteacher = "HUL"\n')
+    with workspace.opened(place.folder) as usual:
+        assert teacher_of(usual, None, TODAY) == "HUL"
+        with pytest.raises(NoConsentError, match=r"teacher NEMO .*not on any list"):
+            teacher_of(usual, "NEMO", TODAY)
+
+
+def test_a_teacher_is_asked_about_the_day_of_filming_too(place: Workspace) -> None:
+    clip(place, "a")
+    with pytest.raises(NoConsentError, match="2026-08-01"):
+        note_teacher(place, "a" * 8, "HUL", date(2026, 8, 1), TODAY)
+    note_teacher(place, "a" * 8, "HUL", FILMED, TODAY)
+    note_teacher(place, "a" * 8, "HUL", FILMED, TODAY)
+    (row,) = place.ledger.entries("teacher")
+    assert row.payload == {"person": "HUL", "ground": "import 2 row 2"}
+    assert state(place, "a").teacher == "HUL"
+
+
+def test_without_the_teachers_consent_the_clip_stops_though_nobody_is_shown(place: Workspace) -> None:
+    path = clip(place, "a")
+    note_teacher(place, "a" * 8, "HUL", FILMED, TODAY)
+    assert consent_holds(place, state(place, "a"), TODAY)
+    assert [Path(one.file).stem for one in withdraw(place, "HUL", TODAY, TODAY).clips] == ["a"]
+    assert not path.exists()
+    assert not consent_holds(place, state(place, "a"), TODAY)
+    with pytest.raises(NoConsentError, match="withdrawn"):
+        note_teacher(place, "a" * 8, None, FILMED, TODAY)  # a later run that names nobody
+
+
+def test_a_rendering_made_while_somebody_withdrew_is_thrown_away(place: Workspace, tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    partial.write_bytes(b"film")
+    made_on = workspace.grounds(place, ["1", "2"], FILMED, TODAY)
+    refuse_changed(place, made_on, FILMED, TODAY, partial)
+    assert partial.exists()
+    withdraw(place, "2", TODAY, TODAY)
+    with pytest.raises(NoConsentError, match="taken back while"):
+        refuse_changed(place, made_on, FILMED, TODAY, partial)
+    assert not partial.exists()

@@ -16,9 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pipeline import workspace
 from pipeline.adapters import files
+from pipeline.adapters.graph_http import loopback
 from pipeline.adapters.video_in import open_clip
-from pipeline.errors import CheckFailedError, OutputExistsError
+from pipeline.errors import CheckFailedError, OutputExistsError, UsageError
+from pipeline.lesson.targets import open_onedrive
 from pipeline.messages import tr
 from pipeline.records import U8
 
@@ -30,8 +33,14 @@ SHEET_WIDTH = 640
 Main = Callable[[Sequence[str]], int]
 
 
-def show(folder: Path, language: str, main: Main) -> int:
-    """Make the samples in ``folder`` and run every command of the workspace over them; returns an exit code."""
+def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int:
+    """Make the samples in ``folder`` and run every command of the workspace over them; returns an exit code.
+
+    ``onedrive_url`` is the address of a test service on this machine (``http://127.0.0.1:PORT``): clips then go
+    there, after a sign-in as with the real one, and are fetched from there again to be shown.
+    """
+    if onedrive_url and not loopback(onedrive_url):
+        raise UsageError("--onedrive-url is for a test service on this machine: http://127.0.0.1:PORT.")
     if folder.exists() and any(folder.iterdir()):
         raise OutputExistsError("{folder} is not empty; choose a new folder for the demo.", folder=folder)
     started = time.perf_counter()
@@ -42,6 +51,7 @@ def show(folder: Path, language: str, main: Main) -> int:
     before = {clip.name: _pictures(clip) for clip in made.clips}
     place, archive = folder / "workspace", folder / "onedrive"
     archive.mkdir()
+    onedrive_url = onedrive_url.rstrip("/")
 
     def lesveil(*words: str) -> Any:
         said = [str(word) for word in words]
@@ -55,16 +65,21 @@ def show(folder: Path, language: str, main: Main) -> int:
         return json.loads(out.getvalue())
 
     lesveil("init", str(place), "--key-file")  # a demo leaves nothing in the system's keyring
-    _settings(place, archive)
+    _settings(place, archive, onedrive_url)
     imported = lesveil("consent", "import", str(made.consent_list))
     enrolled = lesveil("enrol", str(made.portraits))
     run = lesveil("run", "--card", str(made.card))
     for clip in run["clips"]:
         lesveil("approve", clip["clip"], "--by", "demo")
+    if onedrive_url:
+        lesveil("login", "--device-code")
     delivered = lesveil("deliver")
+    lesveil("deliver", "--audit")
     sheet = folder / "before-after.png"
     arrived = {Path(clip["file"]).name: clip["clip"] for clip in run["clips"]}
     where = {entry["clip"]: Path(entry["where"]) for entry in delivered["delivered"]}
+    if onedrive_url:
+        where = _fetched(place, archive)
     _sheet(sheet, [(before[name], _pictures(where[id])) for name, id in arrived.items()])
     plan = lesveil("wipe")
     wiped = lesveil("wipe", "--execute", plan["digest"], "--card", str(made.card))
@@ -105,24 +120,44 @@ def _step(text: str) -> None:
     print(f"> {text}", file=sys.stderr, flush=True)
 
 
-def _settings(place: Path, archive: Path) -> None:
+def _settings(place: Path, archive: Path, onedrive_url: str) -> None:
     """The workspace's settings as a school would fill them in."""
-    (place / "lesveil.toml").write_text(
-        "\n".join(
-            [
-                "[recognition]",
-                'mode = "on"',
-                "[privacy]",
-                'dpia = "demo: the people in it are drawn"',
-                "[deliver]",
-                'target = "folder"',
-                f"folder = {json.dumps(str(archive))}",
-                "folder_is_the_archive = true",
-                "",
-            ]
-        ),
-        encoding="utf-8",
-    )
+    if onedrive_url:
+        delivering = [
+            'target = "onedrive"',
+            "[onedrive]",
+            'tenant = "demo"',
+            'client_id = "demo"',
+            f"authority = {json.dumps(onedrive_url)}",
+            f"graph = {json.dumps(onedrive_url + '/v1.0')}",
+        ]
+    else:
+        delivering = [
+            'target = "folder"',
+            f"folder = {json.dumps(str(archive))}",
+            "folder_is_the_archive = true",
+        ]
+    lines = [
+        "[recognition]",
+        'mode = "on"',
+        "[privacy]",
+        'dpia = "demo: the people in it are drawn"',
+        "[deliver]",
+        *delivering,
+        "",
+    ]
+    (place / "lesveil.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _fetched(place: Path, into: Path) -> dict[str, Path]:
+    """Every delivered clip fetched from OneDrive again and compared, by its id."""
+    found = {}
+    with workspace.opened(place) as opened, open_onedrive(opened) as target:
+        for row in opened.ledger.entries("delivery"):
+            if row.clip is not None:
+                found[row.clip] = into / row.payload["where"].rsplit("/", 1)[-1]
+                target.download(row.payload, found[row.clip])
+    return found
 
 
 def _pictures(clip: Path) -> list[U8]:

@@ -211,6 +211,12 @@ class NoConsentError(LesveilError):
     code = 59
 
 
+class SignInError(LesveilError):
+    """Nobody is signed in to OneDrive here, or the sign-in was refused."""
+
+    code = 60
+
+
 class RepairError(LesveilError):
     """A reviewer's repair cannot be taken, or cannot be carried out."""
 

@@ -319,7 +319,12 @@ class Approval:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What arrived where, verified. ``is_archive`` says whether this target may ever permit a wipe."""
+    """What arrived where, verified. ``is_archive`` says whether this target may ever permit a wipe.
+
+    In OneDrive ``drive`` and ``item`` name it for good, whatever it is called there, and ``quickxor`` is its hash;
+    ``verified`` says by what it was recognised ("sha256", "quickxorhash"), ``versions_left`` how many older versions
+    of it could not be removed.
+    """
 
     clip: str
     sha256: str
@@ -328,6 +333,11 @@ class Delivery:
     bytes: int
     when: str
     is_archive: bool
+    drive: str = ""
+    item: str = ""
+    quickxor: str = ""
+    verified: str = "sha256"
+    versions_left: int = 0
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,27 @@ class Deliver:
     folder: str = ""
     folder_is_the_archive: bool = False
     """Said in so many words: a verified copy in this folder is enough to wipe the originals."""
+    layout: str = "{date}_{clip}_{id}"
+    """Folders and name below the target; see docs/onedrive.md for the fields."""
+
+
+@dataclass(frozen=True)
+class OneDrive:
+    """How to reach the school's OneDrive; docs/onedrive.md walks through it."""
+
+    tenant: str = ""
+    client_id: str = ""
+    sign_in: Literal["browser", "device_code", "certificate"] = "browser"
+    certificate: str = ""
+    """A PEM file with the certificate and its private key, for a server."""
+    site: str = ""
+    """A site's address as in the browser; empty: the signed-in person's own OneDrive."""
+    folder: str = "Lesveil"
+    simultaneous: int = 2
+    """Clips that are uploaded at a time."""
+    authority: str = "https://login.microsoftonline.com"
+    graph: str = "https://graph.microsoft.com/v1.0"
+    """These two are for tests on this machine; nothing but the real ones and 127.0.0.1 is accepted."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +158,7 @@ class Settings:
     consent: Consent = field(default_factory=Consent)
     deliver: Deliver = field(default_factory=Deliver)
     cards: Cards = field(default_factory=Cards)
+    onedrive: OneDrive = field(default_factory=OneDrive)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""

@@ -39,7 +39,7 @@ MAY_IMPORT = {
 }
 """Which rooms each room may import from. A new room is given its place here before anything imports it."""
 
-WITH_ADAPTERS = {"ingest", "deliver", "wipe"}
+WITH_ADAPTERS = {"ingest", "deliver", "deliver_onedrive", "wipe"}
 """Stages that use types and helpers of adapters by name. The others get adapters as arguments only."""
 
 HEAVY = {".onnx", ".dat", ".bin", ".pt", ".pth", ".tflite", ".npz", ".npy", ".pkl"}

@@ -69,6 +69,17 @@ def publish(partial: Path, final: Path) -> None:
         sync_folder(final.parent)
 
 
+def replace(partial: Path, final: Path) -> None:
+    """Give the finished ``partial`` the name of an existing file, which is gone then; flushed to the disk.
+
+    Raises DiskFullError or OutputNotWritableError; both files then stay as they were.
+    """
+    with writing(final):
+        sync_file(partial)
+        os.replace(partial, final)
+        sync_folder(final.parent)
+
+
 def _rename_to_new(partial: Path, final: Path) -> None:
     if os.name == "nt":
         os.rename(partial, final)  # never replaces on Windows

@@ -64,24 +64,22 @@ def demo(args: argparse.Namespace) -> int:
     from pipeline import demo as showing
 
     folder = Path(args.folder) if args.folder else Path(tempfile.mkdtemp(prefix="lesveil-demo-"))
-    return showing.show(folder, args.lang or "", args.main)
+    return showing.show(folder, args.lang or "", args.main, args.onedrive_url)
 
 
 def add_to(add: Add, group: Group) -> None:
-    add("demo", demo, "make a sample card and take it through everything").add_argument(
-        "folder", nargs="?", metavar="DIR"
-    )
+    shown = add("demo", demo, "make a sample card and take it through everything")
+    shown.add_argument("folder", nargs="?", metavar="DIR")
+    shown.add_argument("--onedrive-url", default="", metavar="URL", help="deliver to a test service on this machine")
     made = add("init", init, "make a workspace")
     made.add_argument("folder", metavar="DIR")
     made.add_argument("--key-file", action="store_true", help="keep its key in the folder, not in the system's keyring")
     add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
     add("list", models, "every weight file and whether it is the right one", group("models", "the models"))
     for name, text in (
-        ("login", "sign in to OneDrive (not built yet)"),
         ("review", "the reviewers' web page (not built yet)"),
         ("purge", "delete what has served (not built yet)"),
         ("report", "a report for the privacy officer (not built yet)"),
-        ("doctor", "what is missing on this machine (not built yet)"),
     ):
         later = add(name, not_ready, text)
         later.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""From the card to the archive: run, cards, status, approve, reject, deliver, wipe."""
+"""From the card to the archive: run, cards, status, approve, reject, wipe; deliver has a module of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
-from pipeline.errors import CardError, LesveilError, PartialError
+from pipeline.errors import CardError, PartialError
 from pipeline.messages import told, tr
 
 
@@ -195,26 +195,6 @@ def approve(args: argparse.Namespace) -> int:
     return answer(args, _clip_document(state), f"{Path(state.file).name}: {verdict}")
 
 
-def deliver(args: argparse.Namespace) -> int:
-    """lesveil deliver"""
-    from pipeline.lesson import deliver as delivering
-
-    with workspace.opened(args.workspace) as place, workspace.alone(place):
-        done = delivering.deliver(place, date.today())
-    failed = [error for _, error in done if isinstance(error, LesveilError)]
-    lines = [
-        f"{Path(state.file).name}: "
-        + (told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what))
-        for state, what in done
-    ] or [tr("Nothing is approved and waiting.")]
-    document = {
-        "delivered": [{"clip": s.clip, "where": w} for s, w in done if not isinstance(w, LesveilError)],
-        "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in done if isinstance(w, LesveilError)],
-    }
-    answer(args, document, *lines)
-    return failed[0].code if failed else 0
-
-
 def wipe(args: argparse.Namespace) -> int:
     """lesveil wipe"""
     from pipeline.lesson import wipe as wiping
@@ -286,7 +266,6 @@ def add_to(add: Add, group: Group) -> None:
         judged = add(name, approve, text)
         judged.add_argument("clip", metavar="CLIP")
         judged.add_argument("--by", required=True, metavar="NAME")
-    add("deliver", deliver, "bring approved clips to where they belong, verified")
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST")
     wiped.add_argument("--card", metavar="DIR")

@@ -32,7 +32,7 @@ class Bar:
             self._stage = stage
             unit, scale = (
                 ("B", True)
-                if stage in ("copy", "verify", "fill")
+                if stage in ("copy", "verify", "fill", "upload")
                 else (" " + tr("files" if stage in ("recheck", "wipe") else "frames"), False)
             )
             if stage == "enrol":

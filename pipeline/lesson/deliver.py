@@ -2,55 +2,198 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from pipeline.adapters import files
-from pipeline.errors import DeliveryError, LesveilError, NotReadyError
-from pipeline.lesson.state import State, consent_holds, states
-from pipeline.stages.deliver import deliver_to_folder
+from pipeline.adapters.graph_names import Labels, place
+from pipeline.errors import DeliveryError, LesveilError
+from pipeline.lesson.state import State, consent_holds, find, standing, states
+from pipeline.lesson.targets import UPLOADS, FolderTarget, OneDriveTarget, Parcel, open_target
+from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 
 
-def deliver(workspace: Workspace, today: date) -> list[tuple[State, str | LesveilError]]:
-    """Bring every approved clip to the target; what became of each: where it lies, or why not."""
-    settings = workspace.settings.deliver
-    if settings.target != "folder" or not settings.folder:
-        raise NotReadyError(
-            'lesveil.toml names no [deliver] target; so far only target = "folder" works, OneDrive itself does not.'
+@dataclass(frozen=True)
+class Arrived:
+    """One clip that arrived: where, and how many older versions OneDrive still keeps of it (0: none)."""
+
+    where: str
+    replaced: bool = False
+    versions_left: int = 0
+
+
+def deliver(
+    workspace: Workspace,
+    today: date,
+    *,
+    clips: Sequence[str] = (),
+    labels: Labels | None = None,
+    target: FolderTarget | OneDriveTarget | None = None,
+    progress: Progress = no_progress,
+) -> list[tuple[State, Arrived | LesveilError]]:
+    """Bring every approved clip (or those of ``clips``) to the target; what became of each: where it lies, or why not.
+
+    Several at a time where the target can take them; one that fails does not stop the others.
+    """
+    wanted = {find(workspace, name).clip for name in clips}
+    todo = [
+        state
+        for state in states(workspace)
+        if state.stage == "approved" and state.render is not None and (not wanted or state.clip in wanted)
+    ]
+    with contextlib.ExitStack() as stack:
+        if target is None:
+            target = open_target(workspace)
+            if isinstance(target, OneDriveTarget):
+                stack.enter_context(target)
+        _forget_ended_uploads(workspace)
+        parcels = _Parcels(workspace, today, target, labels or Labels(), todo, progress)
+        return parcels.bring(todo)
+
+
+class _Parcels:
+    """The clips of one run, on their way."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        today: date,
+        target: FolderTarget | OneDriveTarget,
+        labels: Labels,
+        todo: list[State],
+        progress: Progress,
+    ) -> None:
+        self._workspace, self._today, self._target, self._labels = workspace, today, target, labels
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._there = dict.fromkeys((state.clip for state in todo), 0)
+        self._total = sum(int(state.render["bytes"]) for state in todo if state.render)
+        self._names = [person.name for person in workspace.register.people(today)]
+
+    def bring(self, todo: list[State]) -> list[tuple[State, Arrived | LesveilError]]:
+        with ThreadPoolExecutor(self._target.at_once, thread_name_prefix="deliver") as pool:
+            going = [(state, pool.submit(self._one, state)) for state in todo]
+            try:
+                return [(state, _outcome(future)) for state, future in going]
+            except BaseException:
+                # Ctrl-C: what is under way ends with its piece, and goes on from there the next time.
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _one(self, state: State) -> Arrived:
+        assert state.render is not None
+        earlier = standing(self._workspace.ledger.entries(clip=state.clip))
+        mine = [row.payload for row in earlier if row.payload["target"] == self._target.kind]
+        parcel = Parcel(
+            clip=state.clip,
+            file=self._workspace.finished / state.render["file"],
+            sha256=state.render["sha256"],
+            path=self._place(state) if not mine else "",
+            earlier=mine[-1] if mine else None,
+            may_leave=lambda: self._may_leave(state),
         )
-    out: list[tuple[State, str | LesveilError]] = []
-    for state in states(workspace):
-        if state.stage != "approved" or state.render is None:
-            continue
-        try:
-            if not consent_holds(workspace, state, today):
-                raise DeliveryError(
-                    "{clip} shows somebody whose consent is no longer in force; run lesveil run again.", clip=state.clip
-                )
-            source = workspace.finished / state.render["file"]
-            name = files.safe_name(f"{state.filmed}_{Path(state.file).stem}_{state.clip[:8]}.mp4")
-            done = deliver_to_folder(
-                source,
-                state.render["sha256"],
-                Path(settings.folder),
-                name,
-                settings.folder_is_the_archive,
-                clip=state.clip,
+        done = self._target.put(parcel, lambda there: self._told(state, there))
+        self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
+        self._target.settled(state.clip)
+        self._told(state, done.bytes)
+        for row in earlier:
+            if row.payload["target"] != self._target.kind:
+                remove_delivered(self._workspace, row.clip or state.clip, row.payload)
+        return Arrived(done.where, bool(earlier), done.versions_left)
+
+    def _place(self, state: State) -> str:
+        return place(
+            self._workspace.settings.deliver.layout,
+            clip=state.clip,
+            film=Path(state.file).stem,
+            filmed=state.filmed or self._today.isoformat(),
+            labels=self._labels,
+            names=self._names,
+        )
+
+    def _may_leave(self, state: State) -> None:
+        """Called before the first byte of a clip goes out. Raises DeliveryError."""
+        if not consent_holds(self._workspace, state, self._today):
+            raise DeliveryError(
+                "{clip} shows somebody whose consent is no longer in force; run lesveil run again.", clip=state.clip
             )
-            workspace.ledger.append(
-                "delivery",
-                state.clip,
-                {
-                    "sha256": done.sha256,
-                    "target": done.target,
-                    "where": done.where,
-                    "bytes": done.bytes,
-                    "is_archive": done.is_archive,
-                    "head": workspace.ledger.head(),
-                },
-            )
-            out.append((state, done.where))
-        except LesveilError as error:
-            out.append((state, error))
-    return out
+
+    def _told(self, state: State, there: int) -> None:
+        if self._stop.is_set():
+            raise DeliveryError("Stopped; run lesveil deliver again to go on.")
+        with self._lock:
+            self._there[state.clip] = there
+            self._progress("upload", sum(self._there.values()), self._total)
+
+
+def remove_delivered(
+    workspace: Workspace, clip: str, payload: dict[str, Any], target: FolderTarget | OneDriveTarget | None = None
+) -> bool:
+    """Take one delivery (the payload of its row) away from where it lies; whether it is gone for good.
+
+    False means that a recycle bin may keep it for its term. Refused with DeliveryError when what lies there is no
+    longer what was delivered. Retention and withdrawal call this.
+    """
+    with contextlib.ExitStack() as stack:
+        if target is None:
+            target = open_target(workspace, payload["target"])
+            if isinstance(target, OneDriveTarget):
+                stack.enter_context(target)
+        permanent = target.remove(payload)
+    row = {key: payload[key] for key in ("sha256", "target", "where")} | {"permanent": permanent}
+    workspace.ledger.append("delivery_removed", clip, row)
+    return permanent
+
+
+def remove_clip(workspace: Workspace, name: str) -> list[tuple[str, bool]]:
+    """Take everything of a clip away that was delivered: (where it lay, whether it is gone for good)."""
+    state = find(workspace, name)
+    rows = standing(workspace.ledger.entries(clip=state.clip))
+    return [(row.payload["where"], remove_delivered(workspace, state.clip, row.payload)) for row in rows]
+
+
+def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:
+    """Whether a delivery lies where it was brought, asked afresh now. The wipe asks this before anything goes."""
+    target = open_target(workspace, payload["target"])
+    if isinstance(target, OneDriveTarget):
+        with target:
+            return target.still_there(payload)
+    return target.still_there(payload)
+
+
+def _outcome(future: Future[Arrived]) -> Arrived | LesveilError:
+    try:
+        return future.result()
+    except LesveilError as error:
+        return error
+
+
+def _row(done: Delivery, head: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sha256": done.sha256,
+        "target": done.target,
+        "where": done.where,
+        "bytes": done.bytes,
+        "is_archive": done.is_archive,
+        "head": head,
+    }
+    if done.target == "onedrive":
+        row |= {"drive": done.drive, "item": done.item, "quickxor": done.quickxor, "verified": done.verified}
+        row["versions_left"] = done.versions_left
+    return row
+
+
+def _forget_ended_uploads(workspace: Workspace) -> None:
+    """Destroy the addresses of uploads whose clip waits for none: their run was killed just before it could."""
+    waiting = {f"note.{UPLOADS}{state.clip[:32]}" for state in states(workspace) if state.stage == "approved"}
+    for id in workspace.vault.ids():
+        if id.startswith(f"note.{UPLOADS}") and id.rpartition(".")[0] not in waiting:
+            workspace.vault.destroy(id)

@@ -32,6 +32,8 @@ class State:
     """Who is shown in the latest rendering, or in a delivered one, though their consent is no longer in force."""
     outdated: bool = False
     """The latest rendering is one of those: it is made anew before anything else happens to the clip."""
+    removed: Entry | None = None
+    """The latest rendering was delivered, and taken away again."""
 
     @property
     def stage(self) -> str:
@@ -39,6 +41,8 @@ class State:
             return "wiped"
         if self.delivered:
             return "delivered"
+        if self.removed:
+            return "removed"
         if self.approved:
             return "approved"
         return "rendered" if self.render else "copied"
@@ -86,22 +90,29 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
     approved = latest("approval")
     if approved is not None and approved.payload["verdict"] != "approved":
         approved = None
-    sent = {row.payload["sha256"] for row in rows if row.kind == "delivery"}
+    there = standing(rows)
+    # What was replaced or taken away shows nobody any more, unless OneDrive keeps older versions of it.
+    kept = any(row.payload.get("versions_left") for row in there)
+    sent = {row.payload["sha256"] for row in (rows if kept else there) if row.kind == "delivery"}
     lapsed = {row.payload["person"]: set(row.payload["renderings"]) for row in rows if row.kind == "lapsed"}
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
+    delivered, removed = latest("delivery"), latest("delivery_removed")
+    if delivered is not None and removed is not None and removed.seq > delivered.seq:
+        delivered = None
     return State(
         clip,
         copied,
         days[-1] if days else None,
         render,
         approved,
-        latest("delivery"),
+        delivered,
         wiped,
         teacher=teachers[-1] if teachers else None,
         lapsed=tuple(person for person, which in lapsed.items() if which & {digest, *sent}),
         outdated=any(digest in which for which in lapsed.values()),
+        removed=removed,
     )
 
 
@@ -118,6 +129,20 @@ def film(workspace: Workspace, clip: str, parts: Sequence[int] | None = None) ->
         return cast(BinaryIO, workspace.vault.open(clip))
 
     return (opener,) if len(parts) < 2 else windows(opener, parts)
+
+
+def standing(rows: Iterable[Entry]) -> list[Entry]:
+    """The deliveries of one clip that still lie where they were brought: not replaced, and not taken away since.
+
+    More than one only where the target was changed in between and the older place could not be cleared.
+    """
+    found: list[Entry] = []
+    for row in rows:
+        if row.kind == "delivery":
+            found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
+        elif row.kind == "delivery_removed":
+            found = [one for one in found if one.payload["where"] != row.payload["where"]]
+    return found
 
 
 def find(workspace: Workspace, name: str) -> State:

@@ -10,11 +10,10 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.adapters import card as cards
-from pipeline.adapters import files
 from pipeline.adapters.card_reader import CardReader
-from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
+from pipeline.lesson.deliver import still_there
 from pipeline.lesson.state import State, consent_holds, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -187,15 +186,13 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.C
 
 
 def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
-    """A file that was delivered to a folder must still be there, byte for byte, before anything goes."""
+    """What was delivered must still be there, asked afresh and byte for byte, before anything goes."""
     wanted = set(clips)
     for state in states(workspace):
-        delivery: Entry | None = state.delivered
-        if state.clip not in wanted or delivery is None or delivery.payload["target"] != "folder":
+        if state.clip not in wanted or state.delivered is None or still_there(workspace, state.delivered.payload):
             continue
-        where = Path(delivery.payload["where"])
-        if not where.is_file() or files.sha256_of(where) != delivery.payload["sha256"]:
-            raise WipeError("{file} is no longer what was delivered; nothing was wiped.", file=where)
+        where = state.delivered.payload["where"]
+        raise WipeError("{file} is no longer what was delivered; nothing was wiped.", file=where)
 
 
 def _listed(root: Path) -> list[tuple[str, int]]:

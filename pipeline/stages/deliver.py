@@ -16,13 +16,21 @@ from pipeline.records import Delivery
 
 
 def deliver_to_folder(
-    render_path: Path, sha256: str, target_folder: Path, name: str, is_archive: bool, *, clip: str
+    render_path: Path,
+    sha256: str,
+    target_folder: Path,
+    name: str,
+    is_archive: bool,
+    *,
+    clip: str,
+    replaces: str | None = None,
 ) -> Delivery:
     """Copy the approved rendering to ``target_folder/name``, read it back, and only then say that it was delivered.
 
-    ``sha256`` is the digest that was approved. A file of that name with that digest counts as delivered; any other
-    raises DeliveryError: no second name is chosen. The target is never created, since a folder that is missing is
-    most often a disk that is not there. Raises DeliveryError, DiskFullError, OutputNotWritableError.
+    ``sha256`` is the digest that was approved. A file of that name with that digest counts as delivered; one with the
+    digest ``replaces`` (an earlier rendering of this clip) is written over; any other raises DeliveryError: no second
+    name is chosen. The target is never created, since a folder that is missing is most often a disk that is not there.
+    Raises DeliveryError, DiskFullError, OutputNotWritableError.
     """
     if files.safe_name(name) != name:
         raise DeliveryError("{name} is no name for a file in the target folder.", name=repr(name))
@@ -31,10 +39,11 @@ def deliver_to_folder(
             "The target folder {folder} is not there; connect it or correct lesveil.toml.", folder=target_folder
         )
     final = target_folder / name
-    if os.path.lexists(final):
+    earlier = replaces is not None and not final.is_symlink() and final.is_file() and files.sha256_of(final) == replaces
+    if os.path.lexists(final) and not earlier:
         size = _arrived(final, sha256)
     else:
-        _copy(render_path, sha256, final)
+        _copy(render_path, sha256, final, earlier)
         files.drop_cache(final)
         try:
             size = _arrived(final, sha256)
@@ -52,7 +61,7 @@ def deliver_to_folder(
     )
 
 
-def _copy(render_path: Path, sha256: str, final: Path) -> None:
+def _copy(render_path: Path, sha256: str, final: Path, over: bool) -> None:
     files.sweep_partials(final)
     partial = files.partial_path(final)
     digest = hashlib.sha256()
@@ -73,7 +82,7 @@ def _copy(render_path: Path, sha256: str, final: Path) -> None:
                 file=render_path,
             )
         try:
-            files.publish(partial, final)
+            files.replace(partial, final) if over else files.publish(partial, final)
         except OutputExistsError as error:
             raise _other(final) from error
     finally:

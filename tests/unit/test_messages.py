@@ -12,6 +12,8 @@ import polib
 import pytest
 
 from pipeline import consent, errors, messages
+from pipeline.commands import doctor
+from pipeline.lesson import audit
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -21,6 +23,7 @@ SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
 PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind", "one.template"}
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
+PASSED_ON |= {"line.verdict", "title"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
@@ -87,6 +90,10 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "consent.TEXTS")
     for text in _remarks():
         found.setdefault(text, "a remark on the consent list")
+    for text in audit.VERDICTS:
+        found.setdefault(text, "audit.VERDICTS")
+    for text, _ in doctor.SECTIONS:
+        found.setdefault(text, "doctor.SECTIONS")
     return found
 
 

@@ -1,0 +1,136 @@
+"""Where clips go: login, deliver."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline import workspace
+from pipeline.commands.terminal import Add, Bar, Group, answer, say
+from pipeline.errors import DeliveryError, LesveilError, PartialError, UsageError
+from pipeline.messages import told, tr
+
+
+def deliver(args: argparse.Namespace) -> int:
+    """lesveil deliver"""
+    if args.audit:
+        return _audit(args)
+    if args.remove:
+        return _remove(args)
+    from pipeline.adapters.graph_names import Labels
+    from pipeline.lesson import deliver as delivering
+
+    labels = Labels(args.school_class or "", args.teacher or "")
+    bar = Bar(tr("clips"), args.quiet or args.json)
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        try:
+            done = delivering.deliver(place, date.today(), clips=args.clips, labels=labels, progress=bar)
+        finally:
+            bar.close()
+    arrived = [(state, what) for state, what in done if not isinstance(what, LesveilError)]
+    failed = [(state, what) for state, what in done if isinstance(what, LesveilError)]
+    lines = [
+        f"{Path(state.file).name}: "
+        + (told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what.where))
+        for state, what in done
+    ] or [tr("Nothing is approved and waiting.")]
+    for state, what in arrived:
+        if what.versions_left:
+            lines.append(
+                tr(
+                    "{clip}: OneDrive still keeps {n} older versions; remove them there, or take the clip away.",
+                    clip=Path(state.file).name,
+                    n=what.versions_left,
+                )
+            )
+    document = {
+        "delivered": [
+            {"clip": s.clip, "where": w.where, "replaced": w.replaced, "versions_left": w.versions_left}
+            for s, w in arrived
+        ],
+        "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in failed],
+    }
+    answer(args, document, *lines)
+    codes = {error.code for _, error in failed} | {DeliveryError.code for _, what in arrived if what.versions_left}
+    return (codes.pop() if len(codes) == 1 else PartialError.code) if codes else 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    """lesveil deliver --audit"""
+    from pipeline.lesson.audit import audit
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        found = audit(place)
+    lines = [f"{tr(line.verdict):16} {line.where}" for line in found] or [tr("Nothing was delivered yet.")]
+    document = {"files": [{"where": line.where, "clip": line.clip, "verdict": line.verdict} for line in found]}
+    answer(args, document, *lines)
+    return 0 if all(line.fine for line in found) else DeliveryError.code
+
+
+def _remove(args: argparse.Namespace) -> int:
+    """lesveil deliver --remove CLIP"""
+    from pipeline.lesson import deliver as delivering
+    from pipeline.lesson.state import find, standing
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        state = find(place, args.remove)
+        rows = standing(place.ledger.entries(clip=state.clip))
+        document: dict[str, Any] = {"clip": state.clip, "where": [row.payload["where"] for row in rows]}
+        if not args.yes:
+            lines = [tr("Would be removed: {where}", where=where) for where in document["where"]]
+            lines.append(tr("To do so, say it again with --yes.") if rows else tr("Nothing of this clip lies there."))
+            return answer(args, document | {"removed": False}, *lines)
+        gone = delivering.remove_clip(place, state.clip)
+    lines = [
+        tr("Removed for good: {where}", where=where)
+        if permanent
+        else tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=where)
+        for where, permanent in gone
+    ] or [tr("Nothing of this clip lies there.")]
+    permanent = all(permanent for _, permanent in gone)
+    return answer(args, document | {"removed": bool(gone), "permanent": permanent}, *lines)
+
+
+def login(args: argparse.Namespace) -> int:
+    """lesveil login"""
+    from pipeline.adapters.graph_http import Graph
+    from pipeline.adapters.onedrive import OneDrive
+    from pipeline.adapters.sign_in import SignIn
+    from pipeline.lesson.targets import registration_of
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        said = place.settings.onedrive
+        signing = SignIn(registration_of(place.settings), place.vault)
+        if args.forget:
+            signing.forget()
+            return answer(args, {"signed_in": False}, tr("Signed out: nothing is kept here to come back with."))
+        if said.sign_in == "certificate":
+            if args.device_code:
+                raise UsageError("lesveil.toml says to sign in with a certificate: there is nothing to do by hand.")
+        elif args.device_code or said.sign_in == "device_code":
+            signing.by_device_code(
+                lambda at, code: say("Open {address} on any device and enter {code}.", address=at, code=code)
+            )
+        else:
+            say("Your browser opens now; sign in there with the school's account.")
+            signing.in_browser()
+        with Graph(said.graph, signing) as graph:
+            drive = OneDrive.open(graph, said.site)
+    free = None if drive.remaining is None else round(drive.remaining / 1e9, 1)
+    line = tr("Signed in.") if free is None else tr("Signed in; {free} GB are free there.", free=free)
+    return answer(args, {"signed_in": True, "drive": drive.id, "kept_by": signing.kept_by, "free_gb": free}, line)
+
+
+def add_to(add: Add, group: Group) -> None:
+    signed = add("login", login, "sign in to the school's OneDrive")
+    signed.add_argument("--device-code", action="store_true", help="with a code on another device, without a browser")
+    signed.add_argument("--forget", action="store_true", help="sign out on this machine")
+    brought = add("deliver", deliver, "bring approved clips to where they belong, verified")
+    brought.add_argument("clips", nargs="*", metavar="CLIP", help="only these (default: all that are approved)")
+    brought.add_argument("--class", dest="school_class", metavar="CLASS", help="for {class} in the layout")
+    brought.add_argument("--teacher", metavar="CODE", help="for {teacher} in the layout: a code, not a name")
+    brought.add_argument("--audit", action="store_true", help="compare what lies there with the ledger; brings nothing")
+    brought.add_argument("--remove", metavar="CLIP", help="take a delivered clip away again; shows first")
+    brought.add_argument("--yes", action="store_true", help="with --remove: do it")

@@ -1,0 +1,49 @@
+"""lesveil doctor: what is missing, one line each, with what to do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from pipeline import workspace
+from pipeline.commands.terminal import Add, Group, answer
+from pipeline.errors import NotReadyError
+from pipeline.lesson.checks import Finding
+from pipeline.messages import tr
+from pipeline.workspace import Workspace
+
+
+def _delivering(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.target_checks import target_findings
+
+    return target_findings(place)
+
+
+SECTIONS: tuple[tuple[str, Callable[[Workspace], list[Finding]]], ...] = (("delivering", _delivering),)
+"""(title, what it finds), in the order in which they are shown. Each section is a list of findings of its own."""
+
+_SIGNS = {"good": "+", "warning": "!", "bad": "-"}
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """lesveil doctor"""
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        found = [(title, work(place)) for title, work in SECTIONS]
+    lines: list[str] = []
+    for title, findings in found:
+        lines.append(tr(title))
+        for one in findings:
+            lines.append(f"  {_SIGNS[one.state]} {one.text}")
+            lines += [f"      {one.todo}"] if one.todo else []
+    document = {
+        "sections": [
+            {"section": title, "findings": [{"state": f.state, "text": f.text, "todo": f.todo} for f in findings]}
+            for title, findings in found
+        ]
+    }
+    answer(args, document, *lines)
+    return NotReadyError.code if any(one.state == "bad" for _, findings in found for one in findings) else 0
+
+
+def add_to(add: Add, group: Group) -> None:
+    add("doctor", doctor, "what is missing here, and what to do about it")

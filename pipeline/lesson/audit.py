@@ -1,0 +1,67 @@
+"""What lies at the target, beside what the ledger says was brought there."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.lesson.state import standing, states
+from pipeline.lesson.targets import FolderTarget, Found, OneDriveTarget, open_target
+from pipeline.workspace import Workspace
+
+VERDICTS = ("as delivered", "moved", "missing", "changed", "unknown", "old versions")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One file, and one of VERDICTS."""
+
+    where: str
+    clip: str | None
+    verdict: str
+
+    @property
+    def fine(self) -> bool:
+        return self.verdict in VERDICTS[:2]
+
+
+def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = None) -> list[Line]:
+    """Compare the target with the ledger, both ways; older versions that could not be removed are tried again.
+
+    A file that somebody moved or renamed within the target is still the same item in OneDrive, and fine.
+    """
+    with contextlib.ExitStack() as stack:
+        if target is None:
+            target = open_target(workspace)
+            if isinstance(target, OneDriveTarget):
+                stack.enter_context(target)
+        rows: list[tuple[str, dict[str, Any]]] = [
+            (state.clip, row.payload)
+            for state in states(workspace)
+            for row in standing(workspace.ledger.entries(clip=state.clip))
+            if row.payload["target"] == target.kind
+        ]
+        listed = list(target.listing())
+        lines = [_compared(clip, payload, listed, target) for clip, payload in rows]
+    known = {line.where for line in lines} | {payload["where"] for _, payload in rows}
+    return lines + [Line(found.where, None, "unknown") for found in listed if found.where not in known]
+
+
+def _compared(clip: str, payload: dict[str, Any], listed: list[Found], target: FolderTarget | OneDriveTarget) -> Line:
+    where = payload["where"]
+    if isinstance(target, OneDriveTarget):
+        found = next((one for one in listed if one.item == payload["item"]), None)
+        if not target.still_there(payload):
+            return Line(found.where if found else where, clip, "changed" if found else "missing")
+        if payload.get("versions_left") and target.old_versions(payload):
+            return Line(where, clip, "old versions")
+        return (
+            Line(where, clip, "as delivered")
+            if found and found.where == where
+            else Line(found.where if found else where, clip, "moved")
+        )
+    found = next((one for one in listed if one.where == where), None)
+    if found is None:
+        return Line(where, clip, "missing")
+    return Line(where, clip, "as delivered" if found.sha256 == payload["sha256"] else "changed")

@@ -1,0 +1,241 @@
+"""Into OneDrive: what arrived is what was approved, or it did not arrive.
+
+Whatever happens on the way (see docs/onedrive.md), it ends in one of two states: one item, looked at afresh and equal
+to what was approved; or an error, and nothing that counts as delivered. Killed at any moment, it goes on from the byte
+that the server has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.adapters.graph_http import refused
+from pipeline.adapters.notes import Note, load_document, save_document
+from pipeline.adapters.onedrive import Item, OneDrive
+from pipeline.adapters.quickxorhash import QuickXorHash
+from pipeline.adapters.upload_session import Line, Outcome, cancel, send
+from pipeline.errors import DeliveryError
+from pipeline.records import Delivery
+
+HASH_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between looks while the service has not computed its hash yet; then the bytes themselves are fetched."""
+STARTS = 5
+"""Sessions that are begun for one film before we say that it does not work."""
+BLOCK = 4 << 20
+
+
+@dataclass(frozen=True)
+class Film:
+    """A file as it lies here now, and its digests. Equal to what was approved, or it would not exist."""
+
+    path: Path
+    size: int
+    sha256: str
+    quickxor: str
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was delivered of this clip before, and is to be replaced."""
+
+    item: str
+    sha256: str
+    quickxor: str
+    bytes: int
+
+
+def measured(path: Path, sha256: str) -> Film:
+    """Read the whole film and compare it to the digest that was approved. Raises DeliveryError."""
+    exact, quick = hashlib.sha256(), QuickXorHash()
+    size = 0
+    try:
+        with open(path, "rb", buffering=0) as file, ThreadPoolExecutor(1) as beside:
+            while block := file.read(BLOCK):
+                size += len(block)
+                hashing = beside.submit(exact.update, block)
+                quick.update(block)
+                hashing.result()
+    except OSError as error:
+        raise DeliveryError(
+            "{file} cannot be read: {why}; render the clip again.", file=path, why=error.strerror
+        ) from error
+    if exact.hexdigest() != sha256 or size == 0:
+        raise DeliveryError(
+            "{file} is not the file that was approved; it was not delivered: render and approve the clip again.",
+            file=path,
+        )
+    return Film(path, size, sha256, quick.base64())
+
+
+def deliver_to_onedrive(
+    render_path: Path,
+    sha256: str,
+    drive: OneDrive,
+    path: str,
+    note: Note,
+    *,
+    clip: str,
+    may_leave: Callable[[], None],
+    earlier: Earlier | None = None,
+    line: Line | None = None,
+    told: Callable[[int], None] = lambda _: None,
+) -> Delivery:
+    """Bring the approved rendering to ``path`` in ``drive`` and say so only when a fresh look found it equal.
+
+    ``note`` keeps the upload's address for a later run; the caller destroys it once the delivery is in the ledger.
+    ``may_leave`` is called before the first byte and raises when consent no longer holds. ``earlier`` is replaced: the
+    same item, its older versions removed. ``told`` hears how many bytes the server has. Raises DeliveryError.
+    """
+    film = measured(render_path, sha256)
+    kept = _kept(note, drive, film, earlier)
+    if kept is not None:
+        path = kept["path"]
+    elif drive.remaining is not None and film.size > drive.remaining:
+        raise _full()
+    may_leave()
+    for _ in range(STARTS):
+        url, known = (kept["url"], None) if kept is not None else (None, 0)
+        kept = None
+        if url is None:
+            there = _look_before(drive, path, film, earlier)
+            if isinstance(there, str):
+                return _delivery(drive, film, clip, path, there, "sha256", earlier)
+            earlier = earlier if there is not None else None
+            url = _begin(drive, path, there)
+            if url is None:
+                continue
+            _keep(note, drive, film, earlier, path, url)
+        outcome, id = send(drive.graph, url, film.path, film.size, line or Line(), told, known)
+        if outcome is not Outcome.FINISHED:
+            cancel(drive.graph, url)
+        if outcome is Outcome.FULL:
+            note.destroy()
+            raise _full()
+        if outcome is not Outcome.TAKEN:
+            where = id or (earlier.item if earlier else None)
+            if where is None and (there := drive.at(path)) is not None:
+                where = there.id
+            verified = verify(drive, where, film) if where else None
+            if where and verified:
+                return _delivery(drive, film, clip, path, where, verified, earlier)
+            if where and where == id and earlier is None:
+                drive.remove(where)  # our own, made a moment ago, and not what we sent
+        note.destroy()
+    raise DeliveryError(
+        "{path} did not arrive in OneDrive as it was approved, in {n} tries; run lesveil deliver again later.",
+        path=path,
+        n=STARTS,
+    )
+
+
+def verify(drive: OneDrive, id: str, film: Film) -> str | None:
+    """By what a fresh look recognised the item as ``film``: "quickxorhash" or "sha256"; None when it is not that.
+
+    Where the service has no hash yet we wait, then fetch the bytes: missing is not verified.
+    """
+    for wait in (0.0, *HASH_WAITS):
+        drive.graph.clock.sleep(wait)
+        item = drive.item(id)
+        if item is None or item.size != film.size:
+            return None
+        if item.quickxor is not None:
+            return "quickxorhash" if item.quickxor == film.quickxor else None
+    return "sha256" if drive.sha256(id) == (film.sha256, film.size) else None
+
+
+def _look_before(drive: OneDrive, path: str, film: Film, earlier: Earlier | None) -> Item | str | None:
+    """What is there before the first byte: None (nothing), the item to be replaced, or the id of one that is right.
+
+    What we did not send in this session counts only after all its bytes were compared. Raises DeliveryError for
+    somebody else's file: it is not written over, and no other name is chosen.
+    """
+    item = drive.item(earlier.item) if earlier is not None else drive.at(path)
+    if item is None:
+        return None if earlier is None else _look_before(drive, path, film, None)
+    right = (film.size, film.quickxor)
+    if not item.is_folder and (item.size, item.quickxor or film.quickxor) == right:
+        if drive.sha256(item.id) == (film.sha256, film.size):
+            return item.id
+    elif earlier is not None and item.size == earlier.bytes:
+        known = item.quickxor == earlier.quickxor if item.quickxor else drive.sha256(item.id)[0] == earlier.sha256
+        if known:
+            return item
+    raise DeliveryError(
+        "{file} exists and is not what was approved; look at it and move it away, then deliver again.",
+        file=f"OneDrive:/{path}",
+    )
+
+
+def _begin(drive: OneDrive, path: str, replaced: Item | None) -> str | None:
+    """The address of a new session; None when the name was taken or the item changed since we looked."""
+    if replaced is None:
+        at = PurePosixPath(path)
+        folder = drive.folder("" if str(at.parent) == "." else str(at.parent))
+        response = drive.new_session(folder, at.name)
+    else:
+        response = drive.replacing_session(replaced)
+    if response.status_code in (404, 409, 412):
+        return None
+    if response.status_code == 507:
+        raise _full()
+    try:
+        return str(response.json()["uploadUrl"])
+    except (ValueError, KeyError, TypeError):
+        raise refused(response) from None
+
+
+def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> dict[str, Any] | None:
+    """What an earlier run left of this very upload; what it left of another one is cancelled and forgotten."""
+    document = load_document(note)
+    if document is None:
+        return None
+    wanted = _mark(drive, film, earlier)
+    if {key: document.get(key) for key in wanted} == wanted and document.get("url") and document.get("path"):
+        return document
+    if document.get("url") and document.get("graph") == drive.graph.base:
+        cancel(drive.graph, document["url"])
+    note.destroy()
+    return None
+
+
+def _keep(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None, path: str, url: str) -> None:
+    save_document(note, _mark(drive, film, earlier) | {"path": path, "url": url})
+
+
+def _mark(drive: OneDrive, film: Film, earlier: Earlier | None) -> dict[str, Any]:
+    return {
+        "graph": drive.graph.base,
+        "drive": drive.id,
+        "sha256": film.sha256,
+        "item": earlier.item if earlier else None,
+    }
+
+
+def _delivery(
+    drive: OneDrive, film: Film, clip: str, path: str, item: str, verified: str, earlier: Earlier | None
+) -> Delivery:
+    left = drive.remove_old_versions(item) if earlier is not None else 0
+    return Delivery(
+        clip=clip,
+        sha256=film.sha256,
+        target="onedrive",
+        where=f"OneDrive:/{path}",
+        bytes=film.size,
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        is_archive=True,
+        drive=drive.id,
+        item=item,
+        quickxor=film.quickxor,
+        verified=verified,
+        versions_left=left,
+    )
+
+
+def _full() -> DeliveryError:
+    return DeliveryError("OneDrive is full; make room or ask the administrator for it, then deliver again.")

@@ -1,0 +1,289 @@
+"""Every documented error at every piece of a ten-piece upload, and at every other request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import workspace
+from pipeline.errors import DeliveryError, SignInError
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson.audit import audit
+from pipeline.lesson.deliver import Arrived
+from tests.faults import school
+from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
+from tests.graph.control import Control
+
+NewDrive = Callable[..., str]
+
+AT_A_PIECE: dict[str, dict[str, Any]] = {
+    "404 the session is gone": {"status": 404, "gone": True},
+    "401 after its day": {"status": 401, "gone": True},
+    "403 the address's token died": {"status": 403, "gone": True},
+    "409 name taken, once": {"status": 409},
+    "412 changed, once": {"status": 412},
+    "416 and it has the bytes": {"status": 416, "kept": True},
+    "416 and it has not": {"status": 416},
+    "429 with Retry-After": {"status": 429, "retry_after": 7, "times": 3},
+    "429 without": {"status": 429},
+    "500 not kept": {"status": 500},
+    "500 kept": {"status": 500, "kept": True},
+    "502": {"status": 502},
+    "503 with Retry-After, not kept": {"status": 503, "retry_after": 5, "times": 2},
+    "503 with Retry-After, kept": {"status": 503, "retry_after": 5, "kept": True},
+    "503 with a date, kept": {"status": 503, "retry_after": "Wed, 25 Nov 2020 10:00:00 GMT", "kept": True},
+    "504 kept": {"status": 504, "kept": True},
+    "the connection is cut in the piece": {"cut": 100_000},
+    "the connection is cut before the piece": {"cut": 0, "times": 3},
+    "the answer is lost": {"lost": True},
+    "it names the wrong ranges": {"ranges": ["0-"]},
+    "it names no range": {"ranges": ["soon"]},
+}
+
+
+@pytest.mark.parametrize("piece", range(PIECES))
+@pytest.mark.parametrize("fault", AT_A_PIECE)
+def test_a_fault_at_a_piece(fault: str, piece: int, graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": piece} | AT_A_PIECE[fault])
+    waits = NoWaiting()
+    with Ears() as ears:
+        results = school.deliver(made, graph, drive, waits.clock)
+        assert failures(results, ears) == []
+    judge(made, graph, drive, ears.text)
+    assert graph.state(drive)["struck"] == 1
+    asked = AT_A_PIECE[fault].get("retry_after")
+    if isinstance(asked, int):
+        assert sum(waits.waited) >= asked * AT_A_PIECE[fault].get("times", 1)
+
+
+@pytest.mark.parametrize("piece", range(PIECES))
+def test_a_full_drive_at_a_piece(piece: int, graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": piece, "status": 507})
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+        assert "OneDrive is full" in str(error)
+        assert graph.state(drive)["files"] == []
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+
+
+ELSEWHERE = ("at", "folder", "session", "item")
+ANYWHERE: dict[str, dict[str, Any]] = {
+    "401 once": {"status": 401},
+    "429": {"status": 429, "retry_after": 3},
+    "500": {"status": 500},
+    "503 kept": {"status": 503, "retry_after": 2, "kept": True},
+    "the connection is cut": {"cut": 0},
+    "the answer is lost": {"lost": True},
+}
+
+
+@pytest.mark.parametrize("event", ELSEWHERE)
+@pytest.mark.parametrize("fault", ANYWHERE)
+def test_a_fault_at_another_request(fault: str, event: str, graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": event} | ANYWHERE[fault])
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text, sessions=1)  # a session whose address never reached us ends by itself
+    assert graph.state(drive)["struck"] == 1
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503 kept", "the connection is cut", "the answer is lost"])
+def test_a_fault_while_asking_what_is_there(fault: str, graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 4, "cut": 9}, {"event": "status"} | ANYWHERE[fault])
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert graph.state(drive)["struck"] == 2
+
+
+def test_the_last_answer_is_lost_and_the_session_with_it(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    """The item is there, the session is not: it is looked at, and not sent a second time."""
+    drive = new_drive({"event": "put", "piece": PIECES - 1, "lost": True})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert sum(row["event"] == "put" for row in graph.state(drive)["log"]) == PIECES
+
+
+def test_pieces_that_arrived_are_not_sent_again(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 7, "cut": 1000}, {"event": "put", "piece": 8, "lost": True})
+    school.deliver(made, graph, drive)
+    starts = [row["start"] for row in graph.state(drive)["log"] if row["event"] == "put"]
+    assert starts == sorted(starts)
+    assert len(starts) == PIECES + 1, "only the piece that was cut goes twice"
+
+
+@pytest.mark.parametrize("hashes", [1, 3, 4])
+def test_the_hash_comes_late(hashes: int, graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive(hashes=hashes)
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert [row["event"] for row in graph.state(drive)["log"]].count("download") == 0
+
+
+def test_no_hash_ever_comes_and_the_bytes_are_fetched(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "download", "after": 1_000_000}, {"event": "content", "status": 503}, hashes=-1)
+    waits = NoWaiting()
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive, waits.clock), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert sum(waits.waited) >= 30, "it is waited for first"
+    with workspace.opened(made.folder) as place:
+        assert place.ledger.entries("delivery")[-1].payload["verified"] == "sha256"
+
+
+@pytest.mark.parametrize("hashes", [0, -1])
+def test_what_was_spoilt_there_is_removed_and_sent_again(
+    hashes: int, graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    drive = new_drive({"event": "put", "piece": PIECES - 1, "corrupt": True}, hashes=hashes)
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert graph.state(drive)["bin"] == [], "what is wrong is not kept in a bin either"
+
+
+def test_what_is_spoilt_every_time_is_not_delivered(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": PIECES - 1, "corrupt": True, "times": 99})
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+    assert "did not arrive" in str(error)
+    assert graph.state(drive)["files"] == []
+    with workspace.opened(made.folder) as place:
+        assert place.ledger.entries("delivery") == []
+    assert school.secrets_in(ears.text) == []
+
+
+def test_somebody_elses_file_of_that_name_stays(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": PIECES - 1, "other": True})
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+    assert "exists and is not what was approved" in str(error)
+    (file,) = graph.state(drive)["files"]
+    assert file["size"] == len(b"somebody else's file")
+    assert graph.state(drive)["sessions"] == 0
+    (again,) = failures(school.deliver(made, graph, drive), ears)
+    assert str(again) == str(error)
+    assert sum(row["event"] == "put" for row in graph.state(drive)["log"]) == PIECES, "not a byte goes out again"
+    assert school.secrets_in(ears.text) == []
+
+
+def test_our_own_file_of_that_name_counts_once_its_bytes_were_compared(
+    graph: Control, made: Made, new_drive: NewDrive, tmp_path: Path, ready: Made
+) -> None:
+    """The laptop was lost after the delivery: its successor finds the film there."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    second = school.copied(ready, tmp_path / "tweede")
+    with Ears() as ears:
+        assert failures(school.deliver(second, graph, drive), ears) == []
+    judge(second, graph, drive, ears.text)
+    log = graph.state(drive)["log"]
+    assert [row["event"] for row in log].count("put") == PIECES
+    assert [row["event"] for row in log].count("download") == 1
+
+
+def test_a_long_pause_is_told_not_slept_through(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 3, "status": 429, "retry_after": 3600})
+    waits = NoWaiting()
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive, waits.clock), ears)
+        assert "60 minutes" in str(error)
+        assert sum(waits.waited) < 60
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    starts = [row["start"] for row in graph.state(drive)["log"] if row["event"] == "put" and row["status"] != 429]
+    assert len(starts) == PIECES, "the second run goes on where the first stopped"
+
+
+def test_a_service_that_stays_away_is_told(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 5, "status": 503, "times": 99})
+    waits = NoWaiting()
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive, waits.clock), ears)
+    assert "cannot be reached (503" in str(error)
+    assert len(waits.waited) < 20
+    assert waits.waited == sorted(waits.waited), "each pause is longer than the one before"
+    assert graph.state(drive)["files"] == []
+
+
+def test_a_sign_in_that_ended_is_told(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "session", "status": 401, "times": 9})
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+    assert isinstance(error, SignInError)
+    assert school.secrets_in(ears.text) == []
+
+
+def test_a_server_that_keeps_nothing_does_not_hold_us_for_ever(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 0, "ranges": ["0-"], "times": 99}, {"event": "put", "status": 503})
+    with Ears() as ears:
+        school.deliver(made, graph, drive)
+    judge(made, graph, drive, ears.text)
+
+
+@pytest.mark.parametrize("piece", range(PIECES))
+@pytest.mark.parametrize("fault", ["404 the session is gone", "503 with Retry-After, kept", "the answer is lost"])
+def test_a_fault_at_a_piece_of_a_replacement(
+    fault: str, piece: int, graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    graph.post("faults", drive=drive, faults=[{"event": "put", "piece": piece} | AT_A_PIECE[fault]])
+    with Ears() as ears:
+        (arrived,) = school.deliver(newer, graph, drive)
+        assert isinstance(arrived, Arrived), arrived
+    assert arrived.replaced
+    judge(newer, graph, drive, ears.text)
+    (after,) = graph.state(drive)["files"]
+    assert (after["id"], after["path"]) == (before["id"], before["path"]), "the same item, so that links keep working"
+
+
+def renewed(made: Made, seed: int = 77) -> Made:
+    """The same clip with a newer rendering, approved."""
+    with workspace.opened(made.folder) as place:
+        digest = school.approve(place, made.clip, school.film(seed), "second")
+    return Made(made.folder, made.clip, digest)
+
+
+def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    graph.post("faults", drive=drive, faults=[])
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        folder, name = before["path"].rsplit("/", 1)
+        put = there._drive.graph.call("PUT", f"/drives/{drive}/root:/{folder}/{name}:/content", json={"x": 1})
+        assert put.status_code == 200
+    with Ears() as ears:
+        (error,) = failures(school.deliver(newer, graph, drive), ears)
+    assert "exists and is not what was approved" in str(error)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [line.verdict for line in audit(place, there)] == ["changed"]
+        with pytest.raises(DeliveryError, match="no longer what was delivered"):
+            delivering.remove_delivered(place, made.clip, place.ledger.entries("delivery")[-1].payload, there)
+    assert len(graph.state(drive)["files"]) == 1
+
+
+def test_versions_that_cannot_be_removed_are_told_and_tried_again(
+    graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    newer = renewed(made)
+    graph.post("settle", drive=drive, versions_deletable=False)
+    (arrived,) = school.deliver(newer, graph, drive)
+    assert arrived.versions_left == 1
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [line.verdict for line in audit(place, there)] == ["old versions"]
+        graph.post("settle", drive=drive, versions_deletable=True)
+        assert [line.verdict for line in audit(place, there)] == ["as delivered"]
+    assert graph.state(drive)["files"][0]["versions"] == 1

@@ -1,0 +1,154 @@
+"""Where bytes may go, and how long we wait."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.adapters import graph_http
+from pipeline.adapters.graph_http import AUTHORITY, MICROSOFT, Graph, Patience, checked_service, loopback, retry_after
+from pipeline.adapters.upload_session import GRANULE, Line
+from pipeline.errors import DeliveryError, SettingsError
+from tests.faults.school import NoWaiting
+
+LOCAL = "http://127.0.0.1:8765/v1.0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://graph.microsoft.com/v1.0",
+        "https://graph.microsoft.com.example.org/v1.0",
+        "https://graph.microsoft.example/v1.0",
+        "https://127.0.0.1:8765",
+        "http://localhost:8765",
+        "http://127.0.0.1.example.org",
+        "http://user@127.0.0.1:1",
+        "http://127.0.0.1@example.org",
+        "http://10.0.0.1:8765",
+        "http://0.0.0.0:8765",
+        "http://[::ffff:10.0.0.1]:1",
+        "//127.0.0.1",
+        "ftp://127.0.0.1",
+        "",
+        "http://",
+        "http://[",
+    ],
+)
+def test_no_setting_sends_films_elsewhere(url: str) -> None:
+    with pytest.raises(SettingsError, match="graph cannot be"):
+        checked_service("graph", url, MICROSOFT)
+    with pytest.raises(SettingsError):
+        Graph(url, lambda fresh: "t")
+
+
+@pytest.mark.parametrize("url", [MICROSOFT, MICROSOFT + "/", LOCAL, "http://127.1.2.3:1", "http://[::1]:8765/"])
+def test_the_real_service_and_this_machine(url: str) -> None:
+    assert checked_service("graph", url, MICROSOFT) == url.rstrip("/")
+    assert loopback(url) == ("microsoft" not in url)
+    assert AUTHORITY.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "fine"),
+    [
+        (MICROSOFT, "https://school-my.sharepoint.com/personal/x/_api/v2.0/y?tempauth=z", True),
+        (MICROSOFT, "https://sn3302.up.1drv.com/up/x", True),
+        (MICROSOFT, "http://school-my.sharepoint.com/x", False),
+        (MICROSOFT, "https://sharepoint.com.example.org/x", False),
+        (MICROSOFT, "https://evilsharepoint.com/x", False),
+        (MICROSOFT, "http://127.0.0.1:8765/x", False),
+        (LOCAL, "http://127.0.0.1:8765/x", True),
+        (LOCAL, "https://school-my.sharepoint.com/x", False),
+        (LOCAL, "http://192.168.1.4/x", False),
+    ],
+)
+def test_an_address_handed_out_is_used_only_where_it_belongs(base: str, url: str, fine: bool) -> None:
+    with Graph(base, lambda fresh: "t") as graph:
+        if fine:
+            graph._check_handed_out(url)
+        else:
+            with pytest.raises(DeliveryError, match="not its own"):
+                graph.bare("PUT", url, content=[b"film"])
+        with pytest.raises(DeliveryError, match="not its own"):
+            graph.call("GET", "https://example.org/next")
+        with pytest.raises(DeliveryError, match="not its own"):
+            graph.call("GET", f"{base}.example.org/next")
+
+
+def test_nothing_for_this_machine_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with Graph(LOCAL, lambda fresh: "t") as graph:
+        assert not graph._client._mounts
+
+
+def answer(text: str) -> httpx.Response:
+    return httpx.Response(429, headers={"Retry-After": text})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("120", 120.0), (" 7 ", 7.0)])
+def test_retry_after_in_seconds(text: str, seconds: float) -> None:
+    assert retry_after(answer(text)) == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    soon = retry_after(answer(email.utils.formatdate(time.time() + 90, usegmt=True)))
+    assert soon is not None
+    assert 85 < soon <= 90
+    assert retry_after(answer("Wed, 21 Oct 2015 07:28:00 GMT")) == 0.0
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
+def test_retry_after_that_says_nothing(text: str) -> None:
+    found = retry_after(answer(text))
+    assert found is None or found >= 0
+
+
+def test_pauses_grow_at_random_and_end() -> None:
+    waits = NoWaiting()
+    with Graph(LOCAL, lambda fresh: "t", waits.clock) as graph:
+        patience = Patience(graph)
+        for _ in range(graph_http.ATTEMPTS - 1):
+            patience.wait(httpx.ConnectError("no"))
+        assert waits.waited == [0.5 * min(60, 2**n) for n in range(graph_http.ATTEMPTS - 1)]
+        with pytest.raises(DeliveryError, match=r"cannot be reached \(ConnectError\)"):
+            patience.wait(httpx.ConnectError("no"))
+        patience.progress()
+        patience.wait(answer("3"))
+        assert waits.waited[-1] == 3.0
+        with pytest.raises(DeliveryError, match="come back in 100 minutes"):
+            patience.wait(answer("6000"))
+
+
+@given(st.integers(0, 1 << 28), st.floats(0, 1000), st.integers(1, 40), st.integers(1, 40))
+def test_pieces_are_always_what_the_service_takes(size: int, took: float, smallest: int, more: int) -> None:
+    line = Line(smallest * GRANULE, smallest * GRANULE, (smallest + more) * GRANULE)
+    for piece in (line.next(size, took), line.smaller(size)):
+        assert piece % GRANULE == 0
+        assert line.smallest <= piece <= line.largest
+    assert Line().largest < 60 * 1024 * 1024
+    assert Line().first % GRANULE == Line().largest % GRANULE == 0
+
+
+def test_pieces_follow_the_line() -> None:
+    line = Line()
+    slow = line.next(line.first, 40.0)
+    assert slow == line.smallest
+    fast = line.first
+    for _ in range(5):
+        fast = line.next(fast, fast / 100e6)
+    assert fast == line.largest
+    assert line.smaller(line.first) == line.first // 2
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore", "httpcore.http11", "urllib3", "msal"])
+def test_libraries_that_would_log_addresses_are_quiet(name: str) -> None:
+    import logging
+
+    assert logging.getLogger(name).getEffectiveLevel() >= logging.WARNING

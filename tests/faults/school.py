@@ -71,7 +71,8 @@ def make(folder: Path, clips: int = 1, settings: str = SETTINGS) -> Made:
             clip = hashlib.sha256(b"original" + data).hexdigest()[:32]
             path = f"DCIM/100SCHOO/MVI_{n + 1:04}.MP4"
             source = {"path": path, "bytes": len(data), "sha256": clip * 2, "kind": "video"}
-            place.ledger.append("ingest", clip, {"card": "kaart", "sha256": clip * 2, "bytes": len(data), "files": [source]})
+            row = {"card": "kaart", "sha256": clip * 2, "bytes": len(data), "files": [source]}
+            place.ledger.append("ingest", clip, row)
             place.ledger.append("filmed", clip, {"day": TODAY.isoformat()})
             digest = approve(place, clip, data, "first")
     return Made(folder, clip, digest)

@@ -104,8 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 1
-    except PermissionError as error:
-        refused = OutputNotWritableError("{file} cannot be used: {why}.", file=error.filename, why=error.strerror)
+    except OSError as error:
+        refused = OutputNotWritableError(
+            "{file} cannot be used: {why}.", file=error.filename or "-", why=error.strerror or error
+        )
         print(f"lesveil: {told(refused)}", file=sys.stderr)
         return refused.code
 

@@ -6,7 +6,6 @@ are several; the last of them is filled sector by sector.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -20,7 +19,6 @@ from pipeline.records import Progress
 LARGEST = (4 << 30) - files.BLOCK
 """Bytes in one file at most."""
 _SECTOR = 512
-_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class Filler:
@@ -36,7 +34,7 @@ class Filler:
     def fill(self, disk: Disk, progress: Progress) -> None:
         """Fill, flush, remove; what an interrupted attempt left is removed first. Raises OSError."""
         self._remove(disk)
-        free = shutil.disk_usage(self._card).free
+        free = self._free()
         written = 0
         try:
             for n in range(100):
@@ -55,19 +53,23 @@ class Filler:
             while (size := file.tell()) < LARGEST:
                 try:
                     disk.write(file, os.urandom(block))
-                except OSError as error:
-                    if error.errno not in _FULL:
-                        raise
+                except OSError:
                     if block == _SECTOR:
+                        if self._free():
+                            raise
                         break
                     block = max(_SECTOR, block // 16)
                 told(size)
             try:
                 disk.sync(file)
-            except OSError as error:  # the system took more than there is room for, and says so only now
-                if error.errno not in _FULL:
+            except OSError:  # the system took more than there is room for, and says so only now
+                if self._free():
                     raise
         return size
+
+    def _free(self) -> int:
+        """What the volume says is free: when a write fails and this is 0 it is full, whatever the failure is called."""
+        return shutil.disk_usage(self._card).free
 
     def _remove(self, disk: Disk) -> None:
         found = self.leftovers()

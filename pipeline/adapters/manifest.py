@@ -52,6 +52,8 @@ def add_list(history: Path, title: str, hashed: Sequence[Hashed], now: datetime 
     folder = history / FOLDER
     with files.writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for torn in folder.glob(".*.partial"):
+            files.remove(torn)
         number = 1 + max((int(match[1]) for p in folder.iterdir() if (match := _LIST.fullmatch(p.name))), default=0)
         name = f"{number:04d}_{files.safe_name(title)}_{at:%Y-%m-%d_%H%M%S}Z.mhl"
         _write(folder / name, _list(hashed, at))

@@ -7,6 +7,7 @@ file where there is none (`pipeline.adapters.keys`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -139,15 +140,28 @@ class Vault:
             self.destroy(id)
         return len(found) + len(halves) + self._sweep_unfinished()
 
+    def forget(self, name: str) -> None:
+        """Destroy what a `resumable` writer of this name left, key first. May be repeated after a crash."""
+        unfinished = f".{_checked(name)}{UNFINISHED}"
+        self._destroy_key(self._keys / unfinished)
+        files.remove(self._clips / unfinished)
+
+    def forget_unfinished(self) -> None:
+        """Destroy every interrupted copy: nothing of a card that is wiped may wait to be gone on with."""
+        for name in self._unfinished():
+            self.forget(name)
+
+    def _unfinished(self) -> list[str]:
+        found = {p.name for folder in (self._clips, self._keys) for p in folder.glob(f".*{UNFINISHED}")}
+        return sorted(name[1 : -len(UNFINISHED)] for name in found)
+
     def _sweep_unfinished(self) -> int:
-        names = {p.name for folder in (self._clips, self._keys) for p in folder.glob(f".*{UNFINISHED}")}
         old = []
-        for name in names:
-            data, key = self._clips / name, self._keys / name
+        for name in self._unfinished():
+            data, key = (folder / f".{name}{UNFINISHED}" for folder in (self._clips, self._keys))
             if not (data.exists() and key.exists()) or time.time() - data.stat().st_mtime > PATIENCE:
                 old.append(name)
-                self._destroy_key(key)
-                files.remove(data)
+                self.forget(name)
         return len(old)
 
     def _key_path(self, id: str) -> Path:
@@ -200,8 +214,7 @@ class VaultWriter(SealedWriter):
             else:
                 self._key_kept, self.keep = kept, True
                 return
-        vault._destroy_key(kept)
-        files.remove(data)
+        vault.forget(name)
         key = secrets.token_bytes(32)
         with files.writing(kept):
             vault._write_key(kept, unfinished, key)
@@ -220,9 +233,12 @@ class VaultWriter(SealedWriter):
     def discard(self) -> None:
         """Close, and leave nothing that could be gone on with."""
         self.keep = False
-        self.close()
-        if self._key_kept is not None:
-            self._vault._destroy_key(self._key_kept)
+        try:
+            with contextlib.suppress(OSError):  # a full disk refuses even the last bytes of what is thrown away
+                self.close()
+        finally:
+            if self._key_kept is not None:
+                self._vault._destroy_key(self._key_kept)
 
 
 def _key_aad(id: str) -> bytes:

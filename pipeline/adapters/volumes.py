@@ -115,7 +115,8 @@ def from_mountinfo(
         system, source = more[0], _unescaped(more[1])
         mtp = system in _MTP_SYSTEMS
         portable = mtp or removable(device) or (system.startswith("fuse") and os.path.isfile(source))
-        serial, label = names(device, source) if portable and not mtp else ("", "")
+        named = not mtp and (portable or source.startswith("/dev/"))
+        serial, label = names(device, source) if named else ("", "")
         read_only = "ro" in options or "ro" in more[2].split(",")
         found[place] = Volume(Path(place), serial, label, system, portable, read_only, mtp)
     return list(found.values())

@@ -9,11 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.adapters import card as cards
-from pipeline.adapters import manifest, takes
+from pipeline.adapters import files, manifest, takes
 from pipeline.adapters.cameras import camera_serials
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
-from pipeline.adapters.files import safe_name
 from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, UnknownCardError
 from pipeline.lesson.wipe import refuse_unfinished_wipe
@@ -88,7 +87,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for n, take in enumerate(found):
         name = take.relative(take.path)
         try:
-            clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
+            with files.writing(vault.path("copy")):  # what the laptop's disk refuses is told like what the card refuses
+                clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
         except LesveilError as error:
             ledger.append("failure", None, {"path": name, "error": type(error).__name__})
             failed.append((name, error))
@@ -125,7 +125,7 @@ def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
     latest = {one.path: one for one in hashed}
     if not latest:
         return None
-    history = workspace.vault.root / "manifests" / safe_name(card)
+    history = workspace.vault.root / "manifests" / files.safe_name(card)
     made = manifest.add_list(history, volume.title or "card", list(latest.values()))
     ledger.append(
         "manifest",

@@ -87,6 +87,7 @@ def ingest(
         read = _copy(card_clip, before, source, vault, ledger, progress)
     id = _digest(read)[:16]
     verified = _verify(card_clip.path, id, read, sizes, vault, progress)
+    vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
     for path, found in zip(card_clip.paths, before, strict=True):
         if _changed(found, look(path)):
             raise _grew(path)

@@ -57,6 +57,8 @@ class Copies(Protocol):
 
     def destroy(self, id: str) -> None: ...
 
+    def forget_unfinished(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Source:
@@ -190,19 +192,18 @@ def digest_of(items: Sequence[WipeItem], card: str = "", whole: bool = False, nu
 
 
 def wiped_since(ledger: Recorder, ingests: Iterable[Any]) -> set[tuple[str, str, str]]:
-    """(card, path, sha256) of everything in these ingest rows that was wiped after it; of copies, with card ""."""
+    """(card, path, sha256) of what these ingest rows name and what was wiped after the latest; of copies, card ""."""
     last: dict[tuple[str, str, str], int] = {}
     for row in ledger.entries(kind=OUTCOME):
         card = "" if row.payload["kind"] == COPY else row.payload["card"]
         last[card, row.payload["path"], row.payload["sha256"]] = row.seq
-    found = set()
+    copied: dict[tuple[str, str, str], int] = {}
     for row in ingests:
         held = row.payload
         keys = [(held["card"], file["path"], file["sha256"]) for file in held["files"]]
         for key in (*keys, ("", held["sha256"][:16], held["sha256"])):
-            if last.get(key, 0) > row.seq:
-                found.add(key)
-    return found
+            copied[key] = max(row.seq, copied.get(key, 0))
+    return {key for key, seq in copied.items() if last.get(key, 0) > seq}
 
 
 def plans_done(ledger: Recorder) -> int:
@@ -264,6 +265,7 @@ def execute(
             clip = item.path if item.kind == COPY else None
             ledger.append(INTENT, clip, dict(row))
             if item.kind == COPY:
+                vault.forget_unfinished()
                 vault.destroy(item.path)
             elif item.kind == FREE_SPACE:
                 filler.fill(disk, progress)

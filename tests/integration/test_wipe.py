@@ -326,6 +326,14 @@ def test_exactly_the_plan_goes(scene: Scene, ledger: Ledger) -> None:
     assert ledger.verify() == []
 
 
+def test_no_interrupted_copy_outlives_a_wipe(scene: Scene, ledger: Ledger) -> None:
+    """Sealed or not, with its key it is the film."""
+    scene.vault.resumable("interrupted", print).close()
+    assert list(scene.vault.root.rglob("*.unfinished"))
+    scene.run(ledger)
+    assert not list(scene.vault.root.rglob("*.unfinished"))
+
+
 def test_the_folders_of_the_camera_stay(scene: Scene, ledger: Ledger) -> None:
     for name in AFTER:
         (scene.card / name).unlink()
@@ -540,6 +548,9 @@ class DyingVault:
 
     def destroy(self, id: str) -> None:
         self._killer._do(self._vault.destroy, id)
+
+    def forget_unfinished(self) -> None:
+        self._killer._do(self._vault.forget_unfinished)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])

@@ -38,7 +38,7 @@ FILMS = {
 }
 STAYS = {name: data for name, data in FILMS.items() if "0002" in name or "IMG" in name}
 """On the wiped card: a clip that nobody approved, and a photograph."""
-SAMPLES = [data[at : at + 48] for data in FILMS.values() for at in range(0, len(data) - 48, 1000)]
+SAMPLES = [data[at : at + 48] for data in FILMS.values() for at in range(0, len(data) - 48, 4000)]
 ROOM = 40_000
 """Bytes that the free space of the card takes, for ``--fill``."""
 

@@ -28,7 +28,6 @@ BLOCK = 1 << 20
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EFBIG, errno.ENAMETOOLONG}
-_NOT_WRITABLE |= {errno.EIO, errno.ENXIO, errno.ENODEV}
 _NO_LINKS = {
     errno.EPERM,
     errno.EACCES,

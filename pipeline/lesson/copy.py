@@ -14,7 +14,7 @@ from pipeline.adapters.cameras import camera_serials
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
 from pipeline.adapters.volumes import Volume, candidates, volume_of
-from pipeline.errors import CardError, LesveilError, UnknownCardError
+from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
@@ -87,9 +87,9 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for n, take in enumerate(found):
         name = take.relative(take.path)
         try:
-            with files.writing(vault.path("copy")):  # what the laptop's disk refuses is told like what the card refuses
-                clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
-        except LesveilError as error:
+            clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
+        except (LesveilError, OSError) as failure:  # the laptop's own disk may fail as well
+            error = failure if isinstance(failure, LesveilError) else _of_the_disk(failure, vault.root)
             ledger.append("failure", None, {"path": name, "error": type(error).__name__})
             failed.append((name, error))
             if not os.path.isdir(volume.root):
@@ -159,6 +159,13 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                 tr("{clip}: an earlier chapter of this take is not on the card.", clip=clip.relative(clip.path))
             )
     return found, notes
+
+
+def _of_the_disk(error: OSError, root: Path) -> LesveilError:
+    place = Path(error.filename) if isinstance(error.filename, str) else root
+    return files.told_error(error, place) or OutputNotWritableError(
+        "{file} cannot be used: {why}.", file=place, why=error.strerror or error
+    )
 
 
 def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:

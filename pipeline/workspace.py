@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,10 +17,10 @@ import numpy as np
 from pipeline.adapters import files
 from pipeline.adapters.consent_layout import FIELDS, Layout
 from pipeline.adapters.ledger import Ledger
-from pipeline.adapters.register import Register, RegisteredPerson
+from pipeline.adapters.register import UNDECIDED, Register
 from pipeline.adapters.vault import Vault
-from pipeline.consent import Terms, Why
-from pipeline.errors import BusyError, EnrolmentError, OutputExistsError, VaultError, WorkspaceError
+from pipeline.consent import Terms
+from pipeline.errors import BusyError, OutputExistsError, VaultError, WorkspaceError
 from pipeline.records import Person
 from pipeline.settings import FILE_NAME, Settings, load
 
@@ -225,55 +224,30 @@ def grounds(
 ) -> dict[str, str]:
     """Who among ``people`` may be shown in what was filmed on one day and is used on another, with the ground of it.
 
-    Of two who look so alike that one may be taken for the other, each is shown only while both may be.
+    Of two who look so alike that the program may take one for the other, it shows each only while both may be shown,
+    and none before somebody decided who they are.
     """
     register = workspace.register
     answers = {one: register.may_be_shown(one, filmed, used, recognised=recognised) for one in sorted(people)}
     found = {person: answer.ground for person, answer in answers.items() if answer.kept}
-    pairs = register.alikes() if recognised and found else []
-    for one, other, count in pairs:
+    for one, other, count in register.alikes() if found else ():
+        if count != 1 and not recognised:
+            continue  # a person does not mistake one for the other
         for person, double in ((one, other), (other, one)):
-            if person in found and not _double_allows(register, double, count, filmed, used):
+            if person in found and not _double_allows(register, double, count, filmed, used, recognised):
                 del found[person]
     return found
 
 
-def _double_allows(register: Register, double: str, people: int, filmed: date, used: date) -> bool:
+def _double_allows(
+    register: Register, double: str, people: int, filmed: date, used: date, recognised: bool = True
+) -> bool:
     """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school.
 
     Where the two numbers are one person, a withdrawal under either is a withdrawal.
     """
-    if register.may_be_shown(double, filmed, used).kept:
+    if people != UNDECIDED and register.may_be_shown(double, filmed, used, recognised=recognised).kept:
         return True
     if people == 1 and any(withdrawal.on <= used for withdrawal in register.record(double).withdrawals):
         return False
     return not register.listed_on(double, filmed)
-
-
-def enrolled_folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Which portrait folders may be enrolled on a day: ({person: folder}, [refusals])."""
-    if not portraits.is_dir():
-        raise EnrolmentError("{folder} is not a folder of portraits.", folder=portraits)
-    wanted: dict[str, str] = {}
-    refused: list[dict[str, str]] = []
-    owners: dict[str, list[RegisteredPerson]] = {}
-    for person in workspace.register.people(on):
-        owners.setdefault(unicodedata.normalize("NFC", person.portrait_folder or person.id), []).append(person)
-    for sub in sorted(path.name for path in portraits.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        claims = owners.get(unicodedata.normalize("NFC", sub), [])
-        # Who has left the school keeps no claim against somebody who is there.
-        claims = [one for one in claims if one.answer.why is not Why.NO_LONGER_LISTED] or claims
-        if not claims:
-            refused.append({"folder": sub, "reason": "not_in_register", "ground": ""})
-            continue
-        person = claims[0]
-        if len(claims) > 1:
-            both = ", ".join(one.id for one in claims)
-            refused.append({"folder": sub, "reason": "two_owners", "ground": "", "other": both})
-        elif not person.answer.kept:
-            refused.append(
-                {"folder": sub, "id": person.id, "reason": str(person.answer.why), "ground": person.answer.ground}
-            )
-        else:
-            wanted[person.id] = sub
-    return wanted, refused

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +34,9 @@ from pipeline.consent import (
     may_be_shown,
 )
 from pipeline.errors import ConsentError
+
+UNDECIDED = 0
+"""Instead of a number of people: nobody has looked yet at two who look alike."""
 
 
 @dataclass(frozen=True)
@@ -224,17 +227,33 @@ class Register:
         """Keep somebody's word that two who look alike are ``people`` (1 or 2) people; the latest word counts."""
         for person in (one, other):
             self._refuse_unknown(person)
-        first, second = sorted((one, other))
-        if first == second:
+        if one == other:
             raise ConsentError("{person} is one number; name the two that look alike.", person=one)
+        self._note(one, other, people, by)
+
+    def note_alikes(self, found: Iterable[tuple[str, str]], compared: Collection[str]) -> None:
+        """Remember which pairs the program found alike, until somebody decides; ``compared``: everyone it looked at.
+
+        What it once found counts until both are compared again, because one of two may have withdrawn meanwhile.
+        """
+        known = {(one, other): people for one, other, people in self.alikes()}
+        pairs = {(min(pair), max(pair)) for pair in found}
+        for one, other in sorted(pairs - set(known)):
+            self._note(one, other, UNDECIDED, "")
+        for pair, people in known.items():
+            if people == UNDECIDED and pair not in pairs and set(pair) <= set(compared):
+                with self._lock, _told(self._path), database.writing(self._connection):
+                    self._connection.execute("DELETE FROM alikes WHERE one = ? AND other = ? AND people = 0", pair)
+
+    def _note(self, one: str, other: str, people: int, by: str) -> None:
         with self._lock, _told(self._path), database.writing(self._connection):
             self._connection.execute(
                 "INSERT INTO alikes (at, one, other, people, decided_by) VALUES (?, ?, ?, ?, ?)",
-                (database.now(), first, second, people, by),
+                (database.now(), min(one, other), max(one, other), people, by),
             )
 
     def alikes(self) -> list[tuple[str, str, int]]:
-        """Pairs of numbers that somebody looked at, with how many people they are; the first number sorts first."""
+        """Pairs of numbers that look alike, with how many people they are (or UNDECIDED); the first sorts first."""
         with self._lock, _told(self._path):
             rows = self._connection.execute("SELECT one, other, people FROM alikes ORDER BY number").fetchall()
         return [(*pair, people) for pair, people in {(one, other): people for one, other, people in rows}.items()]

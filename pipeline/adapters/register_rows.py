@@ -25,7 +25,7 @@ MIGRATIONS: database.Migrations = (
     (
         "ALTER TABLE imports ADD COLUMN list TEXT NOT NULL DEFAULT 'pupils' CHECK (list IN ('pupils', 'staff'))",
         "CREATE TABLE alikes (number INTEGER PRIMARY KEY, at TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,"
-        " people INTEGER NOT NULL CHECK (people IN (1, 2)), decided_by TEXT NOT NULL, CHECK (one < other)) STRICT",
+        " people INTEGER NOT NULL CHECK (people IN (0, 1, 2)), decided_by TEXT NOT NULL, CHECK (one < other)) STRICT",
     ),
 )
 """How the tables came about. A version that was ever released is never changed: what is needed is added below it."""

@@ -86,6 +86,9 @@ def _difference(plan: Any, names: dict[str, str]) -> list[str]:
     lines += [tr("+ may be recognised from now on: {person}", person=_who(one, names)) for one in plan.gains]
     only_filmed = sorted(set(plan.filmed_gains) - set(plan.gains))
     lines += [tr("+ may be filmed from now on: {person}", person=_who(one, names)) for one in only_filmed]
+    if plan.before:  # of a first list that would be everyone
+        arrived = sorted(set(plan.new) - set(plan.gains) - set(plan.filmed_gains))
+        lines += [tr("+ new on the list, and hidden: {person}", person=_who(one, names)) for one in arrived]
     lost = list(dict.fromkeys((*plan.losses, *plan.filmed_losses)))
     quiet = sorted(set(plan.gone) - set(lost))
     lines += [tr("- no longer on the list: {person}", person=_who(one, names)) for one in quiet]

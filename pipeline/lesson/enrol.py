@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -9,11 +10,13 @@ from pathlib import Path
 
 from pipeline import run
 from pipeline.adapters import portraits
-from pipeline.errors import LesveilError
+from pipeline.adapters.register import UNDECIDED, RegisteredPerson
+from pipeline.consent import Why
+from pipeline.errors import EnrolmentError, LesveilError
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
-from pipeline.workspace import Workspace, enrolled_folders, in_force, load_templates, prune_templates, save_templates
+from pipeline.workspace import Workspace, in_force, load_templates, prune_templates, save_templates
 
 OLD = 365
 """Days after which a picture of a child is old: recognition of children drops with every year (docs/quality.md)."""
@@ -51,11 +54,7 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
     Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
     EnrolmentError.
     """
-    wanted, refusals = enrolled_folders(workspace, folder, today)
-    refused = [
-        Refused(one["folder"], one["reason"], one.get("id"), one["ground"], other=one.get("other", ""))
-        for one in refusals
-    ]
+    wanted, refused = _folders(workspace, folder, today)
     if not workspace.recognises:
         refused += [Refused(sub, "recognition_off", person) for person, sub in wanted.items()]
         return Enrolled([], refused, removed=prune_templates(workspace, today))
@@ -76,7 +75,7 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
             people.append(replace(made, taken=max(taken, default=None)))
             left_out += [(person, error) for _, error in poor]
     alike = identify.look_alikes(people)
-    people, doubles = _without_doubles(workspace, people, alike)
+    people, doubles = _without_doubles(workspace, people, alike, today)
     refused += [Refused(wanted[one], why, one, other=other) for one, why, other in doubles]
     # Asked again at the end: the pictures take minutes, and somebody may have withdrawn meanwhile.
     allowed = in_force(workspace, people, today, today)
@@ -125,20 +124,50 @@ def _pictures(
 
 
 def _without_doubles(
-    workspace: Workspace, people: list[Person], alike: list[tuple[str, str, float]]
+    workspace: Workspace, people: list[Person], alike: list[tuple[str, str, float]], today: date
 ) -> tuple[list[Person], list[tuple[str, str, str]]]:
-    """``people`` without those who look alike, unless somebody said who they are; and (person, why, the other)."""
-    decided = {(one, other): count for one, other, count in workspace.register.alikes()}
+    """``people`` without those who look alike, unless somebody said who they are; and (person, why, the other).
+
+    A pair that was found alike before counts though one of the two was not looked at now: they may have withdrawn.
+    """
+    compared = {person.id for person in people}
+    workspace.register.note_alikes([(one, other) for one, other, _ in alike], compared)
     out: list[tuple[str, str, str]] = []
-    for one, other, _ in alike:
-        first, second = sorted((one, other))
-        count = decided.get((first, second))
-        if count is None:
-            out += [(first, "look_alike", second), (second, "look_alike", first)]
-        elif count == 1:
+    for first, second, count in workspace.register.alikes():
+        if count == UNDECIDED:
+            out += [
+                (one, "look_alike", other)
+                for one, other in ((first, second), (second, first))
+                if one in compared and (other in compared or workspace.register.listed_on(other, today))
+            ]
+        elif count == 1 and {first, second} <= compared:
             out.append((second, "same_person", first))
     gone = {person for person, _, _ in out}
     return [person for person in people if person.id not in gone], out
+
+
+def _folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[Refused]]:
+    """Which portrait folders may be enrolled on a day, by person; and those that may not."""
+    if not portraits.is_dir():
+        raise EnrolmentError("{folder} is not a folder of portraits.", folder=portraits)
+    wanted: dict[str, str] = {}
+    refused: list[Refused] = []
+    owners: dict[str, list[RegisteredPerson]] = {}
+    for person in workspace.register.people(on):
+        owners.setdefault(unicodedata.normalize("NFC", person.portrait_folder or person.id), []).append(person)
+    for sub in sorted(path.name for path in portraits.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        claims = owners.get(unicodedata.normalize("NFC", sub), [])
+        # Who has left the school keeps no claim against somebody who is there.
+        claims = [one for one in claims if one.answer.why is not Why.NO_LONGER_LISTED] or claims
+        if not claims:
+            refused.append(Refused(sub, "not_in_register"))
+        elif len(claims) > 1:
+            refused.append(Refused(sub, "two_owners", other=", ".join(one.id for one in claims)))
+        elif not claims[0].answer.kept:
+            refused.append(Refused(sub, str(claims[0].answer.why), claims[0].id, claims[0].answer.ground))
+        else:
+            wanted[claims[0].id] = sub
+    return wanted, refused
 
 
 def _code(error: LesveilError) -> str:

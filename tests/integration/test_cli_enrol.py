@@ -196,6 +196,13 @@ def test_two_who_look_alike_wait_for_a_person(school: School) -> None:
     assert refused(said, ZOE)["other"] == RENEE
     assert "lesveil consent alike" in refused(said, ZOE)["text"]
 
+    school.lesveil("consent", "withdraw", RENEE)
+    assert school.enrol()["look_alikes"] == [], "Renée's portraits are looked at no more"
+    assert school.templates == [TEACHER], "and yet Zoë is not enrolled: Renée would be taken for her"
+
+
+def test_twins_are_enrolled_when_somebody_said_so_and_lose_it_together(school: School) -> None:
+    double(school)
     school.lesveil("consent", "alike", RENEE, ZOE, "--are", "two", "--by", "A. Jansen")
     assert {one["id"] for one in school.enrol()["enrolled"]} == {ZOE, RENEE, TEACHER}
     assert school.rows("alike") == [{"pair": sorted((ZOE, RENEE)), "people": 2, "by": "A. Jansen"}]

@@ -163,9 +163,14 @@ def test_twins_are_shown_together_or_not_at_all(place: Workspace) -> None:
     path = clip(place, "a", "1")
     place.register.decide_alike("1", "2", 2, "Geertje")
     assert reconcile(place, TODAY).clips == []
+    hand = clip(place, "b", by_hand=("1",))
     withdraw(place, "2", TODAY, TODAY)
     assert not path.exists()
+    assert hand.exists(), "a person does not mistake one for the other"
     assert state(place, "a").lapsed == ("1",)
+    place.register.decide_alike("1", "2", 1, "Geertje")  # but they are one
+    reconcile(place, TODAY)
+    assert not hand.exists()
 
 
 def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) -> None:

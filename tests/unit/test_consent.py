@@ -134,7 +134,8 @@ def test_a_grace_prolongs_what_a_parent_said_before_the_birthday_and_nothing_els
     assert ask_in(14, last + timedelta(1)) is Why.OWN_WORD_NEEDED
     assert ask_in(0, SIXTEEN) is Why.OWN_WORD_NEEDED
     assert ask_in(14, SIXTEEN, giver=Giver.PUPIL) is Why.OWN_WORD_GIVEN_TOO_YOUNG
-    assert ask_in(14, FILMED, birth=date(2010, 9, 1), start=START) is Why.OWN_WORD_NEEDED  # a parent's word at 16
+    assert ask_in(92, FILMED, birth=date(2010, 8, 25), start=START) is Why.OWN_WORD_NEEDED, "a parent's word at 16"
+    assert ask_in(92, FILMED, birth=date(2010, 8, 25), start=date(2026, 8, 24), since=START) is Why.IN_FORCE
 
 
 def test_filmed_is_not_recognised() -> None:

@@ -18,7 +18,7 @@ from pipeline.adapters import database
 from pipeline.adapters import register as register_module
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
-from pipeline.adapters.register import Register
+from pipeline.adapters.register import UNDECIDED, Register
 from pipeline.adapters.register_rows import MIGRATIONS
 from pipeline.consent import Ending, Giver, Terms, Why
 from pipeline.errors import ConsentError
@@ -354,6 +354,21 @@ def test_the_latest_word_on_two_who_look_alike_counts(register: Register) -> Non
     for pair in (("1", "1"), ("1", "9")):
         with pytest.raises(ConsentError):
             register.decide_alike(*pair, 2, "Geertje")
+
+
+def test_two_found_alike_are_remembered_until_both_are_seen_apart_or_somebody_decides(register: Register) -> None:
+    bring(register, D1, *school(1, 2, 3))
+    register.note_alikes([("2", "1")], {"1", "2", "3"})
+    register.note_alikes([("1", "2")], {"1", "2", "3"})
+    assert register.alikes() == [("1", "2", UNDECIDED)]
+    register.note_alikes([], {"1", "3"})
+    assert register.alikes() == [("1", "2", UNDECIDED)], "2 was not looked at"
+    register.note_alikes([], {"1", "2"})
+    assert register.alikes() == []
+    register.decide_alike("1", "2", 1, "Geertje")
+    register.note_alikes([], {"1", "2"})
+    register.note_alikes([("1", "2")], {"1", "2"})
+    assert register.alikes() == [("1", "2", 1)], "what a person decided stands"
 
 
 def test_a_register_of_the_first_version_is_brought_up_to_date(path: Path) -> None:

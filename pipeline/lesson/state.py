@@ -90,10 +90,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
     approved = latest("approval")
     if approved is not None and approved.payload["verdict"] != "approved":
         approved = None
-    there = standing(rows)
-    # What was replaced or taken away shows nobody any more, unless OneDrive keeps older versions of it.
-    kept = any(row.payload.get("versions_left") for row in there)
-    sent = {row.payload["sha256"] for row in (rows if kept else there) if row.kind == "delivery"}
+    sent = still_delivered(rows)
     lapsed = {row.payload["person"]: set(row.payload["renderings"]) for row in rows if row.kind == "lapsed"}
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
@@ -143,6 +140,17 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
         elif row.kind == "delivery_removed":
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
     return found
+
+
+def still_delivered(rows: Iterable[Entry]) -> set[str]:
+    """The digests of one clip's renderings that may still be seen where they were delivered.
+
+    What was replaced or taken away shows nobody any more, unless OneDrive keeps older versions of it.
+    """
+    everything = list(rows)
+    there = standing(everything)
+    kept = any(row.payload.get("versions_left") for row in there)
+    return {row.payload["sha256"] for row in (everything if kept else there) if row.kind == "delivery"}
 
 
 def find(workspace: Workspace, name: str) -> State:

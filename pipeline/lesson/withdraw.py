@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.adapters import files
 from pipeline.errors import NoConsentError
-from pipeline.lesson.state import State, shown_by, states, still_allowed
+from pipeline.lesson.state import State, shown_by, states, still_allowed, still_delivered
 from pipeline.workspace import Workspace, grounds, prune_templates
 
 
@@ -26,7 +26,7 @@ class _Shown:
     """Who is shown in the renderings of a clip: by person, the renderings' digests.
 
     ``files`` gives the name of each in the folder of finished clips; ``counts`` are the latest rendering and those that
-    were delivered.
+    can still be seen where they were delivered.
     """
 
     by_program: dict[str, set[str]]
@@ -93,7 +93,6 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
     rows = workspace.ledger.entries(clip=state.clip)
     renders = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
     teacher = {state.teacher} if state.teacher else set()  # without whose consent a clip is not used either
-    delivered = {row.payload["sha256"] for row in rows if row.kind == "delivery"}
     by_program: dict[str, set[str]] = defaultdict(set)
     by_hand: dict[str, set[str]] = defaultdict(set)
     for render in renders:
@@ -103,4 +102,5 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
         for person in known | teacher:
             by_hand[person].add(render["sha256"])
     names = {render["sha256"]: render["file"] for render in renders}
-    return _Shown(dict(by_program), dict(by_hand), names, delivered | {one["sha256"] for one in renders[-1:]})
+    counts = still_delivered(rows) | {one["sha256"] for one in renders[-1:]}
+    return _Shown(dict(by_program), dict(by_hand), names, counts)

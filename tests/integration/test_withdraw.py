@@ -66,9 +66,9 @@ def clip(place: Workspace, name: str, *shown: str, by_hand: tuple[str, ...] = ()
     return path
 
 
-def deliver(place: Workspace, path: Path) -> None:
+def deliver(place: Workspace, path: Path, where: str = "") -> None:
     id = path.name.split(".")[0] * 8
-    payload = {"sha256": sha256_of(path), "where": f"/archive/{path.name}", "is_archive": True}
+    payload = {"sha256": sha256_of(path), "where": where or f"/archive/{path.name}", "is_archive": True}
     place.ledger.append("approval", id, {"sha256": sha256_of(path), "by": "x", "verdict": "approved"})
     place.ledger.append("delivery", id, payload)
 
@@ -126,6 +126,17 @@ def test_nothing_is_marked_twice_and_a_crash_in_between_is_made_good(place: Work
     assert reconcile(place, TODAY).clips == []
     assert not path.exists()
     assert len(place.ledger.entries("lapsed")) == 1
+
+
+def test_what_was_delivered_and_replaced_shows_nobody_any_more(place: Workspace) -> None:
+    old = clip(place, "a", "1")
+    deliver(place, old)
+    new = clip(place, "a", "2")
+    deliver(place, new, where=f"/archive/{old.name}")
+    assert withdraw(place, "1", TODAY, TODAY).clips == []
+    assert (old.exists(), new.exists()) == (False, True)
+    assert reconcile(place, TODAY).clips == []
+    assert place.ledger.entries("lapsed") == []
 
 
 def test_consent_that_ends_by_itself_is_found_by_the_next_run(place: Workspace) -> None:

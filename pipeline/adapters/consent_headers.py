@@ -59,7 +59,8 @@ def recognised(row: Sequence[Cell], layout: Layout) -> list[tuple[int, str]]:
     field_of |= dict.fromkeys((plain(layout.purpose), plain(f"toestemming {layout.purpose}")), "granted")
     if layout.purpose == PURPOSE:
         field_of |= dict.fromkeys(_ALSO_COACHING, "granted")
-    if layout.staff:
+    if layout.staff:  # by a pupil's number the wrong list is known
+        field_of = {word: name for word, name in field_of.items() if name != "id"}
         field_of |= {plain(word): name for name, words in _KNOWN_STAFF.items() for word in words.split("|")}
     for name in _KNOWN | {"granted": ""}:
         field_of |= dict.fromkeys(map(plain, layout.headers(name)), name)

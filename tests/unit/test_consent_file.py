@@ -503,6 +503,8 @@ def test_the_staffs_own_list(read: Read) -> None:
     assert {remark.row for remark in listed.remarks} == {3}
     with pytest.raises(ConsentError, match="Geboortedatum"):
         read(table)
+    with pytest.raises(ConsentError, match="Personeelsnummer"):
+        read([HEADER, *ROWS], staff=True)
 
 
 def test_nobody_signs_for_a_member_of_staff(read: Read) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -162,12 +163,22 @@ def test_words_and_columns_of_the_schools_own(written):
 
 @pytest.mark.parametrize(
     "line",
-    ["grace_days = -1", "grace_days = 93", "warn_days = 1000", "yes = [1]", 'yes = "ja"', "grace_days = true",
+    ['purpose = " "',
+     "grace_days = -1", "grace_days = 93", "warn_days = 1000", "yes = [1]", 'yes = "ja"', "grace_days = true",
      'preset = "excel"', "teacher = 5"],
 )  # fmt: skip
 def test_consent_settings_out_of_range_are_refused(written, line):
     with pytest.raises(SettingsError, match=line.split()[0]):
         load(written(f"[consent]\n{line}\n"))
+
+
+def test_the_settings_that_the_documentation_shows_are_settings(written):
+    page = (Path(__file__).parents[2] / "docs" / "consent.md").read_text(encoding="utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    consent = load(written(shown)).consent
+    assert (consent.preset, consent.teacher_required, consent.columns.number) == ("magister", True, "Stamnr.")
+    names = {field.name for field in dataclasses.fields(consent.columns)}
+    assert {word.strip("#,") for word in shown.splitlines()[-1].split()[1:]} | {"number", "filmed"} == names
 
 
 def test_the_digest_is_of_values_not_of_the_file(written):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import locale
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import polib
@@ -27,9 +28,7 @@ def choose(*wishes: str) -> str:
         system = (locale.getlocale()[0] or "").replace("Dutch", "nl")
     language = next((wish[:2].lower() for wish in (*wishes, system) if wish[:2].lower() in LANGUAGES), "en")
     _catalogue.clear()
-    if language != "en":
-        entries = polib.pofile(str(CATALOGUES / f"{language}.po"))
-        _catalogue.update({entry.msgid: entry.msgstr for entry in entries if entry.msgstr and not entry.fuzzy})
+    _catalogue.update(_words(language))
     return language
 
 
@@ -40,6 +39,31 @@ def tr(text: str, **fields: object) -> str:
     """
     words = _catalogue.get(text, text)
     return words.format(**fields) if fields else words
+
+
+class Speech:
+    """One language for one listener, whatever the rest of the program speaks."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self._words = _words(self.language)
+
+    def tr(self, text: str, **fields: object) -> str:
+        """The text in this language, with its named fields filled in."""
+        words = self._words.get(text, text)
+        return words.format(**fields) if fields else words
+
+    def told(self, error: LesveilError) -> str:
+        """An error as one sentence."""
+        return self.tr(error.template, **error.fields)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _words(language: str) -> dict[str, str]:
+    if language == "en":
+        return {}
+    entries = polib.pofile(str(CATALOGUES / f"{language}.po"))
+    return {entry.msgid: entry.msgstr for entry in entries if entry.msgstr and not entry.fuzzy}
 
 
 def told(error: LesveilError) -> str:

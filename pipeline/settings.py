@@ -148,6 +148,22 @@ class Cards:
 
 
 @dataclass(frozen=True)
+class Review:
+    """The reviewers' page. It listens on this machine alone unless ``host`` says otherwise, and then only with TLS."""
+
+    two_people: bool = False
+    """A clip is released only when two different people approved it."""
+    host: str = "127.0.0.1"
+    port: int = 8420
+    names: str = ""
+    """Names, with commas between, under which a shared server is reached: review.school.nl."""
+    certificate: str = ""
+    """PEM file with the server's certificate and those that vouch for it."""
+    key: str = ""
+    """PEM file with the certificate's private key."""
+
+
+@dataclass(frozen=True)
 class Settings:
     language: Literal["", "nl", "en"] = ""
     detection: Detection = field(default_factory=Detection)
@@ -159,6 +175,7 @@ class Settings:
     deliver: Deliver = field(default_factory=Deliver)
     cards: Cards = field(default_factory=Cards)
     onedrive: OneDrive = field(default_factory=OneDrive)
+    review: Review = field(default_factory=Review)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""

@@ -25,14 +25,16 @@ MAY_IMPORT = {
     "consent": FLOOR,
     "settings": FLOOR,
     "engine": GROUND,
+    "views": FLOOR,
     "adapters": {"adapters"} | GROUND,
     "stages": GROUND,
-    "review": {"review", "adapters", "messages"} | GROUND,
+    "review": {"review", "adapters", "messages", "views"} | GROUND,
     "workspace": {"adapters", "messages"} | GROUND,
     "run": {"stages", "adapters", "engine", "messages", "workspace"} | GROUND,
-    "lesson": {"lesson", "run", "workspace", "stages", "adapters", "engine", "messages"} | GROUND,
+    "lesson": {"lesson", "run", "workspace", "stages", "adapters", "engine", "messages", "views"} | GROUND,
     "demo": {"lesson", "run", "workspace", "adapters", "messages"} | GROUND,
     "commands": {"commands", "demo", "lesson", "run", "review", "workspace", "stages", "adapters", "engine", "messages"}
+    | {"views"}
     | GROUND,
     "cli": {"commands", "messages"} | GROUND,
     "__main__": {"cli"},

@@ -77,7 +77,6 @@ def add_to(add: Add, group: Group) -> None:
     add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
     add("list", models, "every weight file and whether it is the right one", group("models", "the models"))
     for name, text in (
-        ("review", "the reviewers' web page (not built yet)"),
         ("purge", "delete what has served (not built yet)"),
         ("report", "a report for the privacy officer (not built yet)"),
     ):

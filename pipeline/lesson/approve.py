@@ -1,21 +1,74 @@
-"""A person's word on a rendering."""
+"""A person's word on a rendering; two people's where lesveil.toml asks for that."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.adapters import files
+from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
+from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, find
 from pipeline.workspace import Workspace
 
+FIRST = "first"
+"""The verdict of the first of two: not an approval yet."""
 
-def judge(workspace: Workspace, name: str, by: str, approve: bool) -> State:
-    """Approve or reject the latest rendering of a clip; bound to the digest of the file as it lies there now."""
+
+def judge(workspace: Workspace, name: str, by: str, approve: bool, watched: str | None = None) -> State:
+    """Approve or reject the latest rendering of a clip; bound to the digest of the file as it lies there now.
+
+    ``watched`` is the digest of the file that was looked at, where that is known: another one is not approved.
+    Raises ApprovalError.
+    """
     state = find(workspace, name)
+    by = " ".join(by.split())
+    if not by:
+        raise ApprovalError("An approval needs the name of who gives it.")
     if state.render is None:
         raise ApprovalError("{clip} has no rendering yet; run lesveil run first.", clip=name)
+    digest = state.render["sha256"]
+    if watched is not None and watched != digest:
+        raise ApprovalError("There is a newer rendering of {clip} than the one that was watched.", clip=name)
     path = workspace.finished / state.render["file"]
-    if not path.is_file() or files.sha256_of(path) != state.render["sha256"]:
+    if not path.is_file() or files.sha256_of(path) != digest:
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
-    verdict = "approved" if approve else "rejected"
-    workspace.ledger.append("approval", state.clip, {"sha256": state.render["sha256"], "by": by, "verdict": verdict})
+    if approve and waiting(workspace, state):
+        raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
+    verdict = "rejected"
+    if approve:
+        before = approvals(workspace, state)
+        if state.stage in ("approved", "delivered") and by.casefold() in map(str.casefold, before):
+            return state
+        verdict = "approved"
+        if workspace.settings.review.two_people and state.approved is None:
+            others = [one for one in before if one.casefold() != by.casefold()]
+            if before and not others:
+                raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
+            verdict = "approved" if others else FIRST
+    workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict})
     return find(workspace, state.clip)
+
+
+def approvals(workspace: Workspace, state: State) -> list[str]:
+    """Who approved the latest rendering, since it was last rejected."""
+    return approvers(workspace.ledger.entries("approval", state.clip), state)
+
+
+def approvers(rows: Sequence[Entry], state: State) -> list[str]:
+    """The same from rows of the ledger at hand."""
+    names: list[str] = []
+    for row in rows:
+        if state.render is None or row.payload["sha256"] != state.render["sha256"]:
+            continue
+        if row.payload["verdict"] == "rejected":
+            names.clear()
+        elif row.payload["by"].casefold() not in map(str.casefold, names):
+            names.append(row.payload["by"])
+    return names
+
+
+def rejected_by(rows: Sequence[Entry], state: State) -> str | None:
+    """Who rejected the latest rendering last, if nobody approved it since."""
+    mine = [row for row in rows if state.render is not None and row.payload["sha256"] == state.render["sha256"]]
+    return str(mine[-1].payload["by"]) if mine and mine[-1].payload["verdict"] == "rejected" else None

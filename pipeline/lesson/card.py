@@ -18,7 +18,7 @@ from pipeline.adapters.weights import models_digest
 from pipeline.errors import LesveilError
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
-from pipeline.lesson.mending import carry_over, grounds_now, lay_over, outcome_of
+from pipeline.lesson.mending import Agreed, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed
@@ -98,7 +98,7 @@ def _render(
     made_with = hashlib.sha256(digests.encode()).hexdigest()
     all_repairs = seen.repairs(workspace.ledger, clip.id)
     before = _seen_before(workspace, clip)
-    by_hand = grounds_now(workspace, [], all_repairs, filmed, today)
+    by_hand = agreed_now(workspace, [], all_repairs, filmed, today).known
     key = seen.rendering_key(made_with, all_repairs, by_hand)
     receipt = workspace.ledger.receipt("render", clip.sha256, key)
     final = workspace.finished / f"{clip.name}.{key[:8]}.mp4"
@@ -117,13 +117,15 @@ def _render(
         placed = before.placed if before is not None else {}
         if before is not None and before.analysis != found.analysis:
             placed = carry_over(before, all_repairs)
-        agreed = grounds | grounds_now(workspace, found.decisions, all_repairs, filmed, today)
+        agreed = Agreed(grounds, by_hand)
+        if found is before:
+            agreed = agreed_now(workspace, found.decisions, all_repairs, filmed, today)
         mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
         partial = files.partial_path(final)
         silent = mending.silent(found, source)
         done, written, result = run.render_checked(source, mending.plan, partial, settings, progress, figures, silent)
         digest = files.sha256_of(partial)
-        refuse_changed(workspace, agreed, filmed, today, partial)
+        refuse_changed(workspace, agreed.recognised, agreed.known, filmed, today, partial)
         seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))
         files.publish(partial, final)
         rate = source.info.rate

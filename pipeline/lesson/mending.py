@@ -19,6 +19,7 @@ from pipeline.records import (
     U8,
     Decision,
     Progress,
+    Reason,
     RedactionPlan,
     Regions,
     Repair,
@@ -32,7 +33,7 @@ from pipeline.settings import Settings
 from pipeline.stages import decide, mend
 from pipeline.stages.follow import Followed, follow
 from pipeline.stages.render import Rendered
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, grounds
 
 HELD_AT_ONCE = 192 << 20
 """Bytes of pictures held to follow a region backwards."""
@@ -74,20 +75,30 @@ class Mending:
         return joined([stretch for id in self.repairs if id in self.placed for stretch in self.placed[id].unsure])
 
 
-def grounds_now(
+@dataclass(frozen=True)
+class Agreed:
+    """Who may be seen today, by id, with the ground: those whom the program recognised, and those known by hand."""
+
+    recognised: Mapping[str, str]
+    known: Mapping[str, str]
+
+
+def agreed_now(
     workspace: Workspace,
     decisions: Sequence[Decision],
     all_repairs: Sequence[Repair],
     filmed: date | None,
     today: date,
-) -> dict[str, str]:
-    """Everyone named in a clip, by the program or by hand, who may be seen today, with the ground of it."""
+) -> Agreed:
+    """What consent there is today for everyone named in a clip, by the program or by hand."""
     if filmed is None:
-        return {}
-    named = {decision.person for decision in decisions} | {repair.person for repair in all_repairs}
-    people = sorted(person for person in named if person is not None)
-    answers = {person: workspace.register.may_be_shown(person, filmed, today) for person in people}
-    return {person: answer.ground for person, answer in answers.items() if answer.kept}
+        return Agreed({}, {})
+    by_program = {decision.person for decision in decisions if decision.person is not None}
+    by_hand = {repair.person for repair in all_repairs if repair.person is not None}
+    return Agreed(
+        grounds(workspace, by_program, filmed, today),
+        grounds(workspace, by_hand, filmed, today, recognised=False),
+    )
 
 
 def lay_over(
@@ -96,7 +107,7 @@ def lay_over(
     found: Seen,
     all_repairs: Sequence[Repair],
     placed: Mapping[str, Placed],
-    grounds: Mapping[str, str],
+    agreed: Agreed,
     settings: Settings,
     progress: Progress = no_progress,
 ) -> Mending:
@@ -111,7 +122,15 @@ def lay_over(
         if repair.kind is RepairKind.REGION and not repair.undone and repair.id not in where:
             pts = pts if len(pts) else _times(source)
             where[repair.id] = followed(source, pts, repair, progress)
-    mended = mend.mend(found.tracks, found.decisions, all_repairs, found.analysis, regions_of(where), grounds)
+    mended = mend.mend(
+        found.tracks,
+        found.decisions,
+        all_repairs,
+        found.analysis,
+        regions_of(where),
+        agreed.recognised,
+        agreed.known,
+    )
     refuse_lost(name, all_repairs, mended.moot)
     plan = decide.plan(
         name,
@@ -130,7 +149,7 @@ def lay_over(
 def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]:
     """Where each repair hides, for an analysis that numbers its tracks otherwise."""
     placed = regions_of(before.placed)
-    mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, placed, {})
+    mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, placed, {}, {})
     hidden = mend.kept_hidden(mended, all_repairs, placed, decide.head)
     return {id: replace(before.placed.get(id, Placed(r)), regions=r) for id, r in hidden.items()}
 
@@ -194,7 +213,14 @@ def outcome_of(mending: Mending, rate: float) -> dict[str, Any]:
     unsure = [[round(start / rate, 2), round(stop / rate, 2)] for start, stop in mending.unsure]
     return {
         "kept": [
-            {"person": d.person, "start": d.start, "stop": d.stop, "ground": d.ground, "margin": d.margin}
+            {
+                "person": d.person,
+                "start": d.start,
+                "stop": d.stop,
+                "ground": d.ground,
+                "margin": d.margin,
+                "by_hand": d.reason is Reason.NAMED_BY_HAND,
+            }
             for d in mended.decisions
             if d.keep
         ],

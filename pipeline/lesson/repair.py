@@ -26,9 +26,10 @@ from pipeline.adapters.splice import NewSound, Piece, SpliceError, splice
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.errors import CheckFailedError, QuarantinedError, RepairError
 from pipeline.lesson import seen
-from pipeline.lesson.mending import Mending, grounds_now, lay_over, outcome_of
+from pipeline.lesson.mending import Mending, agreed_now, lay_over, outcome_of
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, find
+from pipeline.lesson.withdraw import refuse_changed
 from pipeline.records import Figures, Progress, RedactionPlan, Repair, joined, no_progress
 from pipeline.stages.mend import changed_frames
 from pipeline.stages.render import Rendered
@@ -71,8 +72,8 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
         raise RepairError("{file} is not the file that was checked; run lesveil run again.", file=old)
     all_repairs = seen.repairs(workspace.ledger, clip)
     filmed = date.fromisoformat(state.filmed) if state.filmed else None
-    agreed = grounds_now(workspace, before.decisions, all_repairs, filmed, today)
-    key = seen.rendering_key(before.made_with, all_repairs, grounds_now(workspace, [], all_repairs, filmed, today))
+    agreed = agreed_now(workspace, before.decisions, all_repairs, filmed, today)
+    key = seen.rendering_key(before.made_with, all_repairs, agreed.known)
     source_sha = str(state.ingest.payload["sha256"])
     figures = Figures()
     started = time.perf_counter()
@@ -93,6 +94,8 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
         try:
             encoded, done, regions = work.in_pieces() or work.whole()
             _listen(partial, before, mending)
+            if filmed is not None:
+                refuse_changed(workspace, agreed.recognised, agreed.known, filmed, today, partial)
             digest = files.sha256_of(partial)
             kept = mending.kept(before, digest, done, before.shift)
             seen.keep(workspace.vault, clip, kept)

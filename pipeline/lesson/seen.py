@@ -180,13 +180,13 @@ def standing(all_repairs: Iterable[Repair]) -> tuple[str, ...]:
     return tuple(sorted(repair.id for repair in all_repairs if not repair.undone))
 
 
-def rendering_key(made_with: str, all_repairs: Sequence[Repair], grounds: Mapping[str, str]) -> str:
+def rendering_key(made_with: str, all_repairs: Sequence[Repair], known: Mapping[str, str]) -> str:
     """What a rendering is known by in the ledger: what it was made with, the repairs, and who may be seen by them."""
     ids = standing(all_repairs)
     if not ids:
         return hashlib.sha256(made_with.encode()).hexdigest()
     named = {r.person for r in all_repairs if r.kind is RepairKind.SHOW and not r.undone}
-    agreed = sorted((person, ground) for person, ground in grounds.items() if person in named)
+    agreed = sorted((person, ground) for person, ground in known.items() if person in named)
     return hashlib.sha256(repr((made_with, ids, agreed)).encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -82,9 +83,16 @@ def _shows(workspace: Workspace, state: State, person: str) -> bool:
     return bool(shown.renderings(person) & shown.counts)
 
 
-def refuse_changed(workspace: Workspace, made_on: dict[str, str], filmed: date, today: date, partial: Path) -> None:
-    """Remove a rendering whose grounds ``made_on``, by person, are no longer all in force; NoConsentError then."""
-    if not set(made_on) <= set(grounds(workspace, made_on, filmed, today)):
+def refuse_changed(
+    workspace: Workspace, recognised: Iterable[str], known: Iterable[str], filmed: date, today: date, partial: Path
+) -> None:
+    """Remove a rendering when consent that it was made on is no longer in force; NoConsentError then.
+
+    ``recognised`` are the people whom the program may show in it, ``known`` those whom a person named.
+    """
+    recognised, known = set(recognised), set(known)
+    still = set(grounds(workspace, recognised, filmed, today))
+    if not (recognised <= still and known <= set(grounds(workspace, known, filmed, today, recognised=False))):
         files.remove(partial)
         raise NoConsentError("Somebody's consent was taken back while the clip was made; run lesveil run again.")
 

@@ -39,7 +39,8 @@ class Mended:
 
     ``same`` maps each track to the first one of the same person, as far as people said so. ``regions`` are hidden
     besides the tracks, ``mutes`` are stretches of frames without sound. ``hidden`` lists by repair id what it hides as
-    (track, start, stop). ``moot`` are repairs that no longer apply.
+    (track, start, stop). ``apart`` are tracks that were split off: somebody doubts that they are whom the program
+    takes them for. ``moot`` are repairs that no longer apply.
     """
 
     tracks: list[Track]
@@ -48,6 +49,7 @@ class Mended:
     regions: Regions
     mutes: tuple[tuple[int, int], ...]
     hidden: dict[str, list[tuple[int, int, int]]]
+    apart: frozenset[int]
     moot: frozenset[str]
 
 
@@ -62,11 +64,13 @@ def mend(
     analysis: str,
     placed: Mapping[str, Regions],
     grounds: Mapping[str, str],
+    known: Mapping[str, str],
 ) -> Mended:
     """Lay ``repairs`` over the tracks and decisions of the analysis called ``analysis``.
 
     ``placed`` holds, by repair id, where a drawn region was followed to, and what a repair of an earlier analysis of
-    the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today, with the ground.
+    the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today when the program
+    recognises them, ``known`` everyone who may be when a person says who they are, each with the ground of it.
     """
     pieces = _Pieces(tracks, decisions)
     hides: list[Marked] = []  # the text is the repair's id
@@ -93,13 +97,13 @@ def mend(
             shows += [mark for one in pieces.marked(repair, repair.person) for mark in pieces.alike(one)]
     hidden: dict[str, list[tuple[int, int, int]]] = {}
     for one in hides:  # with everything that was said to be the same person, before or after
-        for track, start, stop, id in pieces.alike(one):
+        for track, start, stop, id in pieces.alike(one, named=True):
             hidden.setdefault(id, []).append((track, start, stop))
     judged = [_still_agreed(decision, grounds) for decision in pieces.decisions]
     for track, start, stop, person in shows:
-        keep = person in grounds
+        keep = person in known
         reason = Reason.NAMED_BY_HAND if keep else Reason.NO_CONSENT
-        who, ground = (person, grounds[person]) if keep else (None, None)
+        who, ground = (person, known[person]) if keep else (None, None)
         judged = overlay(judged, Decision(track, start, stop, keep, reason, person=who, ground=ground))
     for track, start, stop in (place for places in hidden.values() for place in places):
         judged = overlay(judged, Decision(track, start, stop, False, Reason.HIDDEN_BY_HAND))
@@ -110,6 +114,7 @@ def mend(
         together(rows),
         tuple(joined(mutes)),
         hidden,
+        frozenset(pieces.apart),
         frozenset(moot),
     )
 
@@ -223,6 +228,7 @@ class _Pieces:
         self.decisions = list(decisions)
         self._next = max(self.tracks, default=0) + 1
         self._leader = {number: number for number in self.tracks}
+        self.apart: set[int] = set()  # split off, so no longer who the program thinks
         self._undone: dict[int, tuple[int, int, int]] = {}
 
     def knows(self, number: int | None) -> bool:
@@ -245,6 +251,7 @@ class _Pieces:
                 whole, number=number, start=at, box=whole.box[cut:], support=whole.support[cut:], breaks=()
             )
             self._leader[number] = number
+            self.apart.add(number)
             moved = []
             for one in self.decisions:
                 if one.track != track or one.stop <= at:
@@ -268,10 +275,14 @@ class _Pieces:
         """What the repair's track stands for."""
         return [(*place, mark) for place in self._places(repair.track, repair.start, repair.stop)]
 
-    def alike(self, one: Marked) -> list[Marked]:
-        """The same mark on every track of the same person."""
+    def alike(self, one: Marked, named: bool = False) -> list[Marked]:
+        """The same mark on every track of the same person, as people said; ``named``: and as the program thinks."""
         leader = self._find(one[0])
-        return [(number, *one[1:]) for number in self.tracks if self._find(number) == leader]
+        found = {number for number in self.tracks if self._find(number) == leader}
+        if named:
+            people = {d.person for d in self.decisions if d.keep and d.track in found - self.apart}
+            found |= {d.track for d in self.decisions if d.keep and d.person in people} - self.apart
+        return [(number, *one[1:]) for number in sorted(found)]
 
     def first(self) -> dict[int, int]:
         return {number: self._find(number) for number in self.tracks}

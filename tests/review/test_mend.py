@@ -35,7 +35,7 @@ def repair(number: int, kind: RepairKind, start: int = 0, stop: int = FRAMES, **
 
 
 def mended(tracks: list[Track], decisions: list[Decision], *repairs: Repair, placed: Any = None) -> mend.Mended:
-    return mend.mend(tracks, decisions, repairs, ANALYSIS, placed or {}, GROUNDS)
+    return mend.mend(tracks, decisions, repairs, ANALYSIS, placed or {}, GROUNDS, GROUNDS)
 
 
 def visible(result: mend.Mended) -> set[tuple[int, int]]:
@@ -74,13 +74,13 @@ def test_somebody_named_is_shown_on_a_ground_in_force_only():
     result = mended([track(1)], [hidden(1)], show)
     (one,) = [d for d in result.decisions if d.keep]
     assert (one.start, one.stop, one.person, one.ground, one.reason) == (5, 9, "8", GROUNDS["8"], Reason.NAMED_BY_HAND)
-    result = mend.mend([track(1)], [hidden(1)], [show], ANALYSIS, {}, {"7": "x"})
+    result = mend.mend([track(1)], [hidden(1)], [show], ANALYSIS, {}, GROUNDS, {"7": "x"})
     assert not visible(result)
     assert Reason.NO_CONSENT in {d.reason for d in result.decisions}
 
 
 def test_what_the_program_kept_is_hidden_when_consent_has_gone():
-    result = mend.mend([track(1)], [kept(1)], [], ANALYSIS, {}, {})
+    result = mend.mend([track(1)], [kept(1)], [], ANALYSIS, {}, {}, GROUNDS)
     assert not visible(result)
 
 
@@ -127,6 +127,15 @@ def test_joined_tracks_are_hidden_together_whenever_they_were_joined():
         )
         assert not visible(result)
     assert result.same == {1: 1, 2: 1}
+
+
+def test_hiding_somebody_hides_every_track_that_bears_the_name():
+    tracks, decisions = (
+        [track(1, 0, 20), track(2, 25, 40), track(3)],
+        [kept(1, 0, 20), kept(2, 25, 40), kept(3, person="8")],
+    )
+    result = mended(tracks, decisions, repair(1, RepairKind.HIDE, track=1))
+    assert visible(result) == {(30, n) for n in range(FRAMES)}
 
 
 def test_a_repair_of_another_analysis_counts_where_it_is_known_to_hide():

@@ -209,7 +209,7 @@ def test_somebody_named_by_hand_is_shown_until_consent_ends(school: School) -> N
     assert render is not None
     assert "41207" in {entry["person"] for entry in render["kept"]}
     with school.opened() as place:
-        withdraw(place, "41207", TODAY)
+        withdraw(place, "41207", TODAY, TODAY)
     assert not school.rendering().exists()
     school.lesveil("run", "--card", school.sample.card)
     render = school.state().render
@@ -322,7 +322,7 @@ def _mended(school: School) -> list[Any]:
     with school.opened() as place:
         said = seen.repairs(place.ledger, school.state().clip)
     grounds = {d.person: "x" for d in found.decisions if d.person}
-    return mend.mend(found.tracks, found.decisions, said, found.analysis, {}, grounds).decisions
+    return mend.mend(found.tracks, found.decisions, said, found.analysis, {}, grounds, grounds).decisions
 
 
 def test_a_part_reads_what_the_whole_clip_reads(school: School) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections import Counter
 from collections.abc import Iterator
@@ -48,6 +49,13 @@ def _text(argument: ast.expr) -> list[str] | None:
     return None
 
 
+def _in_templates() -> Iterator[tuple[str, str]]:
+    """(text, place) of each text in the pages' templates."""
+    for path in sorted((PIPELINE / "review" / "templates").glob("*.html")):
+        for text in re.findall(r'\btr\("([^"]*)"', path.read_text(encoding="utf-8")):
+            yield text, path.name
+
+
 def _function(module: str, name: str) -> ast.AST:
     tree = ast.parse((PIPELINE / module).read_text(encoding="utf-8"))
     return next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name)
@@ -77,6 +85,8 @@ def wanted() -> dict[str, str]:
         if name in SPOKEN or name in KINDS:
             for text in _text(argument) or ():
                 found.setdefault(text, place)
+    for text, place in _in_templates():
+        found.setdefault(text, place)
     for text in _stages() | {"copy", "verify"}:
         found.setdefault(text, "a stage")
     for text in _returned("lesson/state.py", "stage"):

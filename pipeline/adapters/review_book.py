@@ -1,0 +1,237 @@
+"""Who may sign in to the reviewers' page, who has, and how far the repairs are (SQLite, beside the ledger).
+
+Nothing here decides what is hidden: repairs and looks are rows of the ledger. Secrets are kept as hashes: of links and
+sessions SHA-256, which will do for random numbers of 256 bits; of passwords Argon2id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from pipeline.adapters import database
+from pipeline.errors import ReviewError
+
+LINK_SECONDS = 3600
+"""How long a link to sign in with may wait to be used."""
+
+IDLE_SECONDS, LONGEST_SECONDS = 2 * 3600, 12 * 3600
+"""A session ends when nothing was done for the first, or at the latest after the second."""
+
+SHORTEST_PASSWORD = 12
+
+_MIGRATIONS: database.Migrations = (
+    (
+        "CREATE TABLE accounts (name TEXT PRIMARY KEY COLLATE NOCASE, role TEXT NOT NULL, hash TEXT NOT NULL,"
+        " at TEXT NOT NULL) STRICT",
+        "CREATE TABLE links (hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, ends REAL NOT NULL,"
+        " used REAL) STRICT",
+        "CREATE TABLE sessions (hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, token TEXT NOT NULL,"
+        " began REAL NOT NULL, seen REAL NOT NULL) STRICT",
+        "CREATE TABLE work (clip TEXT PRIMARY KEY, wanted TEXT NOT NULL, stage TEXT NOT NULL, done INTEGER NOT NULL,"
+        " total INTEGER NOT NULL, problem TEXT NOT NULL, at REAL NOT NULL) STRICT",
+    ),
+)
+_hasher = PasswordHasher()
+_NOBODY = _hasher.hash(secrets.token_hex(16))
+"""What a password is compared with when there is no such account, so that the answer takes as long."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody who signed in. ``token`` must come with every change that they ask for."""
+
+    name: str
+    role: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """How far the repairs of one clip are; ``wanted`` names the repairs that were begun with."""
+
+    wanted: str
+    stage: str
+    done: int
+    total: int
+    problem: str
+
+
+class ReviewBook:
+    """One open book. Threads share it; processes (the page, its worker, the command line) each open their own."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the book at ``path``, making it when there is none. Raises ReviewError."""
+        with _told(path):
+            return cls(path, database.connect(path, _MIGRATIONS))
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add_account(self, name: str, role: str, password: str) -> None:
+        """Make an account, or give one another role and password; its sessions end. Raises ReviewError."""
+        if len(password) < SHORTEST_PASSWORD:
+            raise ReviewError("A password needs at least {n} characters.", n=SHORTEST_PASSWORD)
+        if not name.strip() or len(name) > 80 or not name.isprintable():
+            raise ReviewError("{name} is no name for an account.", name=repr(name))
+        hashed = _hasher.hash(password)
+        with self._writing():
+            self._connection.execute(
+                "INSERT INTO accounts VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?, hash = ?",
+                (name.strip(), role, hashed, database.now(), role, hashed),
+            )
+            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name.strip(),))
+
+    def remove_account(self, name: str) -> None:
+        with self._writing():
+            gone = self._connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount
+            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name,))
+        if not gone:
+            raise ReviewError("There is no account {name}; see lesveil accounts list.", name=name)
+
+    def accounts(self) -> list[Account]:
+        with self._reading():
+            rows = self._connection.execute("SELECT name, role FROM accounts ORDER BY name").fetchall()
+        return [Account(*row) for row in rows]
+
+    def check_password(self, name: str, password: str) -> Account | None:
+        """The account, if there is one and this is its password."""
+        with self._reading():
+            row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (name,)).fetchone()
+        try:
+            _hasher.verify(row[2] if row else _NOBODY, password)
+        except (VerificationError, InvalidHashError):
+            return None
+        return Account(row[0], row[1]) if row else None
+
+    def new_link(self, name: str, role: str) -> str:
+        """A secret with which somebody may sign in, once."""
+        secret = secrets.token_urlsafe(32)
+        with self._writing():
+            self._connection.execute(
+                "INSERT INTO links VALUES (?, ?, ?, ?, NULL)", (_hash(secret), name, role, time.time() + LINK_SECONDS)
+            )
+        return secret
+
+    def link(self, secret: str) -> Account | None:
+        """Whom a secret is for, if it can still be used."""
+        with self._reading():
+            row = self._connection.execute(
+                "SELECT name, role FROM links WHERE hash = ? AND used IS NULL AND ends > ?",
+                (_hash(secret), time.time()),
+            ).fetchone()
+        return Account(*row) if row else None
+
+    def use_link(self, secret: str) -> Account | None:
+        """The same, and never again."""
+        with self._writing():
+            account = self.link(secret)
+            if account is not None:
+                self._connection.execute("UPDATE links SET used = ? WHERE hash = ?", (time.time(), _hash(secret)))
+        return account
+
+    def begin(self, account: Account) -> str:
+        """A new session; returns what the browser keeps."""
+        secret, now = secrets.token_urlsafe(32), time.time()
+        with self._writing():
+            self._connection.execute("DELETE FROM sessions WHERE began < ?", (now - LONGEST_SECONDS,))
+            self._connection.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+                (_hash(secret), account.name, account.role, secrets.token_urlsafe(24), now, now),
+            )
+        return secret
+
+    def session(self, secret: str) -> Session | None:
+        """Who that is; None when nobody, or no longer."""
+        now = time.time()
+        with self._reading():
+            row = self._connection.execute(
+                "SELECT name, role, token, seen FROM sessions WHERE hash = ? AND seen > ? AND began > ?",
+                (_hash(secret), now - IDLE_SECONDS, now - LONGEST_SECONDS),
+            ).fetchone()
+        if row is None:
+            return None
+        if now - row[3] > 60:
+            with self._writing():
+                self._connection.execute("UPDATE sessions SET seen = ? WHERE hash = ?", (now, _hash(secret)))
+        return Session(row[0], row[1], row[2])
+
+    def end(self, secret: str) -> None:
+        with self._writing():
+            self._connection.execute("DELETE FROM sessions WHERE hash = ?", (_hash(secret),))
+
+    def set_work(self, clip: str, work: Progressed) -> None:
+        values = (work.wanted, work.stage, work.done, work.total, work.problem, time.time())
+        with self._writing():
+            self._connection.execute("INSERT OR REPLACE INTO work VALUES (?, ?, ?, ?, ?, ?, ?)", (clip, *values))
+
+    def work(self, clip: str) -> Progressed | None:
+        with self._reading():
+            row = self._connection.execute(
+                "SELECT wanted, stage, done, total, problem FROM work WHERE clip = ?", (clip,)
+            ).fetchone()
+        return Progressed(*row) if row else None
+
+    def all_work(self) -> dict[str, Progressed]:
+        with self._reading():
+            rows = self._connection.execute("SELECT clip, wanted, stage, done, total, problem FROM work").fetchall()
+        return {row[0]: Progressed(*row[1:]) for row in rows}
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, _told(self._path):
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, _told(self._path), database.writing(self._connection):
+            yield
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except database.NewerSchemaError as error:
+        raise ReviewError("{file} was written by a newer Lesveil; update Lesveil.", file=path) from error
+    except (OSError, sqlite3.Error) as error:
+        why: Any = error.strerror if isinstance(error, OSError) else error
+        raise ReviewError(
+            "{file} cannot be used ({why}); check the folder and the disk.", file=path, why=why
+        ) from error
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

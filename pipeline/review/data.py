@@ -1,0 +1,64 @@
+"""What the page's scripts ask for and send, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from pipeline.errors import RepairError
+from pipeline.review.door import Asked
+from pipeline.review.words import reason
+from pipeline.views import Role
+
+
+def clip(asked: Asked) -> Response:
+    """All there is to know of a clip; names of people only for the coach."""
+    view = asked.desk.house.clip(asked.path("clip"))
+    document: dict[str, Any] = dataclasses.asdict(view)
+    names = {one.id: one.name for one in asked.desk.house.offered(view.row.id)} if asked.role is Role.COACH else {}
+    for lane in document["lanes"]:
+        for span in lane["spans"]:
+            span["why"] = reason(asked.speech, span["reason"])
+    for doubt in document["doubts"]:
+        doubt["why"] = reason(asked.speech, doubt["reason"])
+    shown = {lane.person for lane in view.lanes} | {span.person for lane in view.lanes for span in lane.spans}
+    document["names"] = {person: names[person] for person in shown if person in names}
+    return JSONResponse(document)
+
+
+def work(asked: Asked) -> Response:
+    """How far the repairs are."""
+    return JSONResponse(dataclasses.asdict(asked.desk.house.work(asked.path("clip"))))
+
+
+def add(asked: Asked) -> Response:
+    """A repair. Sent twice (a connection was lost) it is taken once."""
+    id = asked.desk.house.add(asked.path("clip"), asked.form, asked.name, asked.role)
+    return JSONResponse({"id": id}, 201)
+
+
+def undo(asked: Asked) -> Response:
+    asked.desk.house.undo(asked.path("clip"), asked.path("repair"), asked.name, asked.role)
+    return JSONResponse({})
+
+
+def judge(asked: Asked) -> Response:
+    """Approve or reject the rendering with the digest that was watched."""
+    digest, approve = asked.form.get("digest"), asked.form.get("approve")
+    if not isinstance(digest, str) or not isinstance(approve, bool):
+        raise RepairError("This repair cannot be understood ({field}); load the page again.", field="digest")
+    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve)
+    return JSONResponse({})
+
+
+def looked(asked: Asked) -> Response:
+    asked.desk.house.looked(asked.path("clip"), str(asked.form.get("digest", "")), asked.name)
+    return JSONResponse({})
+
+
+def offered(asked: Asked) -> Response:
+    """Whom the coach may name: people whose consent is in force."""
+    people = asked.desk.house.offered(asked.path("clip"))
+    return JSONResponse({"people": [dataclasses.asdict(one) for one in people]})

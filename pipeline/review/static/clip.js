@@ -1,0 +1,478 @@
+// The page of one clip: what is shown, what is asked for, and what the keys do.
+
+import { Clock } from "./clock.js";
+import { Drawing } from "./drawing.js";
+import { gallery, lookOf, pictureOf, repairList, whyOf } from "./people.js";
+import { Player } from "./player.js";
+import { Queue } from "./queue.js";
+import { Lost, Talk, newId } from "./talk.js";
+import { Timeline } from "./timeline.js";
+
+const by = (id) => document.getElementById(id);
+const on = (id, work) => by(id)?.addEventListener("click", work);
+const setup = JSON.parse(by("main").dataset.setup);
+const { words, roles, clip } = setup;
+const talk = new Talk(setup);
+const film = by("film");
+
+let view = null, clock = null, chosen = null, joining = false, progress = null, lost = false;
+let marks = {};
+const player = new Player(film, clip, refreshPlace);
+const queue = new Queue(talk, clip, setup.name, queueTold);
+const timeline = new Timeline(by("lanes"), { seek: (frame) => player.go(frame), choose, label, words });
+const drawing = new Drawing(by("screen"), film, by("box"), by("drawhint"), words);
+
+// --- what is shown
+
+function say(text, long = false) {
+  by("status").textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { by("status").textContent = ""; }, long ? 8000 : 3500);
+}
+
+function fill(text, fields) {
+  return text.replace(/\{(\w+)\}/g, (all, name) => (name in fields ? fields[name] : all));
+}
+
+function label(lane) {
+  if (lane.repair) {
+    const drawn = view.lanes.filter((one) => one.repair);
+    return fill(words.region, { n: drawn.indexOf(lane) + 1 });
+  }
+  if (lane.person) return view.names[lane.person] || lane.person;
+  return fill(words.person, { n: lane.track });
+}
+
+function laneOf(track) {
+  return view?.lanes.find((lane) => lane.track === track || lane.tracks.includes(track));
+}
+
+function nameOf(track) {
+  const lane = laneOf(track);
+  return lane ? label(lane) : fill(words.person, { n: track });
+}
+
+async function load() {
+  view = await talk.ask("");
+  clock = new Clock(view);
+  by("seek").max = clock.frames - 1;
+  if (chosen !== null && !laneOf(chosen)) chosen = null;
+  player.load(view, clock);
+  refresh();
+}
+
+function waiting() {
+  return queue.items.filter((item) => item.path === "/repairs").map((item) => ({ ...item.body, by: setup.name }));
+}
+
+function refresh() {
+  if (!view) return;
+  const pending = new Set();
+  const open = [...view.repairs.filter((one) => !one.rendered), ...waiting()];
+  for (const one of open) {
+    const lane = one.kind === "region" ? view.lanes.find((each) => each.repair === one.id) : laneOf(one.track);
+    if (lane) pending.add(lane.track);
+  }
+  timeline.draw(view, clock, chosen, pending);
+  gallery(by("people"), view, { clip, chosen, choose, label, words });
+  repairList(by("repairs"), view, waiting(), { clock, words, undo, mayUndo, nameOf });
+  by("norepairs").hidden = view.repairs.length + waiting().length > 0;
+  if (by("undo")) by("undo").hidden = !lastUndoable();
+  refreshChosen();
+  refreshVerdict();
+  refreshPlace();
+}
+
+function refreshChosen() {
+  const lane = chosen === null ? null : laneOf(chosen);
+  by("chosen").hidden = !lane;
+  if (!lane) return;
+  const source = pictureOf(clip, view, lane);
+  if (by("chosenpicture").getAttribute("src") !== source) by("chosenpicture").src = source;
+  by("chosenname").textContent = label(lane);
+  by("chosenwhy").textContent = `${words[lookOf(lane)]} · ${whyOf(lane)}`;
+  const able = !view.repairable && !lane.repair;
+  for (const id of ["hide", "show", "split", "join"]) if (by(id)) by(id).disabled = !able;
+  if (by("join")) by("join").setAttribute("aria-pressed", String(joining));
+  if (by("scope")) by("scope").textContent = lane.repair ? "" : scopeText();
+}
+
+function refreshVerdict() {
+  const row = view.row;
+  const parts = [];
+  by("state").textContent = row.rejected_by ? words.stage_rejected : words[`stage_${row.stage}`] || row.stage;
+  by("state").dataset.stage = row.rejected_by ? "rejected" : row.stage;
+  if (row.rejected_by) parts.push(fill(words.rejected_by, { name: row.rejected_by }));
+  else if (row.approved.length) parts.push(fill(words.approved_by, { name: row.approved.join(", "), n: row.approved.length, of: row.needed }));
+  if (view.repairable) parts.push(words[view.repairable]);
+  by("verdictstate").textContent = parts.join(" ");
+  if (by("approve")) by("approve").disabled = row.stage === "delivered" || busy();
+  for (const id of ["draw", "mute"]) if (by(id)) by(id).disabled = Boolean(view.repairable);
+  for (const id of ["nextdoubt", "prevdoubt"]) by(id).disabled = !view.doubts.length;
+}
+
+function busy() {
+  return Boolean(progress?.waiting || queue.items.length);
+}
+
+function refreshPlace() {
+  if (!clock) return;
+  const frame = player.frame;
+  by("clock").textContent = `${clock.text(frame)} / ${clock.text(clock.frames)}`;
+  const seek = by("seek");
+  seek.value = frame;
+  seek.setAttribute("aria-valuetext", clock.text(frame));
+  by("playmark").textContent = film.paused ? "▶" : "❚❚";
+  timeline.move(frame, marks);
+}
+
+function scopeText() {
+  const range = marked();
+  return range ? fill(words.from_to, { from: clock.text(range.start), to: clock.text(range.stop) }) : words.all_frames;
+}
+
+function refreshMarks() {
+  if (!by("marked")) return;
+  const { start, stop } = marks;
+  const from = start === undefined ? "…" : clock.text(start), to = stop === undefined ? "…" : clock.text(stop);
+  const any = start !== undefined || stop !== undefined;
+  by("marked").textContent = any ? fill(words.from_to, { from, to }) : "";
+  by("clearmarks").hidden = !any;
+  refreshChosen();
+  refreshPlace();
+}
+
+// --- who and when
+
+function choose(track, seek = false) {
+  const lane = laneOf(track);
+  if (!lane) return;
+  if (joining && chosen !== null && lane.track !== chosen && !lane.repair) {
+    joining = false;
+    return repair({ kind: "join", start: 0, stop: clock.frames, track: chosen, other: lane.track });
+  }
+  chosen = lane.track;
+  if (seek) player.go(lane.moment);
+  refresh();
+}
+
+function neighbour(step) {
+  const lanes = view.lanes.filter((lane) => !lane.minor || timeline.open);
+  if (!lanes.length) return;
+  const at = lanes.findIndex((lane) => lane.track === chosen);
+  const next = lanes[(at + step + lanes.length) % lanes.length] || lanes[0];
+  choose(next.track, true);
+  say(`${label(next)}: ${words[lookOf(next)]}. ${whyOf(next)}`);
+}
+
+function mark(end) {
+  if (end) marks.stop = player.frame + 1; else marks.start = player.frame;
+  if (marks.start !== undefined && marks.stop !== undefined && marks.stop <= marks.start) {
+    if (end) delete marks.start; else delete marks.stop;
+  }
+  refreshMarks();
+}
+
+function marked() {
+  return marks.start !== undefined && marks.stop !== undefined ? { start: marks.start, stop: marks.stop } : null;
+}
+
+const seenKey = () => `lesveil seen ${view.digest}`;
+
+function seenDoubts() {
+  try { return new Set(JSON.parse(sessionStorage.getItem(seenKey()) || "[]")); } catch { return new Set(); }
+}
+
+function doubt(step) {
+  const all = view.doubts;
+  if (!all.length) return say(words.no_doubts);
+  film.pause();
+  let at = step > 0
+    ? all.findIndex((one) => one.start > player.frame)
+    : all.findLastIndex((one) => one.start < player.frame);
+  if (at < 0) at = step > 0 ? 0 : all.length - 1;
+  const one = all[at];
+  chosen = laneOf(one.track)?.track ?? chosen;
+  player.go(one.start);
+  sessionStorage.setItem(seenKey(), JSON.stringify([...seenDoubts().add(`${one.start} ${one.track}`)]));
+  refresh();
+  say(`${fill(words.doubt_of, { n: at + 1, of: all.length })}: ${nameOf(one.track)}. ${one.why}`, true);
+}
+
+// --- repairs
+
+function repair(asked) {
+  const body = { id: newId(), ...asked };
+  queue.put("/repairs", body);
+  refresh();
+  return body.id;
+}
+
+function needPerson() {
+  const lane = chosen === null ? null : laneOf(chosen);
+  if (view.repairable) say(words[view.repairable]);
+  else if (!lane || lane.repair) say(words.choose_person);
+  else return lane;
+  return null;
+}
+
+function hide() {
+  const lane = needPerson();
+  if (!lane) return;
+  repair({ kind: "hide", track: lane.track, ...(marked() || { start: 0, stop: clock.frames }) });
+  say(fill(words.hidden_now, { person: label(lane), range: scopeText() }));
+  clearMarks();
+}
+
+function split() {
+  const lane = needPerson();
+  if (!lane) return;
+  repair({ kind: "split", track: lane.track, start: player.frame, stop: player.frame + 1 });
+}
+
+function startJoin() {
+  if (!needPerson()) return;
+  joining = !joining;
+  if (joining) say(words.join_hint);
+  refreshChosen();
+}
+
+function mute() {
+  if (view.repairable) return say(words[view.repairable]);
+  const range = marked();
+  if (!range) return say(words.no_range);
+  repair({ kind: "mute", ...range });
+  clearMarks();
+}
+
+function clearMarks() {
+  marks = {};
+  refreshMarks();
+}
+
+function draw() {
+  if (view.repairable) return say(words[view.repairable]);
+  if (drawing.active) return drawing.stop(null);
+  film.pause();
+  const at = player.frame;
+  drawing.start([view.width, view.height], async (box) => {
+    if (!box) return by("draw").focus();
+    const range = marked();
+    const usable = range && range.start <= at && at < range.stop;
+    by("usemarks").hidden = !usable;
+    for (const radio of document.querySelectorAll("[name=howlong]")) radio.checked = radio.value === (usable ? "marks" : "5");
+    if ((await ask("regionask")) !== "yes") return;
+    const how = document.querySelector("[name=howlong]:checked").value;
+    const spans = {
+      marks: range,
+      end: { start: at, stop: clock.frames },
+      all: { start: 0, stop: clock.frames },
+    };
+    const seconds = Number(how);
+    const until = Math.min(clock.frames, clock.frame(clock.time(at) + seconds) + 1);
+    repair({ kind: "region", box, at_frame: at, ...(spans[how] || { start: at, stop: until }) });
+    clearMarks();
+  });
+}
+
+async function show() {
+  const lane = needPerson();
+  if (!lane || !roles.coach) return;
+  const { people } = await talk.ask("/offered");
+  if (!people.length) return say(words.nobody_offered, true);
+  const originals = [0, 1, 2].map((n) => {
+    const picture = document.createElement("img");
+    Object.assign(picture, { alt: `${label(lane)} ${n + 1}`, src: `/originals/${encodeURIComponent(clip)}/${lane.track}/${n}.jpg` });
+    return picture;
+  });
+  by("originals").replaceChildren(...originals);
+  by("offered").replaceChildren(...people.map((one) => new Option(`${one.name} (${one.id})`, one.id)));
+  by("said").value = setup.name;
+  by("namescope").textContent = scopeText();
+  const answer = await ask("nameask");
+  by("originals").replaceChildren(); // originals are not kept on the page either
+  if (answer !== "yes") return;
+  const range = marked() || { start: 0, stop: clock.frames };
+  repair({ kind: "show", track: lane.track, person: by("offered").value, said: by("said").value, ...range });
+  clearMarks();
+}
+
+function mayUndo(one) {
+  return (roles.coach || (roles.hands && (one.by === setup.name || one.kind === "show"))) && !view.repairable;
+}
+
+function lastUndoable() {
+  return view.repairs.findLast((one) => !one.undone && mayUndo(one));
+}
+
+function undo(one = lastUndoable()) {
+  if (!one) return;
+  queue.put(`/repairs/${one.id}/undo`, {});
+}
+
+async function judge(approve) {
+  if (busy()) return say(words.work_waiting);
+  if (approve) {
+    const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(`${one.start} ${one.track}`)).length;
+    by("unseen").hidden = !left;
+    by("unseen").textContent = by("unseen").dataset.text.replace("{n}", left);
+    if ((await ask("judge")) !== "yes") return;
+  } else if (!window.confirm(words.confirm_reject)) return;
+  try {
+    await talk.ask("/verdict", { digest: view.digest, approve });
+    await load();
+    const first = approve && view.row.stage === "rendered";
+    say(first ? words.first_of_two : approve ? words.approved : words.rejected);
+    refreshVerdict();
+  } catch (error) {
+    say(error instanceof Lost ? words.offline_none : error.message, true);
+  }
+}
+
+// A dialog's answer; Escape is no.
+function ask(id) {
+  const dialog = by(id);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((answer) => dialog.addEventListener("close", () => answer(dialog.returnValue), { once: true }));
+}
+
+// --- the connection and the work
+
+function queueTold(what, item, text) {
+  if (what === "refused") say(text, true);
+  setLost(what === "lost" ? "lost" : what === "signed out" ? "out" : false);
+  if (what === "sent" || what === "empty" || what === "refused") {
+    by("offline").hidden = true;
+    if (what !== "sent") look();
+  }
+  if (view) refresh();
+}
+
+function setLost(state) {
+  lost = Boolean(state);
+  by("offline").hidden = !state;
+  const count = queue.items.length;
+  if (state === "out") by("offline").textContent = words.signed_out;
+  else if (state) by("offline").textContent = count ? fill(words.offline, { n: count }) : words.offline_none;
+}
+
+async function look() {
+  clearTimeout(look.timer);
+  try {
+    const before = progress;
+    progress = await talk.ask("/work");
+    if (lost && !queue.items.length) setLost(false);
+    const renewed = view && progress.digest !== view.digest;
+    if (!view || renewed || before?.waiting !== progress.waiting) {
+      await load();
+      if (renewed) {
+        say(words.work_done);
+        watched();
+      }
+    }
+    refreshWork();
+  } catch (error) {
+    setLost(error.status === 401 ? "out" : "lost");
+  }
+  look.timer = setTimeout(look, busy() ? 700 : 6000);
+}
+
+function refreshWork() {
+  const { waiting: count, stage, done, total, problem } = progress;
+  by("work").hidden = !count;
+  if (count) {
+    by("workname").textContent = problem ? fill(words.work_failed, { why: problem }) : words[`work_${stage || "waiting"}`] || words.work_waiting;
+    const bar = by("workbar");
+    bar.hidden = Boolean(problem);
+    if (total) bar.value = done / total; else bar.removeAttribute("value");
+  }
+  refreshVerdict();
+}
+
+function watched() {
+  talk.ask("/looked", { digest: view.digest }).catch(() => {});
+}
+
+// --- keys and buttons
+
+const KEYS = {
+  " ": () => player.toggle(),
+  ",": () => player.step(-1),
+  ".": () => player.step(1),
+  ArrowLeft: () => player.jump(-1),
+  ArrowRight: () => player.jump(1),
+  ArrowUp: () => neighbour(-1),
+  ArrowDown: () => neighbour(1),
+  q: () => speed(),
+  n: () => doubt(1),
+  p: () => doubt(-1),
+  "+": () => timeline.scale(2),
+  "=": () => timeline.scale(2),
+  "-": () => timeline.scale(0.5),
+  "?": () => by("help").showModal(),
+};
+const HANDS = {
+  i: () => mark(false),
+  o: () => mark(true),
+  h: hide,
+  w: show,
+  d: draw,
+  m: mute,
+  s: split,
+  j: startJoin,
+  u: () => undo(),
+  a: () => judge(true),
+  Escape: () => { joining = false; clearMarks(); refreshChosen(); },
+};
+
+function speed() {
+  player.slow = !player.slow;
+  by("speed").setAttribute("aria-pressed", String(player.slow));
+  say(player.slow ? words.quarter : words.normal);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!view || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || drawing.active) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const field = event.target.closest?.("input:not([type=range]), select, textarea");
+  if (field) return;
+  // what a button or slider does with a key of its own stays with it
+  if (event.target.closest?.("button, a, summary") && (key === " " || key === "Enter")) return;
+  if (event.target.id === "seek" && key.startsWith("Arrow")) return;
+  const work = KEYS[key] || (roles.hands ? HANDS[key] : undefined);
+  if (!work) return;
+  event.preventDefault();
+  work();
+});
+
+on("play", () => player.toggle());
+on("back", () => player.step(-1));
+on("forth", () => player.step(1));
+on("speed", speed);
+on("nextdoubt", () => doubt(1));
+on("prevdoubt", () => doubt(-1));
+on("markin", () => mark(false));
+on("markout", () => mark(true));
+on("clearmarks", clearMarks);
+on("zoomin", () => timeline.scale(2));
+on("zoomout", () => timeline.scale(0.5));
+on("hide", hide);
+on("show", show);
+on("split", split);
+on("join", startJoin);
+on("draw", draw);
+on("mute", mute);
+on("undo", () => undo());
+on("approve", () => judge(true));
+on("reject", () => judge(false));
+on("helpopen", () => by("help").showModal());
+by("seek").addEventListener("input", () => player.go(Number(by("seek").value)));
+film.addEventListener("click", () => { if (!drawing.active) player.toggle(); });
+film.addEventListener("error", () => { if (film.error?.code >= 3) say(words.cannot_play, true); });
+window.addEventListener("resize", () => { if (drawing.active) drawing.place(); });
+
+await look();
+if (view) watched();
+queue.send();
+document.documentElement.dataset.ready = "yes";

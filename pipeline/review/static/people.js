@@ -1,0 +1,96 @@
+// The gallery of people, and the list of repairs.
+
+function make(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+// How a lane looks on the whole: doubtful if it is anywhere, else what it is longest.
+export function lookOf(lane) {
+  if (lane.spans.some((span) => span.look === "doubt")) return "doubt";
+  const long = {};
+  for (const span of lane.spans) long[span.look] = (long[span.look] || 0) + span.stop - span.start;
+  return Object.keys(long).sort((a, b) => long[b] - long[a])[0] || "hidden";
+}
+
+// The reason that matters most.
+export function whyOf(lane) {
+  const look = lookOf(lane);
+  const spans = lane.spans.filter((span) => span.look === look);
+  spans.sort((a, b) => b.stop - b.start - (a.stop - a.start));
+  return spans.length ? spans[0].why : "";
+}
+
+export function pictureOf(clip, view, lane) {
+  return `/clips/${encodeURIComponent(clip)}/${view.digest}/${lane.track}.jpg`;
+}
+
+export function gallery(place, view, { clip, chosen, choose, label, words }) {
+  const card = (lane) => {
+    const item = make("li");
+    const button = make("button", "person");
+    button.setAttribute("aria-pressed", String(lane.track === chosen));
+    button.dataset.track = lane.track;
+    const picture = make("img");
+    Object.assign(picture, { alt: "", width: 46, height: 46, loading: "lazy", src: pictureOf(clip, view, lane) });
+    const look = lookOf(lane);
+    const text = make("span");
+    const name = make("b", "", "");
+    name.append(make("span", `dot ${look}`), document.createTextNode(label(lane)));
+    text.append(name, make("small", "", `${words[look]} · ${whyOf(lane)}`));
+    button.append(picture, text);
+    button.addEventListener("click", () => choose(lane.track, true));
+    item.append(button);
+    return item;
+  };
+  const open = place.querySelector("details")?.open;
+  const focused = document.activeElement?.closest?.("#people button")?.dataset.track;
+  const minor = view.lanes.filter((lane) => lane.minor);
+  place.replaceChildren(...view.lanes.filter((lane) => !lane.minor).map(card));
+  if (minor.length) {
+    const item = make("li"), more = make("details", "minor"), list = make("ul", "people");
+    more.open = Boolean(open);
+    const fill = () => { if (more.open && !list.childElementCount) list.append(...minor.map(card)); };
+    more.addEventListener("toggle", fill);
+    more.append(make("summary", "", words.minor.replace("{n}", minor.length)), list);
+    fill();
+    item.append(more);
+    place.append(item);
+  }
+  if (focused) place.querySelector(`button[data-track="${focused}"]`)?.focus();
+}
+
+export function repairList(place, view, waiting, { clock, words, undo, mayUndo, nameOf }) {
+  const range = (one) => (one.start === 0 && one.stop >= view.frames
+    ? words.all_frames
+    : words.from_to.replace("{from}", clock.text(one.start)).replace("{to}", clock.text(one.stop)));
+  const what = (one) => {
+    if (one.kind === "show") return words.show.replace("{person}", view.names[one.person] || one.person);
+    if (one.kind === "region") return words.drawn;
+    return words[one.kind];
+  };
+  const whom = (one) => (one.track === null || one.track === undefined ? "" : `${nameOf(one.track)} `);
+  const row = (one, note) => {
+    const item = make("li");
+    const text = make("span", one.undone ? "undone" : "", `${whom(one)}${what(one)}, ${one.kind === "split" ? clock.text(one.start) : range(one)}`);
+    text.append(" ", make("small", "", [one.by && words.by.replace("{name}", one.by), note].filter(Boolean).join(" · ")));
+    item.append(text);
+    return item;
+  };
+  const items = [];
+  for (const one of waiting) items.push(row(one, words.sent_later));
+  for (const one of [...view.repairs].reverse()) {
+    const note = one.undone ? words.undone : one.moot ? words.moot : one.rendered ? "" : words.pending;
+    const item = row(one, note);
+    if (!one.undone && mayUndo(one)) {
+      const button = make("button", "", words.undo);
+      button.setAttribute("aria-label", `${words.undo}: ${whom(one)}${what(one)}`);
+      button.addEventListener("click", () => undo(one));
+      item.append(button);
+    }
+    items.push(item);
+  }
+  place.replaceChildren(...items);
+}

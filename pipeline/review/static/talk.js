@@ -1,0 +1,41 @@
+// Talking to the server. A connection that is lost is no error of the person who sits here.
+
+export class Lost extends Error {}
+export class Refused extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export class Talk {
+  constructor(setup) {
+    this.base = `/data/clips/${encodeURIComponent(setup.clip)}`;
+    this.token = setup.token;
+  }
+
+  async ask(path, body) {
+    const options = { headers: {}, credentials: "same-origin", cache: "no-store" };
+    if (body !== undefined) {
+      options.method = "POST";
+      options.headers["content-type"] = "application/json";
+      options.headers["x-csrf-token"] = this.token;
+      options.body = JSON.stringify(body);
+    }
+    let answer;
+    try {
+      answer = await fetch(this.base + path, options);
+    } catch {
+      throw new Lost();
+    }
+    if (answer.status === 429 || answer.status >= 500) throw new Lost();
+    const said = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Refused(answer.status, said.problem || String(answer.status));
+    return said;
+  }
+}
+
+// 32 hexadecimal digits, made here, so that what is sent twice is known to be one.
+export function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+}

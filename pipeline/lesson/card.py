@@ -125,7 +125,7 @@ def _render(
         silent = mending.silent(found, source)
         done, written, result = run.render_checked(source, mending.plan, partial, settings, progress, figures, silent)
         digest = files.sha256_of(partial)
-        refuse_changed(workspace, agreed.recognised, agreed.known, filmed, today, partial)
+        refuse_changed(workspace, agreed.recognised, filmed, today, partial, agreed.known)
         seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))
         files.publish(partial, final)
         rate = source.info.rate

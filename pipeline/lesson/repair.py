@@ -95,7 +95,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
             encoded, done, regions = work.in_pieces() or work.whole()
             _listen(partial, before, mending)
             if filmed is not None:
-                refuse_changed(workspace, agreed.recognised, agreed.known, filmed, today, partial)
+                refuse_changed(workspace, agreed.recognised, filmed, today, partial, agreed.known)
             digest = files.sha256_of(partial)
             kept = mending.kept(before, digest, done, before.shift)
             seen.keep(workspace.vault, clip, kept)

@@ -84,13 +84,18 @@ def _shows(workspace: Workspace, state: State, person: str) -> bool:
 
 
 def refuse_changed(
-    workspace: Workspace, recognised: Iterable[str], known: Iterable[str], filmed: date, today: date, partial: Path
+    workspace: Workspace,
+    made_on: Iterable[str],
+    filmed: date,
+    today: date,
+    partial: Path,
+    by_hand: Iterable[str] = (),
 ) -> None:
     """Remove a rendering when consent that it was made on is no longer in force; NoConsentError then.
 
-    ``recognised`` are the people whom the program may show in it, ``known`` those whom a person named.
+    ``made_on`` are the people whom the program may show in it, ``by_hand`` those whom a person named.
     """
-    recognised, known = set(recognised), set(known)
+    recognised, known = set(made_on), set(by_hand)
     still = set(grounds(workspace, recognised, filmed, today))
     if not (recognised <= still and known <= set(grounds(workspace, known, filmed, today, recognised=False))):
         files.remove(partial)

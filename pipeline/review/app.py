@@ -15,13 +15,13 @@ from pipeline.review import data, media, pages
 from pipeline.review.door import COACH, EVERYBODY, HANDS, NOBODY_NEEDED, READERS_OF_THE_LOG, Desk, Rule, endpoint
 from pipeline.review.guard import App, Guard
 from pipeline.review.house import House
-from pipeline.review.rates import CHANGES, ORIGINALS, SIGN_IN, Rates
+from pipeline.review.rates import CHANGES, ORIGINALS, PASSWORDS, Rates
 
 RULES = (
     Rule("GET", "/sign-in", pages.sign_in, NOBODY_NEEDED),
-    Rule("POST", "/sign-in", pages.sign_in_with_password, NOBODY_NEEDED, SIGN_IN),
+    Rule("POST", "/sign-in", pages.sign_in_with_password, NOBODY_NEEDED, PASSWORDS),
     Rule("GET", "/sign-in/{secret}", pages.link, NOBODY_NEEDED),
-    Rule("POST", "/sign-in/{secret}", pages.use_link, NOBODY_NEEDED, SIGN_IN),
+    Rule("POST", "/sign-in/{secret}", pages.use_link, NOBODY_NEEDED),
     Rule("POST", "/language", pages.language, NOBODY_NEEDED),
     Rule("POST", "/sign-out", pages.sign_out, EVERYBODY),
     Rule("GET", "/", pages.clips, EVERYBODY),

@@ -17,7 +17,7 @@ from pipeline.adapters.review_book import ReviewBook, Session
 from pipeline.errors import LesveilError
 from pipeline.messages import LANGUAGES, Speech
 from pipeline.review.house import House
-from pipeline.review.rates import CHANGES, READS, SIGN_IN, STRANGERS, Rate, Rates
+from pipeline.review.rates import CHANGES, PASSWORDS, READS, STRANGERS, Rate, Rates
 from pipeline.views import Role
 
 EVERYBODY = frozenset(Role)
@@ -107,8 +107,8 @@ def _answer(
         return answer
 
     who = f"session {session.name}" if session else f"address {request.client.host if request.client else ''}"
-    rate = rule.rate if session or rule.rate is SIGN_IN else STRANGERS
-    wait = desk.rates.wait(f"{who} {rule.path if rate is SIGN_IN else ''}", rate)
+    rate = rule.rate if session or rule.rate is PASSWORDS else STRANGERS
+    wait = desk.rates.wait(who, rate)
     if wait:
         text = speech.tr("Too often; wait a moment and try again.")
         return refuse(429, text, {"retry-after": str(int(wait) + 1)})

@@ -21,6 +21,9 @@ class Rate:
 
 
 SIGN_IN = Rate(8, 1 / 30)
+"""Passwords tried for one name."""
+PASSWORDS = Rate(40, 1 / 5)
+"""Passwords tried from one address: a school may have one address for everybody."""
 ORIGINALS = Rate(30, 1.0)
 CHANGES = Rate(60, 5.0)
 READS = Rate(400, 60.0)

@@ -17,7 +17,7 @@ const film = by("film");
 
 let view = null, clock = null, chosen = null, joining = false, progress = null, lost = false;
 let marks = {};
-const player = new Player(film, clip, refreshPlace);
+const player = new Player(film, by("still"), clip, refreshPlace);
 const queue = new Queue(talk, clip, setup.name, queueTold);
 const timeline = new Timeline(by("lanes"), { seek: (frame) => player.go(frame), choose, label, words });
 const drawing = new Drawing(by("screen"), film, by("box"), by("drawhint"), words);

@@ -1,8 +1,9 @@
 // The film: to the frame, at any speed, and the next rendering of it at the same place.
 
 export class Player {
-  constructor(film, clip, changed) {
+  constructor(film, still, clip, changed) {
     this.film = film;
+    this.still = still;
     this.clip = clip;
     this.changed = changed;
     this.clock = null;
@@ -22,6 +23,12 @@ export class Player {
     this.clock = clock;
     if (this.digest === view.digest) return;
     const at = this.digest ? this.frame : 0;
+    if (this.digest && this.film.videoWidth) {
+      // what was there stays until the new rendering has the same moment to show
+      Object.assign(this.still, { width: this.film.videoWidth, height: this.film.videoHeight });
+      this.still.getContext("2d").drawImage(this.film, 0, 0);
+      this.still.hidden = false;
+    }
     this.digest = view.digest;
     this.film.src = `/clips/${encodeURIComponent(this.clip)}/${view.digest}.mp4`;
     this.wanted = null;
@@ -65,7 +72,10 @@ export class Player {
     const wish = this.wanted;
     this.wanted = null;
     if (wish !== null && Math.abs(this.film.currentTime - this.clock.inside(wish)) > 1e-3) this.go(wish);
-    else this.film.dispatchEvent(new CustomEvent("there"));
+    else {
+      this.still.hidden = true;
+      this.film.dispatchEvent(new CustomEvent("there"));
+    }
   }
 
   step(frames) {

@@ -67,6 +67,8 @@ class Drive:
     def __init__(self, id: str, root: Path, quota: int = 1 << 40, hashes: int = 0, permanent: bool = True) -> None:
         self.id, self.root, self.quota, self.hashes, self.permanent = id, root, quota, hashes, permanent
         self.versions_deletable = True
+        self.forbids_authorization = True
+        """Whether a token on an upload or download address is 401; the documentation says that it may be."""
         self.items: dict[str, Item] = {"root": Item("root", "", "root", True)}
         self.bin: list[Item] = []
         self.sessions: dict[str, Session] = {}

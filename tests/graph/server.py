@@ -42,6 +42,9 @@ class Graph(ThreadingHTTPServer):
         self.drives: dict[str, Drive] = {}
         self.grants: dict[str, set[str]] = {}
         """The sites that an app was given, by the app's client id; "*" is every app."""
+        self.pace = 0.0
+        """Bytes a second that the line takes, all connections together; 0: as many as come."""
+        self._line_free = 0.0
         self.sites = {"school.sharepoint.com/sites/lessen": "site-lessen"}
         self.add("me")
         self.add("site-lessen")
@@ -53,6 +56,16 @@ class Graph(ThreadingHTTPServer):
     def add(self, id: str, **how: Any) -> Drive:
         self.drives[id] = Drive(id, self.root / id, **how)
         return self.drives[id]
+
+    def paced(self, size: int) -> None:
+        """Wait as long as these bytes take on the line."""
+        if not self.pace:
+            return
+        with self.lock:
+            self._line_free = max(self._line_free, time.perf_counter()) + size / self.pace
+            ahead = self._line_free - time.perf_counter()
+        if ahead > 0.002:
+            time.sleep(ahead)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that dies is what this server is for."""
@@ -347,7 +360,7 @@ class Handler(BaseHTTPRequestHandler):
         drive = self.known(drive_id)
         with self.server.lock:
             fault = self.event(drive, "download")
-            if "Authorization" in self.headers:
+            if drive.forbids_authorization and "Authorization" in self.headers:
                 raise Refusal(401, "unauthenticated")
             version = drive.get(drive.tickets.get(ticket, "")).current
         with open(version.file, "rb") as file:
@@ -401,7 +414,7 @@ class Handler(BaseHTTPRequestHandler):
     def put(self, drive: Drive, id: str) -> None:
         length = self.unread
         with self.server.lock:
-            if "Authorization" in self.headers:
+            if drive.forbids_authorization and "Authorization" in self.headers:
                 self.note(drive, "put", 401)
                 raise Refusal(401, "unauthenticated")
             start, stop, total = content_range(self.headers.get("Content-Range"), length)
@@ -470,6 +483,7 @@ class Handler(BaseHTTPRequestHandler):
                 seen.update(buffer[:got])
                 left -= got
                 self.unread -= got
+                self.server.paced(got)
         return "cut" not in fault
 
     # --- the other side of the counter -----------------------------------------------------------------------------
@@ -503,6 +517,9 @@ class Handler(BaseHTTPRequestHandler):
                 for name, value in said.items():
                     setattr(server.authority, name, value)
                 return self.answer(200, {"issued": server.authority.issued})
+            if what == "pace":
+                server.pace = said["bytes_per_second"]
+                return self.answer(200, {})
             if what == "token":
                 return self.answer(200, {"token": server.authority.mint(said.get("kind", "user"))})
             if what == "forget":

@@ -1,0 +1,327 @@
+"""login, deliver, its audit and removal, doctor and the wipe's last question: the commands, and the faithful Graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import messages, workspace
+from pipeline.adapters.graph_names import Labels
+from pipeline.cli import main
+from pipeline.errors import DeliveryError
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.state import states
+from pipeline.lesson.targets import FolderTarget
+from tests.faults import school
+from tests.faults.school import Made
+from tests.graph.control import Control, running
+
+ONEDRIVE = """\
+[deliver]
+target = "onedrive"
+layout = "{layout}"
+[onedrive]
+tenant = "school.example"
+client_id = "lesveil"
+folder = "Beeldcoaching/lessen"
+authority = "{url}"
+graph = "{url}/v1.0"
+"""
+LAYOUT = "{class}/{date}_{teacher}/{clip}_{id}"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    messages.choose("en")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    with running(tmp_path_factory.mktemp("graph")) as control:
+        yield control
+
+
+@pytest.fixture
+def drive(graph: Control) -> str:
+    """The signed-in person's drive, empty."""
+    graph.post("drop", drive="me")
+    graph.post("drive", id="me")
+    return "me"
+
+
+class Place:
+    """A workspace with three approved clips, and the commands in it."""
+
+    def __init__(self, made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+        self.made, self._capsys = made, capsys
+
+    def lesveil(self, *words: object, code: int = 0) -> Any:
+        self._capsys.readouterr()
+        told = main([*map(str, words), "-C", str(self.made.folder), "--json", "--lang", "en"])
+        said = self._capsys.readouterr()
+        assert told == code, said.err + said.out
+        assert school.secrets_in(said.out + said.err) == []
+        return json.loads(said.out) if said.out else said.err
+
+    def settle(self, text: str) -> None:
+        (self.made.folder / "lesveil.toml").write_text(text, encoding="utf-8")
+
+    def stages(self) -> list[str]:
+        with workspace.opened(self.made.folder) as place:
+            return [state.stage for state in states(place)]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return school.make(tmp_path_factory.mktemp("three") / "werkmap", clips=3)
+
+
+@pytest.fixture
+def place(three: Made, graph: Control, drive: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    own = Place(school.copied(three, tmp_path / "werkmap"), capsys)
+    own.settle(ONEDRIVE.format(url=graph.url, layout=LAYOUT))
+    return own
+
+
+WORDS = ("--class", "3B", "--teacher", "VRI")
+
+
+def test_from_login_to_removal(place: Place, graph: Control, drive: str) -> None:
+    assert "run lesveil login" in place.lesveil("deliver", *WORDS, code=60)
+    signed = place.lesveil("login", "--device-code")
+    assert (signed["signed_in"], signed["drive"]) == (True, "me")
+
+    done = place.lesveil("deliver", *WORDS)
+    assert [entry["replaced"] for entry in done["delivered"]] == [False] * 3
+    paths = sorted(entry["where"] for entry in done["delivered"])
+    assert paths[0].startswith("OneDrive:/Beeldcoaching/lessen/3B/2026-11-25_VRI/MVI_000")
+    there = graph.state(drive)
+    assert sorted(f"OneDrive:/{file['path']}" for file in there["files"]) == paths
+    assert {file["sha256"] for file in there["files"]} == {
+        hashlib.sha256(school.film(n)).hexdigest() for n in (1, 2, 3)
+    }
+    assert place.stages() == ["delivered"] * 3
+    assert place.lesveil("deliver", *WORDS)["delivered"] == []
+
+    audited = place.lesveil("deliver", "--audit")["files"]
+    assert {line["verdict"] for line in audited} == {"as delivered"}
+
+    clip = done["delivered"][0]["clip"]
+    shown = place.lesveil("deliver", "--remove", clip)
+    assert shown["removed"] is False
+    assert len(graph.state(drive)["files"]) == 3, "it is shown first"
+    gone = place.lesveil("deliver", "--remove", clip, "--yes")
+    assert (gone["removed"], gone["permanent"]) == (True, True)
+    assert len(graph.state(drive)["files"]) == 2
+    assert graph.state(drive)["bin"] == []
+    assert place.stages().count("removed") == 1
+    assert place.lesveil("deliver", *WORDS)["delivered"] == [], "what was taken away is not brought again by itself"
+    assert place.lesveil("ledger", "verify")["findings"] == []
+
+    place.lesveil("login", "--forget")
+    assert "run lesveil login" in place.lesveil("deliver", "--audit", code=60)
+
+
+def test_the_recycle_bin_is_told(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    done = place.lesveil("deliver", *WORDS)
+    graph.post("settle", drive=drive, permanent=False)
+    gone = place.lesveil("deliver", "--remove", done["delivered"][0]["clip"], "--yes")
+    assert (gone["removed"], gone["permanent"]) == (True, False)
+    assert len(graph.state(drive)["bin"]) == 1
+    with workspace.opened(place.made.folder) as opened:
+        assert opened.ledger.entries("delivery_removed")[-1].payload["permanent"] is False
+
+
+def test_the_audit_names_every_difference(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    first, second, _ = (file["path"] for file in graph.state(drive)["files"])
+    with workspace.opened(place.made.folder) as opened, school.target(opened, graph, drive) as target:
+        call = target._drive.graph.call
+        call("DELETE", f"/drives/me/root:/{first}:")
+        call("PUT", f"/drives/me/root:/{second}:/content", json={"another": "film"})
+        call("PUT", "/drives/me/root:/Beeldcoaching/lessen/vreemd.mp4:/content", json={})
+    audited = place.lesveil("deliver", "--audit", code=56)["files"]
+    assert {line["where"].removeprefix("OneDrive:/"): line["verdict"] for line in audited} == {
+        first: "missing",
+        second: "changed",
+        audited[2]["where"].removeprefix("OneDrive:/"): "as delivered",
+        "Beeldcoaching/lessen/vreemd.mp4": "unknown",
+    }
+
+
+def test_the_wipe_asks_onedrive_again(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    with workspace.opened(place.made.folder) as opened:
+        (row, *_) = [state.delivered for state in states(opened)]
+        assert row is not None
+        assert delivering.still_there(opened, row.payload)
+        graph.post("settle", drive=drive, hashes=-1)
+        assert delivering.still_there(opened, row.payload), "without a hash the bytes are fetched"
+        with school.target(opened, graph, drive) as target:
+            target._drive.graph.call("DELETE", f"/drives/me/items/{row.payload['item']}")
+        assert not delivering.still_there(opened, row.payload), "in the recycle bin is not there"
+        elsewhere = row.payload | {"drive": "another"}
+        with pytest.raises(DeliveryError, match="another OneDrive"):
+            delivering.still_there(opened, elsewhere)
+
+
+def test_the_layout_asks_for_what_it_needs(place: Place) -> None:
+    place.lesveil("login", "--device-code")
+    failed = place.lesveil("deliver", code=56)["failed"]
+    assert len(failed) == 3
+    assert "--class" in failed[0]["error"]
+    assert (
+        "nobody's name"
+        in place.lesveil("deliver", "--class", "3B", "--teacher", "Jan de Vries", code=56)["failed"][0]["error"]
+    )
+
+
+def test_only_the_clips_that_are_named(place: Place, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    done = place.lesveil("deliver", place.made.clip, *WORDS)
+    assert [entry["clip"] for entry in done["delivered"]] == [place.made.clip]
+    place.lesveil("deliver", "nosuchclip", *WORDS, code=55)
+
+
+def test_consent_is_judged_before_the_first_byte(
+    place: Place, graph: Control, drive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.lesveil("login", "--device-code")
+    monkeypatch.setattr(delivering, "consent_holds", lambda workspace, state, today: state.clip != place.made.clip)
+    done = place.lesveil("deliver", *WORDS, code=56)
+    assert [entry["clip"] for entry in done["failed"]] == [place.made.clip]
+    assert "consent is no longer in force" in done["failed"][0]["error"]
+    state = graph.state(drive)
+    assert len(state["files"]) == 2
+    assert sum(row["event"] == "session" for row in state["log"]) == 2, "not even a session was asked for"
+
+
+def test_a_rendering_that_changed_since_does_not_leave(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    path = next((place.made.folder / "redacted").iterdir())
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + b"x")
+    done = place.lesveil("deliver", *WORDS, code=56)
+    assert len(done["delivered"]) == 2
+    assert "not the file that was approved" in done["failed"][0]["error"]
+    assert sum(row["event"] == "session" for row in graph.state(drive)["log"]) == 2
+
+
+def test_doctor_says_what_to_do(place: Place, graph: Control, drive: str, tmp_path: Path) -> None:
+    def findings(code: int = 0) -> list[dict[str, str]]:
+        (section,) = (one for one in place.lesveil("doctor", code=code)["sections"] if one["section"] == "delivering")
+        return list(section["findings"])
+
+    assert [(f["state"], "lesveil login" in f["todo"]) for f in findings(4)][-1] == ("bad", True)
+    place.lesveil("login", "--device-code")
+    states_ = [f["state"] for f in findings()]
+    assert states_ == ["warning", "good", "good", "good"], "the first: this is a test service"
+    graph.post("settle", drive=drive, quota=5_000_000_000)
+    assert findings()[-1] == {"state": "warning", "text": "5.0 GB are free there.", "todo": "Make room in time."}
+    place.settle('[deliver]\ntarget = "onedrive"\n')
+    assert "tenant is missing" in findings(4)[0]["text"]
+    place.settle("[deliver]\nlayout = '{clip}'\n")
+    assert "layout cannot be" in findings(4)[0]["text"]
+    place.settle("")
+    assert findings()[0]["state"] == "warning"
+    place.settle(f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(tmp_path / 'weg'))}\n")
+    assert "is not there" in findings(4)[0]["text"]
+    (tmp_path / "weg").mkdir()
+    assert "permits a wipe" in findings()[-1]["text"]
+
+
+def test_a_certificate_needs_a_site(place: Place, graph: Control) -> None:
+    place.settle(
+        f'[deliver]\ntarget = "onedrive"\n[onedrive]\ntenant = "t"\nclient_id = "c"\nsign_in = "certificate"\n'
+        f'certificate = "/nowhere.pem"\nsite = "https://school.sharepoint.com/sites/lessen"\n'
+        f'authority = "{graph.url}"\ngraph = "{graph.graph}"\n'
+    )
+    (section,) = place.lesveil("doctor", code=4)["sections"]
+    assert "PEM" in section["findings"][-1]["text"]
+    place.lesveil("login", "--device-code", code=2)
+
+
+# --- the folder, by the same commands ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(place: Place, tmp_path: Path) -> Path:
+    target = tmp_path / "archief"
+    target.mkdir()
+    place.settle(f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(target))}\nlayout = '{LAYOUT}'\n")
+    return target
+
+
+def test_a_folder_is_laid_out_audited_and_cleared_alike(place: Place, folder: Path) -> None:
+    done = place.lesveil("deliver", *WORDS)
+    assert len(done["delivered"]) == 3
+    assert sorted(Path(entry["where"]) for entry in done["delivered"]) == sorted(folder.rglob("*.mp4"))
+    assert (folder / "3B" / "2026-11-25_VRI").is_dir()
+    assert {line["verdict"] for line in place.lesveil("deliver", "--audit")["files"]} == {"as delivered"}
+    first, second, third = (Path(entry["where"]) for entry in done["delivered"])
+    first.unlink()
+    second.write_bytes(b"changed")
+    (folder / "vreemd.mp4").write_bytes(b"?")
+    verdicts = {line["where"]: line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]}
+    assert verdicts == {
+        str(first): "missing",
+        str(second): "changed",
+        str(third): "as delivered",
+        str(folder / "vreemd.mp4"): "unknown",
+    }
+    clips = [entry["clip"] for entry in done["delivered"]]
+    assert "no longer what was delivered" in place.lesveil("deliver", "--remove", clips[1], "--yes", code=56)
+    assert place.lesveil("deliver", "--remove", clips[2], "--yes")["permanent"] is True
+    assert not third.exists()
+    with workspace.opened(place.made.folder) as opened:
+        assert all(row.payload["is_archive"] is False for row in opened.ledger.entries("delivery"))
+
+
+def test_a_newer_rendering_takes_the_place_of_the_older(place: Place, folder: Path) -> None:
+    place.lesveil("deliver", *WORDS)
+    with workspace.opened(place.made.folder) as opened:
+        digest = school.approve(opened, place.made.clip, school.film(99, 1234), "second")
+    done = place.lesveil("deliver", "--class", "9Z", "--teacher", "X")
+    assert [entry["replaced"] for entry in done["delivered"]] == [True]
+    assert hashlib.sha256(Path(done["delivered"][0]["where"]).read_bytes()).hexdigest() == digest
+    assert len(list(folder.rglob("*.mp4"))) == 3
+    assert not list(folder.rglob(".*"))
+
+
+def test_a_link_does_not_lead_out_of_the_folder(place: Place, folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / "3B").symlink_to(outside)
+    failed = place.lesveil("deliver", *WORDS, code=56)["failed"]
+    assert "leads out of the target folder" in failed[0]["error"]
+    assert list(outside.rglob("*.mp4")) == []
+
+
+def test_a_clip_moves_from_the_folder_to_onedrive(place: Place, folder: Path, graph: Control, drive: str) -> None:
+    """The target was changed, and a newer rendering approved: the older one does not stay behind in the old place."""
+    place.lesveil("deliver", *WORDS)
+    with workspace.opened(place.made.folder) as opened:
+        digest = school.approve(opened, place.made.clip, school.film(99, 400_000), "second")
+        target = FolderTarget(folder, False)
+        with school.target(opened, graph, drive) as there:
+            (what,) = [
+                what for _, what in delivering.deliver(opened, school.TODAY, labels=Labels("3B", "VRI"), target=there)
+            ]
+        assert isinstance(what, Arrived)
+        assert len(list(target.listing())) == 2
+    (file,) = graph.state(drive)["files"]
+    assert file["sha256"] == digest

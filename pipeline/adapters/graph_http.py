@@ -11,6 +11,7 @@ import email.utils
 import ipaddress
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -44,9 +45,9 @@ for _name in ("httpx", "httpcore", "msal", "msal_extensions", "urllib3", "reques
 
 @dataclass(frozen=True)
 class Clock:
-    """Time and chance, so that tests need neither."""
+    """Time and chance, so that tests need neither. ``sleep`` None: really, but `Graph.stop` ends it."""
 
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
     now: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
@@ -107,7 +108,7 @@ class Patience:
             self._graph.hold(asked)
         else:
             limit = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
-            self._graph.clock.sleep(self._graph.clock.chance() * limit)
+            self._graph.pause(self._graph.clock.chance() * limit)
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -162,6 +163,7 @@ class Graph:
         self.clock = clock or Clock()
         self._tokens = tokens
         self._not_before = 0.0
+        self._stopping = threading.Event()
         # A proxy of the environment may see where we go, but nothing for this machine leaves it.
         self._client = httpx.Client(timeout=TIMEOUT, trust_env=not self.local, follow_redirects=False)
 
@@ -176,6 +178,19 @@ class Graph:
     def close(self) -> None:
         self._client.close()
 
+    def stop(self) -> None:
+        """End every pause in every thread, and let none begin: the person wants to go home."""
+        self._stopping.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises DeliveryError when we were told to stop."""
+        if self.clock.sleep is not None:
+            self.clock.sleep(seconds)
+        else:
+            self._stopping.wait(seconds)
+        if self._stopping.is_set():
+            raise DeliveryError("Stopped; run lesveil deliver again to go on.")
+
     def hold(self, seconds: float) -> None:
         """Nothing goes out for so long, from any thread: the pause was asked for by the service, not by one clip."""
         self._not_before = max(self._not_before, self.clock.now() + seconds)
@@ -183,7 +198,7 @@ class Graph:
 
     def _wait_for_it(self) -> None:
         while (left := self._not_before - self.clock.now()) > 0:
-            self.clock.sleep(left)
+            self.pause(left)
 
     def call(
         self, method: str, path: str, *, json: Any = None, headers: dict[str, str] | None = None

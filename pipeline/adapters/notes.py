@@ -19,6 +19,7 @@ class Note:
 
     def __init__(self, vault: Vault, name: str) -> None:
         self._vault = vault
+        self.name = name
         self._pattern = re.compile(rf"note\.{re.escape(name)}\.(\d+)")
         self._prefix = f"note.{name}."
 
@@ -53,6 +54,12 @@ class Note:
 
     def _numbers(self) -> list[int]:
         return sorted(int(match[1]) for id in self._vault.ids() if (match := self._pattern.fullmatch(id)))
+
+
+def note_names(vault: Vault, prefix: str) -> list[str]:
+    """The names of all notes that are kept whose name begins so."""
+    found = (re.fullmatch(r"note\.(.+)\.\d+", id) for id in vault.ids())
+    return sorted({match[1] for match in found if match and match[1].startswith(prefix)})
 
 
 def load_document(note: Note) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson.state import State, consent_holds, find, standing, states
-from pipeline.lesson.targets import UPLOADS, FolderTarget, OneDriveTarget, Parcel, open_target
+from pipeline.lesson.targets import FolderTarget, OneDriveTarget, Parcel, open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 
@@ -52,7 +52,7 @@ def deliver(
             target = open_target(workspace)
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
-        _forget_ended_uploads(workspace)
+        target.sweep({state.clip for state in states(workspace) if state.stage == "approved"})
         parcels = _Parcels(workspace, today, target, labels or Labels(), todo, progress)
         return parcels.bring(todo)
 
@@ -85,6 +85,7 @@ class _Parcels:
             except BaseException:
                 # Ctrl-C: what is under way ends with its piece, and goes on from there the next time.
                 self._stop.set()
+                self._target.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
@@ -189,11 +190,3 @@ def _row(done: Delivery, head: str) -> dict[str, Any]:
         row |= {"drive": done.drive, "item": done.item, "quickxor": done.quickxor, "verified": done.verified}
         row["versions_left"] = done.versions_left
     return row
-
-
-def _forget_ended_uploads(workspace: Workspace) -> None:
-    """Destroy the addresses of uploads whose clip waits for none: their run was killed just before it could."""
-    waiting = {f"note.{UPLOADS}{state.clip[:32]}" for state in states(workspace) if state.stage == "approved"}
-    for id in workspace.vault.ids():
-        if id.startswith(f"note.{UPLOADS}") and id.rpartition(".")[0] not in waiting:
-            workspace.vault.destroy(id)

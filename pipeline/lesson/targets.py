@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from pipeline.adapters import files
 from pipeline.adapters.graph_http import Clock, Graph, Tokens
-from pipeline.adapters.notes import Note
+from pipeline.adapters.notes import Note, note_names
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.sign_in import Registration, SignIn
 from pipeline.adapters.upload_session import Line
@@ -18,7 +18,7 @@ from pipeline.errors import DeliveryError, NotReadyError
 from pipeline.records import Delivery
 from pipeline.settings import Settings
 from pipeline.stages.deliver import deliver_to_folder
-from pipeline.stages.deliver_onedrive import Earlier, deliver_to_onedrive
+from pipeline.stages.deliver_onedrive import Earlier, abandon, deliver_to_onedrive
 from pipeline.workspace import Workspace
 
 UPLOADS = "upload-"
@@ -61,6 +61,12 @@ class Target(Protocol):
     def settled(self, clip: str) -> None:
         """The delivery is in the ledger: nothing needs to be remembered of its way."""
 
+    def sweep(self, waiting: set[str]) -> None:
+        """Forget what is under way of any clip but these."""
+
+    def stop(self) -> None:
+        """End what is under way as soon as it can go on later from there."""
+
     def still_there(self, payload: dict[str, Any]) -> bool:
         """Whether what was delivered lies there now, asked afresh, byte for byte as far as that can be known."""
 
@@ -102,6 +108,12 @@ class FolderTarget:
 
     def settled(self, clip: str) -> None:
         """Nothing is kept on the way into a folder."""
+
+    def sweep(self, waiting: set[str]) -> None:
+        """Nothing is kept on the way into a folder."""
+
+    def stop(self) -> None:
+        """A copy that is under way is finished; it does not take long."""
 
     def still_there(self, payload: dict[str, Any]) -> bool:
         where = Path(payload["where"])
@@ -169,6 +181,15 @@ class OneDriveTarget:
 
     def settled(self, clip: str) -> None:
         self._note(clip).destroy()
+
+    def sweep(self, waiting: set[str]) -> None:
+        kept = {self._note(clip).name for clip in waiting}
+        for name in note_names(self._workspace.vault, UPLOADS):
+            if name not in kept:
+                abandon(Note(self._workspace.vault, name), self._drive)
+
+    def stop(self) -> None:
+        self._drive.graph.stop()
 
     def still_there(self, payload: dict[str, Any]) -> bool:
         self._check(payload)

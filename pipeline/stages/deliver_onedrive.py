@@ -20,7 +20,7 @@ from pipeline.adapters.notes import Note, load_document, save_document
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.quickxorhash import QuickXorHash
 from pipeline.adapters.upload_session import Line, Outcome, cancel, send
-from pipeline.errors import DeliveryError
+from pipeline.errors import DeliveryError, LesveilError
 from pipeline.records import Delivery
 
 HASH_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -98,7 +98,11 @@ def deliver_to_onedrive(
         path = kept["path"]
     elif drive.remaining is not None and film.size > drive.remaining:
         raise _full()
-    may_leave()
+    try:
+        may_leave()
+    except LesveilError:
+        abandon(note, drive)  # what is there of it already does not stay there either
+        raise
     for _ in range(STARTS):
         url, known = (kept["url"], None) if kept is not None else (None, 0)
         kept = None
@@ -140,7 +144,7 @@ def verify(drive: OneDrive, id: str, film: Film) -> str | None:
     Where the service has no hash yet we wait, then fetch the bytes: missing is not verified.
     """
     for wait in (0.0, *HASH_WAITS):
-        drive.graph.clock.sleep(wait)
+        drive.graph.pause(wait)
         item = drive.item(id)
         if item is None or item.size != film.size:
             return None
@@ -198,10 +202,16 @@ def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> d
     wanted = _mark(drive, film, earlier)
     if {key: document.get(key) for key in wanted} == wanted and document.get("url") and document.get("path"):
         return document
+    abandon(note, drive)
+    return None
+
+
+def abandon(note: Note, drive: OneDrive) -> None:
+    """Forget an upload that is under way, and have the server forget what it has of it."""
+    document = load_document(note) or {}
     if document.get("url") and document.get("graph") == drive.graph.base:
         cancel(drive.graph, document["url"])
     note.destroy()
-    return None
 
 
 def _keep(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None, path: str, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline import workspace
+from pipeline.adapters.graph_http import Clock
 from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
@@ -199,6 +201,39 @@ def test_a_long_pause_is_told_not_slept_through(graph: Control, made: Made, new_
     judge(made, graph, drive, ears.text)
     starts = [row["start"] for row in graph.state(drive)["log"] if row["event"] == "put" and row["status"] != 429]
     assert len(starts) == PIECES, "the second run goes on where the first stopped"
+
+
+@pytest.mark.parametrize("why", ["consent", "approval"])
+def test_half_a_film_that_may_no_longer_leave_does_not_stay_there(
+    why: str, graph: Control, made: Made, new_drive: NewDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = new_drive({"event": "put", "piece": 6, "status": 429, "retry_after": 3600})
+    with Ears() as ears:
+        assert len(failures(school.deliver(made, graph, drive), ears)) == 1
+        assert graph.state(drive)["sessions"] == 1
+        if why == "consent":
+            monkeypatch.setattr(delivering, "consent_holds", lambda *_: False)
+        else:
+            with workspace.opened(made.folder) as place:
+                row = {"sha256": made.sha256, "by": "coach", "verdict": "rejected"}
+                place.ledger.append("approval", made.clip, row)
+        assert len(failures(school.deliver(made, graph, drive), ears)) == (why == "consent")
+    state = graph.state(drive)
+    assert (state["files"], state["sessions"]) == ([], 0)
+    with workspace.opened(made.folder) as place:
+        assert [id for id in place.vault.ids() if id.startswith("note.")] == []
+    assert school.secrets_in(ears.text) == []
+
+
+def test_being_told_to_stop_ends_a_long_pause(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "put", "piece": 3, "status": 503, "retry_after": 500})
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive, Clock()) as there:
+        threading.Timer(0.5, there.stop).start()
+        ((_, error),) = delivering.deliver(place, school.TODAY, target=there)
+    assert "Stopped" in str(error)
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
 
 
 def test_a_service_that_stays_away_is_told(graph: Control, made: Made, new_drive: NewDrive) -> None:

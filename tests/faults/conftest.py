@@ -1,4 +1,4 @@
-"""One faithful Graph for all cases: it outlives every client that dies. Each case has a drive of its own."""
+"""For delivering: one faithful Graph, which outlives every client that dies. Each case has a drive of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.adapters import files
 from tests.faults import school
 from tests.graph.control import Control, running
 
@@ -30,15 +29,15 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> school.Made:
     return school.make(tmp_path_factory.mktemp("ready") / "werkmap")
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here cuts the power, and what a killed process wrote the system keeps: flushing would only cost time."""
-    monkeypatch.setattr(files, "sync", lambda fd: None)
-    monkeypatch.setattr(files, "sync_folder", lambda path: None)
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed process wrote the system keeps, and nothing here cuts the power: flushing would only cost time."""
+    for module, name, value in school.without_flushing():
+        monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture
-def made(ready: school.Made, tmp_path: Path) -> Iterator[school.Made]:
+def made(ready: school.Made, quick_disk: None, tmp_path: Path) -> Iterator[school.Made]:
     yield school.copied(ready, tmp_path / "werkmap")
     shutil.rmtree(tmp_path / "werkmap")
 

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import shutil
+import sqlite3
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
+from pipeline.adapters import database, files
 from pipeline.adapters.graph_http import Clock, Graph
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.onedrive import OneDrive
@@ -89,6 +91,19 @@ def _linked(source: str, to: str) -> str:
 def copied(made: Made, folder: Path) -> Made:
     shutil.copytree(made.folder, folder, copy_function=_linked)
     return Made(folder, made.clip, made.sha256)
+
+
+def without_flushing() -> list[tuple[Any, str, Any]]:
+    """(module, name, value) to set there, so that nothing waits for the medium."""
+    connect = database.connect
+
+    def quick(path: Path, migrations: database.Migrations) -> sqlite3.Connection:
+        connection = connect(path, migrations)
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+    quiet = [(files, name, lambda _: None) for name in ("sync", "sync_file", "sync_folder")]
+    return [*quiet, (database, "connect", quick)]
 
 
 class NoWaiting:

@@ -93,6 +93,8 @@ def _why(one: Refused) -> str:
             person=one.person,
             other=one.other,
         )
+    if one.reason == "double_hidden":
+        return tr("looks like somebody who may not be shown, so neither is recognised.")
     if one.reason == "same_person":
         return tr("is the same person as {other}, who is enrolled.", other=one.other)
     return tr("the folder holds no pictures; add some.")

@@ -12,7 +12,14 @@ from pipeline import run
 from pipeline.adapters import portraits
 from pipeline.adapters.register import UNDECIDED, RegisteredPerson
 from pipeline.consent import Why
-from pipeline.errors import EnrolmentError, LesveilError
+from pipeline.errors import (
+    EnrolmentError,
+    LesveilError,
+    PortraitNoFaceError,
+    PortraitPoorError,
+    PortraitSeveralFacesError,
+    PortraitUnreadableError,
+)
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
@@ -20,6 +27,14 @@ from pipeline.workspace import Workspace, in_force, load_templates, prune_templa
 
 OLD = 365
 """Days after which a picture of a child is old: recognition of children drops with every year (docs/quality.md)."""
+
+FAULTS: dict[type[LesveilError], str] = {
+    PortraitUnreadableError: "unreadable",
+    PortraitNoFaceError: "no_face",
+    PortraitSeveralFacesError: "several_faces",
+    PortraitPoorError: "poor_picture",
+}
+"""What may be wrong with one picture, with the code for it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,8 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
             names = ", ".join(chips[place][0] for place in odd)
             refused.append(Refused(sub, "different_people", person, other=names))
         elif not chips:
-            refused.append(Refused(sub, _code(poor[0][1]) if poor else "no_pictures", person, error=_first(poor)))
+            first = poor[0][1] if poor else None
+            refused.append(Refused(sub, FAULTS[type(first)] if first else "no_pictures", person, error=first))
         else:
             made = identify.template(person, [chip for _, chip in chips], networks.embedder)
             people.append(replace(made, taken=max(taken, default=None)))
@@ -79,6 +95,9 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
     refused += [Refused(wanted[one], why, one, other=other) for one, why, other in doubles]
     # Asked again at the end: the pictures take minutes, and somebody may have withdrawn meanwhile.
     allowed = in_force(workspace, people, today, today)
+    for person in {one.id for one in people} - set(allowed):
+        now = workspace.register.may_be_shown(person, today, today)
+        refused.append(Refused(wanted[person], "double_hidden" if now.kept else str(now.why), person, now.ground))
     people = [person for person in people if person.id in allowed]
     before = {person.id for person in _known(workspace)}
     save_templates(workspace, people)
@@ -113,7 +132,7 @@ def _pictures(
             marks = enrolling.portrait_face(str(path), picture, networks.detector)
             chip = identify.align(picture, marks)
             enrolling.refuse_poor(str(path), chip, float(identify.frontal(marks[None])[0]))
-        except LesveilError as error:
+        except tuple(FAULTS) as error:
             poor.append((path.name, error))
             continue
         chips.append((path.name, chip))
@@ -168,11 +187,3 @@ def _folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str,
         else:
             wanted[claims[0].id] = sub
     return wanted, refused
-
-
-def _code(error: LesveilError) -> str:
-    return {20: "no_pictures", 21: "unreadable", 22: "no_face", 23: "several_faces", 26: "poor_picture"}[error.code]
-
-
-def _first(poor: list[tuple[str, LesveilError]]) -> LesveilError | None:
-    return poor[0][1] if poor else None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 
 import samples
-from pipeline import messages, workspace
+from pipeline import messages, run, workspace
 from pipeline.cli import main
 
 ZOE, RENEE, JURGEN, TEACHER = (samples.CAST[name].id for name in ("zoe", "renee", "jurgen", "teacher"))
@@ -85,6 +86,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> School:
 def school(made: School, tmp_path: Path) -> School:
     shutil.copytree(made.folder, tmp_path / "school")
     return School(tmp_path / "school")
+
+
+@pytest.fixture(autouse=True)
+def _networks_loaded_once(monkeypatch: pytest.MonkeyPatch, center_face: Any, face_net: Any) -> None:
+    """The real networks, though not loaded anew for each command."""
+    monkeypatch.setattr(run, "Networks", lambda recognition: SimpleNamespace(detector=center_face, embedder=face_net))
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +215,9 @@ def test_twins_are_enrolled_when_somebody_said_so_and_lose_it_together(school: S
     assert school.rows("alike") == [{"pair": sorted((ZOE, RENEE)), "people": 2, "by": "A. Jansen"}]
     said = school.lesveil("consent", "withdraw", RENEE)
     assert set(said["templates_destroyed"]) == {ZOE, RENEE}, "who may be taken for Renée is not recognised either"
-    assert {one["id"] for one in school.enrol()["enrolled"]} == {TEACHER}
+    said = school.enrol()
+    assert {one["id"] for one in said["enrolled"]} == {TEACHER}
+    assert (refused(said, RENEE)["reason"], refused(said, ZOE)["reason"]) == ("withdrawn", "double_hidden")
 
 
 def test_one_person_under_two_numbers_is_enrolled_once(school: School) -> None:
@@ -288,7 +297,7 @@ def test_who_withdraws_while_portraits_are_looked_at_is_not_enrolled(
         return look(*given)
 
     monkeypatch.setattr(enrolling, "_without_doubles", withdrawn_meanwhile)
-    school.enrol()
+    assert refused(school.enrol(), ZOE)["reason"] == "withdrawn"
     assert set(school.templates) == {RENEE, TEACHER}
 
 

@@ -235,6 +235,12 @@ class CardChangedError(CardError):
     code = 70
 
 
+class CopyDiffersError(CardError):
+    """What was read back from the disk is not what was read from the card."""
+
+    code = 72
+
+
 class UnknownCardError(LesveilError):
     """The card is not among those that lesveil.toml registers."""
 

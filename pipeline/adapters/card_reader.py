@@ -6,12 +6,13 @@ Nothing here can write: files are opened for reading only, never through a link.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from pipeline.adapters import files
 from pipeline.errors import CardError
@@ -26,7 +27,7 @@ GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, getattr(errno, "ENOME
 """What is said when the card is no longer there; trying again would only take time."""
 
 
-def open_card_file(path: Path) -> BinaryIO:
+def open_card_file(path: Path) -> io.FileIO:
     """Open a file of the card for reading, never through a link. Raises CardError."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -42,7 +43,8 @@ class CardReader:
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self.path, self.at = path, start
-        self._file: BinaryIO | None = open_card_file(path)
+        self._file: io.FileIO | None = open_card_file(path)
+        self._file.seek(start)
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +53,11 @@ class CardReader:
         self._close()
 
     def read(self, size: int = files.BLOCK) -> bytes:
-        """The next bytes, ``size`` of them at most; none at the end.
+        """The next bytes, ``size`` of them at most; none at the end. Raises CardError as `readinto` does."""
+        return bytes(self.readinto(memoryview(bytearray(size))))
+
+    def readinto(self, buffer: memoryview) -> memoryview:
+        """The next bytes of the file, in the front part of ``buffer``; none at the end.
 
         A read that fails is repeated, then made smaller, so that everything before a bad sector is read and CardError
         names the first byte that cannot be.
@@ -60,23 +66,23 @@ class CardReader:
             if pause:
                 time.sleep(pause)
             try:
-                return self._try(size)
+                return self._try(buffer)
             except OSError as error:
                 failure = error
                 self._close()
                 if error.errno in GONE:
                     break
         else:
-            while size > SECTOR:
-                size = max(SECTOR, size // 8)
+            while len(buffer) > SECTOR:
+                buffer = buffer[: max(SECTOR, len(buffer) // 8)]
                 try:
-                    return self._try(size)
+                    return self._try(buffer)
                 except OSError as error:
                     failure = error
                     self._close()
         raise unreadable(self.path, self.at, failure)
 
-    def _try(self, size: int) -> bytes:
+    def _try(self, buffer: memoryview) -> memoryview:
         if self._file is None:
             try:
                 self._file = open_card_file(self.path)
@@ -84,10 +90,10 @@ class CardReader:
                 if isinstance(error.__cause__, OSError):
                     raise error.__cause__ from error
                 raise
-        self._file.seek(self.at)
-        block = self._file.read(size)
-        self.at += len(block)
-        return block
+            self._file.seek(self.at)
+        count = self._file.readinto(buffer) or 0
+        self.at += count
+        return buffer[:count]
 
     def look(self) -> os.stat_result:
         """What the system says of the file that is open. Raises CardError."""

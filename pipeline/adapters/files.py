@@ -138,14 +138,18 @@ def sync_folder(path: Path) -> None:
 
 def drop_cache(path: Path) -> None:
     """Ask the system to forget the file's pages, so that the next read comes from the medium (where it can)."""
-    advise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
-    if advise is None:
-        return
-    fd = os.open(path, os.O_RDONLY)
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        advise(fd, 0, 0, getattr(os, "POSIX_FADV_DONTNEED", 4))
+        drop_stretch(fd, 0, 0)
     finally:
         os.close(fd)
+
+
+def drop_stretch(fd: int, at: int, size: int) -> None:
+    """The same of some bytes of an open file; of all after ``at`` when ``size`` is 0."""
+    advise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
+    if advise is not None:
+        advise(fd, at, size, getattr(os, "POSIX_FADV_DONTNEED", 4))
 
 
 def sha256_of(path: Path) -> str:

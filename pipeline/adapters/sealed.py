@@ -1,11 +1,11 @@
 """The form of a working copy on disk: sealed chunks that can be read from anywhere, and written only in order.
 
 A file is a header of 32 bytes and chunks of 64 KiB, each sealed with AES-256-GCM under a random key of that file's
-own. A chunk is a random nonce, the sealed bytes and a tag; the header (with the file's random id), the chunk's number
+own. A chunk is a nonce, the sealed bytes and a tag; the header (with the file's random id), the chunk's number
 and whether it is the last are authenticated with it, so that chunks that were changed, swapped, re-ordered or cut off
 are noticed. (As in STREAM of Hoang, Reyhanitabar, Rogaway and Vizár, CRYPTO 2015; there the nonce is the number. Here
-it is random, because a copy that goes on after an interruption seals the torn chunk again, and no nonce may serve
-twice.)
+it counts on from a number drawn anew whenever a writer begins, because a copy that goes on after an interruption seals
+the torn chunk again, and no nonce may serve twice.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import secrets
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pipeline.adapters import files
+from pipeline.adapters.reread import Reread
 from pipeline.errors import VaultError
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ class SealedWriter(io.RawIOBase):
         self._header = HEADER.pack(MAGIC, VERSION, CHUNK, secrets.token_bytes(16))
         self._held = bytearray()
         self._index = 0
+        self._nonces = int.from_bytes(secrets.token_bytes(NONCE), "big")
         with files.writing(path):
             self._file = files.create_private(path)
             self._file.write(self._header)
+            self._file.flush()
 
     def resume(self, path: Path, seen: Callable[[bytes], object]) -> None:
         """Go on with the unfinished file at ``path``, sealed with this writer's key, in place of the new one.
@@ -98,18 +101,39 @@ class SealedWriter(io.RawIOBase):
             files.remove(self.partial)
         self._file, self.partial, self._header, self._index = file, path, header, index
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks are in the file."""
+        return self._index
+
+    def reread(self, sizes: Sequence[int]) -> Reread:
+        """Reads back what this writes, as it is written. ``sizes`` are those of the films in the copy, in bytes."""
+        header, cipher = self._header, self._cipher
+
+        def unseal(sealed: bytes, index: int, last: bool) -> bytes:
+            try:
+                return _unseal(cipher, sealed, header, index, last)
+            except (InvalidTag, ValueError) as error:
+                raise VaultError("{file} is not the copy that was written.", file=self.partial) from error
+
+        return Reread(self.partial, HEADER.size, CHUNK + SEAL, unseal, sizes)
+
     def writable(self) -> bool:
         return True
 
     def write(self, data: Buffer, /) -> int:
         view = memoryview(data).cast("B")
-        self._held += view
-        whole = (len(self._held) - 1) // CHUNK  # all but the last: which one that is shows only at the end
+        at, whole = 0, (len(self._held) + len(view) - 1) // CHUNK  # all but the last: which that is shows at the end
         if whole > 0:
-            with files.writing(self.partial), memoryview(self._held) as held:
+            with files.writing(self.partial):
+                if self._held:
+                    at, whole = CHUNK - len(self._held), whole - 1
+                    self._seal(bytes(self._held) + view[:at], False)
+                    self._held.clear()
                 for n in range(whole):
-                    self._seal(held[n * CHUNK : (n + 1) * CHUNK], False)
-            del self._held[: whole * CHUNK]
+                    self._seal(view[at + n * CHUNK : at + (n + 1) * CHUNK], False)
+                at += whole * CHUNK
+        self._held += view[at:]
         return len(view)
 
     def finish(self) -> None:
@@ -125,8 +149,9 @@ class SealedWriter(io.RawIOBase):
     def _seal(self, data: bytes | memoryview, last: bool) -> None:
         if self._file is None:
             raise ValueError("write to a finished working copy")
-        nonce = secrets.token_bytes(NONCE)
+        nonce = ((self._nonces + self._index) % (1 << 8 * NONCE)).to_bytes(NONCE, "big")
         self._file.write(nonce + self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last)))
+        self._file.flush()
         self._index += 1
 
     def close(self) -> None:
@@ -172,7 +197,8 @@ class SealedReader(io.RawIOBase):
         last = index == self._chunks - 1
         try:
             self._file.seek(HEADER.size + index * (CHUNK + SEAL))
-            data = _unseal(self._cipher, self._file.read(CHUNK + SEAL), self._header, index, last)
+            sealed = memoryview(self._file.read(CHUNK + SEAL))
+            data = _unseal(self._cipher, sealed, self._header, index, last)
         except (InvalidTag, ValueError) as error:
             raise self._changed(index) from error
         except OSError as error:
@@ -190,16 +216,22 @@ class SealedReader(io.RawIOBase):
         )
 
     def readinto(self, buffer: Buffer, /) -> int:
-        self._open()
         view = memoryview(buffer).cast("B")
-        done = 0
-        while done < len(view) and self._at < self.size:
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._open()
+        left = self.size - self._at
+        left = max(0, left if size is None or size < 0 else min(size, left))
+        pieces: list[bytes] = []
+        while left:
             index, offset = divmod(self._at, CHUNK)
-            piece = self._chunk(index)[offset : offset + len(view) - done]
-            view[done : done + len(piece)] = piece
-            done += len(piece)
-            self._at += len(piece)
-        return done
+            pieces.append(self._chunk(index)[offset : offset + left])
+            self._at += len(pieces[-1])
+            left -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         self._open()
@@ -229,7 +261,7 @@ class SealedReader(io.RawIOBase):
             raise ValueError("read of a closed working copy")
 
 
-def _unseal(cipher: AESGCM, sealed: bytes, header: bytes, index: int, last: bool) -> bytes:
+def _unseal(cipher: AESGCM, sealed: bytes | memoryview, header: bytes, index: int, last: bool) -> bytes:
     return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], _aad(header, index, last))
 
 

@@ -224,7 +224,8 @@ class VaultWriter(SealedWriter):
     def commit(self, id: str) -> Path:
         """Seal the end, flush, keep the key, and only then give the data its name. Raises OutputExistsError."""
         final = self._vault.path(id)
-        self.finish()
+        if self._file is not None:
+            self.finish()
         self._vault._wrap(id, self.key)
         files.publish(self.partial, final)
         self.discard()

@@ -69,8 +69,8 @@ def find_card(workspace: Workspace) -> list[Volume]:
 def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progress: Progress = no_progress) -> Copied:
     """Copy every take of the card mounted at ``folder``. One take's failure does not stop the others.
 
-    ``progress`` is told of the whole card under "copy", in bytes: half a byte when it is written, half when it was read
-    back. Raises CardError, UnknownCardError, DiskFullError, all before the first byte is copied.
+    ``progress`` is told of the whole card under "copy", in bytes that are written; they are read back meanwhile.
+    Raises CardError, UnknownCardError, DiskFullError, all before the first byte is copied.
     """
     volume = volume_of(folder)
     registered = admit(workspace, volume, any_card)
@@ -189,8 +189,7 @@ class _Whole:
         self._progress, self._total, self._before = progress, total, 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        half = done if stage == "copy" else total + done
-        self._progress("copy", min(self._total, self._before + half // 2), self._total)
+        self._progress("copy", min(self._total, self._before + (done if stage == "copy" else total)), self._total)
 
     def passed(self, size: int) -> None:
         self._before += size

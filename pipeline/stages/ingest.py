@@ -1,8 +1,10 @@
 """From the card into the vault: a copy counts only after it was read back and found equal.
 
-The card is only read. Every byte that is read is hashed on its way into the vault; the copy is then flushed, read from
-the disk again, decrypted and hashed, file by file. What the ledger gets is the digests and names on the card of the
-films and their sidecars, so that the wipe can later take exactly those.
+The card is only read. Every byte that is read is hashed on its way into the vault, with SHA-256 for the ledger and
+XXH128 for the manifest; the copy is then flushed, read from the disk again, decrypted and compared film by film. For
+that XXH128 is enough: a changed copy would have to pass the authentication of every chunk first, and what is left are
+accidents. What the ledger gets is the digests and names on the card of the films and their sidecars, so that the wipe
+can later take exactly those.
 
 Interrupted anywhere, a second call goes on from the last chunk that can be believed, or from the reading back, and
 finds a finished copy by a sample of the film.
@@ -11,6 +13,7 @@ finds a finished copy by a sample of the film.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,15 +22,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import xxhash
+
 from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import CardReader, look
 from pipeline.adapters.digests import Digests
-from pipeline.adapters.sealed import sealed_size
+from pipeline.adapters.sealed import CHUNK, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import (
     CardChangedError,
-    CardError,
+    CopyDiffersError,
     DiskFullError,
     NotAVideoError,
     OutputNotWritableError,
@@ -38,8 +43,8 @@ from pipeline.records import Clip, Progress, no_progress
 KIND = "ingest"
 """Rows of this stage: ``{card, sha256, bytes, sample, verified, files: [{path, bytes, sha256, kind}], listed}``.
 
-Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films as they were read back from
-the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
+Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films whose bytes were found again
+in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
@@ -81,12 +86,14 @@ def ingest(
     if (known := _known(card_clip, card, sizes, sample, vault, ledger)) is not None:
         return known
     source = _source(card_clip, card, before, sample)
-    read = _written(source, vault, ledger)
+    read, proved = _written(source, vault, ledger), False
     if read is None:
         check_room(vault, card_clip.path, sum(sizes))
-        read = _copy(card_clip, before, source, vault, ledger, progress)
+        read, proved = _copy(card_clip, before, source, vault, ledger, progress)
     id = _digest(read)[:16]
-    verified = _verify(card_clip.path, id, read, sizes, vault, progress)
+    if not proved:
+        _verify(card_clip.path, id, read, sizes, vault, progress)
+    progress("verify", sum(sizes), sum(sizes))
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
     for path, found in zip(card_clip.paths, before, strict=True):
         if _changed(found, look(path)):
@@ -103,7 +110,7 @@ def ingest(
         "sha256": _digest(read),
         "bytes": sum(sizes),
         "sample": sample,
-        "verified": verified,
+        "verified": [one.sha256 for one in read],
         "files": [file for file, _ in listed],
         "listed": [entry for _, entry in listed],
     }
@@ -196,7 +203,7 @@ class _Films:
         self.done = 0
         self.read: list[_Read] = []
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes | memoryview) -> None:
         view = memoryview(block)
         self.done += len(view)
         while view:
@@ -216,13 +223,17 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> list[_Read]:
-    """Write the films into the vault, one after the other, and note what was read. A copy that is there is left."""
+) -> tuple[list[_Read], bool]:
+    """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
+
+    A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
+    """
     sizes = [found.st_size for found in before]
     total = sum(sizes)
+    buffers = itertools.cycle([memoryview(bytearray(files.BLOCK)) for _ in range(2)])
     with Digests() as digests:
         films = _Films(sizes, digests)
-        with vault.resumable(source[:32], films.feed) as copy:
+        with vault.resumable(source[:32], films.feed) as copy, copy.reread(sizes) as reread:
             try:
                 progress("copy", films.done, total)
                 end = 0
@@ -231,51 +242,57 @@ def _copy(
                     if films.done >= end:
                         continue
                     with CardReader(path, films.done - start) as card:
-                        while block := card.read():
+                        while block := card.readinto(next(buffers)):
                             if films.done + len(block) > end:
                                 raise _grew(path)
                             films.feed(block)
                             copy.write(block)
+                            reread.advance(copy.chunks)
                             progress("copy", films.done, total)
                         if films.done != end or _changed(found, card.look()):
                             raise _grew(path)
-            except (CardChangedError, DiskFullError, OutputNotWritableError):
+                copy.finish()
+                if reread.finish(copy.chunks) != [one.xxh128 for one in films.read]:
+                    raise _differs(card_clip.path)
+                sha256 = _digest(films.read)
+                parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
+                ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
+                proved = not vault.has(sha256[:16])
+                if proved:
+                    copy.commit(sha256[:16])
+                else:
+                    copy.discard()
+            except VaultError as error:
+                copy.discard()
+                raise _differs(card_clip.path) from error
+            except (CopyDiffersError, CardChangedError, DiskFullError, OutputNotWritableError):
                 copy.discard()  # of this nothing can be gone on with, or it only fills the disk
                 raise
-            sha256 = _digest(films.read)
-            parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
-            ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
-            try:
-                if vault.has(sha256[:16]):
-                    copy.discard()
-                else:
-                    copy.commit(sha256[:16])
-            except (DiskFullError, OutputNotWritableError):
-                copy.discard()
-                raise
-    return films.read
+    return films.read, proved
 
 
-def _verify(
-    path: Path, id: str, read: Sequence[_Read], sizes: Sequence[int], vault: Vault, progress: Progress
-) -> list[str]:
-    """Read the copy back from the medium, decrypted, and compare every film; a copy that differs is destroyed."""
+def _verify(path: Path, id: str, read: Sequence[_Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> None:
+    """Read a copy back that was written before, decrypted, and compare every film; one that differs is destroyed."""
     files.drop_cache(vault.path(id))
-    found: list[_Read] = []
+    found: list[str] = []
     try:
-        with Digests() as digests, vault.open(id) as copy:
-            films = _Films(sizes, digests)
-            if copy.size == sum(sizes):
-                while block := copy.read(files.BLOCK):
-                    films.feed(block)
-                    progress("verify", films.done, copy.size)
-                found = films.read
+        with vault.open(id) as copy:
+            for size in sizes if copy.size == sum(sizes) else ():
+                digest, left = xxhash.xxh128(), size
+                while block := copy.read(min(left, CHUNK)):
+                    digest.update(block)
+                    left -= len(block)
+                    progress("verify", copy.tell(), copy.size)
+                found.append(digest.hexdigest())
     except VaultError:
         found = []
-    if found != list(read):
+    if found != [one.xxh128 for one in read]:
         vault.destroy(id)
-        raise CardError("The copy of {file} differs from the card and was destroyed; try again.", file=path)
-    return [one.sha256 for one in found]
+        raise _differs(path)
+
+
+def _differs(path: Path) -> CopyDiffersError:
+    return CopyDiffersError("The copy of {file} differs from the card and was destroyed; try again.", file=path)
 
 
 def _sample(paths: Sequence[Path], sizes: Sequence[int]) -> str:

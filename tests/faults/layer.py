@@ -37,7 +37,7 @@ class Layer:
 
     def install(self) -> None:
         """Put the layer under this process, for good."""
-        for name in ("fsync", "rename", "replace", "link", "unlink", "truncate", "ftruncate", "mkdir"):
+        for name in ("fsync", "fdatasync", "rename", "replace", "link", "unlink", "truncate", "ftruncate", "mkdir"):
             setattr(os, name, self._before(name, getattr(os, name)))
         really_open = os.open
 

@@ -16,8 +16,8 @@ from pipeline.adapters import card_reader, files
 from pipeline.adapters.card import CardClip, find_clips
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.sealed import CHUNK, SEAL
-from pipeline.adapters.vault import Vault
-from pipeline.errors import CardError, DiskFullError, NotAVideoError
+from pipeline.adapters.vault import Vault, VaultWriter
+from pipeline.errors import CardError, CopyDiffersError, DiskFullError, NotAVideoError
 from pipeline.stages import ingest as stage
 from pipeline.stages.ingest import ingest
 
@@ -105,21 +105,52 @@ def test_a_sidecar_that_appeared_is_recorded(take: CardClip, vault: Vault, ledge
     assert len(ledger.entries(kind="ingest")[-1].payload["files"]) == 3
 
 
+@pytest.mark.parametrize("at", [100_000, -5], ids=["early", "its last byte"])
 def test_a_copy_that_reads_back_otherwise_is_destroyed(
-    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    def rot(path: Path) -> None:
+    """Between flushing it and reading it again the medium changes a bit."""
+
+    def rot(fd: int, start: int, size: int) -> None:
+        (path,) = (vault.root / "clips").glob("*.unfinished")
         raw = bytearray(path.read_bytes())
-        raw[100_000] ^= 1
+        raw[at] ^= 1
         path.write_bytes(raw)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "drop_cache", rot)
-        with pytest.raises(CardError, match=r"MVI_0001\.MP4 differs"):
+        patch.setattr(files, "drop_stretch", rot)
+        with pytest.raises(CopyDiffersError, match=r"MVI_0001\.MP4 differs"):
             ingest(take, vault, ledger)
     assert vault.ids() == []
-    assert ledger.entries(kind="ingest") == []
+    assert ledger.entries() == []
+    assert not list(vault.root.rglob("*.unfinished"))
     assert ingest(take, vault, ledger).bytes == len(FILM)
+
+
+def test_a_copy_of_one_chunk_too_few_is_no_copy(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Authentic chunks are not enough: what is read back must be the films, to their last byte."""
+    write = VaultWriter.write
+    lost = iter([0, 0, 1])
+
+    def losing(self: VaultWriter, data: bytes) -> int:
+        return len(data) if next(lost, 0) else write(self, data)
+
+    monkeypatch.setattr(VaultWriter, "write", losing)
+    with pytest.raises(CopyDiffersError):
+        ingest(take, vault, ledger)
+    assert ledger.entries() == []
+
+
+@pytest.mark.parametrize("stretch", [1, 3, 7, 1000])
+def test_stretches_of_any_length_prove_the_same(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, stretch: int
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.reread.STRETCH", stretch)
+    clip = ingest(take, vault, ledger)
+    with vault.open(clip.id) as copy:
+        assert copy.read() == FILM
 
 
 def test_a_recorded_copy_that_was_cut_off_is_copied_again(take: CardClip, vault: Vault, ledger: Ledger) -> None:
@@ -178,12 +209,12 @@ class _Reading:
         self._file, self._worn = file, worn
         self.fileno, self.close, self.seek = file.fileno, file.close, file.seek
 
-    def read(self, size: int) -> bytes:
+    def readinto(self, buffer: memoryview) -> int:
         at, worn = self._file.tell(), self._worn
-        if at <= worn.at < at + size and worn.failed < worn.times:
+        if at <= worn.at < at + len(buffer) and worn.failed < worn.times:
             worn.failed += 1
             raise OSError(errno.EIO, "Input/output error")
-        return bytes(self._file.read(size))
+        return int(self._file.readinto(buffer))
 
 
 AT = 2 * files.BLOCK + 5000
@@ -250,16 +281,28 @@ def test_what_is_gone_on_with_must_be_believable(
         assert copy.read() == FILM
 
 
-def test_a_copy_that_was_written_and_not_read_back_is_not_copied_again(
+def test_a_copy_that_was_proved_and_not_recorded_is_not_copied_again(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pulled(stage: str, done: int, total: int) -> None:
+    """It is read back once more, for nothing says any longer that it was; one that rotted meanwhile is destroyed."""
+
+    def interrupted(stage: str, done: int, total: int) -> None:
         if stage == "verify":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest(take, vault, ledger, pulled)
+        ingest(take, vault, ledger, interrupted)
     assert ledger.entries(kind="ingest") == []
+    (id,) = vault.ids()
+    whole = vault.path(id).read_bytes()
+    vault.path(id).write_bytes(whole[:70_000] + bytes([whole[70_000] ^ 1]) + whole[70_001:])
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_copy", None)
+        with pytest.raises(CopyDiffersError):
+            ingest(take, vault, ledger)
+    assert vault.ids() == []
+    with pytest.raises(KeyboardInterrupt):
+        ingest(take, vault, ledger, interrupted)
     monkeypatch.setattr(stage, "_copy", None)
     assert ingest(take, vault, ledger).sha256 == hashlib.sha256(FILM).hexdigest()
 

@@ -1,0 +1,99 @@
+"""Reading a working copy back while it is still being written: what was flushed a moment ago is proved already.
+
+A stretch that was written is flushed to the medium, dropped from the system's cache, read again, authenticated chunk by
+chunk, and hashed film by film, in a thread of its own; so proving a copy takes hardly longer than making it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import xxhash
+
+from pipeline.adapters import files
+from pipeline.errors import VaultError
+
+STRETCH = 512
+"""Chunks that are proved at a time: 32 MiB."""
+
+Unseal = Callable[[bytes, int, bool], bytes]
+"""Opens one sealed chunk, given its number and whether it is the last. Raises VaultError."""
+
+
+class Reread:
+    """Follows a writer of sealed chunks of ``step`` bytes, which begin at ``start`` of ``path``; a context manager.
+
+    ``sizes`` are those of the films, in bytes of clear text, that lie end to end in the copy.
+    """
+
+    def __init__(self, path: Path, start: int, step: int, unseal: Unseal, sizes: Sequence[int]) -> None:
+        self._path, self._start, self._step, self._unseal = path, start, step, unseal
+        self._left = list(sizes)
+        self._hash = xxhash.xxh128()
+        self._found: list[str] = []
+        self._asked = 0
+        self._jobs: list[Future[None]] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lesveil-reread")
+        self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 - closed when this is left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._file.close()
+
+    def advance(self, chunks: int) -> None:
+        """So many chunks are written: prove the stretches that are whole. Raises what went wrong with earlier ones."""
+        while chunks - self._asked >= STRETCH:
+            self._ask(self._asked + STRETCH, False)
+        while self._jobs and self._jobs[0].done():
+            self._jobs.pop(0).result()
+
+    def finish(self, chunks: int) -> list[str]:
+        """The copy is whole, of so many chunks: prove the rest; XXH128 in hex of each film. Raises VaultError."""
+        self._ask(chunks, True)
+        for job in self._jobs:
+            job.result()
+        self._jobs.clear()
+        return self._found
+
+    def _ask(self, stop: int, whole: bool) -> None:
+        self._jobs.append(self._pool.submit(self._prove, self._asked, stop, whole))
+        self._asked = stop
+
+    def _prove(self, first: int, stop: int, whole: bool) -> None:
+        at = self._start + first * self._step
+        self._flush(at, (stop - first) * self._step, whole)
+        self._file.seek(at)
+        for index in range(first, stop):
+            last = whole and index == stop - 1
+            self._take(memoryview(self._unseal(self._file.read(self._step), index, last)))
+        if whole and (self._left or self._file.read(1)):
+            raise VaultError("{file} is not the copy that was written.", file=self._path)
+
+    def _flush(self, at: int, size: int, whole: bool) -> None:
+        """To the medium, and out of the system's cache where that can be asked for."""
+        if whole:
+            files.sync_file(self._path)
+        elif hasattr(os, "fdatasync"):
+            os.fdatasync(self._file.fileno())
+        files.drop_stretch(self._file.fileno(), at, size)
+
+    def _take(self, data: memoryview) -> None:
+        while data:
+            if not self._left:
+                raise VaultError("{file} is not the copy that was written.", file=self._path)
+            piece = data[: self._left[0]]
+            self._hash.update(piece)
+            data = data[len(piece) :]
+            self._left[0] -= len(piece)
+            if not self._left[0]:
+                self._left.pop(0)
+                self._found.append(self._hash.hexdigest())
+                self._hash = xxhash.xxh128()

@@ -86,16 +86,19 @@ def _table(
 
 
 def _rows(sheet: Any, file: str) -> list[list[Cell]]:
-    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
-    width = max(map(len, rows), default=0)
-    if width * len(rows) > MOST_CELLS:
-        raise ConsentError(
-            "{file} has a sheet of {rows} rows and {columns} columns, which is no list of people; copy the list into a"
-            " new file.",
-            file=file,
-            rows=len(rows),
-            columns=width,
-        )
+    rows: list[list[Cell]] = []
+    width = 0
+    for row in sheet.iter_rows(values_only=True):  # counted as it grows: a few bytes can stand for a huge sheet
+        rows.append(list(row))
+        width = max(width, len(row))
+        if width * len(rows) > MOST_CELLS:
+            raise ConsentError(
+                "{file} has a sheet of {rows} rows and {columns} columns, which is no list of people; copy the list"
+                " into a new file.",
+                file=file,
+                rows=len(rows),
+                columns=width,
+            )
     # A sheet does not store blank cells at the end of a row.
     return [row + [None] * (width - len(row)) for row in rows]
 

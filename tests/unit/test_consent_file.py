@@ -584,6 +584,12 @@ def test_days_counted_from_1904_are_refused(read: Read) -> None:
         read(workbook(old_mac))
 
 
+def test_a_small_file_cannot_stand_for_a_huge_sheet(read: Read) -> None:
+    rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (n, n) for n in range(7, 60_000))
+    with pytest.raises(ConsentError, match="copy the list"):
+        read(rewritten(b"</sheetData>", rows + b"</sheetData>"))
+
+
 def test_a_stray_cell_far_away_is_no_list(read: Read) -> None:
     def stray(book: openpyxl.Workbook) -> None:
         book.active["XFD900"] = "x"

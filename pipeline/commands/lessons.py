@@ -240,7 +240,10 @@ def wipe(args: argparse.Namespace) -> int:
         "other_cards": others,
     }
     lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
-    lines += [f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" for item in plan.items]
+    lines += [
+        f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
+        for item in plan.items
+    ]
     lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)

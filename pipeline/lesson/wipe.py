@@ -19,6 +19,9 @@ from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
 
+MISSING = Path("-")
+"""Where a card lies that is not in the machine."""
+
 WINDOWS_OWN = "System Volume Information/"
 """Windows keeps this folder to itself on every volume; it holds no film."""
 
@@ -45,6 +48,8 @@ def wipe_plan(
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
         return wipe.plan((), number=wipe.plans_done(workspace.ledger))
+    if wanted.whole and volume.root == MISSING:
+        raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     everything = _everything(volume.root, progress) if wanted.whole else None
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     gone = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
@@ -105,6 +110,8 @@ def execute_wipe(
     volume = _volume(workspace, wanted.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
+    if volume.root == MISSING:
+        raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     if not os.path.isdir(volume.root):
         raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=volume.root)
     if plan.items and volume.identity != plan.card:
@@ -154,10 +161,8 @@ def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
     if here.identity == last["card"]:
         return here
     moved = [volume for volume in known if volume.identity == last["card"]]
-    if moved:
-        return moved[0]
     # Not in the machine: what may be wiped can be shown all the same, and executing it says that the card is missing.
-    return here if os.path.isdir(here.root) else Volume(here.root, serial=last["card"])
+    return moved[0] if moved else Volume(MISSING, serial=last["card"])
 
 
 def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.Chain:

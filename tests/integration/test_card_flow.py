@@ -120,6 +120,23 @@ def test_another_card_in_the_machine_is_not_wiped(world: World, monkeypatch: pyt
     assert len(world.on_card()) == 2
 
 
+def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mount point is an empty folder now; that is not the card."""
+    with monkeypatch.context() as patch:
+        as_volume(patch, Volume(world.card, "3934-6430", "", "vfat", True))
+        world.copy()
+        world.finish()
+        shown = world.plan()
+    with world.open() as place:
+        plan = wiping.wipe_plan(place, wiping.date.today())
+        assert plan.digest == shown.digest
+        with pytest.raises(WipeError, match="3934-6430 is not here"):
+            wiping.execute_wipe(place, plan.digest, wiping.date.today())
+        with pytest.raises(WipeError, match="3934-6430 is not here"):
+            wiping.wipe_plan(place, wiping.date.today(), wiping.Wanted(whole=True))
+    assert len(world.on_card()) == 2
+
+
 def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
     before = world.on_card()
     world.copy()

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 MIB = 1 << 20
-SIZE = 40 * MIB
+SIZE = 35 * MIB
 AT = "DCIM/100CANON"
 BLOCK = 512
 
@@ -117,7 +117,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         path = clips.make(
             folder / f"MVI_000{n}.MP4",
             audio=audio,
-            frames=40,
+            frames=16,
             size="320x240",
             picture_filter=f"noise=alls=60:allf=t:all_seed={n + 1}",
             movflags="+faststart",

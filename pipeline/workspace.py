@@ -50,6 +50,7 @@ dpia = ""
 # teacher = ""
 
 [deliver]
+# target = "onedrive"          # with [onedrive] as in docs/onedrive.md; or:
 # target = "folder"
 # folder = "/path/to/the/folder/that/OneDrive/synchronises"
 # Only if a verified copy there is enough to wipe the card:

@@ -10,11 +10,12 @@ from typing import Any, Protocol, Self
 
 from pipeline.adapters import files
 from pipeline.adapters.graph_http import Clock, Graph, Tokens
+from pipeline.adapters.graph_names import legal
 from pipeline.adapters.notes import Note, note_names
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.sign_in import Registration, SignIn
 from pipeline.adapters.upload_session import Line
-from pipeline.errors import DeliveryError, NotReadyError
+from pipeline.errors import DeliveryError, NotReadyError, SettingsError
 from pipeline.records import Delivery
 from pipeline.settings import Settings
 from pipeline.stages.deliver import deliver_to_folder
@@ -142,7 +143,7 @@ class OneDriveTarget:
         self, drive: OneDrive, folder: str, workspace: Workspace, at_once: int = 2, line: Line | None = None
     ) -> None:
         self._drive = drive
-        self._folder = folder.strip("/")
+        self._folder = folder
         self._workspace = workspace
         self._line = line
         self.at_once = max(1, min(8, at_once))
@@ -259,9 +260,12 @@ def open_onedrive(
 ) -> OneDriveTarget:
     """The school's OneDrive, reached and asked for its drive. Raises SettingsError, SignInError, DeliveryError."""
     said = workspace.settings.onedrive
+    folder = said.folder.strip("/")
+    if folder and not all(map(legal, folder.split("/"))):
+        raise SettingsError("[onedrive] folder cannot be {folder}; OneDrive takes no such name.", folder=repr(folder))
     graph = Graph(said.graph, tokens or SignIn(registration_of(workspace.settings), workspace.vault), clock)
     try:
-        return OneDriveTarget(OneDrive.open(graph, said.site), said.folder, workspace, said.simultaneous, line)
+        return OneDriveTarget(OneDrive.open(graph, said.site), folder, workspace, said.simultaneous, line)
     except BaseException:
         graph.close()
         raise

@@ -36,6 +36,7 @@ def stage(speech: Speech, key: str) -> str:
         "rendered": tr("to be reviewed"),
         "approved": tr("approved"),
         "delivered": tr("delivered"),
+        "removed": tr("removed"),
         "wiped": tr("wiped"),
     }.get(key, key)
 
@@ -55,6 +56,7 @@ def kind(speech: Speech, key: str) -> str:
         "look": tr("looked at an original"),
         "watched": tr("watched"),
         "delivery": tr("delivered"),
+        "delivery_removed": tr("removed"),
         "withdrawal": tr("consent was withdrawn"),
         "approved": tr("approved"),
         "rejected": tr("rejected"),

@@ -189,6 +189,17 @@ def test_the_layout_asks_for_what_it_needs(place: Place) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["a:b", "les/", "../x", "les//x", "con", "~$x", " les"])
+def test_a_folder_that_onedrive_does_not_take(name: str, place: Place, graph: Control) -> None:
+    text = ONEDRIVE.format(url=graph.url, layout="{id}").replace("Beeldcoaching/lessen", name)
+    place.settle(text)
+    place.lesveil("login", "--device-code")
+    if name == "les/":
+        assert place.lesveil("deliver")["delivered"][0]["where"].startswith("OneDrive:/les/")
+    else:
+        assert "folder cannot be" in place.lesveil("deliver", code=3)
+
+
 def test_only_the_clips_that_are_named(place: Place, drive: str) -> None:
     place.lesveil("login", "--device-code")
     done = place.lesveil("deliver", place.made.clip, *WORDS)

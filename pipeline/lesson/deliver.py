@@ -45,14 +45,14 @@ def deliver(
     todo = [
         state
         for state in states(workspace)
-        if state.stage == "approved" and state.render is not None and (not wanted or state.clip in wanted)
+        if state.to_deliver and state.render is not None and (not wanted or state.clip in wanted)
     ]
     with contextlib.ExitStack() as stack:
         if target is None:
             target = open_target(workspace)
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
-        target.sweep({state.clip for state in states(workspace) if state.stage == "approved"})
+        target.sweep({state.clip for state in states(workspace) if state.to_deliver})
         parcels = _Parcels(workspace, today, target, labels or Labels(), todo, progress)
         return parcels.bring(todo)
 

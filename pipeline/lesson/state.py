@@ -48,6 +48,11 @@ class State:
         return "rendered" if self.render else "copied"
 
     @property
+    def to_deliver(self) -> bool:
+        """The latest rendering is approved and was not brought anywhere yet; so may be one made after the wipe."""
+        return self.approved is not None and self.delivered is None and self.removed is None
+
+    @property
     def waits_for(self) -> str:
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"

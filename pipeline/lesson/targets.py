@@ -77,6 +77,9 @@ class Target(Protocol):
     def listing(self) -> Iterator[Found]:
         """Every file at the target."""
 
+    def download(self, payload: dict[str, Any], into: Path) -> None:
+        """Fetch what was delivered into a new file, compared with its digest. Raises DeliveryError."""
+
 
 class FolderTarget:
     """A folder on this machine, for a OneDrive client that synchronises it, or for none."""
@@ -132,6 +135,13 @@ class FolderTarget:
         for path in sorted(self._folder.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=files.sha256_of(path))
+
+    def download(self, payload: dict[str, Any], into: Path) -> None:
+        try:
+            with open(payload["where"], "rb") as file:
+                _fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
+        except FileNotFoundError as error:
+            raise _not_ours(payload["where"]) from error
 
 
 class OneDriveTarget:
@@ -216,18 +226,8 @@ class OneDriveTarget:
         return self._drive.remove_old_versions(payload["item"])
 
     def download(self, payload: dict[str, Any], into: Path) -> None:
-        """Fetch what was delivered into a new file, checked against its digest. Raises DeliveryError."""
         self._check(payload)
-        partial = files.partial_path(into)
-        try:
-            with files.writing(into), files.create_private(partial) as file:
-                for block in self._drive.content(payload["item"]):
-                    file.write(block)
-            if files.sha256_of(partial) != payload["sha256"]:
-                raise _not_ours(payload["where"])
-            files.publish(partial, into)
-        finally:
-            files.remove(partial)
+        _fetch(self._drive.content(payload["item"]), payload, into)
 
     def _is(self, item: Item, payload: dict[str, Any]) -> bool:
         if item.size != payload["bytes"]:
@@ -283,6 +283,20 @@ def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDrive
     if kind == "onedrive":
         return open_onedrive(workspace)
     raise NotReadyError('lesveil.toml names no [deliver] target; it is "onedrive", or "folder" with a folder.')
+
+
+def _fetch(blocks: Iterator[bytes], payload: dict[str, Any], into: Path) -> None:
+    """Write ``blocks`` into a new file that has its name only if they are what was delivered."""
+    partial = files.partial_path(into)
+    try:
+        with files.writing(into), files.create_private(partial) as file:
+            for block in blocks:
+                file.write(block)
+        if files.sha256_of(partial) != payload["sha256"]:
+            raise _not_ours(payload["where"])
+        files.publish(partial, into)
+    finally:
+        files.remove(partial)
 
 
 def _not_ours(where: str) -> DeliveryError:

@@ -102,6 +102,15 @@ def test_a_fault_while_asking_what_is_there(fault: str, graph: Control, made: Ma
     assert graph.state(drive)["struck"] == 2
 
 
+def test_a_session_that_expects_nothing_and_yet_has_no_film(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    """It could not be completed, and cannot be mended from here: it is cancelled, and another one begun."""
+    drive = new_drive({"event": "put", "piece": 4, "cut": 9}, {"event": "status", "ranges": []})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    assert [row["event"] for row in graph.state(drive)["log"]].count("session") == 2
+
+
 def test_the_last_answer_is_lost_and_the_session_with_it(graph: Control, made: Made, new_drive: NewDrive) -> None:
     """The item is there, the session is not: it is looked at, and not sent a second time."""
     drive = new_drive({"event": "put", "piece": PIECES - 1, "lost": True})

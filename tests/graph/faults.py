@@ -7,7 +7,7 @@ at ``piece`` * 327,680 bytes if that is given), ``times`` (how often in a row, d
 - ``gone``: the upload session no longer exists from now on (with ``status`` 404, 401 or 403);
 - ``cut``: close the connection after that many bytes of the body; none of them count (as documented);
 - ``lost``: do the work, and close the connection instead of answering;
-- ``ranges``: answer 202 with these nextExpectedRanges;
+- ``ranges``: answer 202 (or 200 when asked) with these nextExpectedRanges;
 - ``corrupt``: spoil one byte of what is kept;
 - ``other``: somebody else puts a file of that name there first.
 """

@@ -389,7 +389,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.lose(drive, id, fault)
                 session = drive.session(id)
                 document = {"expirationDateTime": _moment(session.expires)}
-                self.reply(drive, 200, document | {"nextExpectedRanges": drive.expected(session)}, fault)
+                missing = fault["ranges"] if "ranges" in fault else drive.expected(session)
+                self.reply(drive, 200, document | {"nextExpectedRanges": missing}, fault)
                 self.note(drive, "status")
             if fault.get("lost"):
                 self.hang_up()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.state import states
-from pipeline.lesson.targets import FolderTarget
+from pipeline.lesson.targets import FolderTarget, OneDriveTarget, open_target
 from tests.faults import school
 from tests.faults.school import Made
 from tests.graph.control import Control, running
@@ -130,6 +134,30 @@ def test_from_login_to_removal(place: Place, graph: Control, drive: str) -> None
 
     place.lesveil("login", "--forget")
     assert "run lesveil login" in place.lesveil("deliver", "--audit", code=60)
+
+
+def test_ctrl_c_stops_soon_and_the_next_run_goes_on(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    graph.post("pace", bytes_per_second=2_000_000)
+    command = [sys.executable, "-m", "pipeline", "deliver", *WORDS, "-C", str(place.made.folder), "--lang", "en"]
+    try:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            for _ in range(600):
+                if any(row["event"] == "session" for row in graph.state(drive)["log"]):
+                    break
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+    finally:
+        graph.post("pace", bytes_per_second=0)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert len(graph.state(drive)["files"]) < 3
+    done = place.lesveil("deliver", *WORDS)
+    assert (len(done["delivered"]), done["failed"]) == (3, [])
+    state = graph.state(drive)
+    assert (len(state["files"]), state["sessions"]) == (3, 0)
+    assert all(row["start"] == 0 for row in state["log"] if row["event"] == "put" and row["status"] == 201)
 
 
 def test_the_recycle_bin_is_told(place: Place, graph: Control, drive: str) -> None:
@@ -311,6 +339,45 @@ def test_a_newer_rendering_takes_the_place_of_the_older(place: Place, folder: Pa
     assert hashlib.sha256(Path(done["delivered"][0]["where"]).read_bytes()).hexdigest() == digest
     assert len(list(folder.rglob("*.mp4"))) == 3
     assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.parametrize("where", ["folder", "onedrive"])
+def test_what_was_delivered_is_fetched_again_or_refused(
+    where: str, place: Place, request: pytest.FixtureRequest, graph: Control, drive: str, tmp_path: Path
+) -> None:
+    """For a rendering made from the released film, once the original is gone."""
+    if where == "folder":
+        request.getfixturevalue("folder")
+    else:
+        place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    with workspace.opened(place.made.folder) as opened, contextlib.ExitStack() as stack:
+        target = open_target(opened)
+        if isinstance(target, OneDriveTarget):
+            stack.enter_context(target)
+        row = opened.ledger.entries("delivery")[0].payload
+        target.download(row, tmp_path / "back.mp4")
+        assert hashlib.sha256((tmp_path / "back.mp4").read_bytes()).hexdigest() == row["sha256"]
+        with pytest.raises(DeliveryError, match="no longer what was delivered"):
+            target.download(row | {"sha256": "0" * 64}, tmp_path / "other.mp4")
+        assert not (tmp_path / "other.mp4").exists()
+
+
+def test_a_rendering_made_after_the_wipe_is_brought_too(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    clip = place.made.clip
+    with workspace.opened(place.made.folder) as opened:
+        (held,) = opened.ledger.entries("ingest", clip)
+        (film,) = held.payload["files"]
+        gone = {"digest": "d", "card": "kaart", "path": film["path"], "sha256": film["sha256"], "kind": "video"}
+        opened.ledger.append("wipe_outcome", clip, gone)
+        digest = school.approve(opened, clip, school.film(98, 2345), "second")
+        (state,) = [state for state in states(opened) if state.clip == clip]
+        assert state.stage == "wiped"
+    (done,) = place.lesveil("deliver", *WORDS)["delivered"]
+    assert (done["clip"], done["replaced"]) == (clip, True)
+    assert digest in {file["sha256"] for file in graph.state(drive)["files"]}
 
 
 def test_a_link_does_not_lead_out_of_the_folder(place: Place, folder: Path, tmp_path: Path) -> None:

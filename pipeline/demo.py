@@ -21,7 +21,7 @@ from pipeline.adapters import files
 from pipeline.adapters.graph_http import loopback
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import CheckFailedError, OutputExistsError, UsageError
-from pipeline.lesson.targets import open_onedrive
+from pipeline.lesson.onedrive_target import open_onedrive
 from pipeline.messages import tr
 from pipeline.records import U8
 

@@ -9,7 +9,6 @@ DPAPI, Keychain, libsecret), or sealed in the workspace's vault where the system
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,18 +21,12 @@ import msal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from msal_extensions import PersistedTokenCache
-from msal_extensions.persistence import (
-    BasePersistence,
-    FilePersistenceWithDataProtection,
-    KeychainPersistence,
-    LibsecretPersistence,
-    PersistenceNotFound,
-)
+from msal_extensions.persistence import BasePersistence
 
 from pipeline.adapters.graph_http import AUTHORITY, MICROSOFT, checked_service, loopback
-from pipeline.adapters.notes import Note
+from pipeline.adapters.token_cache import VaultPersistence, persistence
 from pipeline.adapters.vault import Vault
-from pipeline.errors import SettingsError, SignInError, VaultError
+from pipeline.errors import SettingsError, SignInError
 
 PERSONS_SCOPES = ["Files.ReadWrite"]
 """Delegated: the signed-in person's own files, and no one else's."""
@@ -74,40 +67,6 @@ def checked(registration: Registration) -> Registration:
             if not value:
                 raise SettingsError("[onedrive] {name} is missing in lesveil.toml; see docs/onedrive.md.", name=name)
     return registration
-
-
-class VaultPersistence(BasePersistence):  # type: ignore[misc]
-    """A token cache sealed in the workspace's vault, for systems without a keyring."""
-
-    is_encrypted = True
-
-    def __init__(self, vault: Vault, name: str) -> None:
-        self._note = Note(vault, name)
-        self._location = str(vault.root / name)
-
-    def save(self, content: str) -> None:
-        self._note.save(content.encode())
-
-    def load(self) -> str:
-        try:
-            data = self._note.load()
-        except VaultError:
-            data = None  # a cache that cannot be read is no cache: the person signs in again
-        if data is None:
-            raise PersistenceNotFound(location=self._location)
-        return data.decode()
-
-    def time_last_modified(self) -> float:
-        saved = self._note.saved_at()
-        if saved is None:
-            raise PersistenceNotFound(location=self._location)
-        return saved
-
-    def get_location(self) -> str:
-        return self._location
-
-    def destroy(self) -> None:
-        self._note.destroy()
 
 
 class _OnThisMachine:
@@ -218,9 +177,7 @@ class SignIn:
 
     def _keeping(self) -> BasePersistence:
         if self._persistence is None:
-            self._persistence = _system_persistence(self._vault.root, self._name) or VaultPersistence(
-                self._vault, self._name
-            )
+            self._persistence = persistence(self._vault, self._name)
         return self._persistence
 
     def _application(self) -> Any:
@@ -296,16 +253,3 @@ def _told(result: dict[str, Any]) -> SignInError:
         "Signing in did not succeed ({error}); run lesveil doctor, or show this to the administrator.",
         error=" ".join(filter(None, (str(result.get("error", "")), number))),
     )
-
-
-def _system_persistence(folder: Path, name: str) -> BasePersistence | None:
-    """The system's own encrypted keeping, tried before it is trusted; None where there is none."""
-    at = str(folder / f"{name}.bin")
-    try:
-        if sys.platform == "win32":
-            return FilePersistenceWithDataProtection(at)
-        if sys.platform == "darwin":
-            return KeychainPersistence(at, "lesveil", name)
-        return LibsecretPersistence(at, schema_name="lesveil", attributes={"cache": name})
-    except Exception:  # noqa: BLE001 - D-Bus has its own errors; whatever is wrong, the vault keeps the tokens
-        return None

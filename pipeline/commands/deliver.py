@@ -98,7 +98,7 @@ def login(args: argparse.Namespace) -> int:
     from pipeline.adapters.graph_http import Graph
     from pipeline.adapters.onedrive import OneDrive
     from pipeline.adapters.sign_in import SignIn
-    from pipeline.lesson.targets import registration_of
+    from pipeline.lesson.onedrive_target import registration_of
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         said = place.settings.onedrive

@@ -6,8 +6,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import standing, states
-from pipeline.lesson.targets import FolderTarget, Found, OneDriveTarget, open_target
+from pipeline.lesson.target import Found
+from pipeline.lesson.targets import open_target
 from pipeline.workspace import Workspace
 
 VERDICTS = ("as delivered", "moved", "missing", "changed", "unknown", "old versions")

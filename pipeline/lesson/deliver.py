@@ -13,8 +13,11 @@ from typing import Any
 
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.errors import DeliveryError, LesveilError
+from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import State, consent_holds, find, standing, states
-from pipeline.lesson.targets import FolderTarget, OneDriveTarget, Parcel, open_target
+from pipeline.lesson.target import Parcel
+from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 

@@ -13,7 +13,7 @@ from pipeline.adapters.onedrive import OneDrive
 from pipeline.adapters.sign_in import SignIn, certificate_ends, checked
 from pipeline.errors import LesveilError, SignInError
 from pipeline.lesson.checks import Finding
-from pipeline.lesson.targets import registration_of
+from pipeline.lesson.onedrive_target import registration_of
 from pipeline.messages import told, tr
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace

@@ -27,7 +27,7 @@ from pipeline.adapters.graph_http import Graph
 from pipeline.adapters.onedrive import OneDrive
 from pipeline.errors import LesveilError
 from pipeline.lesson import deliver as delivering
-from pipeline.lesson.targets import OneDriveTarget
+from pipeline.lesson.onedrive_target import OneDriveTarget
 from tests.faults.school import LINE, TODAY, NoWaiting, without_flushing
 
 

@@ -25,8 +25,8 @@ from pipeline.adapters.onedrive import OneDrive
 from pipeline.adapters.upload_session import GRANULE, Line
 from pipeline.errors import LesveilError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import states
-from pipeline.lesson.targets import OneDriveTarget
 from tests.graph.authority import TOKEN
 from tests.graph.control import Control
 from tests.graph.drive import SECRET

@@ -21,8 +21,10 @@ from pipeline.cli import main
 from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import states
-from pipeline.lesson.targets import FolderTarget, OneDriveTarget, open_target
+from pipeline.lesson.targets import open_target
 from tests.faults import school
 from tests.faults.school import Made
 from tests.graph.control import Control, running

@@ -1,0 +1,85 @@
+"""What a target of approved clips is: it puts, looks again, takes away and lists, wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.adapters import files
+from pipeline.errors import DeliveryError
+from pipeline.records import Delivery
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One approved rendering on its way. ``path`` is below the target, with slashes; ``earlier`` the ledger's row
+    (its payload) of what was delivered of this clip before, and is to be replaced."""
+
+    clip: str
+    file: Path
+    sha256: str
+    path: str
+    earlier: dict[str, Any] | None
+    may_leave: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file that lies at the target: ``where`` as in the ledger, its size in bytes, how to compare it."""
+
+    where: str
+    bytes: int
+    item: str = ""
+    quickxor: str | None = None
+    sha256: str | None = None
+
+
+class Target(Protocol):
+    """A place for approved clips. Payloads are those of the ledger's delivery rows."""
+
+    kind: str
+    at_once: int
+    """Clips that are brought at a time."""
+
+    def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery: ...
+
+    def settled(self, clip: str) -> None:
+        """The delivery is in the ledger: nothing needs to be remembered of its way."""
+
+    def sweep(self, waiting: set[str]) -> None:
+        """Forget what is under way of any clip but these."""
+
+    def stop(self) -> None:
+        """End what is under way as soon as it can go on later from there."""
+
+    def still_there(self, payload: dict[str, Any]) -> bool:
+        """Whether what was delivered lies there now, asked afresh, byte for byte as far as that can be known."""
+
+    def remove(self, payload: dict[str, Any]) -> bool:
+        """Take what was delivered away; whether it is gone for good (False: a recycle bin keeps it)."""
+
+    def listing(self) -> Iterator[Found]:
+        """Every file at the target."""
+
+    def download(self, payload: dict[str, Any], into: Path) -> None:
+        """Fetch what was delivered into a new file, compared with its digest. Raises DeliveryError."""
+
+
+def fetch(blocks: Iterator[bytes], payload: dict[str, Any], into: Path) -> None:
+    """Write ``blocks`` into a new file that has its name only if they are what was delivered."""
+    partial = files.partial_path(into)
+    try:
+        with files.writing(into), files.create_private(partial) as file:
+            for block in blocks:
+                file.write(block)
+        if files.sha256_of(partial) != payload["sha256"]:
+            raise not_ours(payload["where"])
+        files.publish(partial, into)
+    finally:
+        files.remove(partial)
+
+
+def not_ours(where: str) -> DeliveryError:
+    return DeliveryError("{file} is no longer what was delivered; look at it: nothing was removed.", file=where)

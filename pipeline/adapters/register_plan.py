@@ -153,10 +153,11 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
     gone = [person for person in known if person not in listed_now]
     after = _after(history, number, on, added, gone, listed.staff)
     everyone = (*names, *(person for person in history.versions if person not in listed_now))
-    answers = _answers(after, everyone, on, terms, True)
-    filmed = _answers(after, everyone, on, terms, False)
-    kept = {person for person, answer in _answers(history, everyone, on, terms, True).items() if answer.kept}
-    seen = {person for person, answer in _answers(history, everyone, on, terms, False).items() if answer.kept}
+    now, then = [after.record(one) for one in everyone], [history.record(one) for one in everyone]
+    answers = _answers(now, on, terms, True)
+    filmed = _answers(now, on, terms, False)
+    kept = {person for person, answer in _answers(then, on, terms, True).items() if answer.kept}
+    seen = {person for person, answer in _answers(then, on, terms, False).items() if answer.kept}
     moved = {version.listed.id for version in added}
     return Difference(
         listed=listed,
@@ -177,8 +178,8 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
     )
 
 
-def _answers(history: History, people: Iterable[str], on: date, terms: Terms, recognised: bool) -> dict[str, Answer]:
-    return {one: may_be_shown(history.record(one), on, on, terms, recognised=recognised) for one in people}
+def _answers(records: Iterable[ConsentRecord], on: date, terms: Terms, recognised: bool) -> dict[str, Answer]:
+    return {one.person: may_be_shown(one, on, on, terms, recognised=recognised) for one in records}
 
 
 def _refuse_taken_numbers(history: History, listed: ConsentList) -> None:

@@ -34,15 +34,19 @@ def main() -> int:
         "--folder", type=Path, help="where to work: a disk with three times as much room (default: temp)"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", choices=["copying", "memory", "reading"], help="only this one")
     parser.add_argument("--one", nargs=2, metavar=("CARD", "VAULT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         return _one(Path(args.one[0]), Path(args.one[1]))
     folder = Path(tempfile.mkdtemp(prefix="lesveil-bench-", dir=args.folder))
     try:
-        copying(folder, args.size * MIB, args.rounds)
-        memory(folder)
-        reading(folder, args.rounds)
+        if args.part in (None, "copying"):
+            copying(folder, args.size * MIB, args.rounds)
+        if args.part in (None, "memory"):
+            memory(folder)
+        if args.part in (None, "reading"):
+            reading(folder, args.rounds)
     finally:
         shutil.rmtree(folder)
     return 0

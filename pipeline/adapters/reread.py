@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import xxhash
 
@@ -21,7 +21,10 @@ from pipeline.errors import VaultError
 STRETCH = 512
 """Chunks that are proved at a time: 32 MiB."""
 
-Unseal = Callable[[bytes, int, bool], bytes]
+AT_ONCE = 16
+"""Chunks that are read in one call."""
+
+Unseal = Callable[[memoryview, int, bool], bytes]
 """Opens one sealed chunk, given its number and whether it is the last. Raises VaultError."""
 
 
@@ -39,7 +42,8 @@ class Reread:
         self._asked = 0
         self._jobs: list[Future[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lesveil-reread")
-        self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 - closed when this is left
+        self._buffer = bytearray(AT_ONCE * step)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed when this is left
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +75,14 @@ class Reread:
         at = self._start + first * self._step
         self._flush(at, (stop - first) * self._step, whole)
         self._file.seek(at)
-        for index in range(first, stop):
-            last = whole and index == stop - 1
-            self._take(memoryview(self._unseal(self._file.read(self._step), index, last)))
+        for index in range(first, stop, AT_ONCE):
+            count = min(AT_ONCE, stop - index)
+            read = memoryview(self._buffer)[: count * self._step]
+            size = self._file.readinto(read)
+            for n in range(count):
+                sealed = read[n * self._step : min(size, (n + 1) * self._step)]
+                last = whole and index + n == stop - 1
+                self._take(memoryview(self._unseal(sealed, index + n, last)))
         if whole and (self._left or self._file.read(1)):
             raise VaultError("{file} is not the copy that was written.", file=self._path)
 

@@ -64,6 +64,7 @@ class SealedWriter(io.RawIOBase):
         self._header = HEADER.pack(MAGIC, VERSION, CHUNK, secrets.token_bytes(16))
         self._held = bytearray()
         self._index = 0
+        self._out, self._full = bytearray(16 * (CHUNK + SEAL)), 0
         self._nonces = int.from_bytes(secrets.token_bytes(NONCE), "big")
         with files.writing(path):
             self._file = files.create_private(path)
@@ -110,7 +111,7 @@ class SealedWriter(io.RawIOBase):
         """Reads back what this writes, as it is written. ``sizes`` are those of the films in the copy, in bytes."""
         header, cipher = self._header, self._cipher
 
-        def unseal(sealed: bytes, index: int, last: bool) -> bytes:
+        def unseal(sealed: memoryview, index: int, last: bool) -> bytes:
             try:
                 return _unseal(cipher, sealed, header, index, last)
             except (InvalidTag, ValueError) as error:
@@ -133,6 +134,7 @@ class SealedWriter(io.RawIOBase):
                 for n in range(whole):
                     self._seal(view[at + n * CHUNK : at + (n + 1) * CHUNK], False)
                 at += whole * CHUNK
+                self._put()
         self._held += view[at:]
         return len(view)
 
@@ -143,6 +145,7 @@ class SealedWriter(io.RawIOBase):
         with files.writing(self.partial):
             self._seal(bytes(self._held), True)
             self._held.clear()
+            self._put()
             self._file.close()
         self._file = None
 
@@ -150,9 +153,20 @@ class SealedWriter(io.RawIOBase):
         if self._file is None:
             raise ValueError("write to a finished working copy")
         nonce = ((self._nonces + self._index) % (1 << 8 * NONCE)).to_bytes(NONCE, "big")
-        self._file.write(nonce + self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last)))
-        self._file.flush()
+        sealed = self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last))
+        end = self._full + NONCE + len(sealed)
+        self._out[self._full : end] = nonce + sealed
+        self._full = end
         self._index += 1
+        if len(self._out) - end < CHUNK + SEAL:
+            self._put()
+
+    def _put(self) -> None:
+        """Write what is sealed, many chunks at once."""
+        if self._full and self._file is not None:
+            self._file.write(memoryview(self._out)[: self._full])
+            self._file.flush()
+        self._full = 0
 
     def close(self) -> None:
         if not self.closed:

@@ -42,14 +42,27 @@ class Desk:
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Seen] = OrderedDict()
         self._pictures = threading.Semaphore(2)
+        self._known: tuple[str, list[State]] = ("", [])
+        self._view: tuple[str, ClipView | None] = ("", None)
 
     def clips(self) -> list[ClipRow]:
         """Every clip, in the order in which they came."""
-        found = states(self._place)
-        return [self._row(state) for state in found]
+        return [self._row(state) for state in self._states()]
+
+    def row(self, id: str) -> ClipRow:
+        """One line of the list. Raises RepairError when there is no such clip that can be shown."""
+        return self._row(self._state(id))
 
     def clip(self, id: str) -> ClipView:
         """One clip. Raises RepairError when there is none that can be shown."""
+        key = f"{id} {self._place.ledger.head()} {date.today()}"
+        known, view = self._view
+        if known != key or view is None:
+            view = self._clip(id)
+            self._view = (key, view)
+        return view
+
+    def _clip(self, id: str) -> ClipView:
         state = self._state(id)
         render = state.render
         assert render is not None
@@ -189,12 +202,21 @@ class Desk:
 
     def log(self) -> list[LogRow]:
         """What people did, newest first."""
-        names = {state.clip: Path(state.file).name for state in states(self._place)}
+        names = {state.clip: Path(state.file).name for state in self._states()}
         rows = [row for row in self._place.ledger.entries() if row.kind in TOLD]
         return [_log_row(row, names) for row in reversed(rows[-1000:])]
 
+    def _states(self) -> list[State]:
+        """Where every clip stands, read anew when the ledger has grown."""
+        head = self._place.ledger.head()
+        known, found = self._known
+        if known != head:
+            found = states(self._place)
+            self._known = (head, found)
+        return found
+
     def _state(self, id: str) -> State:
-        for state in states(self._place):
+        for state in self._states():
             if state.clip == id and state.render is not None:
                 return state
         raise RepairError("There is no clip {clip} that can be shown.", clip=id)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,14 @@ class Seen:
     mutes: tuple[tuple[int, int], ...] = ()
     cuts: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def analysis(self) -> str:
         """A name for the tracks and their numbers: the same when they are."""
-        known = [(t.number, t.start, t.box.tobytes()) for t in self.tracks]
-        return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+        name = hashlib.sha256()
+        for track in self.tracks:
+            name.update(f"{track.number} {track.start} {len(track.box)} ".encode())
+            name.update(np.ascontiguousarray(track.box, np.float32).tobytes())
+        return name.hexdigest()[:16]
 
     def seconds(self, frame: int) -> float:
         """When a frame begins on the source's clock; the end of the film for one after the last."""

@@ -16,13 +16,28 @@ from pipeline.views import Role
 def clip(asked: Asked) -> Response:
     """All there is to know of a clip; names of people only for the coach."""
     view = asked.desk.house.clip(asked.path("clip"))
-    document: dict[str, Any] = dataclasses.asdict(view)
+    document: dict[str, Any] = {
+        name: value for name, value in vars(view).items() if name not in ("row", "lanes", "doubts", "repairs")
+    }
+    document["row"] = dataclasses.asdict(view.row)
+    document["repairs"] = [dataclasses.asdict(one) for one in view.repairs]
+    # an hour has thousands of spans, so they go as rows, and each reason goes once
+    document["lanes"] = [
+        {
+            "track": lane.track,
+            "tracks": lane.tracks,
+            "moment": lane.moment,
+            "minor": lane.minor,
+            "person": lane.person,
+            "repair": lane.repair,
+            "spans": [(s.start, s.stop, s.look, s.reason, s.person) for s in lane.spans],
+        }
+        for lane in view.lanes
+    ]
+    document["doubts"] = [(one.start, one.stop, one.track, one.reason) for one in view.doubts]
+    reasons = {span.reason for lane in view.lanes for span in lane.spans}
+    document["reasons"] = {key: reason(asked.speech, key) for key in sorted(reasons)}
     names = {one.id: one.name for one in asked.desk.house.offered(view.row.id)} if asked.role is Role.COACH else {}
-    for lane in document["lanes"]:
-        for span in lane["spans"]:
-            span["why"] = reason(asked.speech, span["reason"])
-    for doubt in document["doubts"]:
-        doubt["why"] = reason(asked.speech, doubt["reason"])
     shown = {lane.person for lane in view.lanes} | {span.person for lane in view.lanes for span in lane.spans}
     document["names"] = {person: names[person] for person in shown if person in names}
     return JSONResponse(document)

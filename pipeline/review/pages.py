@@ -56,17 +56,17 @@ def clips(asked: Asked) -> Response:
 
 def clip(asked: Asked) -> Response:
     """One clip: a frame that its scripts fill."""
-    view = asked.desk.house.clip(asked.path("clip"))
+    row = asked.desk.house.row(asked.path("clip"))
     roles = {"hands": asked.role in (Role.COACH, Role.REVIEWER), "coach": asked.role is Role.COACH}
     document = {
-        "clip": view.row.id,
+        "clip": row.id,
         "name": asked.name,
         "token": asked.session.token if asked.session else "",
         "roles": roles,
         "words": words.script(asked.speech),
     }
     # in an attribute of an element, not in a script: nothing in a name can end it
-    return page(asked, "clip.html", view=view, setup=json.dumps(document), **roles)
+    return page(asked, "clip.html", row=row, setup=json.dumps(document), **roles)
 
 
 def log(asked: Asked) -> Response:

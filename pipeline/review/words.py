@@ -80,6 +80,7 @@ def script(speech: Speech) -> dict[str, str]:
         "person": tr("Person {n}"),
         "region": tr("Region {n}"),
         "minor": tr("Brief or faint ({n})"),
+        "more": tr("{n} more"),
         "minor_hint": tr("May be nobody. Hidden to be safe."),
         "all_frames": tr("whole clip"),
         "from_to": tr("{from} to {to}"),

@@ -187,19 +187,19 @@ def changed_frames(old: RedactionPlan, new: RedactionPlan) -> list[tuple[int, in
     differs[sorted(set(old.hidden_frames) ^ set(new.hidden_frames))] = True
     counts = [np.bincount(plan.frame, minlength=new.frames)[: new.frames] for plan in (old, new)]
     differs[:-1] |= counts[0] != counts[1]
-    same = np.flatnonzero(~differs[:-1] & (counts[0] > 0))
-    starts = [np.searchsorted(plan.frame, same, "left") for plan in (old, new)]
-    for frame, one, other in zip(same.tolist(), starts[0].tolist(), starts[1].tolist(), strict=True):
-        n = int(counts[0][frame])
-        a, b = (_sorted_rows(plan, at, n) for plan, at in ((old, one), (new, other)))
-        differs[frame] = not np.array_equal(a, b)
+    alike = ~differs[:-1]  # as many rows in both: compared in their order first, which nearly always settles it
+    rows = [np.flatnonzero(alike[plan.frame]) for plan in (old, new)]
+    one, other = (np.column_stack([plan.region[at], plan.shape[at]]) for plan, at in zip((old, new), rows, strict=True))
+    unlike = (one != other).any(axis=1)
+    for frame in np.unique(old.frame[rows[0]][unlike]).tolist():
+        mine = old.frame[rows[0]] == frame
+        differs[frame] = not np.array_equal(_sorted_rows(one[mine]), _sorted_rows(other[mine]))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], differs[:-1], [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _sorted_rows(plan: RedactionPlan, at: int, n: int) -> npt.NDArray[np.float32]:
-    rows = np.column_stack([plan.region[at : at + n], plan.shape[at : at + n]])
-    return np.asarray(rows[np.lexsort(rows.T)], np.float32)
+def _sorted_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return rows[np.lexsort(rows.T)]
 
 
 def _heads(track: Track, start: int, stop: int, head: Callable[[F32], F32]) -> Regions:

@@ -53,12 +53,21 @@ function nameOf(track) {
 }
 
 async function load() {
-  view = await talk.ask("");
+  view = unpacked(await talk.ask(""));
   clock = new Clock(view);
   by("seek").max = clock.frames - 1;
   if (chosen !== null && !laneOf(chosen)) chosen = null;
   player.load(view, clock);
   refresh();
+}
+
+// Rows as they travel, as things with names.
+function unpacked(said) {
+  for (const lane of said.lanes) {
+    lane.spans = lane.spans.map(([start, stop, look, reason, person]) => ({ start, stop, look, person, why: said.reasons[reason] }));
+  }
+  said.doubts = said.doubts.map(([start, stop, track, reason]) => ({ start, stop, track, why: said.reasons[reason] }));
+  return said;
 }
 
 function waiting() {
@@ -75,6 +84,7 @@ function refresh() {
   }
   timeline.draw(view, clock, chosen, pending);
   gallery(by("people"), view, { clip, chosen, choose, label, words });
+  timeline.reveal(chosen);
   repairList(by("repairs"), view, waiting(), { clock, words, undo, mayUndo, nameOf });
   by("norepairs").hidden = view.repairs.length + waiting().length > 0;
   if (by("undo")) by("undo").hidden = !lastUndoable();

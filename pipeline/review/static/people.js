@@ -27,6 +27,8 @@ export function pictureOf(clip, view, lane) {
   return `/clips/${encodeURIComponent(clip)}/${view.digest}/${lane.track}.jpg`;
 }
 
+const AT_ONCE = 60; // cards that are made before somebody asks for more
+
 export function gallery(place, view, { clip, chosen, choose, label, words }) {
   const card = (lane) => {
     const item = make("li");
@@ -47,12 +49,17 @@ export function gallery(place, view, { clip, chosen, choose, label, words }) {
   };
   const open = place.querySelector("details")?.open;
   const focused = document.activeElement?.closest?.("#people button")?.dataset.track;
-  const minor = view.lanes.filter((lane) => lane.minor);
-  place.replaceChildren(...view.lanes.filter((lane) => !lane.minor).map(card));
+  const minor = view.lanes.filter((lane) => lane.minor), major = view.lanes.filter((lane) => !lane.minor);
+  const shown = Math.max(AT_ONCE, Number(place.dataset.shown || 0), major.findIndex((lane) => lane.track === chosen) + 1);
+  place.replaceChildren(...major.slice(0, shown).map(card));
+  if (major.length > shown) place.append(further(place, major.length - shown, words, () => {
+    place.dataset.shown = shown + AT_ONCE;
+    gallery(place, view, { clip, chosen, choose, label, words });
+  }));
   if (minor.length) {
     const item = make("li"), more = make("details", "minor"), list = make("ul", "people");
     more.open = Boolean(open);
-    const fill = () => { if (more.open && !list.childElementCount) list.append(...minor.map(card)); };
+    const fill = () => { if (more.open && !list.childElementCount) list.append(...minor.slice(0, 4 * AT_ONCE).map(card)); };
     more.addEventListener("toggle", fill);
     more.append(make("summary", "", words.minor.replace("{n}", minor.length)), list);
     fill();
@@ -60,6 +67,14 @@ export function gallery(place, view, { clip, chosen, choose, label, words }) {
     place.append(item);
   }
   if (focused) place.querySelector(`button[data-track="${focused}"]`)?.focus();
+}
+
+function further(place, count, words, more) {
+  const item = make("li");
+  const button = make("button", "quiet", words.more.replace("{n}", count));
+  button.addEventListener("click", more);
+  item.append(button);
+  return item;
 }
 
 export function repairList(place, view, waiting, { clock, words, undo, mayUndo, nameOf }) {

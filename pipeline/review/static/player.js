@@ -22,6 +22,11 @@ export class Player {
   load(view, clock) {
     this.clock = clock;
     if (this.digest === view.digest) return;
+    if (!this.digest && this.film.src.endsWith(`/${view.digest}.mp4`)) {
+      this.digest = view.digest; // the page began to load it before anything else
+      this.changed();
+      return;
+    }
     const at = this.digest ? this.frame : 0;
     if (this.digest && this.film.videoWidth) {
       // what was there stays until the new rendering has the same moment to show

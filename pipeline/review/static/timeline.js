@@ -17,28 +17,72 @@ export class Timeline {
     this.range = make("div", "marks");
     this.range.hidden = true;
     place.append(this.set);
+    this.body = make("div", "lanebody");
     this.open = false;
-    new ResizeObserver(() => this.move()).observe(place);
+    place.addEventListener("scroll", () => this.paint(), { passive: true });
+    new ResizeObserver(() => { this.painted = ""; this.paint(); this.move(); }).observe(place);
   }
 
   draw(view, clock, chosen, pending) {
-    Object.assign(this, { view, clock });
-    this.set.replaceChildren(this.ruler());
-    if (view.mutes.length) this.set.append(this.sound(view.mutes));
+    Object.assign(this, { view, clock, chosen, pending });
     const minor = view.lanes.filter((lane) => lane.minor);
-    for (const lane of view.lanes) if (!lane.minor) this.set.append(this.lane(lane, chosen, pending));
-    if (minor.length) {
-      const row = make("div", "lane");
-      const more = make("button", "", this.words.minor.replace("{n}", minor.length));
-      more.setAttribute("aria-expanded", String(this.open));
-      more.title = this.words.minor_hint;
-      more.addEventListener("click", () => { this.open = !this.open; this.draw(view, clock, chosen, pending); });
-      row.append(more, make("div", "rail"));
-      this.set.append(row);
-      if (this.open) for (const lane of minor) this.set.append(this.lane(lane, chosen, pending));
-    }
-    this.set.append(this.needle, this.range);
+    this.rows = [
+      ...(view.mutes.length ? [() => this.sound(view.mutes)] : []),
+      ...view.lanes.filter((lane) => !lane.minor).map((lane) => this.making(lane)),
+      ...(minor.length ? [() => this.fold(minor.length)] : []),
+      ...(this.open ? minor.map((lane) => this.making(lane)) : []),
+    ];
+    this.body.style.height = `${this.rows.length * this.high}px`;
+    this.set.replaceChildren(this.ruler(), this.body, this.needle, this.range);
+    this.painted = "";
+    this.paint();
     this.move();
+  }
+
+  making(lane) {
+    const work = () => this.lane(lane, this.chosen, this.pending);
+    work.track = lane.track;
+    return work;
+  }
+
+  // An hour may have thousands of lanes: only those in sight are there.
+  paint() {
+    if (!this.rows) return;
+    const first = Math.max(0, Math.floor(this.place.scrollTop / this.high) - 4);
+    const last = Math.min(this.rows.length, first + Math.ceil(this.place.clientHeight / this.high) + 8);
+    if (this.painted === `${first} ${last}`) return;
+    this.painted = `${first} ${last}`;
+    const focused = document.activeElement?.closest?.(".lane")?.dataset.track;
+    const made = this.rows.slice(first, last).map((work, n) => {
+      const row = work();
+      row.style.top = `${(first + n) * this.high}px`;
+      return row;
+    });
+    this.body.replaceChildren(...made);
+    if (focused) this.body.querySelector(`[data-track="${focused}"] button`)?.focus();
+  }
+
+  // Bring somebody's lane into sight.
+  reveal(track) {
+    const at = this.rows?.findIndex((work) => work.track === track) ?? -1;
+    if (at < 0) return;
+    const top = at * this.high, bottom = top + 2 * this.high;
+    if (top < this.place.scrollTop) this.place.scrollTop = top;
+    else if (bottom > this.place.scrollTop + this.place.clientHeight) this.place.scrollTop = bottom - this.place.clientHeight;
+  }
+
+  get high() {
+    return parseFloat(getComputedStyle(this.place).getPropertyValue("--lane")) || 28;
+  }
+
+  fold(count) {
+    const row = make("div", "lane");
+    const more = make("button", "", this.words.minor.replace("{n}", count));
+    more.setAttribute("aria-expanded", String(this.open));
+    more.title = this.words.minor_hint;
+    more.addEventListener("click", () => { this.open = !this.open; this.draw(this.view, this.clock, this.chosen, this.pending); });
+    row.append(more, make("div", "rail"));
+    return row;
   }
 
   lane(lane, chosen, pending) {

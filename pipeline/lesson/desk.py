@@ -41,7 +41,7 @@ class Desk:
         self._place, self._book = workspace, book
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Seen] = OrderedDict()
-        self._pictures = threading.Semaphore(2)
+        self._pictures = threading.Semaphore(1)
         self._known: tuple[str, list[State]] = ("", [])
         self._view: tuple[str, ClipView | None] = ("", None)
 

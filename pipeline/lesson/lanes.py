@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.lesson.doubt import doubtful
 from pipeline.lesson.seen import Seen
-from pipeline.records import Decision, Repair, RepairKind, Support, Track
+from pipeline.records import F32, Decision, Repair, RepairKind, Support, Track
 from pipeline.stages.mend import Mended
 from pipeline.views import Doubt, Lane, Look, Span
+
+Frames = npt.NDArray[np.int64]
 
 BRIEF_SECONDS = 1.0
 """A track that is shorter than this, or fainter than FAINT, may be nobody: its lane stands below the others."""
@@ -30,7 +33,7 @@ def lanes_of(found: Seen, mended: Mended, repairs: Sequence[Repair]) -> tuple[La
         for person in sorted(people if track.number not in mended.apart else ()):  # the same name is the same person
             leader = by_name.setdefault(person, leader)
         groups.setdefault(leader, []).append(track)
-    lanes = [_lane(tracks, said, float(found.rate)) for tracks in groups.values()]
+    lanes = [_lane(tracks, said, float(found.rate), found.keyframes) for tracks in groups.values()]
     lanes.sort(key=lambda lane: (lane.minor, lane.spans[0].start if lane.spans else 0, lane.track))
     drawn = [_drawn(found, one) for one in repairs if one.kind is RepairKind.REGION and not one.undone]
     majors = [lane for lane in lanes if not lane.minor]
@@ -48,11 +51,11 @@ def doubts_of(lanes: Iterable[Lane]) -> tuple[Doubt, ...]:
     return tuple(sorted(found, key=lambda one: (one.start, one.track)))
 
 
-def _lane(tracks: list[Track], said: dict[int, list[Decision]], rate: float) -> Lane:
+def _lane(tracks: list[Track], said: dict[int, list[Decision]], rate: float, keys: Frames) -> Lane:
     tracks = sorted(tracks, key=lambda track: (track.start, track.number))
     spans = [_span(decision) for track in tracks for decision in said.get(track.number, ())]
     best = max(tracks, key=lambda track: (_height(track).max(), -track.number))
-    frame, box = _best(best)
+    frame, box = _best(best, keys)
     people = {span.person for span in spans if span.person}
     length = sum(len(track.box) for track in tracks)
     faint = max(track.strength for track in tracks) < FAINT
@@ -84,14 +87,18 @@ def _merged(spans: list[Span]) -> list[Span]:
     return out
 
 
-def _height(track: Track) -> np.ndarray:
-    return np.asarray(track.box[:, 3] - track.box[:, 1])
+def _height(track: Track) -> F32:
+    return np.asarray(track.box[:, 3] - track.box[:, 1], np.float32)
 
 
-def _best(track: Track) -> tuple[int, tuple[float, float, float, float]]:
-    """Where the face is largest, of the frames in which it was seen."""
+def _best(track: Track, keys: Frames) -> tuple[int, tuple[float, float, float, float]]:
+    """Where the face is largest, of the frames in which it was seen; of keyframes if it was seen in any."""
     size = np.where(track.support == Support.SEEN, _height(track), 0)
+    first, last = np.searchsorted(keys, [track.start, track.stop])
+    own = keys[first:last] - track.start
     at = int(size.argmax())
+    if len(own) and size[own].max() > 0:
+        at = int(own[size[own].argmax()])
     x1, y1, x2, y2 = (float(value) for value in track.box[at])
     return track.start + at, (x1, y1, x2, y2)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,6 +23,7 @@ from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.adapters.packing import pack, unpack
 from pipeline.adapters.vault import NOTES, Vault
 from pipeline.adapters.video_in import ClipReader
+from pipeline.adapters.video_out import KEYFRAMES
 from pipeline.errors import RepairError
 from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Track
 from pipeline.run import Analysis
@@ -73,6 +75,15 @@ class Seen:
             name.update(f"{track.number} {track.start} {len(track.box)} ".encode())
             name.update(np.ascontiguousarray(track.box, np.float32).tobytes())
         return name.hexdigest()[:16]
+
+    @cached_property
+    def keyframes(self) -> npt.NDArray[np.int64]:
+        """Frames at which a rendering certainly has a keyframe, so that a picture of them is quickly had."""
+        found, step, after = [], math.ceil(KEYFRAMES / self.time_base), 0
+        while after < len(self.pts):
+            found.append(after)
+            after = int(np.searchsorted(self.pts, self.pts[after] + step))
+        return np.array(found, np.int64)
 
     def seconds(self, frame: int) -> float:
         """When a frame begins on the source's clock; the end of the film for one after the last."""

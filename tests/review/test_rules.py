@@ -1,0 +1,476 @@
+"""The page's rules, one by one: who may ask for what, what is asked twice, two people, the worker, the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from school import ROOT, School, reviewing, until
+
+from pipeline.adapters.review_book import Progressed, ReviewBook
+from pipeline.cli import main
+from pipeline.errors import ApprovalError, BusyError, RepairError, ReviewError
+from pipeline.lesson import seen
+from pipeline.lesson.approve import judge
+from pipeline.lesson.asked import checked
+from pipeline.lesson.desk import Desk
+from pipeline.lesson.worker import work
+from pipeline.review import rates, server
+from pipeline.review.media import _piece
+from pipeline.settings import Review
+from pipeline.views import Look, Role
+from pipeline.workspace import alone
+
+SIZE = (960, 540)
+
+
+@contextlib.contextmanager
+def desk(school: School) -> Any:
+    with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
+        yield Desk(place, book)
+
+
+def hide(school: School, **more: Any) -> dict[str, Any]:
+    track = school.seen().tracks[0].number
+    return {"id": uuid.uuid4().hex, "kind": "hide", "start": 0, "stop": 80, "track": track} | more
+
+
+# --- what is asked
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "x"},
+        {"id": None},
+        {"kind": "delete"},
+        {"start": -1},
+        {"start": 80},
+        {"stop": 81},
+        {"stop": 0},
+        {"start": 1.5},
+        {"start": True},
+        {"track": 99},
+        {"track": "1"},
+        {"kind": "join", "other": 1},
+        {"kind": "join"},
+        {"kind": "show", "person": "41207"},
+        {"kind": "show", "person": "41207", "said": "x\ny"},
+        {"kind": "show", "person": "", "said": "x"},
+        {"kind": "region", "box": [0, 0, 50, 50]},
+        {"kind": "region", "box": [0, 0, 50, 50], "at_frame": 80},
+        {"kind": "region", "box": [0, 0, 50], "at_frame": 3},
+        {"kind": "region", "box": [0, 0, float("nan"), 5], "at_frame": 3},
+        {"kind": "region", "box": [0, 0, "5", 5], "at_frame": 3},
+        {"kind": "region", "box": [10, 10, 11, 50], "at_frame": 3},
+        {"kind": "region", "box": [2000, 2000, 3000, 3000], "at_frame": 3},
+    ],
+)
+def test_what_makes_no_sense_is_not_written_down(change: dict[str, Any]) -> None:
+    asked = {"id": "a" * 32, "kind": "hide", "start": 0, "stop": 80, "track": 1}
+    assert checked(asked, 80, SIZE, {1, 2})
+    with pytest.raises(RepairError):
+        checked(asked | change, 80, SIZE, {1, 2})
+
+
+words = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(
+    ["id", "kind", "start", "stop", "track", "other", "person", "said", "box", "at_frame", "by", "role"]
+)
+kinds = st.sampled_from(["hide", "show", "region", "mute", "split", "join"])
+
+
+@given(st.dictionaries(names, words), kinds)
+def test_whatever_is_sent_a_repair_or_a_refusal_comes_of_it(asked: dict[str, Any], kind: str) -> None:
+    try:
+        row = checked({"id": "b" * 32, "start": 1, "stop": 2} | asked | {"kind": kind}, 80, SIZE, {1, 2})
+    except RepairError:
+        return
+    assert 0 <= row["start"] < row["stop"] <= 80
+    assert "by" not in row
+    assert "role" not in row
+    json.dumps(row, allow_nan=False)
+
+
+def test_a_repair_sent_twice_is_one(school: School) -> None:
+    with desk(school) as house:
+        clip, asked = school.state().clip, hide(school)
+        for _ in range(3):
+            assert house.add(clip, asked, "Bob", Role.REVIEWER) == asked["id"]
+        with pytest.raises(RepairError, match="Another repair"):
+            house.add(clip, asked | {"start": 5}, "Bob", Role.REVIEWER)
+        with pytest.raises(RepairError, match="Another repair"):
+            house.add(clip, asked, "Truus", Role.REVIEWER)
+        assert [one.id for one in house.clip(clip).repairs] == [asked["id"]]
+
+
+def test_only_the_coach_shows_and_only_whoever_agreed(school: School) -> None:
+    show = {"kind": "show", "person": "41207", "said": "A. Jansen"}
+    with desk(school) as house:
+        clip = school.state().clip
+        with pytest.raises(RepairError, match="Only the coach"):
+            house.add(clip, hide(school, **show), "Bob", Role.REVIEWER)
+        with pytest.raises(RepairError, match="no consent"):
+            house.add(clip, hide(school, **show | {"person": "41222"}), "Geertje", Role.COACH)
+        offered = {one.id for one in house.offered(clip)}
+        assert {"41207", "41215"} <= offered
+        assert not {"41222", "41230"} & offered
+        house.add(clip, hide(school, **show), "Geertje", Role.COACH)
+    with school.opened() as place:
+        (row,) = place.ledger.entries("repair")
+        assert (row.payload["said"], row.payload["by"], row.payload["role"]) == ("A. Jansen", "Geertje", "coach")
+
+
+def test_reviewers_undo_their_own(school: School) -> None:
+    with desk(school) as house:
+        clip = school.state().clip
+        id = house.add(clip, hide(school), "Bob", Role.REVIEWER)
+        with pytest.raises(RepairError, match="Only the coach"):
+            house.undo(clip, id, "Truus", Role.REVIEWER)
+        with pytest.raises(RepairError, match="no repair"):
+            house.undo(clip, "f" * 32, "Bob", Role.REVIEWER)
+        for _ in range(2):
+            house.undo(clip, id, "Bob", Role.REVIEWER)
+        assert [one.undone for one in house.clip(clip).repairs] == [True]
+    with school.opened() as place:
+        assert len(place.ledger.entries("repair_undone")) == 1
+
+
+def test_the_timeline_shows_a_repair_before_it_is_rendered(school: School) -> None:
+    with desk(school) as house:
+        clip = school.state().clip
+        track = next(d.track for d in school.seen().decisions if d.keep)
+        house.add(clip, hide(school, track=track, start=10, stop=20), "Bob", Role.REVIEWER)
+        view = house.clip(clip)
+        lane = next(lane for lane in view.lanes if track in lane.tracks)
+        spans = [(span.start, span.stop, span.reason) for span in lane.spans if span.look is Look.HIDDEN]
+        assert (10, 20, "hidden_by_hand") in spans
+        assert [one.rendered for one in view.repairs] == [False]
+        assert view.row.waiting == 1
+
+
+# --- verdicts
+
+
+def two_people(school: School) -> None:
+    path = school.place / "lesveil.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "[review]\ntwo_people = true\n", encoding="utf-8")
+
+
+def test_two_people_approve_also_on_the_command_line(school: School) -> None:
+    two_people(school)
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    assert school.state().stage == "rendered"
+    assert school.lesveil("deliver")["delivered"] == []
+    school.lesveil("approve", clip, "--by", " geertje ", code=ApprovalError.code)
+    assert school.state().stage == "rendered"
+    school.lesveil("approve", clip, "--by", "Bob")
+    assert school.state().stage == "approved"
+
+
+def test_a_rejection_begins_anew(school: School) -> None:
+    two_people(school)
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    school.lesveil("reject", clip, "--by", "Truus")
+    school.lesveil("approve", clip, "--by", "Bob")
+    assert school.state().stage == "rendered"
+    school.lesveil("approve", clip, "--by", "Geertje")
+    assert school.state().stage == "approved"
+
+
+def test_what_was_watched_is_what_is_approved(school: School) -> None:
+    state = school.state()
+    with school.opened() as place:
+        with pytest.raises(ApprovalError, match="newer rendering"):
+            judge(place, state.clip, "Bob", True, "0" * 64)
+        school.add("mute", 3, 5)
+        with pytest.raises(ApprovalError, match="not rendered yet"):
+            judge(place, state.clip, "Bob", True)
+        judge(place, state.clip, "Bob", False)
+    assert school.state().stage == "rendered"
+
+
+def test_approving_twice_is_once(school: School) -> None:
+    clip = school.state().clip
+    for _ in range(2):
+        school.lesveil("approve", clip, "--by", "Bob")
+    with school.opened() as place:
+        assert len(place.ledger.entries("approval")) == 1
+    school.lesveil("approve", clip, "--by", "  ", code=ApprovalError.code)
+
+
+# --- the worker
+
+
+def test_the_worker_does_what_waits_and_tells_what_failed(school: School) -> None:
+    school.add("mute", 3, 5)
+    assert school.lesveil("repairs")["repaired"] == [school.state().clip]
+    assert school.lesveil("repairs") == {"repaired": [], "failed": []}
+    school.add("hide", 0, 9, track=1, analysis="0123456789abcdef")
+    said = school.lesveil("repairs", code=41)
+    assert "can no longer be placed" in said["failed"][0]["problem"]
+    with desk(school) as house:
+        told = house.work(school.state().clip)
+        assert told.waiting == 1
+        assert "can no longer be placed" in told.problem
+
+
+def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
+    school.add("mute", 3, 5)
+    with school.opened() as place, school.opened() as other, ReviewBook.open(school.place / "review.db") as book:
+        with alone(other), pytest.raises(BusyError):
+            work(place, book, lambda: False, False)
+        assert book.work(school.state().clip) == Progressed(book.work(school.state().clip).wanted, "busy", 0, 0, "")  # type: ignore[union-attr]
+        assert [done for _, done in work(place, book, lambda: False, False)] == [True]
+
+
+def test_a_worker_that_is_killed_is_begun_again_and_ends_with_its_page(school: School) -> None:
+    with reviewing(school, "--lang", "en") as page:
+        tasks = Path(f"/proc/{page.process.pid}/task")
+        if not tasks.is_dir():
+            pytest.skip("this system does not tell a process's children")
+
+        def children() -> list[int]:
+            return [int(one) for path in tasks.glob("*/children") for one in path.read_text().split()]
+
+        first = until(children)[0]
+        os.kill(first, signal.SIGKILL)
+        second = until(lambda: [one for one in children() if one != first])[0]
+        school.add("mute", 3, 5)
+        until(lambda: school.state().render["repairs"])  # type: ignore[index]
+    until(lambda: not Path(f"/proc/{second}").exists())
+
+
+# --- the server
+
+
+def test_it_listens_on_this_machine_alone_unless_there_is_a_certificate() -> None:
+    with pytest.raises(ReviewError, match="certificate"):
+        server.listen(Review(), "0.0.0.0", 0)
+    with pytest.raises(ReviewError, match="names"):
+        server.listen(Review(certificate="a", key="b"), "0.0.0.0", 0)
+    with server.listen(Review(), "127.0.0.1", 0) as made, pytest.raises(ReviewError, match="another --port"):
+        server.listen(Review(), "127.0.0.1", made.getsockname()[1])
+    assert server.origins(Review(), "127.0.0.1", 8420)[0] == "http://127.0.0.1:8420"
+    shared = server.origins(Review(certificate="c", names="review.school.nl"), "0.0.0.0", 443)
+    assert shared == ["https://review.school.nl", "https://review.school.nl:443"]
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(1))
+        .not_valid_after(now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    own, secret = folder / "cert.pem", folder / "key.pem"
+    own.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return own, secret
+
+
+def test_with_a_certificate_it_speaks_tls(school: School, tmp_path: Path) -> None:
+    own, secret = certificate(tmp_path)
+    path = school.place / "lesveil.toml"
+    more = f"[review]\ncertificate = {json.dumps(str(own))}\nkey = {json.dumps(str(secret))}\n"
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    with reviewing(school, "--no-worker") as page:
+        assert page.link.startswith("https://127.0.0.1:")
+        trust = ssl.create_default_context(cafile=str(own))
+        connection = http.client.HTTPSConnection("localhost", int(page.port), context=trust, timeout=20)
+        connection.request("POST", page.link.split(page.address)[1], b"")
+        said = connection.getresponse()
+        assert said.status == 303
+        assert "Secure" in str(said.getheader("set-cookie"))
+        assert said.getheader("strict-transport-security")
+        connection.close()
+        with socket.create_connection(("127.0.0.1", int(page.port)), timeout=20) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert b"200" not in raw.recv(100)
+
+
+def test_a_certificate_that_is_none_is_told(school: School, tmp_path: Path) -> None:
+    path = school.place / "lesveil.toml"
+    (tmp_path / "no.pem").write_text("nothing", encoding="utf-8")
+    broken = json.dumps(str(tmp_path / "no.pem"))
+    path.write_text(
+        path.read_text(encoding="utf-8") + f"[review]\ncertificate = {broken}\nkey = {broken}\n", encoding="utf-8"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pipeline",
+            "review",
+            "-C",
+            str(school.place),
+            "--port",
+            "0",
+            "--no-worker",
+            "--lang",
+            "en",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == ReviewError.code
+    assert "The certificate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@given(st.text(max_size=30), st.integers(0, 10**6))
+def test_a_range_lies_within_the_file_or_is_none(wanted: str, size: int) -> None:
+    for text in (wanted, f"bytes={wanted}"):
+        piece = _piece(text, size)
+        assert piece is None or 0 <= piece[0] < piece[1] <= size
+
+
+@given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(1, 10**6))
+def test_ranges_are_as_the_standard_says(first: int, last: int, size: int) -> None:
+    inside = first <= last and first < size
+    assert _piece(f"bytes={first}-{last}", size) == ((first, min(last + 1, size)) if inside else None)
+    assert _piece(f"bytes={first}-", size) == ((first, size) if first < size else None)
+    assert _piece(f"bytes=-{last}", size) == ((max(0, size - last), size) if last else None)
+
+
+def test_asking_too_often_has_to_wait() -> None:
+    now = 0.0
+    held = rates.Rates(lambda: now)
+    rate = rates.Rate(3, 0.5)
+    assert [held.wait("a", rate) for _ in range(3)] == [0, 0, 0]
+    assert held.wait("a", rate) == 2
+    assert held.wait("b", rate) == 0
+    now = 2.0
+    assert held.wait("a", rate) == 0
+    assert held.wait("a", rate) > 0
+    for number in range(rates.MOST_KEYS + 5):
+        held.wait(str(number), rate)
+    assert len(held._left) == rates.MOST_KEYS
+
+
+# --- accounts
+
+
+def test_accounts_by_the_command_line(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
+    school.lesveil("accounts", "add", "Bob", "--role", "reviewer")
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    school.lesveil("accounts", "add", "Truus", code=ReviewError.code)
+    assert school.lesveil("accounts", "list")["accounts"] == [{"name": "Bob", "role": "reviewer"}]
+    with ReviewBook.open(school.place / "review.db") as book:
+        account = book.check_password("bob", "correct horse battery")
+        assert account is not None
+        session = book.begin(account)
+        assert book.session(session) is not None
+        assert book.check_password("Bob", "wrong") is None
+        assert book.check_password("Nobody", "correct horse battery") is None
+    data = b"".join(path.read_bytes() for path in school.place.glob("review.db*"))
+    assert b"correct horse" not in data
+    assert b"$argon2id$" in data
+    school.lesveil("accounts", "remove", "Bob")
+    school.lesveil("accounts", "remove", "Bob", code=ReviewError.code)
+    with ReviewBook.open(school.place / "review.db") as book:
+        assert book.session(session) is None
+
+
+def test_sessions_end_by_themselves(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.adapters import review_book
+
+    with ReviewBook.open(school.place / "review.db") as book:
+        account = book.use_link(book.new_link("Bob", "reviewer"))
+        assert account is not None
+        secret = book.begin(account)
+        for later in (review_book.IDLE_SECONDS + 1, review_book.LONGEST_SECONDS + 1):
+            with monkeypatch.context() as patch:
+                real = review_book.time.time
+                patch.setattr(review_book.time, "time", lambda real=real, later=later: real() + later)
+                assert book.session(secret) is None
+        assert book.session(secret) is not None
+
+
+def test_a_password_signs_in(school: School) -> None:
+    with ReviewBook.open(school.place / "review.db") as book:
+        book.add_account("Bob", "reviewer", "correct horse battery")
+    with reviewing(school, "--no-worker") as page:
+        from school import Client
+
+        client = Client(page.address)
+        kind = "application/x-www-form-urlencoded"
+        for password, status in (("wrong", 403), ("correct+horse+battery", 303)):
+            answer = client.ask("POST", "/sign-in", f"name=Bob&password={password}".encode(), content_type=kind)
+            assert answer.status == status
+        assert client.ask("GET", "/").status == 200
+        assert client.ask("GET", "/log").status == 403
+
+
+def test_a_clip_of_which_nothing_was_kept_is_watched_and_judged(school: School) -> None:
+    state = school.state()
+    with school.opened() as place:
+        for one in place.vault.beside(state.clip):
+            place.vault.destroy(one)
+    with desk(school) as house:
+        view = house.clip(state.clip)
+        assert (view.repairable, view.frames, view.lanes) == ("unknown", 80, ())
+        with pytest.raises(RepairError, match="Nothing was kept"):
+            house.add(state.clip, {"id": "a" * 32}, "Bob", Role.REVIEWER)
+        house.judge(state.clip, view.digest, "Bob", True)
+    assert school.state().stage == "approved"
+
+
+def test_looks_are_written_before_they_are_given(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the picture fail, the look was still asked for; never the other way round."""
+
+    def fails(*_: object) -> bytes:
+        raise RepairError("There is no clip {clip} that can be shown.", clip="x")
+
+    monkeypatch.setattr("pipeline.lesson.desk.clear_moment", fails)
+    with desk(school) as house, pytest.raises(RepairError):
+        house.original(school.state().clip, school.seen().tracks[0].number, 0, "Geertje")
+    with school.opened() as place:
+        assert len(place.ledger.entries("look")) == 1
+
+
+def test_help_names_the_page() -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+        main(["--help"])
+    assert "review" in out.getvalue()
+    assert seen.REPAIR in out.getvalue()

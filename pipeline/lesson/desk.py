@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.adapters.ledger import Entry
 from pipeline.adapters.moment import clear_moment, frame_times, shown_moment
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.errors import RepairError
@@ -21,17 +20,15 @@ from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, states
+from pipeline.lesson.telling import TOLD, log_row, repair_row, runs
 from pipeline.lesson.worker import wanted
-from pipeline.records import Repair, RepairKind
+from pipeline.records import RepairKind
 from pipeline.stages import mend
-from pipeline.views import ClipRow, ClipView, LogRow, Offered, RepairRow, Role, Work
+from pipeline.views import ClipRow, ClipView, LogRow, Offered, Role, Work
 from pipeline.workspace import Workspace
 
 UNHIDES = frozenset({RepairKind.SHOW})
 """Repairs that only the coach may ask for."""
-
-TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "withdrawal")
-"""Kinds of rows that the log shows."""
 
 
 class Desk:
@@ -86,12 +83,12 @@ class Desk:
             height=found.height,
             tick=float(found.time_base),
             first=int(found.pts[0]) - round(found.shift / found.time_base),
-            times=_runs(steps),
+            times=runs(steps),
             lanes=lanes,
             doubts=doubts_of(lanes),
             mutes=mended.mutes,
-            repairs=tuple(_repair_row(one, have, mended.moot - pending) for one in repairs),
-            repairable="" if self._place.vault.has(state.clip) else "gone",
+            repairs=tuple(repair_row(one, have, mended.moot - pending) for one in repairs),
+            repairable="outdated" if state.outdated else "" if self._place.vault.has(state.clip) else "gone",
         )
 
     def file(self, id: str, digest: str) -> Path:
@@ -204,7 +201,7 @@ class Desk:
         """What people did, newest first."""
         names = {state.clip: Path(state.file).name for state in self._states()}
         rows = [row for row in self._place.ledger.entries() if row.kind in TOLD]
-        return [_log_row(row, names) for row in reversed(rows[-1000:])]
+        return [log_row(row, names) for row in reversed(rows[-1000:])]
 
     def _states(self) -> list[State]:
         """Where every clip stands, read anew when the ledger has grown."""
@@ -266,7 +263,7 @@ class Desk:
         return ClipRow(
             id=state.clip,
             name=Path(state.file).name,
-            stage=state.stage,
+            stage="outdated" if state.outdated else state.stage,
             filmed=state.filmed,
             seconds=float(render.get("seconds", 0.0)),
             shown=len({entry["person"] for entry in render.get("kept", ())}),
@@ -296,61 +293,28 @@ class Desk:
             height,
             tick,
             int(pts[0]),
-            _runs(np.diff(pts)),
+            runs(np.diff(pts)),
             (),
             (),
             (),
             (),
-            "unknown",
+            "unknown" if self._place.vault.has(state.clip) else "gone",
         )
 
     def _checked(self, state: State, found: Seen, asked: dict[str, Any], role: Role) -> dict[str, Any]:
         """The row to write for what was asked. Raises RepairError when it makes no sense for this clip."""
         mended = self._mended(state, found)
         row = checked(asked, len(found.pts), (found.width, found.height), {one.number for one in mended.tracks})
+        if row["kind"] == RepairKind.SPLIT:
+            lane = next((one for one in self.clip(state.clip).lanes if row["track"] in one.tracks), None)
+            there = [t.number for t in mended.tracks if t.start < row["start"] < t.stop]
+            inside = [number for number in there if lane is not None and number in lane.tracks]
+            if not inside:
+                raise RepairError("This person is not in the picture at that moment.")
+            row["track"] = inside[0]
         if row["kind"] in {kind.value for kind in UNHIDES}:
             if role is not Role.COACH:
                 raise RepairError("Only the coach may say that somebody can be seen.")
             if row["person"] not in {one.id for one in self.offered(state.clip)}:
                 raise RepairError("There is no consent in force for {person}.", person=row["person"])
         return row | {"analysis": found.analysis}
-
-
-def _repair_row(one: Repair, have: set[str], moot: frozenset[str]) -> RepairRow:
-    return RepairRow(
-        id=one.id,
-        kind=one.kind.value,
-        start=one.start,
-        stop=one.stop,
-        track=one.track,
-        other=one.other,
-        person=one.person,
-        said=one.said,
-        by=one.by,
-        at=one.at,
-        undone=one.undone,
-        rendered=(one.id in have) != one.undone,
-        moot=one.id in moot,
-    )
-
-
-def _runs(steps: Any) -> tuple[tuple[int, int], ...]:
-    """Steps between frames as (step, how many)."""
-    if not len(steps):
-        return ()
-    edges = np.flatnonzero(np.diff(steps)) + 1
-    starts = np.concatenate([[0], edges])
-    counts = np.diff(np.concatenate([starts, [len(steps)]]))
-    return tuple((int(steps[at]), int(n)) for at, n in zip(starts, counts, strict=True))
-
-
-def _log_row(row: Entry, names: dict[str, str]) -> LogRow:
-    said = row.payload
-    what = {
-        "approval": said.get("verdict", ""),
-        "repair": said.get("kind", ""),
-        "look": f"{said.get('track', '')}:{said.get('frame', '')}",
-        "delivery": said.get("target", ""),
-        "withdrawal": said.get("person", ""),
-    }.get(row.kind, "")
-    return LogRow(row.at, row.kind, names.get(row.clip or "", ""), str(said.get("by", "")), str(what))

@@ -38,6 +38,7 @@ def stage(speech: Speech, key: str) -> str:
         "delivered": tr("delivered"),
         "removed": tr("removed"),
         "wiped": tr("wiped"),
+        "outdated": tr("consent has ended"),
     }.get(key, key)
 
 
@@ -117,6 +118,8 @@ def script(speech: Speech) -> dict[str, str]:
         "stage_approved": stage(speech, "approved"),
         "stage_delivered": stage(speech, "delivered"),
         "stage_wiped": stage(speech, "wiped"),
+        "stage_removed": stage(speech, "removed"),
+        "stage_outdated": stage(speech, "outdated"),
         "stage_rejected": kind(speech, "rejected"),
         "first_of_two": tr("Approved by you; a second person must approve as well."),
         "confirm_reject": tr("Reject this rendering?"),
@@ -127,6 +130,7 @@ def script(speech: Speech) -> dict[str, str]:
         "join_hint": tr("Choose the other person."),
         "hidden_now": tr("{person} is hidden now: {range}."),
         "nobody_offered": tr("There is nobody whose consent is in force for this clip."),
+        "outdated": tr("The consent of somebody in this clip has ended. Run lesveil run again."),
         "gone": tr("The working copy is gone. This clip can be watched, not repaired."),
         "unknown": tr("Nothing was kept of where people are. Run lesveil run again to repair this clip."),
         "cannot_play": tr("This browser cannot play this film. Try Chrome, Edge or Firefox."),

@@ -95,6 +95,7 @@ def mend(
             hides += pieces.marked(repair, repair.id)
         elif repair.kind is RepairKind.SHOW and repair.person is not None:
             shows += [mark for one in pieces.marked(repair, repair.person) for mark in pieces.alike(one)]
+    pieces.by_hand = {(track, person) for track, _, _, person in shows}
     hidden: dict[str, list[tuple[int, int, int]]] = {}
     for one in hides:  # with everything that was said to be the same person, before or after
         for track, start, stop, id in pieces.alike(one, named=True):
@@ -228,6 +229,7 @@ class _Pieces:
         self.decisions = list(decisions)
         self._next = max(self.tracks, default=0) + 1
         self._leader = {number: number for number in self.tracks}
+        self.by_hand: set[tuple[int, str]] = set()  # who people said that a track is
         self.apart: set[int] = set()  # split off, so no longer who the program thinks
         self._undone: dict[int, tuple[int, int, int]] = {}
 
@@ -280,8 +282,9 @@ class _Pieces:
         leader = self._find(one[0])
         found = {number for number in self.tracks if self._find(number) == leader}
         if named:
-            people = {d.person for d in self.decisions if d.keep and d.track in found - self.apart}
-            found |= {d.track for d in self.decisions if d.keep and d.person in people} - self.apart
+            names = {(d.track, d.person) for d in self.decisions if d.keep and d.track not in self.apart} | self.by_hand
+            people = {person for track, person in names if track in found}
+            found |= {track for track, person in names if person in people}
         return [(number, *one[1:]) for number in sorted(found)]
 
     def first(self) -> dict[int, int]:

@@ -138,6 +138,13 @@ def test_hiding_somebody_hides_every_track_that_bears_the_name():
     assert visible(result) == {(30, n) for n in range(FRAMES)}
 
 
+def test_hiding_somebody_hides_also_what_was_named_by_hand():
+    show = repair(1, RepairKind.SHOW, track=2, person="7", said="A. Jansen")
+    for number in (1, 2):
+        hide = repair(2, RepairKind.HIDE, track=number)
+        assert not visible(mended([track(1), track(2)], [kept(1), hidden(2)], show, hide))
+
+
 def test_a_repair_of_another_analysis_counts_where_it_is_known_to_hide():
     other = repair(1, RepairKind.HIDE, track=1, analysis="a0")
     assert mended([track(1)], [kept(1)], other).moot == {"r1"}

@@ -474,3 +474,27 @@ def test_help_names_the_page() -> None:
         main(["--help"])
     assert "review" in out.getvalue()
     assert seen.REPAIR in out.getvalue()
+
+
+def test_a_clip_that_shows_somebody_whose_consent_ended_says_so(school: School) -> None:
+    school.lesveil("consent", "withdraw", "41207")
+    state = school.state()
+    with desk(school) as house:
+        view = house.clip(state.clip)
+        assert (view.row.stage, view.repairable) == ("outdated", "outdated")
+        assert "41207" not in {lane.person for lane in view.lanes}
+        with pytest.raises(RepairError, match="no longer the latest"):
+            house.file(state.clip, view.digest)
+        with pytest.raises(ApprovalError):
+            house.judge(state.clip, view.digest, "Bob", True)
+
+
+def test_a_split_is_where_the_person_is(school: School) -> None:
+    with desk(school) as house:
+        clip = school.state().clip
+        lane = next(lane for lane in house.clip(clip).lanes if len(lane.spans) and lane.spans[-1].stop < 70)
+        split = {"kind": "split", "track": lane.track, "start": 75, "stop": 76}
+        with pytest.raises(RepairError, match="not in the picture"):
+            house.add(clip, hide(school, **split), "Bob", Role.REVIEWER)
+        house.add(clip, hide(school, **split | {"start": lane.spans[0].start + 5, "stop": 70}), "Bob", Role.REVIEWER)
+        assert len(house.clip(clip).lanes) > 1

@@ -479,7 +479,7 @@ on("reject", () => judge(false));
 on("helpopen", () => by("help").showModal());
 by("seek").addEventListener("input", () => player.go(Number(by("seek").value)));
 film.addEventListener("click", () => { if (!drawing.active) player.toggle(); });
-film.addEventListener("error", () => { if (film.error?.code >= 3) say(words.cannot_play, true); });
+film.addEventListener("error", () => { if (film.error?.code >= 3) say(view?.repairable === "outdated" ? words.outdated : words.cannot_play, true); });
 window.addEventListener("resize", () => { if (drawing.active) drawing.place(); });
 
 await look();

@@ -1,0 +1,56 @@
+"""Rows of the ledger as the reviewers' page tells them; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.adapters.ledger import Entry
+from pipeline.records import Repair
+from pipeline.views import LogRow, RepairRow
+
+TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "withdrawal")
+"""Kinds of rows that the log shows."""
+
+
+def repair_row(one: Repair, have: set[str], moot: frozenset[str]) -> RepairRow:
+    """A repair as people see it; ``have`` are the repairs that the rendering has, ``moot`` those that do not apply."""
+    return RepairRow(
+        id=one.id,
+        kind=one.kind.value,
+        start=one.start,
+        stop=one.stop,
+        track=one.track,
+        other=one.other,
+        person=one.person,
+        said=one.said,
+        by=one.by,
+        at=one.at,
+        undone=one.undone,
+        rendered=(one.id in have) != one.undone,
+        moot=one.id in moot,
+    )
+
+
+def runs(steps: Any) -> tuple[tuple[int, int], ...]:
+    """Steps between frames as (step, how many)."""
+    if not len(steps):
+        return ()
+    edges = np.flatnonzero(np.diff(steps)) + 1
+    starts = np.concatenate([[0], edges])
+    counts = np.diff(np.concatenate([starts, [len(steps)]]))
+    return tuple((int(steps[at]), int(n)) for at, n in zip(starts, counts, strict=True))
+
+
+def log_row(row: Entry, names: dict[str, str]) -> LogRow:
+    """A row of the ledger as people read it; ``names`` are those of the clips by id."""
+    said = row.payload
+    what = {
+        "approval": said.get("verdict", ""),
+        "repair": said.get("kind", ""),
+        "look": f"{said.get('track', '')}:{said.get('frame', '')}",
+        "delivery": said.get("target", ""),
+        "withdrawal": said.get("person", ""),
+    }.get(row.kind, "")
+    return LogRow(row.at, row.kind, names.get(row.clip or "", ""), str(said.get("by", "")), str(what))

@@ -82,13 +82,13 @@ def listen(settings: Review, host: str, port: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(256)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         made.close()
         raise ReviewError(
             "The page cannot listen on {host}:{port} ({why}); choose another --port.",
             host=host,
             port=port,
-            why=error.strerror,
+            why=getattr(error, "strerror", None) or error,
         ) from error
     return made
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.records import Shape, Style
-from pipeline.stages.redact import redact, residue
+from pipeline.stages.redact import redact, residues
 
 HEIGHT, WIDTH = 1080, 1920
 SCENES = [(1, 100, 140), (5, 100, 140), (20, 100, 140), (60, 40, 56), (1, 600, 800), (2, 600, 800)]
@@ -57,7 +57,7 @@ def main() -> None:
             print(f"{name:>16}  {style.value:9} {ours:8.3f} {fixed / ours:9.1f}x {half / ours:13.1f}x")
     head = _heads(1, 100, 140, rng)[0]
     veil = _milliseconds(lambda: redact(planes, head[None], [Shape.ELLIPSE], Style.VEIL))
-    judged = _milliseconds(lambda: residue(planes[0], head, Shape.ELLIPSE, Style.VEIL))
+    judged = _milliseconds(lambda: residues(planes[0], head, [Shape.ELLIPSE], Style.VEIL))
     print(f"residue of one head of 100x140: {judged * 1e3:.0f} us, {judged / veil:.2f} of what veiling it takes")
 
 

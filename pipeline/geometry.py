@@ -19,18 +19,17 @@ def overlaps(box: F32, others: F32) -> F32:
 
 def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     """Indexes of the boxes that remain, best first, when each takes out those that overlap it (IoU) by more."""
-    order = np.argsort(-scores, kind="stable")
-    boxes = boxes[order]
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    clash = shared > overlap * (area[:, None] + area[None] - shared)
-    alive = np.ones(len(boxes), bool)
-    for row in range(len(boxes)):
-        if alive[row]:
-            alive[row + 1 :] &= ~clash[row, row + 1 :]
-    return order[alive]
+    left = np.argsort(-scores, kind="stable")
+    low, high = boxes[:, :2].astype(np.float32), boxes[:, 2:].astype(np.float32)
+    area = np.prod(high - low, axis=1)
+    kept: list[int] = []
+    while len(left):  # few remain of many: a round per box that stays is far less work than a table of all pairs
+        best, left = int(left[0]), left[1:]
+        kept.append(best)
+        size = np.minimum(high[left], high[best]) - np.maximum(low[left], low[best])
+        shared = np.maximum(size[:, 0], 0) * np.maximum(size[:, 1], 0)
+        left = left[shared <= overlap * (area[left] + area[best] - shared)]
+    return np.array(kept, np.intp)
 
 
 def closeness(a: F32, b: F32, reach: float = 0.9, scale: float = 1.8) -> F32:

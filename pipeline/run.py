@@ -218,8 +218,8 @@ def render_checked(
                 float(clip.info.time_base),
                 inspect.extras(partial),
                 lambda picture: planes(picture)[0],
-                lambda plane, region, shape: (
-                    redact.residue(plane, region, shape, plan.style, depth) > redact.RESIDUE_LIMIT[plan.style]
+                lambda plane, regions, shapes: (
+                    redact.residues(plane, regions, shapes, plan.style, depth) > redact.RESIDUE_LIMIT[plan.style]
                 ),
                 again,
                 progress,

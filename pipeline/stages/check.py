@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.records import Check, FrameSource, Plane, Progress, RedactionPlan, no_progress
+from pipeline.records import F32, U8, Check, FrameSource, Plane, Progress, RedactionPlan, no_progress
 
-Clear = Callable[[Plane, Any, int], bool]
-"""Says of a luma plane and one region (4,) of a shape whether detail is left inside of it."""
+Clear = Callable[[Plane, F32, U8], npt.NDArray[np.bool_]]
+"""Says of a luma plane and regions (R, 4) of shapes (R,) in which of them (R,) detail is left."""
 
 Again = Callable[[Sequence[int]], Iterable[tuple[int, Plane]]]
 """Hides the given frames of the source once more and hands out their luma planes: (frame, plane)."""
@@ -41,9 +41,9 @@ def check(
     """Compare the finished file with the plan: frames and their times, streams, and every region that should be hidden.
 
     ``pts`` (N,) are the times written, in units of ``tick`` seconds, of which the distances from the first count.
-    ``extras`` is what else was found in the file (streams, metadata): each is a finding. ``clear`` judges one region
-    of a luma plane; where it sees detail (surroundings can be busy enough to leave some in a veil), that region must
-    equal what ``again`` makes of the source, or it is a finding.
+    ``extras`` is what else was found in the file (streams, metadata): each is a finding. ``clear`` judges the
+    regions of a luma plane; where it sees detail (surroundings can be busy enough to leave some in a veil), that
+    region must equal what ``again`` makes of the source, or it is a finding.
     """
     findings = [f"the file carries {what}" for what in extras]
     whole = set(damaged)
@@ -70,8 +70,8 @@ def check(
         else:
             rows = plan.regions(count)
             regions += rows.stop - rows.start
-            for row in range(rows.start, rows.stop):
-                if clear(plane, plan.region[row], int(plan.shape[row])):
+            if rows.stop > rows.start:
+                for row in (np.flatnonzero(clear(plane, plan.region[rows], plan.shape[rows])) + rows.start).tolist():
                     suspects.setdefault(count, []).append((row, _inside(plane, plan.region[row]).copy()))
         count += 1
         progress("check", count, plan.frames)

@@ -75,10 +75,9 @@ class Again:
                 yield number, picture(self.value)
 
 
-def bright(plane, region, shape):
-    assert shape == Shape.ELLIPSE
-    x1, y1, x2, y2 = region.astype(int)
-    return plane[y1:y2, x1:x2].mean() > VEILED + 5
+def bright(plane, regions, shapes):
+    assert (shapes == Shape.ELLIPSE).all()
+    return np.array([plane[y1:y2, x1:x2].mean() > VEILED + 5 for x1, y1, x2, y2 in regions.astype(int)])
 
 
 def ask(source=None, plan=None, damaged=(), extras=(), again=None, pts=None, clear=bright, progress=None):
@@ -187,7 +186,9 @@ def test_regions_of_a_frame_hidden_whole_are_not_judged_one_by_one():
 
 def test_a_region_that_reaches_out_of_the_picture_is_judged_where_it_lies_inside():
     plan = planned(rows=[(1, (-20, -20, 200, 200))])
-    findings = ask(finished(f1={"plane": np.full((48, 64), FACE, np.uint8)}), plan, clear=lambda *_: True).findings
+    every = np.ones(1, bool)
+    bright_all = finished(f1={"plane": np.full((48, 64), FACE, np.uint8)})
+    findings = ask(bright_all, plan, clear=lambda *_: every).findings
     assert len(findings) == 1
 
 

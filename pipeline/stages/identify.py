@@ -16,13 +16,15 @@ picture, 1.41 nothing in common); see docs/quality.md for where each number come
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.geometry import closeness
 from pipeline.records import (
@@ -92,15 +94,29 @@ def align(picture: U8, landmarks: F32) -> U8:
 
     A similarity fitted by least squares (Umeyama 1991).
     """
+    matrix = _similarity(landmarks)
+    chip = cv2.warpAffine(picture, matrix, (150, 150), flags=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(chip[:, :, ::-1])
+
+
+def _similarity(landmarks: F32) -> npt.NDArray[np.float64]:
+    """The matrix (2, 3) from a picture with these landmarks to the chip."""
     source, target = landmarks.mean(axis=0), CHIP.mean(axis=0)
     a, b = landmarks - source, CHIP - target
     norm = max(float((a * a).sum()), 1e-6)
     c = float((a * b).sum()) / norm
     s = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
     turn = np.array([[c, -s], [s, c]])
-    matrix = np.column_stack([turn, target - turn @ source])
-    chip = cv2.warpAffine(picture, matrix, (150, 150), flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(chip[:, :, ::-1])
+    return np.column_stack([turn, target - turn @ source])
+
+
+def around(landmarks: F32) -> tuple[float, float, float, float]:
+    """The box that holds all of a picture that ``align`` looks at, for five landmarks (5, 2)."""
+    matrix = _similarity(landmarks)
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [150, 0], [0, 150], [150, 150]], np.float64) @ inverse[:, :2].T + inverse[:, 2]
+    (x1, y1), (x2, y2) = corners.min(axis=0) - 2, corners.max(axis=0) + 3
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def frontal(landmarks: F32) -> F32:
@@ -160,6 +176,10 @@ class _Look:
     left: list[tuple[int, _Face, F32, float]]
 
 
+CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
+"""The part of a picture under a box (4,), as BGR (H, W, 3), and where it begins (x, y)."""
+
+
 @dataclass
 class Sampler:
     """Chooses which detections are embedded while the clip goes by, and keeps the embeddings.
@@ -169,6 +189,7 @@ class Sampler:
     """
 
     embed: FaceEmbedder
+    cut_out: CutOut
     people: Sequence[Person]
     smallest: float
     rows: list[int] = field(default_factory=list)
@@ -187,7 +208,6 @@ class Sampler:
         facing = frontal(landmarks)
         near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces else np.empty((0, len(boxes)))
         used: set[int] = set()
-        picture: U8 | None = None
         for place in np.flatnonzero((heights >= self.smallest) & (scores >= SURE_ENOUGH)).tolist():
             look = standard(thumbs[place])
             which = next(
@@ -206,24 +226,20 @@ class Sampler:
             if frame.time < face.due or facing[place] < FACING:
                 self.latest.left.append((first + place, face, landmarks[place], float(heights[place])))
                 continue
-            if picture is None:
-                picture = frame.picture.to_ndarray(format="bgr24")
-            self._view(picture, first + place, face, landmarks[place], float(heights[place]), frame.time)
+            self._view(frame.picture, first + place, face, landmarks[place], float(heights[place]), frame.time)
             face.thumb = look
 
     def scene_ends(self) -> None:
         """Embed what was left out of the last look, so that a person kept is kept to the end of the scene."""
         if self.latest is not None:
-            picture: U8 | None = None
             for row, face, landmarks, height in self.latest.left:
                 if face.hopeful and frontal(landmarks[None])[0] >= FACING:
-                    if picture is None:
-                        picture = self.latest.frame.picture.to_ndarray(format="bgr24")
-                    self._view(picture, row, face, landmarks, height, self.latest.frame.time)
+                    self._view(self.latest.frame.picture, row, face, landmarks, height, self.latest.frame.time)
         self.faces, self.latest = [], None
 
-    def _view(self, picture: U8, row: int, face: _Face, landmarks: F32, height: float, now: Fraction) -> None:
-        chip = align(picture, landmarks)
+    def _view(self, picture: Any, row: int, face: _Face, landmarks: F32, height: float, now: Fraction) -> None:
+        part, origin = self.cut_out(picture, around(landmarks))
+        chip = align(part, landmarks - np.array(origin, np.float32))
         if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
             chip = np.ascontiguousarray(chip[:, ::-1])
         vector = self.embed(chip[None])[0]

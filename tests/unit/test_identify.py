@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.adapters.pictures import cut_out
 from pipeline.records import Detections, Frame, Person, Reason, Support, Track, Views
 from pipeline.stages.identify import (
     CHIP,
@@ -19,6 +20,7 @@ from pipeline.stages.identify import (
     SINGLE,
     Sampler,
     align,
+    around,
     frontal,
     identify,
     limits,
@@ -361,6 +363,7 @@ def test_a_template_is_a_unit_mean_over_pictures_and_mirror_images():
 
 def _frame(number):
     picture = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), format="bgr24")
+    picture = picture.reformat(format="yuv420p")
     return Frame(number, number, Fraction(number, 25), picture, False)
 
 
@@ -372,7 +375,7 @@ def _show(sampler, number, first, tall=50.0, score=0.9, marks=None, look=0, x=20
 
 def test_a_face_that_resembles_somebody_is_embedded_about_every_half_second():
     embed = Embedder(ANN.template)
-    sampler = Sampler(embed, [ANN], SMALLEST)
+    sampler = Sampler(embed, cut_out, [ANN], SMALLEST)
     for i, number in enumerate(range(0, 100, 4)):
         _show(sampler, number, i)
     views = sampler.views()
@@ -384,14 +387,14 @@ def test_a_face_that_resembles_somebody_is_embedded_about_every_half_second():
 
 def test_a_face_that_resembles_nobody_is_embedded_less_often():
     embed = Embedder(STRANGER)
-    sampler = Sampler(embed, [ANN], SMALLEST)
+    sampler = Sampler(embed, cut_out, [ANN], SMALLEST)
     for i, number in enumerate(range(0, 100, 4)):
         _show(sampler, number, i)
     assert 3 <= embed.asked <= 5
 
 
 def test_a_changed_look_is_embedded_at_once():
-    sampler = Sampler(Embedder(ANN.template), [ANN], SMALLEST)
+    sampler = Sampler(Embedder(ANN.template), cut_out, [ANN], SMALLEST)
     _show(sampler, 0, 0)
     _show(sampler, 2, 1)
     _show(sampler, 4, 2, look=1)
@@ -402,14 +405,14 @@ def test_a_changed_look_is_embedded_at_once():
     "how", [{"tall": 23.0}, {"score": 0.39}, {"marks": np.where(np.arange(5)[:, None] == 2, CHIP[0], CHIP)}]
 )
 def test_too_small_too_doubtful_or_turned_away_is_no_view(how):
-    sampler = Sampler(Embedder(ANN.template), [ANN], SMALLEST)
+    sampler = Sampler(Embedder(ANN.template), cut_out, [ANN], SMALLEST)
     _show(sampler, 0, 0, **how)
     sampler.scene_ends()
     assert len(sampler.views().detection) == 0
 
 
 def test_what_was_left_out_of_the_last_look_is_embedded_at_the_end_of_the_scene():
-    sampler = Sampler(Embedder(ANN.template), [ANN], SMALLEST)
+    sampler = Sampler(Embedder(ANN.template), cut_out, [ANN], SMALLEST)
     _show(sampler, 0, 0)
     _show(sampler, 4, 1)
     sampler.scene_ends()
@@ -420,8 +423,42 @@ def test_what_was_left_out_of_the_last_look_is_embedded_at_the_end_of_the_scene(
 
 def test_with_nobody_enrolled_nothing_is_embedded():
     embed = Embedder(EYE[0])
-    sampler = Sampler(embed, [], SMALLEST)
+    sampler = Sampler(embed, cut_out, [], SMALLEST)
     _show(sampler, 0, 0)
     sampler.scene_ends()
     assert embed.asked == 0
     assert sampler.views().embedding.shape == (0, 128)
+
+
+@pytest.mark.parametrize("format_", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuvj420p"])
+@pytest.mark.parametrize(
+    "box", [(30.4, 21.9, 88.1, 90.2), (-9, -9, 40, 40), (140, 100, 300, 300), (150, 118, 151, 119)]
+)
+def test_a_part_cut_out_is_that_part_of_the_whole_picture(format_, box):
+    y, x = np.mgrid[0:120, 0:160]
+    smooth = np.stack([100 + x / 3, 60 + y, 200 - x / 2], axis=2).astype(np.uint8)
+    picture = av.VideoFrame.from_ndarray(smooth, format="bgr24").reformat(format=format_)
+    part, (left, top) = cut_out(picture, box)
+    height, width = part.shape[:2]
+    assert left % 2 == top % 2 == 0
+    assert left <= max(box[0], 0)
+    assert top <= max(box[1], 0)
+    assert left + width >= min(box[2], 160)
+    assert top + height >= min(box[3], 120)
+    whole = picture.to_ndarray(format="bgr24")[top : top + height, left : left + width]
+    assert np.abs(part.astype(int) - whole).max() <= 4
+    assert part.size
+
+
+def test_all_that_a_chip_shows_lies_within_the_part_around_it():
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 255, (300, 400, 3), np.uint8)
+    for _ in range(20):
+        angle, scale = rng.uniform(-0.6, 0.6), rng.uniform(0.2, 1.2)
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        marks = ((CHIP - 75) @ turn.T + rng.uniform(60, 240, 2)).astype(np.float32)
+        x1, y1, x2, y2 = around(marks)
+        left, top = max(0, int(x1)), max(0, int(y1))
+        part = picture[top : int(np.ceil(y2)), left : int(np.ceil(x2))]
+        chip, whole = align(part, marks - np.float32([left, top])), align(picture, marks)
+        assert (np.abs(chip.astype(int) - whole) > 16).mean() < 0.02  # subpixel rounding of noise

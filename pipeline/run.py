@@ -144,7 +144,9 @@ def analyse(
             all=found.frames,
         )
     with _timed(figures, "decide"):
-        tracks = track.follow(found, clip.info.rate, settings.detection.alone, settings.detection.sure)
+        scores = settings.detection
+        size = clip.info.width, clip.info.height
+        tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
         views = sampler.views() if sampler else identify.no_views()
         identities = identify.identify(tracks, found, views, people, clip.info.rate, smallest)
         decisions = decide.decide(tracks, identities, grounds)

@@ -20,7 +20,9 @@ from pipeline.records import Style
 
 FILE_NAME = "lesveil.toml"
 
-SHARES = frozenset({"detection.faint", "detection.alone", "detection.sure", "rendering.quarantine_share"})
+SHARES = frozenset(
+    {f"detection.{key}" for key in ("faint", "alone", "together", "sure")} | {"rendering.quarantine_share"}
+)
 """Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
 
 DAYS = {"consent.grace_days": 92, "consent.warn_days": 366}
@@ -31,10 +33,12 @@ DAYS = {"consent.grace_days": 92, "consent.warn_days": 366}
 class Detection:
     """How faces are looked for. Scores are CenterFace's, 0..1; see docs/quality.md for the measurements."""
 
-    faint: float = 0.06
+    faint: float = 0.07
     """From here on a detection counts where it persists."""
-    alone: float = 0.15
+    alone: float = 0.30
     """From here on a detection counts by itself, though it is seen only once."""
+    together: float = 0.50
+    """So much must the three best sights of a fainter face of ordinary size come to; of a larger one more."""
     sure: float = 0.35
     """From here on a face seen once is held before and after like one seen often."""
 

@@ -26,12 +26,12 @@ from pipeline.records import (
 )
 
 HEAD_UP = 0.45
-HEAD_DOWN = 0.18
+HEAD_DOWN = 0.50
 HEAD_SIDE = 0.30
 HEAD_SIDE_BY_HEIGHT = 0.62
-"""From a face box to the whole head, in shares of the face's height and width: hair above, chin below, ears beside.
-Half the head's width is never less than HEAD_SIDE_BY_HEIGHT of the face's height: a profile's box is narrow, its
-head is not."""
+"""From a face box to the whole head, in shares of the face's height and width: hair above, ears beside, chin and throat
+below (of whoever wears a mask the detector often sees the upper half alone). Half the head's width is never less than
+HEAD_SIDE_BY_HEIGHT of the face's height: a profile's box is narrow, its head is not."""
 
 CORE = 0.08
 """A hidden face grown by this share of its size is never uncovered for the sake of a kept neighbour."""

@@ -1,7 +1,8 @@
 """Faces found: which frames are looked at, at which sizes, and what was seen there.
 
-The scheme over time, chosen by measurement (docs/quality.md): a small picture several times a second, a large one
-once a second and around every cut. Sound timing between two looks is the tracker's work.
+The scheme over time, chosen by measurement (docs/quality.md): a small picture several times a second; once a second and
+around every cut a large one too, for faces far away, and a tiny one, for faces close by that a mask or a hand covers.
+Sound timing between two looks is the tracker's work.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from pipeline.records import (
     no_progress,
 )
 
-LOOK_SECONDS = Fraction(16, 100)
+LOOK_SECONDS = Fraction(1, 5)
 """A look at the small picture at least this often."""
 
-LARGE_SECONDS = Fraction(1)
-"""A look at the large picture at least this often."""
+ALL_SECONDS = Fraction(1)
+"""A look at all sizes at least this often."""
 
 CUT = 14.0
 """Mean change of a 64 x 36 grey picture (grey levels) from which a cut is assumed. A cut too many costs one look."""
@@ -61,21 +62,27 @@ class Observer(Protocol):
 class Sizes:
     """Widths and heights in square pixels of the pictures the network sees."""
 
+    tiny: tuple[int, int]
     small: tuple[int, int]
     large: tuple[int, int]
 
+    @property
+    def all(self) -> tuple[tuple[int, int], ...]:
+        return self.tiny, self.small, self.large
+
 
 def sizes(info: VideoInfo) -> Sizes:
-    """Large: the displayed picture, 960 to 1920 on its long side. Small: half of it, at least 640."""
+    """Small: half of the displayed picture, 640 to 960 on its long side. Tiny: half of that. Large: the picture itself,
+    from 960 on; but of one wider than 1280 three quarters, to 1920 at most."""
     width, height = float(info.width * info.sample_aspect), float(info.height)
     longest = max(width, height)
-    large = min(max(longest, 960.0), 1920.0)
-    small = max(large / 2, 640.0)
+    large = min(max(min(longest, 1280.0), 0.75 * longest, 960.0), 1920.0)
+    small = min(max(longest / 2, 640.0), 960.0)
 
     def scaled(side: float) -> tuple[int, int]:
         return max(32, round(width * side / longest)), max(32, round(height * side / longest))
 
-    return Sizes(scaled(small), scaled(large))
+    return Sizes(scaled(small / 2), scaled(small), scaled(large))
 
 
 @dataclass
@@ -128,7 +135,7 @@ def detect(
     found = _Found()
     previous: Frame | None = None
     tiny_before: Any = None
-    last_small = last_large = Fraction(-(10**6))
+    last_look = last_all = Fraction(-(10**6))
     number = -1
 
     def look(frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
@@ -172,12 +179,12 @@ def detect(
             if number:
                 found.cuts.append(number)
         moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
-        if cut or frame.time - last_large >= LARGE_SECONDS:
-            look(frame, (shapes.small, shapes.large))
-            last_small = last_large = frame.time
-        elif frame.time - last_small >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
+        if cut or frame.time - last_all >= ALL_SECONDS:
+            look(frame, shapes.all)
+            last_look = last_all = frame.time
+        elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
             look(frame, (shapes.small,))
-            last_small = frame.time
+            last_look = frame.time
         previous, tiny_before = frame, tiny
     end_scene(previous)
     progress("detect", number + 1, number + 1)

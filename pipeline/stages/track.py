@@ -31,10 +31,13 @@ WEAK_HOLD_SECONDS = 0.12
 """So does a track seen only once, weakly: it is most likely no face."""
 
 PERSISTS = 3
-"""Sights, half a second's worth, that make a face of what is not sure enough alone; of faint ones twice as many."""
+"""Sights that together make a face of what is not sure enough alone: the best of a track, so half a second's worth."""
 
-NEARLY = 2 / 3
-"""Share of the score that counts alone from which a sight is not faint."""
+USUAL = 0.055
+"""Height of an ordinary face as a share of the picture's shorter side. The detector is sure of large faces, so a large
+faint sight is more likely no face than a small one, and needs more behind it, by the power SIZE_COUNTS."""
+
+SIZE_COUNTS = 0.75
 
 SEEN_WELL = 0.5
 """Score of a last sight from which the next look would have found the face again, were it still there."""
@@ -74,13 +77,17 @@ class _Open:
         self.frame, self.box = frame, box
 
 
-def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list[Track]:
+def follow(
+    found: Detections, rate: Fraction, size: tuple[int, int], alone: float, together: float, sure: float
+) -> list[Track]:
     """Tracks of one clip, numbered from 1 in order of first sight.
 
-    ``rate`` is in frames per second. A detection of score ``alone`` counts by itself, even if it joins no other; what
-    is fainter counts only where it persists: faces do, chance does not. ``sure`` is the score from
-    which one detection makes a track that is held like any other.
+    ``rate`` is in frames per second, ``size`` (width, height) that of the frames in pixels. A detection of score
+    ``alone`` counts by itself, even if it joins no other; what is fainter counts only where it persists, for faces do
+    and chance does not: the best PERSISTS scores of a track must come to ``together``. ``sure`` is the score
+    from which one detection makes a track that is held like any other.
     """
+    usual = USUAL * min(size)
     gap = max(1, round(GAP_SECONDS * rate))
     quick = max(1, round(QUICK_SECONDS * rate))
     cut_list = np.sort(found.cuts)
@@ -101,15 +108,16 @@ def follow(found: Detections, rate: Fraction, alone: float, sure: float) -> list
                 live.append(_Open([row], frame, found.box[row]))
     done += live
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
-    real = [track for track in done if _is_face(found.score[track.rows], alone)]
+    real = [track for track in done if _is_face(found, track.rows, usual, alone, together)]
     return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(real, 1)]
 
 
-def _is_face(scores: F32, alone: float) -> bool:
-    """One sure enough sight makes a face; so do PERSISTS sights nearly as sure, or twice as many faint ones."""
-    best = float(scores.max())
-    needed = 1 if best >= alone else PERSISTS if best >= NEARLY * alone else 2 * PERSISTS
-    return len(scores) >= needed
+def _is_face(found: Detections, rows: list[int], usual: float, alone: float, together: float) -> bool:
+    """One sure enough sight makes a face; so do several that come to enough for their size."""
+    scores = np.sort(found.score[rows])
+    height = float(np.median(found.box[rows, 3] - found.box[rows, 1]))
+    needed = together * (height / usual) ** SIZE_COUNTS
+    return bool(scores[-1] >= alone or scores[-PERSISTS:].sum() >= needed)
 
 
 def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages.detect import (
-    LARGE_SECONDS,
+    ALL_SECONDS,
     LOOK_SECONDS,
     detect,
     echoes,
@@ -136,7 +136,7 @@ def test_looks_come_often_enough_and_include_the_first_and_the_last_frame(count,
         assert other - one == 1 or (other - one) * frame < LOOK_SECONDS + frame
     large = sizes(info()).large
     shown = sum(shape == (large[1], large[0]) for shape in detector.shown)
-    assert shown >= int(count * frame / (LARGE_SECONDS + frame))
+    assert shown >= int(count * frame / (ALL_SECONDS + frame))
 
 
 def test_time_counts_not_the_number_of_frames():
@@ -226,9 +226,11 @@ def test_a_picture_with_pixels_that_are_not_square_is_seen_in_its_true_shape():
 @pytest.mark.parametrize(
     ("width", "height", "small", "large"),
     [
-        (1920, 1080, (960, 540), (1920, 1080)),
+        (1920, 1080, (960, 540), (1440, 810)),
         (3840, 2160, (960, 540), (1920, 1080)),
-        (1080, 1920, (540, 960), (1080, 1920)),
+        (1080, 1920, (540, 960), (810, 1440)),
+        (1280, 720, (640, 360), (1280, 720)),
+        (1440, 1080, (720, 540), (1280, 960)),
         (640, 480, (640, 480), (960, 720)),
         (4000, 16, (960, 32), (1920, 32)),
     ],
@@ -236,6 +238,7 @@ def test_a_picture_with_pixels_that_are_not_square_is_seen_in_its_true_shape():
 def test_sizes(width, height, small, large):
     shape = sizes(info(width, height))
     assert (shape.small, shape.large) == (small, large)
+    assert shape.tiny == tuple(max(32, round(side / 2)) for side in small)
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p", "yuv422p10le", "gray"])

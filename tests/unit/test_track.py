@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import Detections, Support
-from pipeline.stages.track import HOLD_SECONDS, NEARLY, PERSISTS, follow
+from pipeline.stages.track import HOLD_SECONDS, PERSISTS, SIZE_COUNTS, USUAL
+from pipeline.stages.track import follow as follow_in
 
-ALONE, SURE = 0.10, 0.35
+ALONE, TOGETHER, SURE = 0.30, 0.50, 0.35
 RATE = Fraction(25)
+SIZE = (640, 500)
+ORDINARY = USUAL * 500  # height in pixels of an ordinary face in a picture of SIZE
+
+
+def follow(found, rate):
+    return follow_in(found, rate, SIZE, ALONE, TOGETHER, SURE)
 
 
 def detections(rows, frames=100, looked=None, cuts=()):
@@ -62,7 +69,7 @@ def clips(draw):
 @given(clips())
 def test_what_counts_by_itself_is_covered_where_it_was_seen(clip):
     found, rate = clip
-    tracks = follow(found, rate, ALONE, SURE)
+    tracks = follow(found, rate)
     for frame, box in zip(found.frame[found.score >= ALONE], found.box[found.score >= ALONE], strict=True):
         boxes = [t.box[frame - t.start] for t in tracks if t.start <= frame < t.stop]
         assert any((b[:2] <= box[:2] + 0.01).all() and (b[2:] >= box[2:] - 0.01).all() for b in boxes)
@@ -71,7 +78,7 @@ def test_what_counts_by_itself_is_covered_where_it_was_seen(clip):
 @given(clips())
 def test_tracks_stay_in_the_clip_and_on_their_side_of_every_cut(clip):
     found, rate = clip
-    for track in follow(found, rate, ALONE, SURE):
+    for track in follow(found, rate):
         assert 0 <= track.start < track.stop <= found.frames
         assert not [cut for cut in found.cuts.tolist() if track.start < cut < track.stop]
 
@@ -79,7 +86,7 @@ def test_tracks_stay_in_the_clip_and_on_their_side_of_every_cut(clip):
 @given(clips())
 def test_a_track_is_made_of_its_detections(clip):
     found, rate = clip
-    tracks = follow(found, rate, ALONE, SURE)
+    tracks = follow(found, rate)
     assert [t.number for t in tracks] == list(range(1, len(tracks) + 1))
     assert [int(found.frame[t.detections[0]]) for t in tracks] == sorted(
         int(found.frame[t.detections[0]]) for t in tracks
@@ -102,19 +109,20 @@ def test_a_track_is_made_of_its_detections(clip):
 @given(clips())
 def test_faint_detections_count_only_where_they_persist(clip):
     found, rate = clip
-    for track in follow(found, rate, ALONE, SURE):
-        count = len(track.detections)
-        assert track.strength >= np.float32(ALONE) or count >= PERSISTS
-        assert track.strength >= np.float32(NEARLY * ALONE) or count >= 2 * PERSISTS
+    for track in follow(found, rate):
+        boxes = found.box[track.detections]
+        needed = TOGETHER * (np.median(boxes[:, 3] - boxes[:, 1]) / ORDINARY) ** SIZE_COUNTS
+        best = np.sort(found.score[track.detections])[-PERSISTS:].sum()
+        assert track.strength >= np.float32(ALONE) or best >= needed - 1e-5
 
 
 def test_nothing_found_is_no_track():
-    assert follow(detections([]), RATE, ALONE, SURE) == []
+    assert follow(detections([]), RATE) == []
 
 
 def test_one_face_that_walks_is_one_track_without_gaps():
     rows = [(frame, at(10 + 3 * frame), 0.8) for frame in range(0, 80, 4) if frame not in (20, 24, 28)]
-    tracks = follow(detections(rows, 80), RATE, ALONE, SURE)
+    tracks = follow(detections(rows, 80), RATE)
     assert len(tracks) == 1
     middle = tracks[0].box[:, ::2].mean(axis=1)
     inside = np.arange(0, 77)
@@ -123,7 +131,7 @@ def test_one_face_that_walks_is_one_track_without_gaps():
 
 def test_filled_boxes_grow_with_the_distance_from_the_last_sight():
     rows = [(0, at(50), 0.8), (20, at(50), 0.8)]
-    (track,) = follow(detections(rows, 21, looked=[0, 20]), RATE, ALONE, SURE)
+    (track,) = follow(detections(rows, 21, looked=[0, 20]), RATE)
     wide = track.box[:, 2] - track.box[:, 0]
     assert wide[0] == pytest.approx(20)
     assert wide[10] > wide[5] > wide[1] > wide[0]
@@ -134,25 +142,25 @@ def test_two_people_who_pass_each_other_are_two_tracks():
     rows = []
     for frame in range(0, 60, 4):
         rows += [(frame, at(10 + 3 * frame, 50), 0.9), (frame, at(190 - 3 * frame, 62), 0.9)]
-    tracks = follow(detections(rows, 60), RATE, ALONE, SURE)
+    tracks = follow(detections(rows, 60), RATE)
     assert len(tracks) == 2
     assert {len(t.detections) for t in tracks} == {15}
 
 
 def test_a_face_gone_too_long_begins_anew():
     rows = [(0, at(50), 0.8), (4, at(50), 0.8), (60, at(50), 0.8), (64, at(50), 0.8)]
-    assert len(follow(detections(rows), RATE, ALONE, SURE)) == 2
+    assert len(follow(detections(rows), RATE)) == 2
 
 
 def test_a_face_is_not_followed_over_a_cut():
     rows = [(frame, at(50), 0.8) for frame in range(0, 40, 4)]
-    tracks = follow(detections(rows, 40, cuts=[18]), RATE, ALONE, SURE)
+    tracks = follow(detections(rows, 40, cuts=[18]), RATE)
     assert [(t.start, t.stop) for t in tracks] == [(0, 18), (18, 40)]
 
 
 def test_a_face_is_held_before_its_first_and_after_its_last_sight():
     rows = [(frame, at(50), 0.4) for frame in range(40, 60, 4)]
-    (track,) = follow(detections(rows), RATE, ALONE, SURE)
+    (track,) = follow(detections(rows), RATE)
     hold = round(HOLD_SECONDS * RATE)
     assert hold >= 5
     assert (track.start, track.stop) == (40 - hold, 57 + hold)
@@ -160,26 +168,36 @@ def test_a_face_is_held_before_its_first_and_after_its_last_sight():
 
 def test_a_face_seen_well_is_held_until_just_before_the_look_that_found_it_gone():
     rows = [(frame, at(50), 0.9) for frame in range(40, 60, 4)]
-    (track,) = follow(detections(rows), RATE, ALONE, SURE)
+    (track,) = follow(detections(rows), RATE)
     assert (track.start, track.stop) == (37, 60)
 
 
 def test_something_seen_once_and_weakly_is_hidden_too():
-    (track,) = follow(detections([(40, at(50), 0.12)]), RATE, ALONE, SURE)
+    (track,) = follow(detections([(40, at(50), 0.32)]), RATE)
     assert track.start < 40
     assert track.stop > 41
-    assert track.strength == pytest.approx(0.12)
+    assert track.strength == pytest.approx(0.32)
 
 
-@pytest.mark.parametrize(("score", "needed"), [(0.07, PERSISTS), (0.0625, 2 * PERSISTS)])
+def _sights(score, count, height):
+    return detections([(frame, [50, 50, 50 + height, 50 + height], score) for frame in range(0, 4 * count, 4)])
+
+
+@pytest.mark.parametrize(("score", "needed"), [(0.18, 3), (0.26, 2)])
 def test_faint_sights_are_a_face_when_they_persist_and_chance_when_not(score, needed):
-    def rows(count):
-        return [(frame, at(50), score) for frame in range(0, 4 * count, 4)]
+    assert len(follow(_sights(score, needed, ORDINARY), RATE)) == 1
+    assert follow(_sights(score, needed - 1, ORDINARY), RATE) == []
 
-    assert len(follow(detections(rows(needed)), RATE, ALONE, SURE)) == 1
-    assert follow(detections(rows(needed - 1)), RATE, ALONE, SURE) == []
+
+def test_no_number_of_sights_makes_a_face_of_the_faintest():
+    assert follow(_sights(0.10, 25, ORDINARY), RATE) == []
+
+
+@pytest.mark.parametrize(("height", "is_face"), [(ORDINARY / 2, True), (ORDINARY, False), (2 * ORDINARY, False)])
+def test_a_large_faint_face_needs_more_than_a_small_one(height, is_face):
+    assert bool(follow(_sights(0.12, 5, height), RATE)) is is_face
 
 
 def test_a_runner_is_followed_over_more_than_a_head_between_looks():
     rows = [(0, at(0), 0.9), (4, at(30), 0.9), (8, at(66), 0.9), (12, at(100), 0.9)]
-    assert len(follow(detections(rows, 16), RATE, ALONE, SURE)) == 1
+    assert len(follow(detections(rows, 16), RATE)) == 1

@@ -36,6 +36,13 @@ HEAD_SIDE_BY_HEIGHT of the face's height: a profile's box is narrow, its head is
 CORE = 0.08
 """A hidden face grown by this share of its size is never uncovered for the sake of a kept neighbour."""
 
+FIRM = 0.5
+"""Score of a track's best sight from which it is surely a face. What is fainter and lies over somebody who may be seen
+is most likely that person's hand, collar or ear, and gives way."""
+
+EDGE = 0.2
+"""Share of a region's smaller half by which its soft edge reaches out."""
+
 
 def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Mapping[str, str]) -> list[Decision]:
     """One or more decisions per track that together cover all of its frames, in order.
@@ -109,46 +116,62 @@ def core(face: F32) -> F32:
     return np.asarray(face + size * np.array([-CORE, -CORE, CORE, CORE], np.float32), np.float32)
 
 
-def spared(frame: I32, face: F32, kept_frame: I32, kept_face: F32) -> F32:
-    """Head regions (R, 4) of hidden faces, drawn back where only their margin reaches over a kept face.
+def spared(
+    frame: I32, face: F32, firm: npt.NDArray[np.bool_], kept_frame: I32, kept_face: F32
+) -> tuple[F32, npt.NDArray[np.bool_]]:
+    """Head regions (R, 4) of hidden faces, drawn back where they reach over a kept face; and which (R,) remain.
 
-    ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``kept_frame`` (K,), ``kept_face`` (K, 4) the kept ones. A
-    region never shrinks into its own face grown by CORE: where the faces themselves overlap, hiding wins.
+    ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``firm`` (R,) those that surely are faces; ``kept_frame``
+    (K,), ``kept_face`` (K, 4) are the kept ones. The region of a firm face never shrinks into that face grown by CORE:
+    where the faces themselves overlap, hiding wins. That of a doubtful one leaves the kept face free whatever it takes,
+    but stays over what lies beside it; it is gone where its own middle lies in the kept face: it is that face.
     """
     region = head(face)
     least = core(face)
+    least[~firm] = (np.inf, np.inf, -np.inf, -np.inf)
+    remains = np.ones(len(frame), bool)
+    room = (EDGE / 2 * (region[:, 2:] - region[:, :2]).min(axis=1, initial=np.inf)).astype(np.float32)
     order = np.argsort(kept_frame, kind="stable")
     kept_frame, kept_face = kept_frame[order], kept_face[order]
     first, last = np.searchsorted(kept_frame, frame, "left"), np.searchsorted(kept_frame, frame, "right")
     # a region only ever shrinks, so pairs that do not meet at first never will
     row_of = np.repeat(np.arange(len(frame)), last - first)
     kept_of = np.arange(len(row_of)) - np.repeat(np.cumsum(last - first) - last, last - first)
-    low = np.maximum(region[row_of, :2], kept_face[kept_of, :2])
-    high = np.minimum(region[row_of, 2:], kept_face[kept_of, 2:])
+    wanted = kept_face[kept_of] + room[row_of, None] * np.array([-1, -1, 1, 1], np.float32)
+    low, high = np.maximum(region[row_of, :2], wanted[:, :2]), np.minimum(region[row_of, 2:], wanted[:, 2:])
     meet = (high > low).all(axis=1)
-    for row, kept in zip(row_of[meet].tolist(), kept_face[kept_of[meet]], strict=True):
+    for row, kept in zip(row_of[meet].tolist(), wanted[meet], strict=True):
         mine = region[row]
-        if (np.minimum(mine[2:], kept[2:]) <= np.maximum(mine[:2], kept[:2])).any():
+        middle = (face[row, :2] + face[row, 2:]) / 2
+        if not firm[row] and (middle > kept[:2] + room[row]).all() and (middle < kept[2:] - room[row]).all():
+            remains[row] = False
+        if not remains[row] or (np.minimum(mine[2:], kept[2:]) <= np.maximum(mine[:2], kept[:2])).any():
             continue
         # for each side: where it would have to go to clear the kept face, but never into the core
         ways = [
-            (side, min(max(float(kept[(side + 2) % 4]), mine[side]), least[row, side]))
+            (side, min(max(float(kept[side + 2]), mine[side]), least[row, side]))
             if side < 2
             else (side, max(min(float(kept[side - 2]), mine[side]), least[row, side]))
             for side in range(4)
         ]
-        clears = [(side, to) for side, to in ways if (to >= kept[side + 2] if side < 2 else to <= kept[side - 2])]
+        clears = [
+            (side, to)
+            for side, to in ways
+            if (kept[side + 2] <= to < mine[side + 2] if side < 2 else mine[side - 2] < to <= kept[side - 2])
+        ]
         if clears:
             size = mine[2] - mine[0], mine[3] - mine[1]
             side, to = min(clears, key=lambda way: abs(way[1] - mine[way[0]]) / size[way[0] % 2])
             region[row, side] = to
+        elif not firm[row]:
+            remains[row] = False
         else:
             for other, place in ways:
                 facing = kept[:2] + kept[2:] - face[row, :2] - face[row, 2:]
                 axis = other % 2
                 if (other >= 2) == bool(facing[axis] > 0) and abs(facing[axis]) >= abs(facing[1 - axis]):
                     region[row, other] = place
-    return region
+    return region, remains
 
 
 def covered(frame: I32, region: F32, shape: U8) -> npt.NDArray[np.bool_]:
@@ -202,13 +225,17 @@ def plan(
     by_number = {track.number: track for track in tracks}
     decisions = list(decisions)
     frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
-    region = spared(frame, face, *_spread([d for d in decisions if d.keep], by_number)[:2])
+    strength = np.array([by_number[number].strength for number in owner.tolist()], np.float32)
+    region, remains = spared(frame, face, strength >= FIRM, *_spread([d for d in decisions if d.keep], by_number)[:2])
     # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
     back = np.flatnonzero((region != head(face)).any(axis=1))
-    shape = np.full(len(region) + len(back), Shape.ELLIPSE, np.uint8)
+    box = core(face[back])
+    box = np.concatenate([np.maximum(box[:, :2], region[back, :2]), np.minimum(box[:, 2:], region[back, 2:])], axis=1)
+    remains = np.concatenate([remains, remains[back] & (box[:, 2:] > box[:, :2]).all(axis=1)])
+    shape = np.full(len(remains), Shape.ELLIPSE, np.uint8)
     shape[len(region) :] = Shape.RECTANGLE
-    frame, owner = np.concatenate([frame, frame[back]]), np.concatenate([owner, owner[back]])
-    region = np.concatenate([region, core(face[back])])
+    frame, owner = np.concatenate([frame, frame[back]])[remains], np.concatenate([owner, owner[back]])[remains]
+    region, shape = np.concatenate([region, box])[remains], shape[remains]
     order = np.argsort(frame, kind="stable")
     order = order[~covered(frame[order], region[order], shape[order])]
     return RedactionPlan(

@@ -79,6 +79,9 @@ NEAR_ON_AVERAGE = 0.38
 GAP_SECONDS = 1.05
 """Longest time between two views of one run."""
 
+STILL = 0.6
+"""Closeness of a face to where it was a look ago under which it moves fast."""
+
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""
 
@@ -219,6 +222,8 @@ class Sampler:
             else:
                 used.add(which)
                 face = self.faces[which]
+            if which >= 0 and face.hopeful and near[which, place] < STILL:
+                face.due = frame.time  # whoever moves on may be gone at the next look: keep the evidence up to date
             face.box, face.seen = boxes[place], frame.time
             if float((face.thumb * look).mean()) < LOOK_CHANGED:
                 face.views, face.due, face.hopeful = 0, frame.time, True

@@ -128,7 +128,7 @@ class Track:
 
     ``box`` (L, 4), ``support`` (L,) of Support, ``detections`` (D,) indexes Detections, in frame order.
     ``breaks`` lists frames (as counted in the clip) at which the look changed, so that a new piece begins there.
-    ``strength`` is the best detection score along the track.
+    ``strength`` is the best detection score along the track, ``certainty`` (L,) the best one near each frame.
     """
 
     number: int
@@ -138,6 +138,7 @@ class Track:
     detections: I32
     breaks: tuple[int, ...] = ()
     strength: float = 0.0
+    certainty: F32 = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
     def stop(self) -> int:

@@ -37,8 +37,8 @@ CORE = 0.08
 """A hidden face grown by this share of its size is never uncovered for the sake of a kept neighbour."""
 
 FIRM = 0.5
-"""Score of a track's best sight from which it is surely a face. What is fainter and lies over somebody who may be seen
-is most likely that person's hand, collar or ear, and gives way."""
+"""Score of the best sight near a moment from which there surely is a face. What is fainter and lies over somebody who
+may be seen is most likely that person's hand, collar or ear, and gives way."""
 
 EDGE = 0.2
 """Share of a region's smaller half by which its soft edge reaches out."""
@@ -210,6 +210,14 @@ def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> tuple
     return np.concatenate(frames), np.concatenate(faces), np.concatenate(owners)
 
 
+def _firm(frame: I32, owner: I32, tracks: Mapping[int, Track]) -> npt.NDArray[np.bool_]:
+    """Which rows (R,) are surely faces at their moment; where nothing is known of that, they are."""
+    pairs = zip(frame.tolist(), owner.tolist(), strict=True)
+    return np.array(
+        [not len((track := tracks[n]).certainty) or track.certainty[at - track.start] >= FIRM for at, n in pairs], bool
+    )
+
+
 def plan(
     clip: str,
     frames: int,
@@ -225,8 +233,8 @@ def plan(
     by_number = {track.number: track for track in tracks}
     decisions = list(decisions)
     frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
-    strength = np.array([by_number[number].strength for number in owner.tolist()], np.float32)
-    region, remains = spared(frame, face, strength >= FIRM, *_spread([d for d in decisions if d.keep], by_number)[:2])
+    kept_frame, kept_face, _ = _spread([d for d in decisions if d.keep], by_number)
+    region, remains = spared(frame, face, _firm(frame, owner, by_number), kept_frame, kept_face)
     # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
     back = np.flatnonzero((region != head(face)).any(axis=1))
     box = core(face[back])

@@ -39,6 +39,12 @@ faint sight is more likely no face than a small one, and needs more behind it, b
 
 SIZE_COUNTS = 0.75
 
+NEAR_SECONDS = 0.6
+"""Sights at most this far from a moment tell whether there is a face at that moment."""
+
+TO_STAY = 0.6
+"""Share of what makes a face that is enough for it to stay one, as it turns away: high to begin, low to go on."""
+
 SEEN_WELL = 0.5
 """Score of a last sight from which the next look would have found the face again, were it still there."""
 
@@ -108,8 +114,16 @@ def follow(
                 live.append(_Open([row], frame, found.box[row]))
     done += live
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
-    real = [track for track in done if _is_face(found, track.rows, usual, alone, together)]
-    return [_close(number, track.rows, found, rate, sure) for number, track in enumerate(real, 1)]
+    near = NEAR_SECONDS * float(rate)
+    real: list[list[int]] = []
+    for track in done:
+        if _is_face(found, track.rows, usual, alone, together):
+            stays = _staying(found, track.rows, usual, TO_STAY * alone, TO_STAY * together, near)
+            # what is left of it may lie too far apart to be one
+            apart = np.flatnonzero(np.diff(found.frame[stays]) > gap) + 1
+            real += [part.tolist() for part in np.split(np.array(stays), apart)]
+    real.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
+    return [_close(number, rows, found, rate, sure, near) for number, rows in enumerate(real, 1)]
 
 
 def _is_face(found: Detections, rows: list[int], usual: float, alone: float, together: float) -> bool:
@@ -118,6 +132,16 @@ def _is_face(found: Detections, rows: list[int], usual: float, alone: float, tog
     height = float(np.median(found.box[rows, 3] - found.box[rows, 1]))
     needed = together * (height / usual) ** SIZE_COUNTS
     return bool(scores[-1] >= alone or scores[-PERSISTS:].sum() >= needed)
+
+
+def _staying(found: Detections, rows: list[int], usual: float, alone: float, together: float, near: float) -> list[int]:
+    """The sights of a face around which there is enough of a face: chairs and patterns that were linked to somebody who
+    left are not. Some always stay."""
+    at = found.frame[rows]
+    first, last = np.searchsorted(at, at - near, "left"), np.searchsorted(at, at + near, "right")
+    spans = zip(rows, first.tolist(), last.tolist(), strict=True)
+    stays = [row for row, low, high in spans if _is_face(found, rows[low:high], usual, alone, together)]
+    return stays or rows
 
 
 def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:
@@ -149,7 +173,7 @@ def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _O
     return taken
 
 
-def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure: float) -> Track:
+def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure: float, near: float) -> Track:
     """Detections -> a box for every frame from before the first to after the last."""
     at = found.frame[rows]
     boxes = found.box[rows]
@@ -169,6 +193,9 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
     support = np.full(len(frames), Support.FILLED, np.uint8)
     support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
     support[np.isin(frames, at)] = Support.SEEN
+    first, last = np.searchsorted(at, frames - near, "left"), np.searchsorted(at, frames + near, "right")
+    score = found.score[rows]
+    certainty = [score[low:high].max(initial=0.0) for low, high in zip(first.tolist(), last.tolist(), strict=True)]
     return Track(
         number=number,
         start=start,
@@ -176,6 +203,7 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
         support=support,
         detections=np.array(rows, np.int32),
         strength=strength,
+        certainty=np.array(certainty, np.float32),
     )
 
 

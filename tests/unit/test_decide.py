@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,6 +107,10 @@ def test_a_withdrawal_hides_and_uncovers_nobody(tracks, named, seen, gone):
 def _still(number=1, length=10):
     box = np.tile(np.array([20, 20, 40, 50], np.float32), (length, 1))
     return Track(number, 0, box, np.zeros(length, np.uint8), np.empty(0, np.int32))
+
+
+def _faint(number=1, length=10):
+    return replace(_still(number, length), certainty=np.full(length, 0.2, np.float32))
 
 
 def test_reasons_survive_and_a_name_without_consent_is_not_told():
@@ -349,7 +355,7 @@ def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
     one = np.zeros(1, np.int32)
     hidden, kept = np.array([[100, 100, 110, 112]], np.float32), np.array([[60, 60, 150, 160]], np.float32)
     assert not spared(one, hidden, np.zeros(1, bool), one, kept)[1].any()
-    faint, sure = _still(1), _still(2)
+    faint, sure = _faint(1), _still(2)
     made = _plan([faint, sure], decide([faint, sure], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "parent"}))
     assert made.track.tolist() == []  # two tracks on one face, one of them faint and nobody
     alone = _plan([faint], decide([faint], [], {}))

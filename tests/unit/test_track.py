@@ -201,3 +201,18 @@ def test_a_large_faint_face_needs_more_than_a_small_one(height, is_face):
 def test_a_runner_is_followed_over_more_than_a_head_between_looks():
     rows = [(0, at(0), 0.9), (4, at(30), 0.9), (8, at(66), 0.9), (12, at(100), 0.9)]
     assert len(follow(detections(rows, 16), RATE)) == 1
+
+
+def test_what_is_linked_to_somebody_who_left_is_no_face():
+    """A face of a second, then faint patterns on the chair for four."""
+    rows = [(f, at(50), 0.9) for f in range(0, 25, 4)] + [(f, at(52), 0.07) for f in range(28, 125, 4)]
+    (track,) = follow(detections(rows, 140), RATE)
+    assert 25 <= track.stop <= 60
+
+
+def test_a_face_that_turns_away_and_back_stays_one():
+    rows = [(f, at(50), 0.9 if f < 25 or f > 75 else 0.17) for f in range(0, 100, 4)]
+    (track,) = follow(detections(rows), RATE)
+    assert (track.start, track.stop) == (0, 100)
+    assert track.certainty[0] == pytest.approx(0.9)
+    assert track.certainty[50] == pytest.approx(0.17)

@@ -85,8 +85,9 @@ STILL = 0.6
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""
 
-SURE_ENOUGH = 0.4
-"""Detection score from which a face is embedded."""
+SURE_ENOUGH, STILL_THERE = 0.4, 0.15
+"""Detection scores from which a face is embedded: at first, and when it was seen there a moment ago and may be somebody
+enrolled. A small face is seen well once a second, and its looks in between must not go unexamined."""
 
 LOOK_ALIKE = 0.30
 """Two templates nearer than this cannot be told apart safely."""
@@ -211,11 +212,13 @@ class Sampler:
         facing = frontal(landmarks)
         near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces else np.empty((0, len(boxes)))
         used: set[int] = set()
-        for place in np.flatnonzero((heights >= self.smallest) & (scores >= SURE_ENOUGH)).tolist():
+        for place in np.flatnonzero((heights >= self.smallest) & (scores >= STILL_THERE)).tolist():
             look = standard(thumbs[place])
             which = next(
                 (i for i in np.argsort(-near[:, place]).tolist() if near[i, place] > 0.3 and i not in used), -1
             )
+            if scores[place] < SURE_ENOUGH and (which < 0 or not self.faces[which].hopeful):
+                continue
             if which < 0:
                 face = _Face(boxes[place], look, frame.time, frame.time)
                 self.faces.append(face)

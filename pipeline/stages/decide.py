@@ -15,7 +15,6 @@ import numpy.typing as npt
 from pipeline.records import (
     F32,
     I32,
-    U8,
     Decision,
     Identity,
     Reason,
@@ -174,30 +173,6 @@ def spared(
     return region, remains
 
 
-def covered(frame: I32, region: F32, shape: U8) -> npt.NDArray[np.bool_]:
-    """Which ellipses (R,) lie wholly within another of the same frame, so that drawing them hides nothing more.
-
-    ``frame`` (R,) is sorted. The test is strict: eight points of the rim must lie inside the other with room to spare.
-    """
-    out = np.zeros(len(frame), bool)
-    if not len(frame):
-        return out
-    angle = np.arange(8) * (np.pi / 4)
-    rim = np.stack([np.cos(angle), np.sin(angle)], axis=1) / np.cos(np.pi / 8)
-    middle, half = (region[:, :2] + region[:, 2:]) / 2, np.maximum((region[:, 2:] - region[:, :2]) / 2, 1e-3)
-    starts = np.searchsorted(frame, np.unique(frame), "left").tolist()
-    for first, last in zip(starts, [*starts[1:], len(frame)], strict=True):
-        if last - first < 2:
-            continue
-        m, h = middle[first:last], half[first:last]
-        points = m[:, None] + rim * h[:, None]  # the octagon around each ellipse: inside it, the ellipse is inside
-        off = (points[:, None] - m[None, :, None]) / h[None, :, None]
-        within = ((off * off).sum(axis=3) < 0.98).all(axis=2)
-        within[shape[first:last] == Shape.RECTANGLE] = False
-        out[first:last] = within.any(axis=1)  # of two neither can hold the other strictly, so one always stays
-    return out
-
-
 def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> tuple[I32, F32, I32]:
     """Stretches as rows: frame (R,), face box (R, 4), track (R,)."""
     frames, faces, owners = [np.empty(0, np.int32)], [np.empty((0, 4), np.float32)], [np.empty(0, np.int32)]
@@ -245,7 +220,6 @@ def plan(
     frame, owner = np.concatenate([frame, frame[back]])[remains], np.concatenate([owner, owner[back]])[remains]
     region, shape = np.concatenate([region, box])[remains], shape[remains]
     order = np.argsort(frame, kind="stable")
-    order = order[~covered(frame[order], region[order], shape[order])]
     return RedactionPlan(
         clip=clip,
         frames=frames,

@@ -87,34 +87,27 @@ class _Snapped:
     shape: Shape
 
 
+_Window = tuple[slice, slice]
+
+
 @dataclass(frozen=True)
 class _Spot:
-    """A template laid on a picture from ``origin`` on. ``window`` (y1, y2, x1, x2) is its part within the picture."""
+    """A template laid on a picture. ``window`` (y1, y2, x1, x2) is its part within the picture, in luma pixels.
+
+    ``on_plane`` and ``on_template`` are that part as rows and columns of the planes and of the template's layers:
+    luma, then chroma.
+    """
 
     template: _Template
-    origin: tuple[int, int]
     window: tuple[int, int, int, int]
+    on_plane: tuple[_Window, _Window]
+    on_template: tuple[_Window, _Window]
 
     @property
     def tiles(self) -> int:
         """How many tiles a side a pixelated spot has: a tile is no smaller than 4 luma pixels."""
         y1, y2, x1, x2 = self.window
         return min(TILES, (y2 - y1) // 4, (x2 - x1) // 4)
-
-    def on_plane(self, step: _Step) -> tuple[slice, slice]:
-        y1, y2, x1, x2 = self.window
-        sy, sx = step
-        return slice(y1 // sy, -(-y2 // sy)), slice(x1 // sx, -(-x2 // sx))
-
-    def cells(self, cell: int) -> tuple[slice, slice]:
-        """The cells of a grid (``cell`` luma pixels a side) that the window touches."""
-        y1, y2, x1, x2 = self.window
-        return slice(y1 // cell, -(-y2 // cell)), slice(x1 // cell, -(-x2 // cell))
-
-    def on_template(self, step: _Step) -> tuple[slice, slice]:
-        rows, columns = self.on_plane(step)
-        y, x = self.origin[0] // step[0], self.origin[1] // step[1]
-        return slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
 
 
 def redact(
@@ -146,16 +139,16 @@ def redact(
         return
     if style is Style.VEIL:
         for spot, fill in zip(spots, list(_fills(planes, spots, steps, depth, full_range)), strict=True):
-            for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-                _blend(plane[spot.on_plane(step)], fill[channel], spot, step, channel)
+            for channel, plane in enumerate(planes):
+                _blend(plane[spot.on_plane[channel > 0]], fill[channel], spot, channel)
         return
     for spot in spots:
-        for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-            view = plane[spot.on_plane(step)]
+        for channel, plane in enumerate(planes):
+            view = plane[spot.on_plane[channel > 0]]
             if style is Style.SOLID:
-                _blend(view, _flat(channel, depth, full_range), spot, step, channel)
+                _blend(view, _flat(channel, depth, full_range), spot, channel)
             else:
-                _blend(view, _tiles(view, spot, channel, depth), spot, step, channel)
+                _blend(view, _tiles(view, spot, channel, depth), spot, channel)
 
 
 def hide_whole(planes: Sequence[Plane], depth: int = 8) -> None:
@@ -174,8 +167,8 @@ def interior(region: npt.ArrayLike, shape: int, size: tuple[int, int]) -> tuple[
     if snapped is None:
         return slice(0, 0), slice(0, 0), np.zeros((0, 0), dtype=np.bool_)
     spot = _lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
-    rows, columns = spot.on_plane((1, 1))
-    return rows, columns, spot.template.layers[0].keep[spot.on_template((1, 1))] == 0
+    rows, columns = spot.on_plane[0]
+    return rows, columns, spot.template.layers[0].keep[spot.on_template[0]] == 0
 
 
 def residues(
@@ -248,7 +241,7 @@ def _tile_residue(plane: Plane, box: Sequence[float], shape: int) -> float:
     if snapped is None:
         return 0.0
     spot = _lay(snapped, Style.PIXELATE, (2, 2), plane.dtype, *plane.shape)
-    view, count = plane[spot.on_plane((1, 1))], spot.tiles
+    view, count = plane[spot.on_plane[0]], spot.tiles
     if not count:
         return 0.0
     # A tile is four cells across; the outer ones mix with the next tile when the grid is not of whole pixels.
@@ -330,8 +323,18 @@ def _edge(radius: tuple[int, int], style: Style) -> int:
 def _lay(one: _Snapped, style: Style, step: _Step, dtype: np.dtype[Any], height: int, width: int) -> _Spot:
     template = _templates.get(one, _edge(one.radius, style), step, dtype)
     (cy, cx), (hy, hx) = one.middle, template.half
-    window = max(cy - hy, 0), min(cy + hy, height), max(cx - hx, 0), min(cx + hx, width)
-    return _Spot(template, (cy - hy, cx - hx), window)
+    y1, y2, x1, x2 = window = max(cy - hy, 0), min(cy + hy, height), max(cx - hx, 0), min(cx + hx, width)
+    top, left = cy - hy, cx - hx
+    on_plane = _rows_and_columns(window, (1, 1)), _rows_and_columns(window, step)
+    window_there = y1 - top, y2 - top, x1 - left, x2 - left
+    on_template = _rows_and_columns(window_there, (1, 1)), _rows_and_columns(window_there, step)
+    return _Spot(template, window, on_plane, on_template)
+
+
+def _rows_and_columns(window: tuple[int, int, int, int], step: _Step) -> _Window:
+    y1, y2, x1, x2 = window
+    sy, sx = step
+    return slice(y1 // sy, -(-y2 // sy)), slice(x1 // sx, -(-x2 // sx))
 
 
 class _Templates:
@@ -389,9 +392,9 @@ def _layer(outside: _Mask, ramp: F32, dtype: np.dtype[Any]) -> _Layer:
     return _Layer(keep, fresh)
 
 
-def _blend(view: Plane, fill: Plane | int, spot: _Spot, step: _Step, channel: int) -> None:
+def _blend(view: Plane, fill: Plane | int, spot: _Spot, channel: int) -> None:
     """Mix ``fill`` into ``view``, in place. Where regions overlap this happens twice, with the same fill."""
-    fresh = spot.template.layers[channel > 0].fresh[spot.on_template(step)]
+    fresh = spot.template.layers[channel > 0].fresh[spot.on_template[channel > 0]]
     change = np.subtract(fill, view, dtype=fresh.dtype)
     change *= fresh
     change >>= _SHIFT
@@ -436,7 +439,7 @@ def _fills(
             keep = _scratch("keep", plane.shape, np.dtype(np.uint8))
             keep.fill(255)
             for spot in spots:
-                keep[spot.on_plane(step)] &= spot.template.layers[channel > 0].keep[spot.on_template(step)]
+                keep[spot.on_plane[channel]] &= spot.template.layers[channel].keep[spot.on_template[channel]]
             share = _averages(keep, per_cell)
         # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
         value[:rows, :columns, channel] = _averages(_kept(plane, keep), per_cell)
@@ -452,21 +455,20 @@ def _fills(
     fine = _widen(filled[:rows, :columns])
     small = np.rint(np.clip(fine, low, high)).astype(planes[0].dtype).transpose(2, 0, 1).copy()
     for spot in spots:
-        yield [_enlarged(grid, spot, cell, step) for grid, step in zip(small, steps, strict=True)]
+        yield [_enlarged(grid, spot, cell, steps[channel], channel > 0) for channel, grid in enumerate(small)]
 
 
-def _enlarged(grid: Plane, spot: _Spot, cell: int, step: _Step) -> Plane:
+def _enlarged(grid: Plane, spot: _Spot, cell: int, step: _Step, chroma: bool) -> Plane:
     """The part of ``grid`` (its cells are half of ``cell``) that a spot's window shows, in pixels of a plane."""
-    area = spot.cells(cell)
+    y1, y2, x1, x2 = spot.window
     # one cell more on every side where there is one, so that the part is cut from the same surface as the whole
-    top, left = max(2 * area[0].start - 1, 0), max(2 * area[1].start - 1, 0)
-    part = grid[top : 2 * area[0].stop + 1, left : 2 * area[1].stop + 1]
+    top, left = max(2 * (y1 // cell) - 1, 0), max(2 * (x1 // cell) - 1, 0)
+    part = grid[top : -(-y2 // cell) * 2 + 1, left : -(-x2 // cell) * 2 + 1]
     down, across = cell // step[0] // 2, cell // step[1] // 2
     big = cv2.resize(part, (part.shape[1] * across, part.shape[0] * down), interpolation=cv2.INTER_LINEAR)
-    rows, columns = spot.on_plane(step)
-    return big[
-        rows.start - top * down : rows.stop - top * down, columns.start - left * across : columns.stop - left * across
-    ]
+    rows, columns = spot.on_plane[chroma]
+    top, left = top * down, left * across
+    return big[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 _local = local()

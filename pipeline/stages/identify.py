@@ -82,6 +82,9 @@ GAP_SECONDS = 1.05
 STILL = 0.6
 """Closeness of a face to where it was a look ago under which it moves fast."""
 
+WHILE_HOPEFUL, SELDOM, FOR_STRANGERS = Fraction(2, 5), Fraction(4, 5), Fraction(3, 2)
+"""Seconds from one view to the next: at first, of somebody enrolled after three views, of a stranger after two."""
+
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""
 
@@ -256,10 +259,8 @@ class Sampler:
         mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
         nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
         face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
-        if face.hopeful:
-            face.due = now + (Fraction(2, 5) if face.views < 3 else Fraction(3, 5))
-        else:
-            face.due = now + (Fraction(2, 5) if face.views < 2 else Fraction(3, 2))
+        often, seldom, settled = (WHILE_HOPEFUL, SELDOM, 3) if face.hopeful else (WHILE_HOPEFUL, FOR_STRANGERS, 2)
+        face.due = now + (often if face.views < settled else seldom)
         self.rows.append(row)
         self.vectors.append(vector)
         self.heights.append(height)

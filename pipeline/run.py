@@ -103,9 +103,15 @@ def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
     """
     found = portraits.people(folder)
     chips: dict[str, list[Any]] = {}
-    for person, path, picture in portraits.read_all(found):
-        marks = enrol.portrait_face(str(path), picture, networks.detector)
-        chips.setdefault(person, []).append(identify.align(picture, marks))
+    finder = networks.detector
+
+    def chip(path: Path) -> Any:
+        picture = portraits.read(path)
+        return identify.align(picture, enrol.portrait_face(str(path), picture, finder))
+
+    with ThreadPoolExecutor(finder.workers) as pool:
+        for person, paths in found.items():
+            chips[person] = list(pool.map(chip, paths))
     people = [identify.template(person, pictures, networks.embedder) for person, pictures in chips.items()]
     for one, other, _ in identify.look_alikes(people):
         raise LookAlikesError(
@@ -131,7 +137,8 @@ def analyse(
     """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
     smallest = settings.recognition.smallest
     sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
-    found = detect.detect(clip, networks.detector, settings.detection.faint, sampler, progress, figures)
+    finder = networks.detector
+    found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})

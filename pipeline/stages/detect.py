@@ -8,6 +8,8 @@ Sound timing between two looks is the tracker's work.
 from __future__ import annotations
 
 import time
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -85,6 +87,16 @@ def sizes(info: VideoInfo) -> Sizes:
     return Sizes(scaled(small / 2), scaled(small), scaled(large))
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What one look found: (N, 4), (N,), (N, 5, 2), (N, 16, 16)."""
+
+    boxes: F32
+    scores: F32
+    landmarks: F32
+    thumbs: U8
+
+
 @dataclass
 class _Found:
     """Detections so far, one array per look."""
@@ -98,6 +110,17 @@ class _Found:
     cuts: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     count: int = 0
+
+    def add(self, number: int, seen: _Seen) -> int:
+        """Put in what a look at frame ``number`` found; the index of its first detection."""
+        first, self.count = self.count, self.count + len(seen.boxes)
+        self.looked.append(number)
+        self.frame.append(np.full(len(seen.boxes), number, np.int32))
+        self.box.append(seen.boxes)
+        self.score.append(seen.scores)
+        self.landmarks.append(seen.landmarks)
+        self.thumb.append(seen.thumbs)
+        return first
 
     def arrays(self, frames: int) -> Detections:
         def put(parts: list[Any], shape: tuple[int, ...], kind: type) -> Any:
@@ -123,72 +146,113 @@ def detect(
     observe: Observer | None = None,
     progress: Progress = no_progress,
     figures: Figures | None = None,
+    workers: int = 1,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
-    ``threshold`` is the score from which a detection counts. Damaged frames are not looked at; the scene starts
-    afresh after them.
+    ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once.
+    Damaged frames are not looked at; the scene starts afresh after them.
     """
     figures = figures or Figures()
     info = source.info
     shapes = sizes(info)
     found = _Found()
-    previous: Frame | None = None
-    tiny_before: Any = None
-    last_look = last_all = Fraction(-(10**6))
-    number = -1
+    with ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool:
+        looks = _Looks(pool, workers + 1, found, observe, figures, info, detector, threshold)
+        previous: Frame | None = None
+        tiny_before: Any = None
+        last_look = last_all = Fraction(-(10**6))
+        number = -1
 
-    def look(frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
-        started = time.perf_counter()
-        boxes, scores, marks = _merge([_look(frame.picture, size, info, detector, threshold) for size in which])
-        thumbs = _thumbs(frame.picture, boxes)
-        found.looked.append(frame.number)
-        found.frame.append(np.full(len(boxes), frame.number, np.int32))
-        found.box.append(boxes)
-        found.score.append(scores)
-        found.landmarks.append(marks)
-        found.thumb.append(thumbs)
-        first, found.count = found.count, found.count + len(boxes)
-        figures.add("detect", time.perf_counter() - started)
-        figures.count("looks", len(which))
-        if observe is not None:
-            started = time.perf_counter()
-            observe(frame, first, boxes, scores, marks, thumbs)
-            figures.add("identify", time.perf_counter() - started)
+        def end_scene(last: Frame | None) -> None:
+            # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
+            if last is not None and last.number != looks.latest:
+                looks.at(last, (shapes.small,))
+            looks.end_scene()
 
-    def end_scene(last: Frame | None) -> None:
-        # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
-        if last is not None and last.number not in found.looked[-1:]:
-            look(last, (shapes.small,))
-        if observe is not None:
-            observe.scene_ends()
-
-    for frame in source.frames():
-        number = frame.number
-        progress("detect", number, info.frames)
-        if frame.damaged or frame.picture is None:
-            end_scene(previous)
-            found.damaged.append(number)
-            found.cuts.append(number)
-            previous, tiny_before = None, None
-            continue
-        tiny = _tiny(frame.picture)
-        cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
-        if cut:
-            end_scene(previous)
-            if number:
+        for frame in source.frames():
+            number = frame.number
+            progress("detect", number, info.frames)
+            if frame.damaged or frame.picture is None:
+                end_scene(previous)
+                found.damaged.append(number)
                 found.cuts.append(number)
-        moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
-        if cut or frame.time - last_all >= ALL_SECONDS:
-            look(frame, shapes.all)
-            last_look = last_all = frame.time
-        elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
-            look(frame, (shapes.small,))
-            last_look = frame.time
-        previous, tiny_before = frame, tiny
-    end_scene(previous)
+                previous, tiny_before = None, None
+                continue
+            tiny = _tiny(frame.picture)
+            cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
+            if cut:
+                end_scene(previous)
+                if number:
+                    found.cuts.append(number)
+            moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
+            if cut or frame.time - last_all >= ALL_SECONDS:
+                looks.at(frame, shapes.all)
+                last_look = last_all = frame.time
+            elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
+                looks.at(frame, (shapes.small,))
+                last_look = frame.time
+            previous, tiny_before = frame, tiny
+        end_scene(previous)
+        looks.finish()
     progress("detect", number + 1, number + 1)
     return found.arrays(number + 1)
+
+
+@dataclass
+class _Looks:
+    """Looks on their way: several are taken at once, their results are told in the order of the frames."""
+
+    pool: Executor
+    ahead: int
+    found: _Found
+    observe: Observer | None
+    figures: Figures
+    info: VideoInfo
+    detector: FaceDetector
+    threshold: float
+    latest: int = -1
+    waiting: deque[tuple[Frame, Future[_Seen]] | None] = field(default_factory=deque)
+    """None where a scene ends."""
+
+    def at(self, frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
+        work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
+        self.waiting.append((frame, work))
+        self.latest = frame.number
+        self.figures.count("looks", len(which))
+        while len(self.waiting) > self.ahead:
+            self._tell()
+
+    def end_scene(self) -> None:
+        self.waiting.append(None)
+
+    def finish(self) -> None:
+        while self.waiting:
+            self._tell()
+
+    def _tell(self) -> None:
+        next_one = self.waiting.popleft()
+        if next_one is None:
+            if self.observe is not None:
+                self.observe.scene_ends()
+            return
+        frame, work = next_one
+        started = time.perf_counter()
+        seen = work.result()
+        self.figures.add("detect", time.perf_counter() - started)
+        first = self.found.add(frame.number, seen)
+        if self.observe is not None:
+            started = time.perf_counter()
+            self.observe(frame, first, seen.boxes, seen.scores, seen.landmarks, seen.thumbs)
+            self.figures.add("identify", time.perf_counter() - started)
+
+
+def _examine(
+    picture: Any, which: tuple[tuple[int, int], ...], info: VideoInfo, detector: FaceDetector, threshold: float
+) -> _Seen:
+    """One look: a picture at one or more sizes."""
+    boxes, scores, marks = _merge([_look(picture, size, info, detector, threshold) for size in which])
+    return _Seen(boxes, scores, marks, _thumbs(picture, boxes))
 
 
 def echoes(boxes: F32, scores: F32) -> Any:

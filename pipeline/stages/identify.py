@@ -82,7 +82,7 @@ GAP_SECONDS = 1.05
 STILL = 0.6
 """Closeness of a face to where it was a look ago under which it moves fast."""
 
-WHILE_HOPEFUL, SELDOM, FOR_STRANGERS = Fraction(2, 5), Fraction(4, 5), Fraction(3, 2)
+AT_FIRST, SELDOM, FOR_STRANGERS = Fraction(2, 5), Fraction(4, 5), Fraction(3, 2)
 """Seconds from one view to the next: at first, of somebody enrolled after three views, of a stranger after two."""
 
 FACING = 0.25
@@ -175,12 +175,16 @@ class _Face:
     total: F32 = field(default_factory=lambda: np.zeros(128, np.float32))
 
 
+_Sighting = tuple[int, _Face, F32, float]
+"""Index of the detection, the face, its landmarks (5, 2), its height in pixels."""
+
+
 @dataclass
 class _Look:
-    """The latest look: its frame, and what of it was not embedded (index of detection, face, landmarks)."""
+    """The latest look: its frame, and what of it was not embedded."""
 
     frame: Frame
-    left: list[tuple[int, _Face, F32, float]]
+    left: list[_Sighting]
 
 
 CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
@@ -215,6 +219,7 @@ class Sampler:
         facing = frontal(landmarks)
         near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces else np.empty((0, len(boxes)))
         used: set[int] = set()
+        due: list[_Sighting] = []
         for place in np.flatnonzero((heights >= self.smallest) & (scores >= STILL_THERE)).tolist():
             look = standard(thumbs[place])
             which = next(
@@ -234,37 +239,44 @@ class Sampler:
             if float((face.thumb * look).mean()) < LOOK_CHANGED:
                 face.views, face.due, face.hopeful = 0, frame.time, True
                 face.total = np.zeros(128, np.float32)
+            seen = (first + place, face, landmarks[place], float(heights[place]))
             if frame.time < face.due or facing[place] < FACING:
-                self.latest.left.append((first + place, face, landmarks[place], float(heights[place])))
-                continue
-            self._view(frame.picture, first + place, face, landmarks[place], float(heights[place]), frame.time)
-            face.thumb = look
+                self.latest.left.append(seen)
+            else:
+                due.append(seen)
+                face.thumb = look
+        self._view(frame, due)
 
     def scene_ends(self) -> None:
         """Embed what was left out of the last look, so that a person kept is kept to the end of the scene."""
         if self.latest is not None:
-            for row, face, landmarks, height in self.latest.left:
-                if face.hopeful and frontal(landmarks[None])[0] >= FACING:
-                    self._view(self.latest.frame.picture, row, face, landmarks, height, self.latest.frame.time)
+            left = [one for one in self.latest.left if one[1].hopeful and frontal(one[2][None])[0] >= FACING]
+            self._view(self.latest.frame, left)
         self.faces, self.latest = [], None
 
-    def _view(self, picture: Any, row: int, face: _Face, landmarks: F32, height: float, now: Fraction) -> None:
+    def _view(self, frame: Frame, sightings: Sequence[_Sighting]) -> None:
+        """Embed faces of one picture, all at once."""
+        if not sightings:
+            return
+        chips = np.stack([self._chip(frame.picture, face, landmarks) for _, face, landmarks, _ in sightings])
+        for (row, face, landmarks, height), vector in zip(sightings, self.embed(chips), strict=True):
+            face.views += 1
+            face.total = face.total + vector
+            mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
+            nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
+            face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
+            seldom, settled = (SELDOM, 3) if face.hopeful else (FOR_STRANGERS, 2)
+            face.due = frame.time + (AT_FIRST if face.views < settled else seldom)
+            self.rows.append(row)
+            self.vectors.append(vector)
+            self.heights.append(height)
+            self.qualities.append(float(frontal(landmarks[None])[0]))
+
+    def _chip(self, picture: Any, face: _Face, landmarks: F32) -> U8:
         part, origin = self.cut_out(picture, around(landmarks))
         chip = align(part, landmarks - np.array(origin, np.float32))
-        if face.views % 2:  # mirrored every other time: over several views this is as good as both each time
-            chip = np.ascontiguousarray(chip[:, ::-1])
-        vector = self.embed(chip[None])[0]
-        face.views += 1
-        face.total = face.total + vector
-        mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
-        nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
-        face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
-        often, seldom, settled = (WHILE_HOPEFUL, SELDOM, 3) if face.hopeful else (WHILE_HOPEFUL, FOR_STRANGERS, 2)
-        face.due = now + (often if face.views < settled else seldom)
-        self.rows.append(row)
-        self.vectors.append(vector)
-        self.heights.append(height)
-        self.qualities.append(float(frontal(landmarks[None])[0]))
+        # mirrored every other time: over several views this is as good as both each time
+        return np.ascontiguousarray(chip[:, ::-1]) if face.views % 2 else chip
 
     def views(self) -> Views:
         """What was embedded so far, in order of detection."""

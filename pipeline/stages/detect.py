@@ -44,6 +44,9 @@ STIRRED, STIR_SHARE = 20.0, 0.004
 """When this share of the 64 x 36 picture changes by this many grey levels from one frame to the next, something moves
 fast, and looks come twice as often."""
 
+AHEAD = 4
+"""Looks per worker that may be taken before the first of them is told: recognition comes in bursts."""
+
 THUMB = 16
 
 CLEAR = 0.4
@@ -158,7 +161,7 @@ def detect(
     shapes = sizes(info)
     found = _Found()
     with ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool:
-        looks = _Looks(pool, workers + 1, found, observe, figures, info, detector, threshold)
+        looks = _Looks(pool, AHEAD * workers, found, observe, figures, info, detector, threshold)
         previous: Frame | None = None
         tiny_before: Any = None
         last_look = last_all = Fraction(-(10**6))

@@ -30,6 +30,9 @@ CELLS = 64
 LEVELS = 4
 """Times the canvas is halved. What is hidden 2 ** LEVELS cells away from anything seen takes the picture's mean."""
 
+AROUND = 2
+"""Cells around a region's window from which its veil is filled."""
+
 CORE, GRID = 0.8, 16
 """A region's core, as a share of it, and the cells along each of its sides when it is searched for detail."""
 
@@ -47,7 +50,7 @@ to a seventh, and some so dark or blurred that there is little to see. It is a n
 _SHIFT = 7  # blend weights are of 128: exact at both ends, and -255 * 128 still fits 16 bits
 _ONE = 1 << _SHIFT
 _CACHE_BYTES = 96 << 20
-_SCRATCHES = 4  # two of luma, two of chroma
+_SCRATCHES = 2  # of luma and of chroma
 _MIN_ELLIPSE = 4.0  # pixels of radius under which snapping would distort an ellipse, so that its box is hidden
 
 _Mask = npt.NDArray[np.bool_]
@@ -433,29 +436,49 @@ def _fills(
     value = np.zeros((*size, len(planes)), dtype=np.float32)
     weight = np.zeros_like(value)
     rows, columns = -(-height // cell), -(-width // cell)
+    areas = _areas(spots, cell, rows, columns)
     for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
         per_cell = cell // step[0], cell // step[1]
+        parts = [tuple(slice(a.start * n, a.stop * n) for a, n in zip(area, per_cell, strict=True)) for area in areas]
         if channel < 2:  # V reads what U reads
             keep = _scratch("keep", plane.shape, np.dtype(np.uint8))
-            keep.fill(255)
+            for part in parts:
+                keep[part] = 255
             for spot in spots:
                 keep[spot.on_plane[channel]] &= spot.template.layers[channel].keep[spot.on_template[channel]]
-            share = _averages(keep, per_cell)
+            shares = [_averages(keep[part], per_cell) for part in parts]
         # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
-        value[:rows, :columns, channel] = _averages(_kept(plane, keep), per_cell)
-        weight[:rows, :columns, channel] = share
+        for area, part, share in zip(areas, parts, shares, strict=True):
+            value[(*area, channel)] = _averages(_kept(plane[part], keep[part]), per_cell)
+            weight[(*area, channel)] = share
     weight /= 255
-    seen = weight.sum(axis=(0, 1))
-    mean = value.sum(axis=(0, 1)) / np.maximum(seen, 1e-6)
+    channels = len(planes)
+    seen, total = (np.array(cv2.sumElems(grid)[:channels], dtype=np.float32) for grid in (weight, value))
+    mean = total / np.maximum(seen, np.float32(1e-6))
     rest = np.where(seen >= 1, mean, np.float32(1 << (depth - 1)))
     filled = _push_pull(value, weight, rest, LEVELS)
     unit = 1 << (depth - 8)
     low = 0 if full_range else 16 * unit
-    high = (1 << depth) - 1 if full_range else np.array([235, 240, 240][: len(planes)], dtype=np.float32) * unit
+    high = [(1 << depth) - 1] * channels if full_range else [235 * unit, 240 * unit, 240 * unit]
     fine = _widen(filled[:rows, :columns])
-    small = np.rint(np.clip(fine, low, high)).astype(planes[0].dtype).transpose(2, 0, 1).copy()
+    small = [np.rint(np.clip(fine[:, :, c], low, high[c])).astype(planes[c].dtype) for c in range(channels)]
     for spot in spots:
         yield [_enlarged(grid, spot, cell, steps[channel], channel > 0) for channel, grid in enumerate(small)]
+
+
+def _areas(spots: Sequence[_Spot], cell: int, rows: int, columns: int) -> list[_Window]:
+    """Where the canvas looks at the picture, in cells: around each spot, or everywhere where that is less work."""
+    areas = []
+    for spot in spots:
+        y1, y2, x1, x2 = spot.window
+        areas.append(
+            (
+                slice(max(y1 // cell - AROUND, 0), min(-(-y2 // cell) + AROUND, rows)),
+                slice(max(x1 // cell - AROUND, 0), min(-(-x2 // cell) + AROUND, columns)),
+            )
+        )
+    looked_at = sum((a.stop - a.start) * (b.stop - b.start) for a, b in areas)
+    return areas if looked_at < rows * columns / 3 else [(slice(0, rows), slice(0, columns))]
 
 
 def _enlarged(grid: Plane, spot: _Spot, cell: int, step: _Step, chroma: bool) -> Plane:
@@ -487,11 +510,9 @@ def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plane:
 
 def _kept(plane: Plane, keep: U8) -> Plane:
     """The plane with zero where ``keep`` is zero."""
-    out = _scratch("kept", plane.shape, plane.dtype)
     if plane.dtype == np.uint8:
-        return cv2.bitwise_and(plane, keep, dst=out)
-    out.fill(0)
-    return cv2.copyTo(plane, keep, out)
+        return cv2.bitwise_and(plane, keep)
+    return cv2.copyTo(plane, keep, np.zeros_like(plane))
 
 
 def _averages(plane: Plane, cell: _Step) -> F32:

@@ -46,10 +46,8 @@ def hidden_at(path: Path, school: School, frame: int) -> bool:
     with open_clip(path) as clip:
         plane = next(f for f in clip.frames() if f.number == frame).picture.to_ndarray()[: found.height]
     style = found.plan.style
-    return all(
-        redact.residue(plane, found.plan.region[n], int(found.plan.shape[n]), style) <= redact.RESIDUE_LIMIT[style]
-        for n in range(rows.start, rows.stop)
-    )
+    left = redact.residues(plane, found.plan.region[rows], found.plan.shape[rows], style)
+    return bool((left <= redact.RESIDUE_LIMIT[style]).all())
 
 
 def detail(picture: Any, box: Any) -> float:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import __version__, messages
-from pipeline.commands import consent, deliver, doctor, enrol, house, lessons, redact, review
+from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
 from pipeline.commands.terminal import Parser
 from pipeline.errors import INTERRUPTED, LesveilError, OutputNotWritableError, UsageError, all_errors
 from pipeline.messages import told, tr
 
-GROUPS = (redact, house, consent, enrol, lessons, review, deliver, doctor)
+GROUPS = (redact, house, consent, enrol, lessons, review, deliver, afterwards, doctor)
 """In the order of ``lesveil --help``."""
 
 

@@ -229,6 +229,18 @@ class ReviewError(LesveilError):
     code = 66
 
 
+class PlanChangedError(LesveilError):
+    """What was to be deleted or hidden again is not what was shown; nothing was done."""
+
+    code = 67
+
+
+class ReportError(LesveilError):
+    """What was asked of a report is not in the ledger or the register."""
+
+    code = 68
+
+
 class CardChangedError(CardError):
     """A file on the card is not what it was a moment ago: something still writes to it."""
 

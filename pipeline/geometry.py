@@ -17,6 +17,14 @@ def overlaps(box: F32, others: F32) -> F32:
     return np.asarray(shared / np.maximum(area - shared, 1e-9), np.float32)
 
 
+def pairwise(a: F32, b: F32) -> F32:
+    """Intersection over union of each box of ``a`` (N, 4) with the one of ``b`` (N, 4) beside it: (N,)."""
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    area = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
+    return np.asarray(shared / np.maximum(area - shared, 1e-9), np.float32)
+
+
 def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     """Indexes of the boxes that remain, best first, when each takes out those that overlap it (IoU) by more."""
     left = np.argsort(-scores, kind="stable")

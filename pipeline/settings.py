@@ -25,7 +25,9 @@ SHARES = frozenset(
 )
 """Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
 
-DAYS = {"consent.grace_days": 92, "consent.warn_days": 366}
+DAYS = {"consent.grace_days": 92, "consent.warn_days": 366, "consent.list_days": 366}
+DAYS |= {"retention.working_copy_days": 366, "retention.delivered_days": 3660, "retention.template_days": 1100}
+DAYS |= {"retention.ledger_days": 7320, "retention.warn_days": 366}
 """Settings that count days, each with the most that it may be."""
 
 
@@ -107,6 +109,8 @@ class Consent:
     """Days after the 16th birthday on which a parent's word still carries."""
     warn_days: int = 60
     """How many days ahead consent that is about to end is told."""
+    list_days: int = 30
+    """Days after which doctor asks for a new export of the list."""
     teacher: str = ""
     """Number of the teacher whose lessons are filmed, where ``lesveil run`` does not name one."""
     teacher_required: bool = False
@@ -157,6 +161,9 @@ class Review:
 
     two_people: bool = False
     """A clip is released only when two different people approved it."""
+    after_withdrawal: bool = False
+    """True: a clip in which somebody was hidden again waits for approval like a new one. Until then what was delivered
+    stays as it is; so by default it takes its place at once, since it shows less than what was approved."""
     host: str = "127.0.0.1"
     port: int = 8420
     names: str = ""
@@ -165,6 +172,30 @@ class Review:
     """PEM file with the server's certificate and those that vouch for it."""
     key: str = ""
     """PEM file with the certificate's private key."""
+
+
+@dataclass(frozen=True)
+class School:
+    """What reports call the school: the controller of the register of processing, and its data protection officer."""
+
+    controller: str = ""
+    officer: str = ""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long things are kept; `lesveil purge` shows what is past its term, and deletes what it showed."""
+
+    working_copy_days: int = 30
+    """From the day on which a clip was copied: the sealed copy, and the finished clip on this machine."""
+    delivered_days: int = 365
+    """From the day on which a clip was first delivered. One that is ticked as used goes at once."""
+    template_days: int = 365
+    """From the day of somebody's newest portrait, or of enrolling where that day is not known."""
+    ledger_days: int = 1826
+    """From the ledger's last row, once nothing is left of what it tells about."""
+    warn_days: int = 14
+    """How many days ahead status tells what is about to be due."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +211,8 @@ class Settings:
     cards: Cards = field(default_factory=Cards)
     onedrive: OneDrive = field(default_factory=OneDrive)
     review: Review = field(default_factory=Review)
+    retention: Retention = field(default_factory=Retention)
+    school: School = field(default_factory=School)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""

@@ -116,7 +116,8 @@ def test_no_package_pulls_rooms_in():
 
 
 @pytest.mark.parametrize(
-    "name", ["records", "geometry", "consent", "stages.decide", "stages.track", "stages.check", "stages.mend"]
+    "name",
+    ["records", "geometry", "consent", "stages.decide", "stages.track", "stages.check", "stages.mend", "stages.rehide"],
 )
 def test_pure_rooms_use_numpy_alone(name):
     allowed = set(sys.stdlib_module_names) | {"numpy", "pipeline"}

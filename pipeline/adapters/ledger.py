@@ -130,9 +130,39 @@ class Ledger:
             row = self._connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
         return f"{row[0]}:{row[1]}" if row else f"0:{GENESIS}"
 
-    def verify(self, known_head: str | None = None) -> list[str]:
-        """Every sign that rows were changed, deleted, re-ordered or cut off; empty when there is none."""
-        known_seq = 0 if known_head is None else seq_of_head(known_head)
+    def start_anew(self) -> None:
+        """Delete every row for good, and begin again with one that says what came before; all of it or nothing."""
+        with self._lock, _told(self._path):
+            self._connection.execute("PRAGMA secure_delete=ON")
+            with database.writing(self._connection):
+                rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq").fetchall()
+                if not rows:
+                    return
+                self._refuse_changed(rows[-1])
+                head = f"{rows[-1][0]}:{rows[-1][7]}"
+                self._connection.execute("DROP TABLE entries")
+                for statement in _MIGRATIONS[0]:
+                    self._connection.execute(statement)
+                text = canonical({"head": head, "rows": len(rows), "from": rows[0][1], "to": rows[-1][1]})
+                fields = (1, database.now(), "continued", None, None, text, GENESIS)
+                self._connection.execute(
+                    "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*fields, hash_of(*fields))
+                )
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("VACUUM")
+
+    def mark(self) -> str:
+        """The first row's hash: which ledger this is; "" while it is empty."""
+        with self._lock, _told(self._path):
+            row = self._connection.execute("SELECT hash FROM entries WHERE seq = 1").fetchone()
+        return str(row[0]) if row else ""
+
+    def verify(self, *known_heads: str) -> list[str]:
+        """Every sign that rows were changed, deleted, re-ordered or cut off; empty when there is none.
+
+        ``known_heads`` are heads that were noted elsewhere, in any order.
+        """
+        known = {head: seq_of_head(head) for head in known_heads}
         with self._lock, _told(self._path), database.reading(self._connection):
             rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq").fetchall()
             triggers = {
@@ -142,11 +172,13 @@ class Ledger:
         findings = [f"the guard {name} was removed" for name in sorted(_TRIGGERS - triggers)]
         findings += broken_links(rows)
         last = rows[-1][0] if rows else 0
-        missing = max(int(highest[0]) if highest else 0, known_seq)
+        missing = max([int(highest[0]) if highest else 0, *known.values()])
         if missing > last:
             findings.append(f"rows {last + 1} to {missing} were cut off the end")
-        elif known_seq and known_head not in {f"{row[0]}:{row[7]}" for row in rows}:
-            findings.append(f"row {known_seq} is not the one that was noted elsewhere")
+        heads = {f"{row[0]}:{row[7]}" for row in rows}
+        for head, seq in sorted(known.items(), key=lambda pair: pair[1]):
+            if 0 < seq <= last and head not in heads:
+                findings.append(f"row {seq} is not the one that was noted elsewhere")
         return findings
 
     def _append(self, kind: str, clip: str | None, receipt: str | None, payload: dict[str, Any]) -> int:

@@ -13,6 +13,16 @@ from pipeline.errors import DeliveryError, LesveilError, PartialError, UsageErro
 from pipeline.messages import told, tr
 
 
+def leave_head(place: workspace.Workspace) -> None:
+    """Leave the ledger's head in the archive; where that fails it is told, and the next delivery makes it good."""
+    from pipeline.lesson import targets
+
+    try:
+        targets.leave_head(place)
+    except LesveilError as error:
+        say("The ledger's head could not be left in the archive: {why}", why=told(error))
+
+
 def deliver(args: argparse.Namespace) -> int:
     """lesveil deliver"""
     if args.audit:
@@ -27,6 +37,8 @@ def deliver(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         try:
             done = delivering.deliver(place, date.today(), clips=args.clips, labels=labels, progress=bar)
+            if any(not isinstance(what, LesveilError) for _, what in done):
+                leave_head(place)
         finally:
             bar.close()
     arrived = [(state, what) for state, what in done if not isinstance(what, LesveilError)]
@@ -83,6 +95,7 @@ def _remove(args: argparse.Namespace) -> int:
             lines.append(tr("To do so, say it again with --yes.") if rows else tr("Nothing of this clip lies there."))
             return answer(args, document | {"removed": False}, *lines)
         gone = delivering.remove_clip(place, state.clip)
+        leave_head(place)
     lines = [
         tr("Removed for good: {where}", where=where)
         if permanent

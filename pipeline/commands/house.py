@@ -1,4 +1,4 @@
-"""The house itself: init, demo, ledger, models, and what is not built yet."""
+"""The house itself: init, demo, ledger, models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Group, answer, not_ready
+from pipeline.commands.terminal import Add, Group, answer, say
 from pipeline.errors import LesveilError
 from pipeline.messages import told, tr
 
@@ -22,15 +22,22 @@ def init(args: argparse.Namespace) -> int:
 def ledger(args: argparse.Namespace) -> int:
     """lesveil ledger verify"""
     from pipeline.errors import LedgerError
+    from pipeline.lesson.targets import heads_left
 
     with workspace.opened(args.workspace) as place:
-        findings = place.ledger.verify()
+        heads: list[str] = list(args.head or ())
+        archive = True
+        if place.settings.deliver.target:
+            try:
+                heads += heads_left(place)
+            except LesveilError as error:
+                archive = False
+                say("The heads in the archive could not be asked: {why}", why=told(error))
+        findings = place.ledger.verify(*heads)
         head = place.ledger.head()
-    answer(
-        args,
-        {"head": head, "findings": findings},
-        *(findings or [tr("The ledger is whole; its head is {head}.", head=head)]),
-    )
+    lines = [*findings] or [tr("The ledger is whole; its head is {head}.", head=head)]
+    lines.append(tr("Compared with {n} heads that were noted elsewhere.", n=len(heads)))
+    answer(args, {"head": head, "findings": findings, "heads_compared": len(heads), "archive_asked": archive}, *lines)
     return LedgerError.code if findings else 0
 
 
@@ -74,11 +81,6 @@ def add_to(add: Add, group: Group) -> None:
     made = add("init", init, "make a workspace")
     made.add_argument("folder", metavar="DIR")
     made.add_argument("--key-file", action="store_true", help="keep its key in the folder, not in the system's keyring")
-    add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
+    verified = add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
+    verified.add_argument("--head", action="append", metavar="N:HASH", help="a head that was noted elsewhere")
     add("list", models, "every weight file and whether it is the right one", group("models", "the models"))
-    for name, text in (
-        ("purge", "delete what has served (not built yet)"),
-        ("report", "a report for the privacy officer (not built yet)"),
-    ):
-        later = add(name, not_ready, text)
-        later.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

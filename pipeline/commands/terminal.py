@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 
 from tqdm import tqdm
 
-from pipeline.errors import NotReadyError, UsageError
+from pipeline.errors import UsageError
 from pipeline.messages import tr
 
 
@@ -105,8 +105,3 @@ def day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-23") from error
-
-
-def not_ready(args: argparse.Namespace) -> int:
-    """A command of the design that is not built yet."""
-    raise NotReadyError("lesveil {command} is not built yet.", command=args.command)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.errors import DeliveryError, LesveilError
+from pipeline.lesson import shown
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import State, consent_holds, find, standing, states
@@ -104,9 +105,11 @@ class _Parcels:
             earlier=mine[-1] if mine else None,
             may_leave=lambda: self._may_leave(state),
         )
+        shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
         self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
         self._target.settled(state.clip)
+        shown.forget(self._workspace.vault, state.clip, besides=state.render["sha256"])
         self._told(state, done.bytes)
         for row in earlier:
             if row.payload["target"] != self._target.kind:
@@ -154,6 +157,8 @@ def remove_delivered(
         permanent = target.remove(payload)
     row = {key: payload[key] for key in ("sha256", "target", "where")} | {"permanent": permanent}
     workspace.ledger.append("delivery_removed", clip, row)
+    left = standing(workspace.ledger.entries(clip=clip))
+    shown.forget(workspace.vault, clip, besides=left[-1].payload["sha256"] if left else "")
     return permanent
 
 

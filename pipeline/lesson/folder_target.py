@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.adapters import files
 from pipeline.errors import DeliveryError
-from pipeline.lesson.target import Found, Parcel, fetch, not_ours
+from pipeline.lesson.target import HEADS, Found, Parcel, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
 from pipeline.stages.deliver import deliver_to_folder
 
@@ -67,6 +67,16 @@ class FolderTarget:
         for path in sorted(self._folder.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=files.sha256_of(path))
+
+    def note(self, ledger: str, head: str) -> None:
+        if self._folder.is_dir():
+            place = self._folder / HEADS / ledger[:16] / name_of_head(head)
+            with files.writing(place):
+                place.mkdir(parents=True, exist_ok=True)
+
+    def noted(self, ledger: str) -> list[str]:
+        place = self._folder / HEADS / ledger[:16]
+        return heads_in(one.name for one in place.iterdir()) if place.is_dir() else []
 
     def download(self, payload: dict[str, Any], into: Path) -> None:
         try:

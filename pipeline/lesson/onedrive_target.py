@@ -14,7 +14,7 @@ from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.sign_in import Registration, SignIn
 from pipeline.adapters.upload_session import Line
 from pipeline.errors import DeliveryError, SettingsError
-from pipeline.lesson.target import Found, Parcel, fetch, not_ours
+from pipeline.lesson.target import HEADS, Found, Parcel, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
 from pipeline.settings import Settings
 from pipeline.stages.deliver_onedrive import Earlier, abandon, deliver_to_onedrive
@@ -99,6 +99,15 @@ class OneDriveTarget:
     def listing(self) -> Iterator[Found]:
         for path, item in self._drive.tree(self._folder):
             yield Found(f"OneDrive:/{path}", item.size, item.id, item.quickxor)
+
+    def note(self, ledger: str, head: str) -> None:
+        self._drive.folder("/".join(filter(None, (self._folder, HEADS, ledger[:16], name_of_head(head)))))
+
+    def noted(self, ledger: str) -> list[str]:
+        place = self._drive.at("/".join(filter(None, (self._folder, HEADS, ledger[:16]))))
+        if place is None or not place.is_folder:
+            return []
+        return heads_in(one.name for one in self._drive.children(place.id))
 
     def old_versions(self, payload: dict[str, Any]) -> int:
         """Try again to remove older versions of what was delivered; how many are left."""

@@ -34,10 +34,17 @@ class State:
     """The latest rendering is one of those: it is made anew before anything else happens to the clip."""
     removed: Entry | None = None
     """The latest rendering was delivered, and taken away again."""
+    used: Entry | None = None
+    """Somebody ticked it: it has served."""
+
+    @property
+    def hidden_again(self) -> bool:
+        """The latest rendering was made from what had been delivered, not from the film."""
+        return bool((self.render or {}).get("released"))
 
     @property
     def stage(self) -> str:
-        if self.wiped:
+        if self.wiped and not (self.hidden_again and self.delivered is None):
             return "wiped"
         if self.delivered:
             return "delivered"
@@ -54,6 +61,8 @@ class State:
 
     @property
     def waits_for(self) -> str:
+        if self.lapsed and (self.wiped or self.delivered):
+            return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"
         return {
@@ -115,7 +124,14 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
         lapsed=tuple(person for person, which in lapsed.items() if which & {digest, *sent}),
         outdated=any(digest in which for which in lapsed.values()),
         removed=removed,
+        used=_ticked(rows),
     )
+
+
+def _ticked(rows: Iterable[Entry]) -> Entry | None:
+    """The row that says that a clip has served, unless that was taken back."""
+    ticks = [row for row in rows if row.kind == "used"]
+    return ticks[-1] if ticks and ticks[-1].payload["used"] else None
 
 
 def film(workspace: Workspace, clip: str, parts: Sequence[int] | None = None) -> tuple[Opener, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,10 @@ from typing import Any, Protocol
 from pipeline.adapters import files
 from pipeline.errors import DeliveryError
 from pipeline.records import Delivery
+
+HEADS = "lesveil-ledger"
+"""Folder at the target that holds the ledger's heads, each the name of an empty folder: nothing has to be uploaded,
+and making one twice is making it once."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,12 @@ class Target(Protocol):
     def listing(self) -> Iterator[Found]:
         """Every file at the target."""
 
+    def note(self, ledger: str, head: str) -> None:
+        """Leave a head of the ledger (named by its first row's hash) at the target, for good."""
+
+    def noted(self, ledger: str) -> list[str]:
+        """Every head of this ledger that was left there."""
+
     def download(self, payload: dict[str, Any], into: Path) -> None:
         """Fetch what was delivered into a new file, compared with its digest. Raises DeliveryError."""
 
@@ -83,3 +94,15 @@ def fetch(blocks: Iterator[bytes], payload: dict[str, Any], into: Path) -> None:
 
 def not_ours(where: str) -> DeliveryError:
     return DeliveryError("{file} is no longer what was delivered; look at it: nothing was removed.", file=where)
+
+
+def name_of_head(head: str) -> str:
+    """The folder's name for ``<row>:<hash>``."""
+    seq, _, digest = head.partition(":")
+    return f"{int(seq):08}-{digest}"
+
+
+def heads_in(names: Iterable[str]) -> list[str]:
+    """The heads that these names of folders stand for; other names are passed over."""
+    found = (re.fullmatch(r"(\d{8,18})-([0-9a-f]{64})", name) for name in names)
+    return [f"{int(match[1])}:{match[2]}" for match in found if match]

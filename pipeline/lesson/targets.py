@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pipeline.errors import NotReadyError
@@ -22,3 +23,20 @@ def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDrive
     if kind == "onedrive":
         return open_onedrive(workspace)
     raise NotReadyError('lesveil.toml names no [deliver] target; it is "onedrive", or "folder" with a folder.')
+
+
+def leave_head(workspace: Workspace) -> None:
+    """Leave the ledger's head where clips go, so that whoever has this machine cannot rewrite the ledger alone.
+
+    Raises what reaching the target raises; the next delivery makes it good.
+    """
+    target = open_target(workspace)
+    with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
+        target.note(workspace.ledger.mark(), workspace.ledger.head())
+
+
+def heads_left(workspace: Workspace) -> list[str]:
+    """Every head that was left where clips go. Raises what reaching the target raises."""
+    target = open_target(workspace)
+    with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
+        return target.noted(workspace.ledger.mark())

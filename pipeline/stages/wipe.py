@@ -274,7 +274,7 @@ def execute(
                 ledger.append(OVERWRITTEN, clip, dict(row))
                 victims[item].remove(disk)
             ledger.append(OUTCOME, clip, dict(row))
-        ledger.append(END, None, {"digest": digest})
+        ledger.append(END, None, {"digest": digest, "promise": PROMISE if in_place else DELETED_ONLY})
     except OSError as error:
         raise WipeError(
             "{file} could not be wiped: {why}; the plan is not done: repeat the command.",

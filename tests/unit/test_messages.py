@@ -13,8 +13,8 @@ import polib
 import pytest
 
 from pipeline import consent, errors, messages
-from pipeline.commands import doctor
-from pipeline.lesson import audit
+from pipeline.commands import afterwards, doctor
+from pipeline.lesson import audit, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -24,7 +24,9 @@ SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
 PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind", "one.template"}
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
-PASSED_ON |= {"line.verdict", "title"}
+PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "item['action']", "item['kind']"}
+PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
+PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
@@ -102,6 +104,10 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "a remark on the consent list")
     for text in audit.VERDICTS:
         found.setdefault(text, "audit.VERDICTS")
+    for text in (*retention.KINDS, retention.USED, retention.TERM, recall.HIDE, recall.DELETE, *recall.OUTCOMES):
+        found.setdefault(text, "what is recalled or purged")
+    for text in (*afterwards.OUTCOMES, report.HIDDEN, report_page.RIGHTS, "rejected", "first"):
+        found.setdefault(text, "a report")
     for text, _ in doctor.SECTIONS:
         found.setdefault(text, "doctor.SECTIONS")
     return found

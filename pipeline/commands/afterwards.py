@@ -1,0 +1,157 @@
+"""What happens to a lesson afterwards: recall, used, purge, report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline import workspace
+from pipeline.commands.deliver import leave_head
+from pipeline.commands.terminal import Add, Bar, Group, answer, day
+from pipeline.errors import LesveilError, PartialError
+from pipeline.messages import told, tr
+
+
+def recall(args: argparse.Namespace) -> int:
+    """lesveil recall"""
+    from pipeline.lesson import plans
+    from pipeline.lesson import recall as recalling
+
+    today, quiet = date.today(), args.quiet or args.json
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if args.execute:
+            done = recalling.execute_recall(place, args.execute, today, lambda name: Bar(name, quiet))
+            _noted(place, done)
+            return _told(args, done)
+        items = recalling.recall_plan(place, today)
+    lines = []
+    for item in items:
+        lines.append(
+            tr(
+                "{file} shows {people}: {action}",
+                file=Path(item["file"]).name,
+                people=", ".join(item["people"]),
+                action=tr(item["action"]),
+            )
+        )
+        lines += [f"    {where}" for where in item["where"]]
+    digest = plans.digest_of(items)
+    lines.append(
+        tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
+        if items
+        else tr("No delivered clip shows anybody whose consent ended.")
+    )
+    return answer(args, {"digest": digest or None, "items": items}, *lines)
+
+
+def used(args: argparse.Namespace) -> int:
+    """lesveil used"""
+    from pipeline.lesson.retention import tick
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        found = [tick(place, name, args.by, not args.undo) for name in args.clips]
+    document = {"clips": [{"clip": state.clip, "file": state.file, "used": state.used is not None} for state in found]}
+    lines = [
+        f"{Path(state.file).name}: " + (tr("has served") if state.used else tr("has not served yet")) for state in found
+    ]
+    return answer(args, document, *lines)
+
+
+def purge(args: argparse.Namespace) -> int:
+    """lesveil purge"""
+    from pipeline.lesson import plans, retention
+
+    today = date.today()
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if args.execute:
+            done = retention.execute_purge(place, args.execute, today)
+            _noted(place, done)
+            return _told(args, done)
+        items = retention.due(place, today)
+    lines = [_line(item) for item in items]
+    digest = plans.digest_of(items)
+    lines.append(
+        tr("To delete exactly this: lesveil purge --execute {digest}", digest=digest)
+        if items
+        else tr("Nothing is past its term.")
+    )
+    return answer(args, {"digest": digest or None, "items": items}, *lines)
+
+
+def _noted(place: workspace.Workspace, done: Sequence[Any]) -> None:
+    if done and place.settings.deliver.target:
+        leave_head(place)
+
+
+def _line(item: dict[str, Any]) -> str:
+    what = Path(item["file"]).name if "file" in item else item.get("person", "")
+    where = item.get("where") or item.get("rendering") or ""
+    said = tr("since {day}, because {reason}", day=item.get("since") or "?", reason=tr(item["because"]))
+    return f"  {tr(item['kind']):22} {what}  {where}  ({said})"
+
+
+def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) -> int:
+    """What became of each item of a plan, and the exit code."""
+    lines: list[str] = []
+    documents: list[dict[str, Any]] = []
+    for item, what in done:
+        name = Path(item["file"]).name if "file" in item else item.get("person") or tr(item["kind"])
+        if isinstance(what, LesveilError):
+            lines.append(f"{name}: {told(what)}")
+            documents.append({"item": item, "error": str(what), "code": what.code})
+            continue
+        documents.append({"item": item, **what})
+        outcome = what.get("outcome") or ("deleted" if what.get("found") else "was gone already")
+        if what.get("permanent") is False:
+            outcome = "deleted; the recycle bin keeps it for its term"
+        said = f"{tr(item['kind'])} {tr(outcome)}" if "kind" in item else tr(outcome)
+        lines.append(f"{name}: {said}")
+    codes = {what.code for _, what in done if isinstance(what, LesveilError)}
+    answer(args, {"done": documents}, *(lines or [tr("There was nothing left to do.")]))
+    return (codes.pop() if len(codes) == 1 else PartialError.code) if codes else 0
+
+
+OUTCOMES = ("deleted", "was gone already", "deleted; the recycle bin keeps it for its term")
+
+
+def report(args: argparse.Namespace) -> int:
+    """lesveil report"""
+    from pipeline.lesson import report as reporting
+    from pipeline.lesson.report_page import write_page
+
+    with workspace.opened(args.workspace) as place:
+        wanted = reporting.Wanted(args.batch, getattr(args, "from"), args.to)
+        if args.person:
+            document, kind = reporting.about_person(place, args.person, date.today()), "person"
+        elif args.processing:
+            document, kind = reporting.processing_entry(place), "processing"
+        else:
+            document, kind = reporting.report(place, wanted, date.today()), "report"
+    lines = reporting.in_words(document, kind)
+    if args.html:
+        write_page(Path(args.html), document, kind)
+        lines.append(tr("Written: {file}", file=args.html))
+    return answer(args, document, *lines)
+
+
+def add_to(add: Add, group: Group) -> None:
+    recalled = add("recall", recall, "hide or delete, in what was delivered, whose consent ended; shown first")
+    recalled.add_argument("--execute", metavar="DIGEST")
+    ticked = add("used", used, "say that clips have served, so that purge deletes them")
+    ticked.add_argument("clips", nargs="+", metavar="CLIP")
+    ticked.add_argument("--by", required=True, metavar="NAME")
+    ticked.add_argument("--undo", action="store_true")
+    purged = add("purge", purge, "show what has served or is past its term; delete exactly what was shown")
+    purged.add_argument("--execute", metavar="DIGEST")
+    told_of = add("report", report, "what happened, for the coach and the privacy officer")
+    told_of.add_argument("batch", nargs="?", metavar="BATCH", help="a number as lesveil report lists them, or a day")
+    told_of.add_argument("--from", type=day, metavar="DATE")
+    told_of.add_argument("--to", type=day, metavar="DATE")
+    told_of.add_argument("--person", metavar="ID", help="everything about one person (GDPR article 15)")
+    told_of.add_argument(
+        "--processing", action="store_true", help="an entry for the register of processing (article 30)"
+    )
+    told_of.add_argument("--html", metavar="FILE", help="a page to print")

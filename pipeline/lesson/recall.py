@@ -1,0 +1,239 @@
+"""A withdrawal reaches what was delivered: the clip is made anew from what was released, and takes its place.
+
+The film may be gone, so the released clip is all there is; hiding more in it needs nothing else. Everything is kept
+in the ledger step by step, and a recall that was interrupted goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline import run
+from pipeline.adapters import files
+from pipeline.adapters.video_in import open_clip
+from pipeline.errors import DeliveryError, LesveilError
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson import plans, seen, shown
+from pipeline.lesson.doubt import doubts
+from pipeline.lesson.mending import hidden_at_once
+from pipeline.lesson.onedrive_target import OneDriveTarget
+from pipeline.lesson.retention import past_use
+from pipeline.lesson.state import State, find, shown_by, standing, states
+from pipeline.lesson.targets import open_target
+from pipeline.lesson.withdraw import reconcile, refuse_changed
+from pipeline.records import Figures, Progress, no_progress
+from pipeline.stages import decide
+from pipeline.stages.rehide import rehide
+from pipeline.workspace import Workspace, grounds
+
+KIND = "recall"
+HIDE, DELETE = "hide again", "delete"
+"""What is done with a clip."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What became of one clip: ``outcome`` is one of OUTCOMES, ``where`` the place it is about."""
+
+    outcome: str
+    where: str
+
+
+OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
+
+
+def recall_plan(workspace: Workspace, today: date) -> list[plans.Item]:
+    """What is to be done with every delivered clip that shows somebody whose consent ended; plain data for JSON."""
+    reconcile(workspace, today)
+    return [_item(workspace, state, today) for state in states(workspace) if _concerned(workspace, state)]
+
+
+def execute_recall(
+    workspace: Workspace, digest: str, today: date, progress: Callable[[str], Progress] | None = None
+) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
+    """Carry out the plan that was shown. Raises PlanChangedError; what fails for one clip is told beside it."""
+    items = recall_plan(workspace, today)
+    networks = run.Networks(False) if any(item["action"] == HIDE for item in items) else None
+
+    def act(item: plans.Item) -> plans.Item:
+        told = progress(Path(item["file"]).name) if progress else no_progress
+        done = _recall(workspace, item, today, networks or run.Networks(False), told)
+        return {"outcome": done.outcome, "where": done.where}
+
+    return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)
+
+
+def _concerned(workspace: Workspace, state: State) -> bool:
+    return bool(state.lapsed) and bool(standing(workspace.ledger.entries(clip=state.clip)))
+
+
+def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
+    there = standing(workspace.ledger.entries(clip=state.clip))
+    gone = state.teacher in state.lapsed or past_use(workspace, state, today)
+    return {
+        "clip": state.clip,
+        "file": state.file,
+        "people": sorted(state.lapsed),
+        "action": DELETE if gone else HIDE,
+        "where": [row.payload["where"] for row in there],
+        "sha256": [row.payload["sha256"] for row in there],
+    }
+
+
+def _recall(
+    workspace: Workspace, item: plans.Item, today: date, networks: run.Networks, progress: Progress
+) -> Recalled:
+    clip = item["clip"]
+    rows = standing(workspace.ledger.entries(clip=clip))
+    if item["action"] == DELETE:
+        for row in rows:
+            delivering.remove_delivered(workspace, clip, row.payload)
+        return Recalled("deleted", ", ".join(item["where"]))
+    state = find(workspace, clip)
+    if not rows or not state.lapsed:  # done before it could be told, or consent came back
+        done = state.hidden_again and state.delivered is not None
+        return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]))
+    payload = rows[-1].payload
+    made_from = (state.render or {}).get("released")
+    if made_from != payload["sha256"] or state.outdated or not _whole(workspace, state):
+        _make(workspace, state, payload, today, networks, progress)
+        state = find(workspace, clip)
+    if workspace.settings.review.after_withdrawal and state.approved is None:
+        return Recalled("waits for approval", payload["where"])
+    if state.approved is None:
+        _carry_approval_over(workspace, state, payload["sha256"])
+    ((_, arrived),) = delivering.deliver(workspace, today, clips=[clip], progress=progress)
+    if isinstance(arrived, LesveilError):
+        raise arrived
+    if arrived.versions_left:
+        raise DeliveryError(
+            "{clip} was replaced, but OneDrive still keeps {n} older versions that show somebody; remove them there.",
+            clip=state.file,
+            n=arrived.versions_left,
+        )
+    return Recalled("replaced", arrived.where)
+
+
+def _whole(workspace: Workspace, state: State) -> bool:
+    assert state.render is not None
+    path = workspace.finished / state.render["file"]
+    return path.is_file() and files.sha256_of(path) == str(state.render["sha256"])
+
+
+def _carry_approval_over(workspace: Workspace, state: State, before: str) -> None:
+    """It hides whatever the approved one hid, and more; who approved that one stands behind it."""
+    assert state.render is not None
+    rows = [row for row in workspace.ledger.entries("approval", state.clip) if row.payload["sha256"] == before]
+    if not rows or rows[-1].payload["verdict"] != "approved":
+        raise DeliveryError("{clip} is not approved any more; approve it, then deliver it.", clip=state.file)
+    row = {"sha256": state.render["sha256"], "by": rows[-1].payload["by"], "verdict": "approved", "carried": before}
+    workspace.ledger.append("approval", state.clip, row)
+
+
+def _make(
+    workspace: Workspace,
+    state: State,
+    payload: dict[str, Any],
+    today: date,
+    networks: run.Networks,
+    progress: Progress,
+) -> None:
+    """Render the released clip again with more hidden in it, checked, and leave the receipts."""
+    settings, clip, old = workspace.settings, state.clip, str(payload["sha256"])
+    assert state.render is not None
+    filmed = date.fromisoformat(state.filmed) if state.filmed else None
+    known = shown.load(workspace.vault, clip, old)
+    by_program, by_hand = _who(workspace, clip, old)
+    agreed = {} if filmed is None else grounds(workspace, by_program, filmed, today)
+    named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
+    allowed = named | agreed
+    key = hashlib.sha256(repr(("released", old, sorted(allowed.items()))).encode()).hexdigest()
+    final = workspace.finished / f"{Path(state.file).stem}.{key[:8]}.mp4"
+    files.remove(final)
+    files.sweep_partials(final)
+    figures, started = Figures(), time.perf_counter()
+    partial = files.partial_path(final)
+    try:
+        with _released(workspace, payload, final) as path, open_clip(path) as source:
+            analysis = run.analyse(source, state.file, [], {}, "", settings, networks, progress, figures)
+            faces = known.faces if known is not None and known.frames == analysis.found.frames else ()
+            stays = tuple(face for face in faces if face.person in allowed)
+            gone = tuple(face for face in faces if face.person not in allowed)
+            tracks, decisions = rehide(analysis.tracks, gone, stays, allowed)
+            plan = decide.plan(
+                state.file,
+                analysis.found.frames,
+                tracks,
+                decisions,
+                analysis.plan.hidden_frames,
+                settings.redaction.style,
+                analysis.plan.settings_digest,
+                analysis.plan.models_digest,
+                analysis.plan.register_digest,
+            )
+            done, written, result = run.render_checked(source, plan, partial, settings, progress, figures)
+            rate = float(source.info.rate)
+        digest = files.sha256_of(partial)
+        if filmed is not None:
+            refuse_changed(workspace, set(agreed), filmed, today, partial, set(named))
+        shown.keep(workspace.vault, clip, shown.Shown(digest, plan.frames, stays))
+        files.publish(partial, final)
+    finally:
+        files.remove(partial)
+    kept = [
+        {
+            "person": face.person,
+            "start": face.start,
+            "stop": face.stop,
+            "ground": allowed[face.person],
+            "margin": None,
+            "by_hand": face.by_hand,
+        }
+        for face in stays
+    ]
+    outcome = {
+        "sha256": digest,
+        "bytes": written.bytes,
+        "file": final.name,
+        "frames": len(done.pts),
+        "seconds": round(written.seconds, 3),
+        "damaged": len(done.damaged),
+        "regions": result.regions,
+        "kept": kept,
+        "doubts": doubts([], rate),
+        "hidden_at_once": max(hidden_at_once(tracks, plan), int(state.render.get("hidden_at_once", 0))),
+        "hidden": state.render.get("hidden"),
+        "repairs": [],
+        "released": old,
+        "places_known": bool(faces),
+        "took": round(time.perf_counter() - started, 2),
+    }
+    seen.record(workspace, clip, state.ingest.payload["sha256"], key, outcome)
+
+
+def _who(workspace: Workspace, clip: str, sha256: str) -> tuple[set[str], set[str]]:
+    """Whom the rendering with this digest shows: by program, by hand."""
+    for row in reversed(workspace.ledger.entries("receipt", clip)):
+        if row.payload["stage"] == "render" and row.payload["outcome"]["sha256"] == sha256:
+            return shown_by(row.payload["outcome"])
+    return set(), set()
+
+
+@contextlib.contextmanager
+def _released(workspace: Workspace, payload: dict[str, Any], final: Path) -> Iterator[Path]:
+    """The delivered clip as a file on this machine, exactly as it was delivered; fetched where it must be."""
+    fetched = files.partial_path(final)
+    try:
+        target = open_target(workspace, payload["target"])
+        with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
+            target.download(payload, fetched)
+        yield fetched
+    finally:
+        files.remove(fetched)

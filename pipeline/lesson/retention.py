@@ -1,0 +1,174 @@
+"""What is kept no longer than it serves: what is past its term is shown, then deleted here and where it was delivered.
+
+Terms are in lesveil.toml under [retention]. A clip that is ticked as used has served, whatever its term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pipeline.adapters import files
+from pipeline.adapters.ledger import Entry
+from pipeline.errors import ApprovalError, LesveilError, VaultError
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson import plans
+from pipeline.lesson.state import State, find, standing, states
+from pipeline.workspace import Workspace, load_templates, save_templates
+
+KIND = "purge"
+COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER = (
+    "working copy",
+    "finished clip here",
+    "delivered clip",
+    "portrait template",
+    "ledger",
+)
+KINDS = (COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER)
+USED, TERM = "it has served", "its term is over"
+
+
+def tick(workspace: Workspace, name: str, by: str, used: bool = True) -> State:
+    """Say that a clip has served, or take that back. Raises ApprovalError."""
+    state = find(workspace, name)
+    by = " ".join(by.split())
+    if not by:
+        raise ApprovalError("Ticking a clip as used needs the name of who does it.")
+    if (state.used is not None) != used:
+        workspace.ledger.append("used", state.clip, {"by": by, "used": used})
+    return find(workspace, state.clip)
+
+
+def past_use(workspace: Workspace, state: State, today: date) -> bool:
+    """A delivered clip has served: somebody said so, or its term is over."""
+    ends = _delivered_until(workspace, state)
+    return state.used is not None or (ends is not None and ends <= today)
+
+
+def due(workspace: Workspace, today: date) -> list[plans.Item]:
+    """Everything that has served or is past its term on this day, in the order in which it goes; plain data."""
+    found: list[plans.Item] = []
+    terms = workspace.settings.retention
+    everything = states(workspace)
+    for state in everything:
+        used = state.used is not None
+        rows = workspace.ledger.entries(clip=state.clip)
+        there = standing(rows)
+        until = _delivered_until(workspace, state)
+        if there and (used or (until is not None and until <= today)):
+            for row in there:
+                key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
+                found.append(_item(state, DELIVERED, used, until, **key))
+        copied = _day(_first(rows, "ingest")) + timedelta(terms.working_copy_days)
+        if used or copied <= today:
+            if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
+                found.append(_item(state, COPY, used, copied, bytes=state.ingest.payload["bytes"]))
+            for name in _renderings(workspace, rows):
+                found.append(_item(state, RENDERING, used, copied, rendering=name))
+    found += _templates(workspace, today)
+    if not found:
+        found += _old_ledger(workspace, everything, today)
+    return found
+
+
+def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
+    """Delete what was shown under this digest. Raises PlanChangedError; each failure is told beside its item."""
+
+    def still(item: plans.Item) -> bool:
+        return item in due(workspace, today)
+
+    return plans.carry_out(
+        workspace.ledger, KIND, digest, due(workspace, today), still, lambda i: _delete(workspace, i)
+    )
+
+
+def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
+    if item["kind"] == DELIVERED:
+        rows = standing(workspace.ledger.entries(clip=item["clip"]))
+        (row,) = [row for row in rows if row.payload["where"] == item["where"]]
+        permanent = delivering.remove_delivered(workspace, item["clip"], row.payload)
+        return {"found": True, "permanent": permanent}
+    if item["kind"] == COPY:
+        for one in workspace.vault.beside(item["clip"]):
+            workspace.vault.destroy(one)
+        workspace.vault.destroy(item["clip"])
+    elif item["kind"] == RENDERING:
+        files.remove(workspace.finished / item["rendering"])
+    elif item["kind"] == TEMPLATE:
+        save_templates(workspace, [one for one in load_templates(workspace) if one.id != item["person"]])
+    else:
+        workspace.ledger.start_anew()
+    return {"found": True}
+
+
+def _item(state: State, kind: str, used: bool, since: date | None, **more: Any) -> plans.Item:
+    return {
+        "kind": kind,
+        "clip": state.clip,
+        "file": state.file,
+        "because": USED if used else TERM,
+        "since": _tick_day(state) if used else since.isoformat() if since else "",
+        **more,
+    }
+
+
+def _tick_day(state: State) -> str:
+    assert state.used is not None
+    return state.used.at[:10]
+
+
+def _delivered_until(workspace: Workspace, state: State) -> date | None:
+    """The last day of a clip's term, counted from its first delivery; None when it was never delivered."""
+    first = _first(workspace.ledger.entries("delivery", state.clip), "delivery")
+    return None if first is None else _day(first) + timedelta(workspace.settings.retention.delivered_days)
+
+
+def _first(rows: Iterable[Entry], kind: str) -> Entry | None:
+    return next((row for row in rows if row.kind == kind), None)
+
+
+def _day(row: Entry | None) -> date:
+    assert row is not None
+    return datetime.fromisoformat(row.at).astimezone().date()
+
+
+def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> list[str]:
+    names = [
+        row.payload["outcome"]["file"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"
+    ]
+    return [name for name in dict.fromkeys(names) if (workspace.finished / name).is_file()]
+
+
+def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
+    term = timedelta(workspace.settings.retention.template_days)
+    try:
+        people = load_templates(workspace)
+    except VaultError:  # what cannot be read recognises nobody; the next run destroys it
+        return []
+    enrolled = workspace.ledger.entries("enrolment")
+    since = {one: _day(row) for row in reversed(enrolled) for one in row.payload["people"]} if enrolled else {}
+    out: list[plans.Item] = []
+    for person in people:
+        taken = person.taken or since.get(person.id)
+        if taken is None or taken + term <= today:
+            ends = (taken + term).isoformat() if taken else ""
+            out.append({"kind": TEMPLATE, "person": person.id, "because": TERM, "since": ends})
+    return out
+
+
+def _old_ledger(workspace: Workspace, everything: list[State], today: date) -> list[plans.Item]:
+    """The ledger itself goes last: nothing it tells about is left, here or where it was delivered."""
+    rows = workspace.ledger.entries()
+    told = [row for row in rows if not row.kind.startswith(KIND)]
+    if not told or told[-1].kind == "continued":
+        return []
+    ends = _day(told[-1]) + timedelta(workspace.settings.retention.ledger_days)
+    left = any(
+        standing(workspace.ledger.entries(clip=state.clip)) or workspace.vault.has(state.clip) for state in everything
+    )
+    return (
+        []
+        if left or ends > today
+        else [{"kind": LEDGER, "because": TERM, "since": ends.isoformat(), "head": workspace.ledger.head()}]
+    )

@@ -167,8 +167,4 @@ def _old_ledger(workspace: Workspace, everything: list[State], today: date) -> l
     left = any(
         standing(workspace.ledger.entries(clip=state.clip)) or workspace.vault.has(state.clip) for state in everything
     )
-    return (
-        []
-        if left or ends > today
-        else [{"kind": LEDGER, "because": TERM, "since": ends.isoformat(), "head": workspace.ledger.head()}]
-    )
+    return [] if left or ends > today else [{"kind": LEDGER, "because": TERM, "since": ends.isoformat()}]

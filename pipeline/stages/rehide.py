@@ -40,6 +40,7 @@ def rehide(
     """Tracks and decisions for the new plan: ``gone`` is hidden wherever it was, ``kept`` stays, all else is hidden.
 
     ``grounds`` are those of the people of ``kept`` today; a kept face without one is hidden too.
+    ``gone`` is hidden whoever it is.
     """
     gone = [*gone, *(face for face in kept if face.person not in grounds)]
     kept = [face for face in kept if face.person in grounds]
@@ -48,9 +49,8 @@ def rehide(
     decisions: list[Decision] = []
     for track in found:
         decisions += _decided(track, gone, kept)
-    for face in (*gone, *kept):
+    for face, keep in (*((one, False) for one in gone), *((one, True) for one in kept)):
         number += 1
-        keep = face.person in grounds
         tracks.append(_track(number, face))
         reason = Reason.NO_CONSENT if not keep else Reason.NAMED_BY_HAND if face.by_hand else Reason.MATCHED
         person, ground = (face.person, grounds[face.person]) if keep else (None, None)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -25,7 +26,7 @@ from pipeline.records import Person
 from pipeline.settings import FILE_NAME, Settings, load
 
 TEMPLATES = "templates"
-"""Id of the sealed file in the vault that holds everybody's template."""
+"""The sealed file in the vault that holds everybody's template; a number follows, and the highest counts."""
 
 FIRST_SETTINGS = """\
 # Lesveil. Everything not said here has a safe default; see README.md.
@@ -162,29 +163,36 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 def save_templates(workspace: Workspace, people: list[Person]) -> None:
-    """Keep exactly these templates, sealed in the vault; what was there before is destroyed first."""
-    workspace.vault.destroy(TEMPLATES)
-    if not people:
-        return
-    document = [
-        {
-            "id": person.id,
-            "portraits": person.portraits,
-            "template": person.template.tolist(),
-            "taken": None if person.taken is None else person.taken.isoformat(),
-        }
-        for person in people
-    ]
-    with workspace.vault.writer() as writer:
-        writer.write(json.dumps(document).encode())
-        writer.commit(TEMPLATES)
+    """Keep exactly these templates, sealed in the vault; what was there before is destroyed.
+
+    A crash leaves the old ones or the new; whatever lies there besides is destroyed when they are next read.
+    """
+    before = _kept_templates(workspace)
+    if people:
+        document = [
+            {
+                "id": person.id,
+                "portraits": person.portraits,
+                "template": person.template.tolist(),
+                "taken": None if person.taken is None else person.taken.isoformat(),
+            }
+            for person in people
+        ]
+        with workspace.vault.writer() as writer:
+            writer.write(json.dumps(document).encode())
+            writer.commit(f"{TEMPLATES}-{1 + (_number(before[-1]) if before else 0)}")
+    for id in before:
+        workspace.vault.destroy(id)
 
 
 def load_templates(workspace: Workspace) -> list[Person]:
     """The templates that were kept; none when nobody was enrolled. Raises VaultError."""
-    if not workspace.vault.has(TEMPLATES):
+    kept = _kept_templates(workspace)
+    if not kept:
         return []
-    with workspace.vault.open(TEMPLATES) as reader:
+    for id in kept[:-1]:
+        workspace.vault.destroy(id)
+    with workspace.vault.open(kept[-1]) as reader:
         document: list[dict[str, Any]] = json.loads(reader.read())
     return [
         Person(
@@ -197,6 +205,16 @@ def load_templates(workspace: Workspace) -> list[Person]:
     ]
 
 
+def _kept_templates(workspace: Workspace) -> list[str]:
+    """Ids of sealed files with templates, the newest last."""
+    found = [id for id in workspace.vault.ids() if re.fullmatch(rf"{TEMPLATES}(-\d+)?", id)]
+    return sorted(found, key=_number)
+
+
+def _number(id: str) -> int:
+    return int(id.partition("-")[2] or 0)
+
+
 def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = None) -> list[str]:
     """Destroy the templates of everyone who may not be recognised today, and return who that is.
 
@@ -206,7 +224,8 @@ def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = N
     try:
         people = load_templates(workspace)
     except VaultError:
-        workspace.vault.destroy(TEMPLATES)
+        for id in _kept_templates(workspace):
+            workspace.vault.destroy(id)
         return []
     allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
     left = [person for person in people if person.id in allowed and person.id != withdrawn]

@@ -227,7 +227,7 @@ def end_of(life: Life, graph: Control) -> dict[str, Any]:
     (batch,) = report["batches"]
     (clip,) = batch["clips"]
     with life.opened() as place:
-        held = [id for id in place.vault.ids() if not id.startswith("note.")]
+        held = [id.split("-")[0] for id in place.vault.ids() if not id.startswith("note.")]
     return {
         "in OneDrive": state["files"],
         "in its bin": state["bin"],

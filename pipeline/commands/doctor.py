@@ -13,13 +13,50 @@ from pipeline.messages import tr
 from pipeline.workspace import Workspace
 
 
+def _machine(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.house_checks import machine_findings
+
+    return machine_findings(place)
+
+
+def _models(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.house_checks import model_findings
+
+    return model_findings(place)
+
+
+def _keys(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.house_checks import key_findings
+
+    return key_findings(place)
+
+
+def _privacy(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.house_checks import privacy_findings
+
+    return privacy_findings(place)
+
+
+def _cards(place: Workspace) -> list[Finding]:
+    from pipeline.lesson.house_checks import card_findings
+
+    return card_findings(place)
+
+
 def _delivering(place: Workspace) -> list[Finding]:
     from pipeline.lesson.target_checks import target_findings
 
     return target_findings(place)
 
 
-SECTIONS: tuple[tuple[str, Callable[[Workspace], list[Finding]]], ...] = (("delivering", _delivering),)
+SECTIONS: tuple[tuple[str, Callable[[Workspace], list[Finding]]], ...] = (
+    ("this machine", _machine),
+    ("models", _models),
+    ("keys and permissions", _keys),
+    ("privacy", _privacy),
+    ("cards", _cards),
+    ("delivering", _delivering),
+)
 """(title, what it finds), in the order in which they are shown. Each section is a list of findings of its own."""
 
 _SIGNS = {"good": "+", "warning": "!", "bad": "-"}

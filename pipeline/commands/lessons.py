@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from pipeline.messages import told, tr
 
 def run_card(args: argparse.Namespace) -> int:
     """lesveil run"""
+    from pipeline.commands.unattended import unattended
     from pipeline.lesson import card
 
+    if args.unattended:
+        return unattended(args)
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         folder = Path(args.card) if args.card else _choose_card(place, args)
@@ -32,17 +35,21 @@ def run_card(args: argparse.Namespace) -> int:
     lines = _summary(result)
     for name, error in result.failed:
         say("{clip}: {error}", clip=name, error=told(error))
-    document = {
+    answer(args, run_document(result), *lines)
+    if result.failed:
+        return result.failed[0][1].code if len(result.failed) == 1 else PartialError.code
+    return 0
+
+
+def run_document(result: Any) -> dict[str, Any]:
+    """What a run came to, for JSON."""
+    return {
         "clips": [_clip_document(state) for state in result.done],
         "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.failed],
         "left_on_card": result.left,
         "notes": result.notes,
         "card": {**_card_document(result.card), "registered": result.registered},
     }
-    answer(args, document, *lines)
-    if result.failed:
-        return result.failed[0][1].code if len(result.failed) == 1 else PartialError.code
-    return 0
 
 
 def _choose_card(place: workspace.Workspace, args: argparse.Namespace) -> Path:
@@ -172,17 +179,37 @@ def _clip_document(state: Any) -> dict[str, Any]:
 
 def status(args: argparse.Namespace) -> int:
     """lesveil status"""
+    from pipeline.commands.unattended import last_run
+    from pipeline.lesson.retention import due
     from pipeline.lesson.state import states
 
+    today = date.today()
     with workspace.opened(args.workspace) as place:
         found = states(place)
+        over = due(place, today)
+        soon = due(place, today + timedelta(place.settings.retention.warn_days))
+        last = last_run(place)
     lines = [
         f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
         + (f"{tr('waits for')} {s.waits_for}" if s.waits_for else "")
         + (" " + tr("(shows {people}, whose consent has ended)", people=", ".join(s.lapsed)) if s.lapsed else "")
         for s in found
     ]
-    return answer(args, {"clips": [_clip_document(state) for state in found]}, *lines)
+    if over:
+        lines.append(tr("{n} things have served or are past their term: see lesveil purge.", n=len(over)))
+    if len(soon) > len(over):
+        lines.append(
+            tr(
+                "{n} more will be past their term within {days} days.",
+                n=len(soon) - len(over),
+                days=place.settings.retention.warn_days,
+            )
+        )
+    if any(state.lapsed and state.waits_for == "lesveil recall" for state in found):
+        lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
+    lines += [last] if last else []
+    document = {"clips": [_clip_document(state) for state in found], "due": over, "due_soon": len(soon) - len(over)}
+    return answer(args, document, *lines)
 
 
 def approve(args: argparse.Namespace) -> int:
@@ -262,6 +289,8 @@ def add_to(add: Add, group: Group) -> None:
     card.add_argument("--card", metavar="DIR")
     card.add_argument("--any-card", action="store_true")
     card.add_argument("--teacher", metavar="ID", help="number of the teacher whose lessons these are")
+    card.add_argument("--unattended", action="store_true", help="for a scheduler: ask nothing, answer in JSON")
+    card.add_argument("--deliver", action="store_true", help="with --unattended: deliver what was approved, too")
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
     found.add_argument("--card", metavar="DIR")
     add("status", status, "every clip, its stage, and what it waits for")

@@ -222,7 +222,7 @@ def test_from_approval_to_nothing(school: School) -> None:
     assert school.stages() == ["approved", "approved"]
     delivered = school.lesveil("deliver")
     assert delivered["failed"] == []
-    assert {Path(entry["where"]) for entry in delivered["delivered"]} == set(school.archive.iterdir())
+    assert {Path(entry["where"]) for entry in delivered["delivered"]} == set(school.archive.glob("*.mp4"))
     assert school.stages() == ["delivered", "delivered"]
     assert school.lesveil("deliver")["delivered"] == []
 
@@ -239,7 +239,7 @@ def test_from_approval_to_nothing(school: School) -> None:
     assert school.films == []
     assert school.stages() == ["wiped", "wiped"]
     school.refused("wipe", "--execute", plan["digest"], "--card", school.card, code=57)
-    assert len(list(school.archive.iterdir())) == 2
+    assert len(list(school.archive.glob("*.mp4"))) == 2
     assert school.lesveil("ledger", "verify")["findings"] == []
 
 
@@ -248,7 +248,7 @@ def test_from_approval_to_nothing(school: School) -> None:
 
 def test_nothing_goes_out_or_away_before_approval(school: School) -> None:
     assert school.lesveil("deliver") == {"delivered": [], "failed": []}
-    assert list(school.archive.iterdir()) == []
+    assert list(school.archive.glob("*.mp4")) == []
     plan = school.lesveil("wipe")
     assert (plan["items"], plan["digest"]) == ([], None)
     assert {entry["reason"] for entry in plan["refused"]} == {"the rendering was not approved"}
@@ -273,7 +273,7 @@ def test_a_delivered_file_that_is_gone_stops_the_wipe(school: School) -> None:
     school.approve()
     school.lesveil("deliver")
     plan = school.lesveil("wipe")
-    next(school.archive.iterdir()).unlink()
+    next(school.archive.glob("*.mp4")).unlink()
     school.refused("wipe", "--execute", plan["digest"], "--card", school.card, code=57)
     assert len(school.films) == 6
 
@@ -306,7 +306,7 @@ def test_a_file_that_was_tampered_with_is_not_delivered(when: str, school: Schoo
     result = school.lesveil("deliver", code=56)
     assert [entry["clip"] for entry in result["failed"]] == [clip["clip"]]
     assert len(result["delivered"]) == 1, "the other clip is delivered all the same"
-    assert len(list(school.archive.iterdir())) == 1
+    assert len(list(school.archive.glob("*.mp4"))) == 1
 
 
 def test_a_withdrawal_reaches_the_clip(school: School, sample: samples.Samples) -> None:
@@ -319,7 +319,7 @@ def test_a_withdrawal_reaches_the_clip(school: School, sample: samples.Samples) 
 
     result = school.lesveil("deliver", code=56)
     assert result["delivered"] == []
-    assert list(school.archive.iterdir()) == []
+    assert list(school.archive.glob("*.mp4")) == []
 
     again = school.lesveil("run", "--card", school.card)
     for clip in again["clips"]:

@@ -182,8 +182,9 @@ def live(life: Life, graph: Control, looked: bool = False) -> dict[str, Any]:
     assert len(people) >= 2, "the sample shows several"
     before = fetched(life, "before.mp4") if looked else None
     card = ("--card", life.folder / "kaart")
-    if plan := life.ask("wipe", *card)["digest"]:
-        life.lesveil("wipe", "--execute", plan, *card)
+    plan = life.ask("wipe", *card)
+    assert plan["digest"], plan["refused"]
+    life.lesveil("wipe", "--execute", plan["digest"], *card)
     assert not list((life.folder / "kaart").rglob("*.MP4"))
     gone = people[0]
     reached = life.lesveil("consent", "withdraw", gone)

@@ -86,7 +86,7 @@ def test_every_clip_that_shows_the_person_is_named_and_marked(place: Workspace) 
     assert [(one.lapsed, one.waits_for) for one in states(place)] == [
         (("1",), "lesveil run"),
         ((), "lesveil approve"),
-        (("1",), "lesveil wipe"),
+        (("1",), "lesveil recall"),
     ]
     assert not consent_holds(place, state(place, "a"), TODAY)
     assert [row.payload["person"] for row in place.ledger.entries("lapsed")] == ["1", "1"]

@@ -13,7 +13,7 @@ import polib
 import pytest
 
 from pipeline import consent, errors, messages
-from pipeline.commands import afterwards, doctor
+from pipeline.commands import afterwards, doctor, unattended
 from pipeline.lesson import audit, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
@@ -26,6 +26,7 @@ PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.sta
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
 PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
+PASSED_ON |= {"last['result']"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -108,6 +109,8 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "what is recalled or purged")
     for text in (*afterwards.OUTCOMES, report.HIDDEN, report_page.RIGHTS, "rejected", "first"):
         found.setdefault(text, "a report")
+    for text in unattended.RESULTS:
+        found.setdefault(text, "unattended.RESULTS")
     for text, _ in doctor.SECTIONS:
         found.setdefault(text, "doctor.SECTIONS")
     return found

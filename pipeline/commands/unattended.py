@@ -1,0 +1,128 @@
+"""lesveil run --unattended: a run that nobody watches, for a scheduler; its result is JSON, its end an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import workspace
+from pipeline.commands.deliver import leave_head
+from pipeline.commands.terminal import answer
+from pipeline.errors import BusyError, LesveilError, PartialError
+from pipeline.messages import told, tr
+from pipeline.records import no_progress
+
+RESULT, MARK = "last-run.json", "run.begun"
+"""In the workspace: the last result; and when the run that is at work began, left there by one that crashed."""
+
+
+def unattended(args: argparse.Namespace) -> int:
+    """Every card that is in, then (with --deliver) what was approved. Asks nothing, wipes nothing, deletes nothing."""
+    args.json = True
+    document: dict[str, Any] = {"started": _now(), "cards": [], "clips": [], "failed": [], "delivered": []}
+    try:
+        with workspace.opened(args.workspace) as place:
+            try:
+                with workspace.alone(place):
+                    code = _run(place, args, document)
+            except LesveilError as error:
+                code = _refused(document, error)
+            document |= {"result": _result(code, document), "code": code, "ended": _now()}
+            if code != BusyError.code:  # that file belongs to the run that is at work
+                _keep(place.folder / RESULT, document)
+    except LesveilError as error:  # there is no workspace, or it cannot be opened
+        code = _refused(document, error)
+        document |= {"result": _result(code, document), "code": code, "ended": _now()}
+    answer(args, document)
+    return code
+
+
+def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:
+    from pipeline.commands.lessons import run_document
+    from pipeline.lesson import card, recall, retention
+    from pipeline.lesson.copy import find_card
+
+    mark = place.folder / MARK
+    before = mark.read_text(encoding="ascii", errors="replace") if mark.is_file() else None
+    if before is not None:
+        place.ledger.append("recovered", None, {"begun": before[:40]})
+    document["recovered"] = before
+    mark.write_text(document["started"], encoding="ascii")
+    today = date.today()
+    folders = [Path(args.card)] if args.card else [volume.root for volume in find_card(place)]
+    codes: list[int] = []
+    for folder in folders:
+        try:
+            result = card.run_card(place, folder, today, lambda _: no_progress, args.any_card, args.teacher)
+        except LesveilError as error:
+            codes.append(_refused(document, error, str(folder)))
+            continue
+        told_of = run_document(result)
+        document["cards"].append(told_of["card"])
+        document["clips"] += told_of["clips"]
+        document["failed"] += told_of["failed"]
+        codes += [entry["code"] for entry in told_of["failed"]]
+    if args.deliver:
+        codes += _deliver(place, document, today)
+    document["to_recall"] = len(recall.recall_plan(place, today))
+    document["to_purge"] = len(retention.due(place, today))
+    mark.unlink()
+    return 0 if not codes else codes[0] if len(set(codes)) == 1 else PartialError.code
+
+
+def _deliver(place: workspace.Workspace, document: dict[str, Any], today: date) -> list[int]:
+    from pipeline.lesson import deliver
+
+    try:
+        done = deliver.deliver(place, today)
+    except LesveilError as error:
+        return [_refused(document, error)]
+    codes = []
+    for state, what in done:
+        if isinstance(what, LesveilError):
+            codes.append(_refused(document, what, state.file))
+        else:
+            document["delivered"].append({"clip": state.clip, "where": what.where})
+    if document["delivered"]:
+        leave_head(place)
+    return codes
+
+
+def _refused(document: dict[str, Any], error: LesveilError, what: str = "") -> int:
+    document["failed"].append({"clip": what, "error": told(error), "code": error.code})
+    return error.code
+
+
+def _result(code: int, document: dict[str, Any]) -> str:
+    if code == BusyError.code:
+        return "busy"
+    if code == 0:
+        return "done" if document["clips"] or document["delivered"] else "nothing to do"
+    return "partly done" if document["clips"] or document["delivered"] else "failed"
+
+
+def last_run(place: workspace.Workspace) -> str:
+    """A line about the last run that nobody watched; "" when there was none."""
+    path = place.folder / RESULT
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+        return tr("Last unattended run: {at}, {result}.", at=str(last["ended"])[:16], result=tr(last["result"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _keep(path: Path, document: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+RESULTS = ("done", "nothing to do", "busy", "failed", "partly done")

@@ -1,0 +1,191 @@
+"""Doctor's look at this machine and this workspace: nothing is changed, and each finding says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+
+import numpy as np
+
+from pipeline.adapters.keys import POINTER, system_keyring
+from pipeline.adapters.networks import CenterFace
+from pipeline.adapters.volumes import candidates
+from pipeline.adapters.weights import manifest
+from pipeline.errors import LesveilError
+from pipeline.lesson.checks import Finding
+from pipeline.lesson.copy import known_by
+from pipeline.lesson.enrol import aged
+from pipeline.messages import told, tr
+from pipeline.workspace import Workspace, load_templates
+
+ROOM = 20e9
+"""Bytes: a card's copies and their renderings, about two lessons in a row."""
+
+LEAST = 1e9
+"""Bytes from which no lesson fits at all."""
+
+SLOW = 0.25
+"""Seconds for one look at the small picture (960 x 544) from which a lesson takes several times its length."""
+
+EARLIEST = date(2026, 1, 1)
+"""A clock before this day is wrong."""
+
+
+def model_findings(workspace: Workspace) -> list[Finding]:
+    """Every weight file, byte by byte, and how fast this machine looks for faces."""
+    found: list[Finding] = []
+    for weights in manifest().values():
+        try:
+            weights.read()
+        except LesveilError as error:
+            todo = tr("Install Lesveil again: pip install --force-reinstall lesveil")
+            found.append(Finding("bad", told(error), todo))
+    if found:
+        return found
+    found.append(Finding("good", tr("All models are the right ones.")))
+    detector = CenterFace()
+    picture = np.zeros((544, 960, 3), np.uint8)
+    detector(picture, 0.5)
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        detector(picture, 0.5)
+        took.append(time.perf_counter() - started)
+    seconds = min(took)
+    text = tr("Faces are looked for on the processor, {n} looks a second.", n=f"{1 / seconds:.0f}")
+    if seconds > SLOW:
+        return [
+            *found,
+            Finding("warning", text, tr("Close other programs, or use a faster machine: runs will be long.")),
+        ]
+    return [*found, Finding("good", text)]
+
+
+def key_findings(workspace: Workspace) -> list[Finding]:
+    """Where the master key lies, and who can read the workspace."""
+    found: list[Finding] = []
+    if (workspace.vault.root / POINTER).is_file():
+        found.append(Finding("good", tr("The key of the working copies is in the system's keyring.")))
+    elif system_keyring() is not None:
+        found.append(
+            Finding(
+                "warning",
+                tr("The key of the working copies is a file in the workspace, though this system has a keyring."),
+                tr("Make a new workspace with lesveil init for the next school year; keep this folder off shares."),
+            )
+        )
+    else:
+        found.append(
+            Finding(
+                "warning",
+                tr("This system has no keyring, so the key of the working copies is a file in the workspace."),
+                tr("Switch on the disk's encryption, and never copy the workspace's folder elsewhere."),
+            )
+        )
+    return found + list(_permissions(workspace))
+
+
+def _permissions(workspace: Workspace) -> Iterator[Finding]:
+    places = [workspace.folder, workspace.finished, workspace.vault.root, workspace.folder / "ledger.db"]
+    blocked = [str(path) for path in places if not os.access(path, os.R_OK | os.W_OK)]
+    if blocked:
+        todo = tr("Give yourself permission to write there, or make the workspace anew.")
+        yield Finding("bad", tr("These cannot be written: {paths}", paths=", ".join(blocked)), todo)
+    if os.name == "posix":
+        held = [*workspace.vault.root.glob("master.*"), *(workspace.vault.root / "keys").glob("*")]
+        held += [workspace.folder / name for name in ("ledger.db", "register.db")]
+        open_ = sorted(str(path.relative_to(workspace.folder)) for path in held if path.stat().st_mode & 0o077)
+        if open_:
+            yield Finding(
+                "bad",
+                tr("Others on this machine can read {files}.", files=", ".join(open_)),
+                tr("chmod -R go= {folder}", folder=workspace.folder),
+            )
+    if not blocked:
+        yield Finding("good", tr("The workspace can be written."))
+
+
+def machine_findings(workspace: Workspace) -> list[Finding]:
+    """Room on the disk, and the clock."""
+    free = shutil.disk_usage(workspace.folder).free
+    text = tr("{gigabytes} GB are free for the workspace.", gigabytes=f"{free / 1e9:.0f}")
+    todo = tr("Make room: a card's copies need its size twice.")
+    found = [Finding("good", text) if free >= ROOM else Finding("bad" if free < LEAST else "warning", text, todo)]
+    rows = workspace.ledger.entries()
+    latest = datetime.fromisoformat(rows[-1].at).astimezone() if rows else None
+    now = datetime.now().astimezone()
+    if now.date() < EARLIEST or (latest is not None and latest > now):
+        todo = tr("Set the clock: consent is asked for a day, and terms count in days.")
+        found.append(Finding("bad", tr("This machine's clock says {day}, which cannot be.", day=now.date()), todo))
+    else:
+        found.append(Finding("good", tr("The clock says {day}.", day=now.date())))
+    return found
+
+
+def privacy_findings(workspace: Workspace) -> list[Finding]:
+    """Recognition and its assessment, the consent list's age, old portraits, what is due, the ledger."""
+    today, settings = date.today(), workspace.settings
+    found: list[Finding] = []
+    if settings.recognition.mode == "on" and not settings.privacy.dpia:
+        found.append(
+            Finding(
+                "bad",
+                tr("Recognition is on, but no assessment is named, so nobody is recognised."),
+                tr("Name it in lesveil.toml: [privacy] dpia; docs/nl/dpia.md is a template."),
+            )
+        )
+    elif workspace.recognises:
+        found.append(Finding("good", tr("Recognition is on, under the assessment {dpia}.", dpia=settings.privacy.dpia)))
+    else:
+        found.append(Finding("good", tr("Recognition is off in this workspace: everyone is hidden.")))
+    found.append(_list(workspace, today))
+    try:
+        old = aged(load_templates(workspace), today)
+    except LesveilError as error:
+        old = []
+        found.append(Finding("bad", told(error), tr("Run lesveil enrol again.")))
+    if old:
+        text = tr("The portraits of {people} are over a year old.", people=", ".join(old))
+        found.append(Finding("warning", text, tr("Take new ones and run lesveil enrol again.")))
+    broken = workspace.ledger.verify()
+    found.append(
+        Finding("bad", broken[0], tr("Keep the ledger's file as it is, and tell the privacy officer."))
+        if broken
+        else Finding("good", tr("The ledger is whole."))
+    )
+    return found
+
+
+def _list(workspace: Workspace, today: date) -> Finding:
+    imports = workspace.ledger.entries("import")
+    if not imports:
+        todo = tr("Run lesveil consent import with administration's export.")
+        return Finding("warning", tr("No consent list was imported, so everyone is hidden."), todo)
+    age = (today - datetime.fromisoformat(imports[-1].at).astimezone().date()).days
+    text = tr("The consent list was imported {n} days ago.", n=age)
+    if age > workspace.settings.consent.list_days:
+        return Finding("warning", text, tr("Ask administration for a new export: people withdraw in between."))
+    return Finding("good", text)
+
+
+def card_findings(workspace: Workspace) -> list[Finding]:
+    """Which cards are the school's, and which are in."""
+    registered = workspace.settings.cards.registered
+    found = [
+        Finding("good", tr("{n} cards and cameras are registered.", n=len(registered)))
+        if registered
+        else Finding(
+            "warning",
+            tr("No card is registered, so any card is taken."),
+            tr("Put the school's cards into lesveil.toml; lesveil cards shows what to write."),
+        )
+    ]
+    for volume in candidates():
+        known = not registered or known_by(volume, registered) is not None
+        text = tr("In this machine: {title} at {folder}.", title=volume.title, folder=volume.root)
+        todo = tr("It is not registered and will be refused.")
+        found.append(Finding("good", text) if known else Finding("warning", text, todo))
+    return found

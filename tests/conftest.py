@@ -31,7 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_errors: this test provokes ERROR log lines on purpose")
 
 
+TABLES = pytest.StashKey[list[str]]()
+"""What tests that measure something want to be read at the end of the run."""
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for text in terminalreporter.config.stash.get(TABLES, []):
+        terminalreporter.write_sep("-", "measured")
+        terminalreporter.write_line(text)
     if not EVAL.is_dir():
         terminalreporter.write_sep("!", "NOTHING WAS TESTED ON REAL FOOTAGE", red=True)
         terminalreporter.write_line(f"{EVAL} does not exist; set LESVEIL_EVAL to the folder with the eval clips.")

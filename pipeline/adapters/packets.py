@@ -39,7 +39,20 @@ def time_base(stream: av.VideoStream) -> Fraction:
 class Sample:
     """One packet on its way to becoming a frame. ``index`` counts in decoding order, ``order`` in display order."""
 
-    __slots__ = ("corrupt", "damaged", "index", "judged", "key", "order", "picture", "pts", "resolved")
+    __slots__ = (
+        "corrupt",
+        "damaged",
+        "group",
+        "index",
+        "judged",
+        "key",
+        "order",
+        "picture",
+        "pts",
+        "resolved",
+        "told",
+        "unsound",
+    )
 
     def __init__(self, index: int, pts: int | None, key: bool, corrupt: bool) -> None:
         self.index = index
@@ -51,6 +64,12 @@ class Sample:
         self.resolved = False
         self.judged = False
         self.damaged = False
+        self.group = 0
+        """Which keyframe it was decoded after, counted from 1."""
+        self.told = corrupt
+        """The container itself says that this packet is not whole, so that is where the fault lies."""
+        self.unsound = False
+        """It broke, and nobody knows where: what it was decoded from may only look right."""
 
 
 class Samples:
@@ -82,10 +101,13 @@ class Samples:
         self._tainted = True
         self._leading = False
         self._key: Sample | None = None
+        self._group = 0
         stream.thread_type = "AUTO"
         context = stream.codec_context
         # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
         context.flags |= int(av.codec.context.Flags.output_corrupt)
+        if context.name == "mjpeg":
+            context.options = {"err_detect": "explode"}  # else it hands out half a picture and says nothing
 
     def run(self) -> Generator[Sample, None, None]:
         failed = False
@@ -211,6 +233,9 @@ class Samples:
         elif sample.key:
             # Pictures decoded after a keyframe but shown before it may still lean on what came before it.
             self._leading, self._tainted, self._key = self._tainted, False, sample
+            self._group += 1
+        sample.group = self._group
+        sample.unsound = bad and not sample.told
         leads = self._key is not None and sample.order < self._key.order
         sample.damaged = bad or self._tainted or (self._leading and leads)
         sample.judged = True

@@ -25,7 +25,13 @@ import av.stream
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
 from pipeline.adapters.packets import Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
-from pipeline.errors import ClipNotFoundError, NotAVideoError, NoVideoStreamError, TruncatedVideoError
+from pipeline.errors import (
+    ClipNotFoundError,
+    NotAVideoError,
+    NoVideoStreamError,
+    QuarantinedError,
+    TruncatedVideoError,
+)
 from pipeline.records import Frame, VideoInfo
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,ogg,dv,h264,hevc,mpegvideo,m4v,ivf"
@@ -33,6 +39,9 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,
 
 PATIENCE = 300
 """Packets tried before a clip is said to hold no picture that can be decoded."""
+
+LEAP = 3600
+"""Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
 
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
@@ -128,21 +137,39 @@ class ClipReader:
         tick after it. Interlaced pictures are deinterlaced (bwdif, one frame for one frame). A picture turned by a
         quarter has its planes turned; 4:2:2 then becomes 4:2:0, because its chroma would need half the rows and all
         the columns, which H.264 cannot store. Pictures of another size than the first have no place in the output:
-        they come as damaged frames without a picture.
+        they come as damaged frames without a picture. Where a picture breaks and the container does not say why, the
+        fault may lie anywhere since the last keyframe, in pictures that were handed out already: they are added to
+        ``damaged``, and a second pass hides them.
         """
         time_base = self.info.time_base
         deinterlacer = Deinterlacer(time_base)
         number, last = 0, None
+        group, members, doubted = 0, list[int](), False
         with contextlib.closing(self._samples()) as samples:
             for sample in through(deinterlacer, samples):
                 pts = sample.pts
                 assert pts is not None
                 if last is not None and pts <= last:
                     pts = last + 1
+                if last is not None and (pts - last) * time_base > LEAP:
+                    raise QuarantinedError(
+                        "{clip} is too damaged: its time leaps by {seconds} seconds at frame {frame}; copy it from the "
+                        "card again.",
+                        clip=self.path.name,
+                        seconds=round((pts - last) * time_base),
+                        frame=number,
+                    )
                 last = pts
                 picture = self._shaped(sample.picture)
                 if picture is None or sample.damaged:
                     self.damaged.add(number)
+                if sample.group > group:
+                    group, members, doubted = sample.group, [], False
+                if sample.group == group:
+                    members.append(number)
+                    doubted |= sample.unsound
+                if doubted:
+                    self.damaged.update(members)
                 if picture is not None:
                     picture.pts, picture.time_base = pts, time_base
                 yield Frame(number, pts, pts * time_base, picture, number in self.damaged)

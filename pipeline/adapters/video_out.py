@@ -27,7 +27,7 @@ import av.video.frame
 
 from pipeline.adapters.sound import Sound
 from pipeline.adapters.video_in import ClipReader, planes
-from pipeline.errors import DiskFullError, LesveilError, OutputNotWritableError
+from pipeline.errors import DiskFullError, LesveilError, OutputNotWritableError, QuarantinedError
 
 AHEAD = 4
 """Pictures that may wait for the encoder."""
@@ -347,6 +347,13 @@ class ClipWriter:
             raise OutputNotWritableError(
                 "{file} cannot be written: {why}; choose another folder.",
                 file=self.path,
+                why=error.strerror or error,
+            ) from error
+        except av.error.FFmpegError as error:
+            # what remains is the clip's own doing: times that no file can hold, a picture that does not fit
+            raise QuarantinedError(
+                "{clip} is too damaged to be written again ({why}); copy it from the card again.",
+                clip=self._clip.path.name,
                 why=error.strerror or error,
             ) from error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -187,3 +189,27 @@ def test_a_network_with_other_parameters_is_refused():
 def test_a_network_with_too_few_parameters_is_refused():
     with pytest.raises(ValueError, match="recognition network"):
         dlib_network([])
+
+
+FIRST_AT_ONCE = """
+import os, sys, threading
+import pipeline.adapters.networks
+import numpy as np, openvino as ov
+from openvino import opset8 as ops
+node = ops.parameter([4, 4], np.float32)
+network = ov.Core().compile_model(ov.Model([ops.relu(node)], [node], "m"), "CPU")
+tensors = [network.create_infer_request().get_input_tensor(0) for _ in range(8)]
+sys.setswitchinterval(1e-6)
+start = threading.Barrier(8)
+threads = [threading.Thread(target=lambda t=t: (start.wait(), t.data), daemon=True) for t in tensors]
+[thread.start() for thread in threads]
+[thread.join(10) for thread in threads]
+os._exit(any(thread.is_alive() for thread in threads))
+"""
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_several_threads_may_look_into_their_first_tensor_at_once(time):
+    """Two of three such processes hang when nothing was looked into before."""
+    done = subprocess.run([sys.executable, "-c", FIRST_AT_ONCE], timeout=120, check=False)
+    assert done.returncode == 0

@@ -29,8 +29,8 @@ from pipeline.adapters.weights import Weights, manifest
 from pipeline.geometry import suppress
 from pipeline.records import F32, U8
 
-# The first look into a tensor links the bindings to numpy, once in a process. Two threads that did so at once would wait
-# for each other for ever, one holding the interpreter, the other the link; so it is done here, where there is only one.
+# The first look into a tensor links the bindings to numpy, once in a process. Two threads that did so at once would
+# wait for each other for ever, one holding the interpreter, the other the link; so it is done here, where there is one.
 _ = ov.Tensor(ov.Type.f32, [1]).data
 
 STRIDE = 32

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.adapters.moment import clear_moment, frame_times, shown_moment
 from pipeline.adapters.review_book import ReviewBook
-from pipeline.errors import RepairError
+from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.approve import approvers, judge, rejected_by
 from pipeline.lesson.asked import checked
@@ -60,11 +60,10 @@ class Desk:
         return view
 
     def _clip(self, id: str) -> ClipView:
-        state = self._state(id)
+        state, found = self._both(id)
         render = state.render
         assert render is not None
         row = self._row(state)
-        found = self._seen(state)
         if found is None:
             return self._bare(state, row)
         repairs = seen.repairs(self._place.ledger, state.clip)
@@ -103,8 +102,7 @@ class Desk:
     def picture(self, id: str, digest: str, track: int) -> bytes:
         """A person as the rendering shows them, as JPEG: hidden where they are hidden."""
         path = self.file(id, digest)
-        state = self._state(id)
-        found = self._seen(state)
+        state, found = self._both(id)
         lane = self._lane(id, track)
         if found is None or not 0 <= lane.moment < len(found.pts):
             raise RepairError("There is nobody with number {track} in {clip}.", track=track, clip=state.file)
@@ -114,8 +112,7 @@ class Desk:
 
     def original(self, id: str, track: int, number: int, by: str) -> bytes:
         """A person as filmed, at one of three moments, as JPEG. The look is in the ledger before it is given."""
-        state = self._state(id)
-        found = self._seen(state)
+        state, found = self._both(id)
         lane = self._lane(id, track)
         if found is None or lane.repair is not None or not 0 <= number < 3:
             raise RepairError("There is nobody with number {track} in {clip}.", track=track, clip=state.file)
@@ -143,8 +140,7 @@ class Desk:
 
     def add(self, id: str, asked: dict[str, Any], by: str, role: Role) -> str:
         """Write down a repair; asked twice it is written once. Returns its id. Raises RepairError."""
-        state = self._state(id)
-        found = self._seen(state)
+        state, found = self._both(id)
         if found is None or not self._place.vault.has(state.clip):
             raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
         row = self._checked(state, found, asked, role) | {"by": by, "role": role.value}
@@ -227,13 +223,27 @@ class Desk:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-        found = seen.load(self._place.vault, state.clip, digest)
+        try:
+            found = seen.load(self._place.vault, state.clip, digest)
+        except VaultError:
+            if self._place.ledger.head() == self._known[0]:
+                raise
+            found = None  # the worker has just replaced it
         if found is not None:
             with self._lock:
                 self._held[key] = found
                 while len(self._held) > 4:
                     self._held.popitem(last=False)
         return found
+
+    def _both(self, id: str) -> tuple[State, Seen | None]:
+        """A clip and what was kept of it; asked again when a new rendering took the place of the old in between."""
+        while True:
+            head = self._place.ledger.head()
+            state = self._state(id)
+            found = self._seen(state)
+            if found is not None or self._place.ledger.head() == head:
+                return state, found
 
     def _mended(self, state: State, found: Seen, agreed: Agreed | None = None) -> mend.Mended:
         repairs = seen.repairs(self._place.ledger, state.clip)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import locale
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,3 +70,14 @@ def _words(language: str) -> dict[str, str]:
 def told(error: LesveilError) -> str:
     """An error as one sentence in the language chosen."""
     return tr(error.template, **error.fields)
+
+
+def ground_in_words(ground: str) -> str:
+    """The ground of an answer about consent, as people read it."""
+    said = []
+    for part in filter(None, ground.split("; ")):
+        if match := re.fullmatch(r"import (\d+) row (\d+)", part):
+            said.append(tr("row {row} of import {n}", row=match[2], n=match[1]))
+        elif match := re.fullmatch(r"withdrawal (\d+)", part):
+            said.append(tr("withdrawal {n}", n=match[1]))
+    return "; ".join(said)

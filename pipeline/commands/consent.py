@@ -10,9 +10,8 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, day, say
-from pipeline.commands.words import ground_in_words
 from pipeline.consent import TEXTS, Why
-from pipeline.messages import tr
+from pipeline.messages import ground_in_words, tr
 
 
 def consent_import(args: argparse.Namespace) -> int:
@@ -118,7 +117,9 @@ def _clip_line(state: Any) -> str:
     name, clip = Path(state.file).name, state.clip[:8]
     if state.delivered:
         where = state.delivered.payload["where"]
-        return tr("Clip {clip} ({file}) was delivered to {where}: take it back.", clip=clip, file=name, where=where)
+        return tr(
+            "Clip {clip} ({file}) was delivered to {where}: see lesveil recall.", clip=clip, file=name, where=where
+        )
     return tr("Clip {clip} ({file}) is decided anew by the next lesveil run.", clip=clip, file=name)
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer
-from pipeline.commands.words import ground_in_words
 from pipeline.consent import TEXTS, Why
 from pipeline.errors import RecognitionOffError
-from pipeline.messages import told, tr
+from pipeline.messages import ground_in_words, told, tr
 
 if TYPE_CHECKING:
     from pipeline.lesson.enrol import Refused

@@ -26,14 +26,17 @@ def ledger(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place:
         heads: list[str] = list(args.head or ())
-        archive = True
+        archive, missing = True, list[str]()
         if place.settings.deliver.target:
             try:
-                heads += heads_left(place)
+                left = heads_left(place)
+                if not left and place.ledger.entries("delivery"):
+                    missing = ["no head of this ledger lies in the archive, though clips were delivered"]
+                heads += left
             except LesveilError as error:
                 archive = False
                 say("The heads in the archive could not be asked: {why}", why=told(error))
-        findings = place.ledger.verify(*heads)
+        findings = place.ledger.verify(*heads) + missing
         head = place.ledger.head()
     lines = [*findings] or [tr("The ledger is whole; its head is {head}.", head=head)]
     lines.append(tr("Compared with {n} heads that were noted elsewhere.", n=len(heads)))

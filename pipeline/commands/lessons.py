@@ -123,22 +123,17 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 
 
 def _summary(result: Any) -> list[str]:
+    from pipeline.lesson.report import summary_line
+
     renders = [state.render for state in result.done if state.render]
-    minutes = sum(render["seconds"] for render in renders) / 60
-    shown = {entry["person"] for render in renders for entry in render["kept"]}
-    hidden = max((render["hidden_at_once"] for render in renders), default=0)
-    doubts = sum(len(render["doubts"]) for render in renders)
-    lines = [
-        tr(
-            "{clips} clips, {minutes} minutes; {shown} people shown, up to {hidden} hidden at once; "
-            "{doubts} moments to look at; nothing has left this machine.",
-            clips=len(renders),
-            minutes=f"{minutes:.1f}",
-            shown=len(shown),
-            hidden=hidden,
-            doubts=doubts,
-        )
-    ]
+    figures = {
+        "clips": len(renders),
+        "seconds": sum(render["seconds"] for render in renders),
+        "shown": len({entry["person"] for render in renders for entry in render["kept"]}),
+        "hidden": max((render["hidden_at_once"] for render in renders), default=0),
+        "doubts": sum(len(render["doubts"]) for render in renders),
+    }
+    lines = [summary_line(figures)]
     for state in result.done:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{start:.1f}-{stop:.1f} s" for start, stop in state.render["doubts"])

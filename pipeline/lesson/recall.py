@@ -147,10 +147,10 @@ def _make(
 ) -> None:
     """Render the released clip again with more hidden in it, checked, and leave the receipts."""
     settings, clip, old = workspace.settings, state.clip, str(payload["sha256"])
-    assert state.render is not None
     filmed = date.fromisoformat(state.filmed) if state.filmed else None
     known = shown.load(workspace.vault, clip, old)
-    by_program, by_hand = _who(workspace, clip, old)
+    before = _outcome(workspace, clip, old)
+    by_program, by_hand = shown_by(before)
     agreed = {} if filmed is None else grounds(workspace, by_program, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
     allowed = named | agreed
@@ -208,9 +208,8 @@ def _make(
         "regions": result.regions,
         "kept": kept,
         "doubts": doubts([], rate),
-        "hidden_at_once": max(hidden_at_once(tracks, plan), int(state.render.get("hidden_at_once", 0))),
-        "hidden": state.render.get("hidden"),
-        "repairs": [],
+        "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),
+        "repairs": list(before.get("repairs", ())),
         "released": old,
         "places_known": bool(faces),
         "took": round(time.perf_counter() - started, 2),
@@ -218,12 +217,13 @@ def _make(
     seen.record(workspace, clip, state.ingest.payload["sha256"], key, outcome)
 
 
-def _who(workspace: Workspace, clip: str, sha256: str) -> tuple[set[str], set[str]]:
-    """Whom the rendering with this digest shows: by program, by hand."""
+def _outcome(workspace: Workspace, clip: str, sha256: str) -> dict[str, Any]:
+    """The receipt's outcome of the rendering with this digest."""
     for row in reversed(workspace.ledger.entries("receipt", clip)):
         if row.payload["stage"] == "render" and row.payload["outcome"]["sha256"] == sha256:
-            return shown_by(row.payload["outcome"])
-    return set(), set()
+            outcome: dict[str, Any] = row.payload["outcome"]
+            return outcome
+    return {"kept": []}
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
 from pipeline.lesson.report import HIDDEN, Document, summary_line
-from pipeline.messages import tr
+from pipeline.messages import ground_in_words, tr
 
 STYLE = """
 @page { size: A4; margin: 18mm } * { box-sizing: border-box }
@@ -110,7 +110,7 @@ def _clip(clip: Document) -> list[str]:
             one["person"],
             one["name"],
             _seconds(one["seconds"]),
-            one["ground"] or "",
+            ground_in_words(one["ground"] or ""),
             tr("by hand") if one["by_hand"] else "",
         )
         for one in clip["shown"]
@@ -193,7 +193,7 @@ def _person(document: Document) -> tuple[str, list[str]]:
             one["filmed"] or "?",
             one["clip"][:16],
             _seconds(one["seconds"]),
-            one["ground"] or "",
+            ground_in_words(one["ground"] or ""),
             "; ".join(each["where"] for each in one["deliveries"]) or "-",
             tr("yes") if one["still_delivered"] else tr("no"),
         )

@@ -146,9 +146,10 @@ def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
 
 def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict[str, Any]) -> None:
     """Leave the receipts of a rendering that was published, then remove what it takes the place of."""
-    workspace.ledger.record("render", source, key, clip, outcome)
     passed = {"passed": True, "regions": outcome["regions"]}
+    # the check first: a rendering with its receipt is not made again, so it must not lack the check's
     workspace.ledger.record("check", outcome["sha256"], key, clip, passed)
+    workspace.ledger.record("render", source, key, clip, outcome)
     forget_others(workspace.vault, clip, outcome["sha256"])
     renders = [row.payload for row in workspace.ledger.entries("receipt", clip) if row.payload["stage"] == "render"]
     for file in {render["outcome"]["file"] for render in renders} - {outcome["file"]}:

@@ -179,6 +179,26 @@ def test_the_ledger_goes_last_and_says_what_came_before(place: Place) -> None:
     assert b"MVI_0001" not in raw, "deleted for good, not only from the index"
 
 
+def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> None:
+    place.lesveil("deliver")
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    with workspace.opened(place.made.folder) as opened:
+        sent = opened.ledger.entries("delivery", place.made.clip)[-1].payload["sha256"]
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [sent]}
+        opened.ledger.append("lapsed", place.made.clip, row)
+    (told,) = [one for one in place.lesveil("status")["clips"] if one["waits_for"] == "lesveil recall"]
+    assert told["clip"] == place.made.clip
+    plan = place.lesveil("recall")
+    assert [(item["action"], item["people"]) for item in plan["items"]] == [("delete", ["41207"])]
+    place.lesveil("recall", "--execute", "0" * 16, code=67)
+    assert len(clips(place)) == 2
+    done = place.lesveil("recall", "--execute", plan["digest"])["done"]
+    assert [one["outcome"] for one in done] == ["deleted"]
+    assert len(clips(place)) == 1
+    assert place.lesveil("recall")["items"] == []
+    assert place.lesveil("ledger", "verify")["findings"] == []
+
+
 # --- the ledger ---------------------------------------------------------------------------------------------------
 
 
@@ -231,6 +251,13 @@ def test_a_history_that_was_rewritten_whole_is_found_in_the_archive(place: Place
         assert opened.ledger.verify() == [], "it hangs together in itself"
     found = place.lesveil("ledger", "verify", code=54)["findings"]
     assert [line for line in found if "noted elsewhere" in line]
+
+
+def test_a_ledger_that_was_begun_anew_in_secret_has_no_head_in_the_archive(place: Place) -> None:
+    place.lesveil("deliver")
+    for path in place.archive.glob("lesveil-ledger/*"):
+        path.rename(path.with_name("f" * 16))  # as the archive looks to a ledger with another first row
+    assert "no head of this ledger" in place.lesveil("ledger", "verify", code=54)["findings"][0]
 
 
 def test_every_cell_of_every_row_is_guarded(place: Place, tmp_path: Path) -> None:

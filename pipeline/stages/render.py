@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +14,9 @@ import numpy.typing as npt
 
 from pipeline.errors import QuarantinedError
 from pipeline.records import F32, U8, Figures, FrameSource, Progress, RedactionPlan, no_progress
+
+AT_ONCE = 2
+"""Pictures that are being hidden at once; more would only wait for the encoder."""
 
 Hide = Callable[[Any, F32, U8], None]
 """Hides regions (R, 4) of shapes (R,) in one picture, in place."""
@@ -49,26 +54,44 @@ def render(
     whole = set(plan.hidden_frames)
     pts: list[int] = []
     damaged: list[int] = []
-    for frame in source.frames():
-        progress("render", frame.number, plan.frames)
-        if frame.number >= plan.frames:
-            break
-        if frame.damaged or frame.picture is None or frame.number in whole:
-            damaged.append(frame.number)
-            picture = blank()
-        else:
-            picture = frame.picture
+    # Pictures are hidden two at a time and written in their order, each only when its own hiding is done.
+    at_work: deque[tuple[Any, int, Future[float] | None]] = deque()
+
+    def write_first() -> None:
+        picture, when, hiding = at_work.popleft()
+        if hiding is not None:
+            figures.add("redact", hiding.result())
+        writer.write(picture, when)
+
+    def hidden(picture: Any, rows: slice) -> float:
+        started = time.perf_counter()
+        hide(picture, plan.region[rows], plan.shape[rows])
+        return time.perf_counter() - started
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lesveil-hide") as pool:
+        for frame in source.frames():
+            progress("render", frame.number, plan.frames)
+            if frame.number >= plan.frames:
+                break
             rows = plan.regions(frame.number)
-            if rows.stop > rows.start:
-                started = time.perf_counter()
-                hide(picture, plan.region[rows], plan.shape[rows])
-                figures.add("redact", time.perf_counter() - started)
-        writer.write(picture, frame.pts)
-        pts.append(frame.pts)
-    else:
-        if len(pts) == plan.frames:
-            progress("render", plan.frames, plan.frames)
-            return Rendered(np.array(pts, np.int64), tuple(damaged))
+            hiding = None
+            if frame.damaged or frame.picture is None or frame.number in whole:
+                damaged.append(frame.number)
+                picture = blank()
+            else:
+                picture = frame.picture
+                if rows.stop > rows.start:
+                    hiding = pool.submit(hidden, picture, rows)
+            at_work.append((picture, frame.pts, hiding))
+            pts.append(frame.pts)
+            while len(at_work) > AT_ONCE:
+                write_first()
+        else:
+            while at_work:
+                write_first()
+            if len(pts) == plan.frames:
+                progress("render", plan.frames, plan.frames)
+                return Rendered(np.array(pts, np.int64), tuple(damaged))
     raise QuarantinedError(
         "The clip gave {planned} frames when it was looked through and {read} when it was written; it is not released.",
         planned=plan.frames,

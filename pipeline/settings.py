@@ -62,7 +62,7 @@ class Redaction:
 class Rendering:
     preset: str = "superfast"
     crf: int = 21
-    audio: Literal["keep", "mute"] = "keep"
+    audio: Literal["keep", "mute", "disguise"] = "keep"
     quarantine_share: float = 0.10
     """A clip of which more than this share of frames is damaged is not released."""
 

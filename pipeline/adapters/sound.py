@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.adapters.chapters import Chapter
+from pipeline.adapters.disguise import disguised
 from pipeline.adapters.video_in import CONTAINERS, audio_stream
 
 BLOCK = 1024
@@ -50,7 +51,7 @@ class Sound:
     ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
     since the container's zero, that are silent because nothing was decoded there. ``mutes`` are stretches, likewise,
-    that are to be silent: the encoder never sees what was said there.
+    that are to be silent: the encoder never sees what was said there. With ``disguise`` voices are made strange.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Sound:
         path: Path,
         chapters: Sequence[Chapter] = (Chapter(None),),
         mutes: Sequence[tuple[float, float]] = (),
+        disguise: bool = False,
     ) -> None:
         self._mutes = tuple(mutes)
+        self._disguise = disguise
         self.silences: list[tuple[float, float]] = []
         self.present = False
         self.start: Fraction | None = None
@@ -98,6 +101,9 @@ class Sound:
         self.layout = LAYOUTS.get(first.layout.nb_channels, "stereo")
         self.start = self._time(first)
         self._blocks = self._resampled(first, frames)
+        if self._disguise:
+            # What is muted must be silent before, too: a disguise spreads each moment over its neighbours.
+            self._blocks = disguised(((place, self._muted(place, one)) for place, one in self._blocks), self.rate)
 
     def _open(self, chapter: Chapter) -> av.AudioStream | None:
         """Open this file instead of the last; its sound, to be read without the rest, or None."""
@@ -263,15 +269,17 @@ class Sound:
                 missing -= taken
         return self._frame(np.concatenate(parts, axis=1)) if parts else None
 
-    def _frame(self, samples: Samples) -> av.AudioFrame:
+    def _muted(self, place: int, samples: Samples) -> Samples:
+        """The samples, of which the first lies at ``place``, with what is to be muted silent."""
         for since, until in self._mutes:
-            first, last = (
-                math.floor(since * self.rate) - self._position,
-                math.ceil(until * self.rate) - self._position,
-            )
+            first, last = math.floor(since * self.rate) - place, math.ceil(until * self.rate) - place
             if first < samples.shape[1] and last > 0:
                 samples = samples.copy()
                 samples[:, max(first, 0) : last] = 0
+        return samples
+
+    def _frame(self, samples: Samples) -> av.AudioFrame:
+        samples = self._muted(self._position, samples)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
         frame.sample_rate = self.rate
         frame.pts = self._position

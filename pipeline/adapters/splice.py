@@ -40,7 +40,7 @@ class NewSound:
     """The sound made anew from the source with ``mutes`` silent; times in seconds on the source's clock.
 
     ``shift`` is what the file's clock lies behind the source's, ``start`` the time of the first picture and ``end``
-    that of the end of the last.
+    that of the end of the last. With ``disguise`` voices are made strange, in another way than before.
     """
 
     path: Path
@@ -49,6 +49,7 @@ class NewSound:
     shift: Fraction
     start: Fraction
     end: Fraction
+    disguise: bool
 
 
 def splice(old: Path, pieces: Sequence[Piece], partial: Path, sound: NewSound | None = None) -> None:
@@ -160,7 +161,7 @@ class _Sounding:
     """Encodes the sound beside the pictures as they are written."""
 
     def __init__(self, out: Any, sound: NewSound) -> None:
-        self._sound = Sound(sound.path, sound.chapters, sound.mutes)
+        self._sound = Sound(sound.path, sound.chapters, sound.mutes, disguise=sound.disguise)
         made = self._sound
         self._given, self._out = sound, out
         self._track = out.add_stream("aac", rate=made.rate, layout=made.layout)

@@ -46,7 +46,8 @@ class Written:
     """What was written. ``seconds`` is from the first frame's time to the end of the last.
 
     ``shift`` is what was taken off every time, in seconds (not 0 only where the source's clock starts anywhere).
-    ``sound`` tells what became of it: "none" had none, "muted" on request, "lost" when nothing of it could be decoded.
+    ``sound`` tells what became of it: "none" had none, "muted" or "disguised" on request, "lost" when
+    nothing of it could be decoded.
     ``silences`` are stretches in seconds, on the source's clock, that are silent because nothing was decoded there.
     """
 
@@ -54,7 +55,7 @@ class Written:
     seconds: float
     bytes: int
     shift: Fraction
-    sound: Literal["kept", "muted", "none", "lost"]
+    sound: Literal["kept", "disguised", "muted", "none", "lost"]
     silences: tuple[tuple[float, float], ...]
 
 
@@ -94,7 +95,7 @@ class ClipWriter:
         *,
         preset: str = "superfast",
         crf: int = 21,
-        audio: Literal["keep", "mute"] = "keep",
+        audio: Literal["keep", "mute", "disguise"] = "keep",
         threads: int | None = None,
         mutes: Sequence[tuple[float, float]] = (),
     ) -> None:
@@ -169,11 +170,12 @@ class ClipWriter:
             self._remove()
             raise
         sound = self._sound
-        state: Literal["kept", "muted", "none", "lost"] = "none"
+        state: Literal["kept", "disguised", "muted", "none", "lost"] = "none"
         if self._audio == "mute":
             state = "muted"
         elif sound is not None:
-            state = "kept" if sound.start is not None else "lost"
+            heard: Literal["kept", "disguised"] = "disguised" if self._audio == "disguise" else "kept"
+            state = heard if sound.start is not None else "lost"
         return Written(
             frames=self._frames,
             seconds=float((self._end() - (self._first or 0)) * self._time_base),
@@ -196,8 +198,8 @@ class ClipWriter:
     def _open(self, preset: str, crf: int, threads: int) -> None:
         clip, info = self._clip, self._clip.info
         starts = [clip.start * self._time_base] if clip.start is not None else []
-        if self._audio == "keep":
-            sound = Sound(clip.path, clip.chapters, self._mutes)
+        if self._audio != "mute":
+            sound = Sound(clip.path, clip.chapters, self._mutes, disguise=self._audio != "keep")
             if sound.present:
                 self._sound = sound
                 if sound.start is not None:

@@ -14,7 +14,6 @@ from pipeline.commands.terminal import Add, Bar, Group, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
-    NotReadyError,
     OutputExistsError,
     PartialError,
     UsageError,
@@ -30,8 +29,6 @@ VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
-    if args.audio == "disguise":
-        raise NotReadyError("--audio disguise is not built yet; use --audio mute or --audio keep.")
     jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
     report = Path(args.report) if args.report else None
     if report is not None and os.path.lexists(report):
@@ -164,5 +161,10 @@ def add_to(add: Add, group: Group) -> None:
         help="veil and solid leave nothing of a face; pixelate is weaker: averages of the face itself remain, and "
         "can be re-identified",
     )
-    one.add_argument("--audio", choices=["keep", "mute", "disguise"], default="keep")
+    one.add_argument(
+        "--audio",
+        choices=["keep", "mute", "disguise"],
+        default="keep",
+        help="mute is sure; disguise makes voices strange but leaves words: what is said may still name somebody",
+    )
     one.add_argument("--report", metavar="FILE.json", help="what was decided about everyone, and the run's figures")

@@ -238,6 +238,7 @@ class _Work:
             shift=before.shift,
             start=int(before.pts[0]) * before.time_base,
             end=Fraction(int(before.pts[-1]) + step) * before.time_base,
+            disguise=self.workspace.settings.rendering.audio == "disguise",
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters import video_out
+from pipeline.adapters.sound import loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
 from pipeline.errors import (
@@ -543,6 +544,20 @@ def test_mute(plain: Path, tmp_path: Path) -> None:
     assert passed_through(open_clip(plain), tmp_path / "out.mp4", audio="mute").sound == "muted"
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
+
+
+def test_disguise_keeps_time_and_what_is_muted_silent(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.mp4", audio="aac", sound_seconds=2, frames=50)
+    plainly = passed_through(open_clip(path), tmp_path / "plain.mp4")
+    written = passed_through(open_clip(path), tmp_path / "out.mp4", audio="disguise", mutes=[(0.5, 1.1)])
+    assert (plainly.sound, written.sound, written.silences) == ("kept", "disguised", ())
+    lengths = []
+    for name in ("plain.mp4", "out.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            lengths.append(sum(frame.samples for frame in container.decode(audio=0)))
+    assert lengths[0] == lengths[1]
+    assert loudest(tmp_path / "out.mp4", 0.53, 1.07) < 0.01
+    assert loudest(tmp_path / "out.mp4", 1.2, 1.8) > 0.05
 
 
 def test_nothing_rides_along(tmp_path: Path) -> None:

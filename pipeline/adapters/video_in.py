@@ -176,8 +176,10 @@ class ClipReader:
                 number += 1
 
     def _samples(self) -> Generator[Sample, None, None]:
-        """The samples of all chapters, in order, on the clock of the first."""
+        """The samples of all chapters, in order, on the clock of the first; their groups are counted through."""
+        groups = 0
         for chapter in self.chapters:
+            before = groups
             with _container(self.path, chapter.opener) as container:
                 stream = _video_stream(container, self.path)
                 own = time_base(stream)
@@ -185,6 +187,8 @@ class ClipReader:
                     for sample in samples:
                         if chapter.offset and sample.pts is not None:
                             sample.pts = round((sample.pts * own + chapter.offset) / self.info.time_base)
+                        sample.group += before
+                        groups = max(groups, sample.group)
                         yield sample
 
     def _shaped(self, picture: av.VideoFrame | None) -> av.VideoFrame | None:

@@ -174,7 +174,7 @@ def test_a_chapter_with_a_damaged_tail_keeps_its_length(tmp_path: Path) -> None:
         shift = wanted[0].time - found[0].time
         assert [frame.time + shift for frame in found] == [frame.time for frame in wanted]
         assert joined.damaged
-        assert min(joined.damaged) > len(found) // 3
+        assert min(joined.damaged) >= len(found) // 2  # its last keyframe: doubt does not reach other chapters
         assert max(joined.damaged) < 2 * len(found) // 3 + 2
 
 

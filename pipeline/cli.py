@@ -78,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     messages.choose(_early_language(argv))
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+        # the terminal was closed; under nohup the signal is ignored, and stays so
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _interrupt)
     try:
         args = parser().parse_args(argv)
         for name, default in (("lang", ""), ("json", False), ("quiet", False), ("workspace", None)):

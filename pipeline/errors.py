@@ -9,7 +9,10 @@ from __future__ import annotations
 
 
 class LesveilError(Exception):
-    """Base of all errors that are told to the person at the keyboard. ``code`` is the process's exit code."""
+    """Something went wrong that has no code of its own.
+
+    Base of all errors that are told to the person at the keyboard; ``code`` is the process's exit code.
+    """
 
     code = 1
 
@@ -146,7 +149,7 @@ class CheckFailedError(LesveilError):
 
 
 class PartialError(LesveilError):
-    """Some clips of a batch failed (each for its own reason, told before); the others are done."""
+    """Clips of a batch failed for different reasons (for one reason: its own code); the others are done."""
 
     code = 41
 

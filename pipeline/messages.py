@@ -9,6 +9,7 @@ from __future__ import annotations
 import locale
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,7 +40,17 @@ def tr(text: str, **fields: object) -> str:
     Without fields nothing is filled in: a reason may hold the name of a file, and that name a brace.
     """
     words = _catalogue.get(text, text)
-    return words.format(**fields) if fields else words
+    return _filled(words, fields)
+
+
+def _filled(words: str, fields: Mapping[str, object]) -> str:
+    """Names of files may hold anything, a line's end too: what cannot be shown is written as in Python."""
+    shown = {name: _shown(value) if isinstance(value, str | os.PathLike) else value for name, value in fields.items()}
+    return words.format(**shown) if fields else words
+
+
+def _shown(value: str | os.PathLike[str]) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in os.fspath(value))
 
 
 class Speech:
@@ -51,8 +62,7 @@ class Speech:
 
     def tr(self, text: str, **fields: object) -> str:
         """The text in this language, with its named fields filled in."""
-        words = self._words.get(text, text)
-        return words.format(**fields) if fields else words
+        return _filled(self._words.get(text, text), fields)
 
     def told(self, error: LesveilError) -> str:
         """An error as one sentence."""

@@ -25,6 +25,7 @@ from pipeline.errors import (
     DiskFullError,
     LookAlikesError,
     OutputExistsError,
+    OutputNotWritableError,
     QuarantinedError,
 )
 from pipeline.records import (
@@ -273,6 +274,12 @@ def redact_clip(
             files.remove(partial)
             raise DiskFullError(
                 "The disk is full: {file} was not written; make room and try again.", file=out
+            ) from error
+        except OutputNotWritableError as error:
+            files.remove(partial)
+            why = error.fields.get("why", error)
+            raise OutputNotWritableError(
+                "{file} cannot be written: {why}; choose another folder.", file=out, why=why
             ) from error
         except BaseException:
             files.remove(partial)

@@ -33,6 +33,8 @@ def redact(args: argparse.Namespace) -> int:
     report = Path(args.report) if args.report else None
     if report is not None and os.path.lexists(report):
         raise OutputExistsError("{file} exists already; nothing is written over.", file=report)
+    if report is not None and report.absolute() in {out.absolute() for _, out in jobs}:
+        raise UsageError("{file} cannot be the clip and its report; give them two names.", file=report)
     settings = Settings()
     settings = replace(
         settings,
@@ -106,7 +108,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bo
             inside = sorted(path for path in clip.rglob("*") if path.suffix.lower() in VIDEO and path.is_file())
             inside = [path for path in inside if not path.name.startswith(".")]
             if not inside:
-                raise ClipNotFoundError("{folder} holds no clips.", folder=clip)
+                raise ClipNotFoundError("{folder} holds no clips; check its name.", folder=clip)
             sources += inside
         else:
             sources.append(clip)

@@ -96,7 +96,7 @@ def repairs(args: argparse.Namespace) -> int:
 
         def listen() -> None:
             with contextlib.suppress(OSError, ValueError):
-                while sys.stdin.buffer.read(1):
+                while os.read(sys.stdin.fileno(), 1):  # past Python's buffer, whose lock would outlive the program
                     pass
             stop.set()
 

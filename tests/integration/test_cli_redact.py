@@ -561,7 +561,10 @@ def _while_rendering(source: Path, out: Path, number: signal.Signals) -> tuple[i
         process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+HANG_UP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *HANG_UP])
 def test_an_interruption_leaves_nothing(number: signal.Signals, long_clip: Path, out: Path) -> None:
     code, err = _while_rendering(long_clip, out / "klaar.mp4", number)
     assert (code, err) == (130, "lesveil: interrupted; nothing half-done was left.\n")
@@ -578,3 +581,9 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run(
     assert all(name.endswith(".partial") for name in names(out))
     assert lesveil("redact", clip, "-o", out / "klaar.mp4").code == 0
     assert names(out) == ["klaar.mp4"]
+
+
+def test_a_report_cannot_be_the_clip_itself(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.mp4")
+    assert said.code == 2
+    assert names(out) == []

@@ -213,3 +213,9 @@ def test_the_first_known_wish_counts(
 
 def test_a_brace_in_the_name_of_a_file_is_no_field() -> None:
     assert messages.tr("DCIM/{les}.MP4 belongs to a clip that stays") == "DCIM/{les}.MP4 belongs to a clip that stays"
+
+
+def test_the_name_of_a_file_stays_on_one_line() -> None:
+    error = errors.ClipNotFoundError("{file} does not exist; check its name.", file=Path("les\n1\udcff.mp4"))
+    assert messages.told(error) == "les\\n1\\udcff.mp4 does not exist; check its name."
+    assert messages.tr("{clip}: {n}", clip="één", n=2) == "één: 2"

@@ -167,7 +167,7 @@ class ConsentError(LesveilError):
 
 
 class EnrolmentError(LesveilError):
-    """A portrait folder cannot be enrolled."""
+    """A portrait folder cannot be enrolled, or nobody in it could."""
 
     code = 52
 

@@ -77,7 +77,7 @@ class Workspace:
     @property
     def recognises(self) -> bool:
         """Recognition is on, and an assessment that covers it is named."""
-        return self.settings.recognition.mode == "on" and bool(self.settings.privacy.dpia)
+        return self.settings.recognition.mode == "on" and bool(self.settings.privacy.dpia.strip())
 
 
 def create(folder: Path, *, key_file: bool = False) -> None:

@@ -47,7 +47,11 @@ def read_consent_file(path: Path, layout: Layout = USUAL, *, today: date | None 
             raise ConsentError("{file} is too large for a list of people; export the list again.", file=path.name)
         content = path.read_bytes()
     except OSError as error:
-        raise ConsentError("{file} cannot be read ({why}).", file=path, why=error.strerror) from error
+        raise ConsentError(
+            "{file} cannot be read ({why}); check its name, and whether you may open it.",
+            file=path,
+            why=error.strerror,
+        ) from error
     if content.startswith(_OLD_OFFICE):
         raise ConsentError(
             "{file} is an old Excel file or has a password; save it as .xlsx without a password.", file=path.name

@@ -153,8 +153,9 @@ def consent_list(args: argparse.Namespace) -> int:
         }
         for person in people
     ]
+    shown, width = (tr("shown"), 13) if recognises else (tr("would be shown"), 20)
     lines = [
-        f"{person.id:>10}  {tr('shown') if person.answer.kept else tr('hidden'):13} {person.name}"
+        f"{person.id:>10}  {shown if person.answer.kept else tr('hidden'):{width}} {person.name}"
         f"  ({'; '.join(filter(None, (tr(TEXTS[person.answer.why]), ground_in_words(person.answer.ground))))})"
         for person in people
     ]

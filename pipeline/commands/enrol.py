@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer
 from pipeline.consent import TEXTS, Why
-from pipeline.errors import RecognitionOffError
+from pipeline.errors import EnrolmentError, RecognitionOffError
 from pipeline.messages import ground_in_words, told, tr
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def enrol(args: argparse.Namespace) -> int:
             'Recognition is off in this workspace; set [recognition] mode = "on" and name the assessment that '
             "covers it under [privacy] dpia in lesveil.toml."
         )
+    if not done.people:
+        raise EnrolmentError("Nobody was enrolled; mend what is said of each folder and enrol again.")
     return 0
 
 

@@ -18,6 +18,7 @@ from pipeline.errors import (
     PortraitNoFaceError,
     PortraitPoorError,
     PortraitSeveralFacesError,
+    PortraitsNotFoundError,
     PortraitUnreadableError,
 )
 from pipeline.records import F32, U8, Person, Progress, no_progress
@@ -67,12 +68,17 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
     """Make templates of everyone in ``folder`` who may be recognised today; whoever is not in it loses theirs.
 
     Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
-    EnrolmentError.
+    EnrolmentError, and PortraitsNotFoundError for a folder that can only be the wrong one.
     """
     wanted, refused = _folders(workspace, folder, today)
     if not workspace.recognises:
         refused += [Refused(sub, "recognition_off", person) for person, sub in wanted.items()]
         return Enrolled([], refused, removed=prune_templates(workspace, today))
+    try:
+        _refuse_wrong_folder(folder, wanted, refused)
+    except PortraitsNotFoundError:
+        prune_templates(workspace, today)  # whose consent ended loses theirs, whatever folder was named
+        raise
     networks = run.Networks(True)
     people: list[Person] = []
     left_out: list[tuple[str, LesveilError]] = []
@@ -165,10 +171,27 @@ def _without_doubles(
     return [person for person in people if person.id not in gone], out
 
 
+def _refuse_wrong_folder(folder: Path, wanted: dict[str, str], refused: list[Refused]) -> None:
+    """PortraitsNotFoundError where nothing in ``folder`` is anybody's: a slip of the hand must not empty the vault."""
+    known = [*wanted.values(), *(one.folder for one in refused if one.reason != "not_in_register")]
+    if not known:
+        raise PortraitsNotFoundError(
+            "{folder} holds no sub-folder of anybody in the register, so no template was replaced; check its name, or"
+            " import the list first.",
+            folder=folder,
+        )
+    if not any(portraits.pictures_in(folder / sub) for sub in known):
+        raise PortraitsNotFoundError(
+            "{folder} holds no pictures of anybody in the register, so no template was replaced; check its name, or add"
+            " pictures.",
+            folder=folder,
+        )
+
+
 def _folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[Refused]]:
     """Which portrait folders may be enrolled on a day, by person; and those that may not."""
     if not portraits.is_dir():
-        raise EnrolmentError("{folder} is not a folder of portraits.", folder=portraits)
+        raise EnrolmentError("{folder} is not a folder of portraits; check its name.", folder=portraits)
     wanted: dict[str, str] = {}
     refused: list[Refused] = []
     owners: dict[str, list[RegisteredPerson]] = {}

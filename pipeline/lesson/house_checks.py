@@ -129,7 +129,7 @@ def privacy_findings(workspace: Workspace) -> list[Finding]:
     """Recognition and its assessment, the consent list's age, old portraits, what is due, the ledger."""
     today, settings = date.today(), workspace.settings
     found: list[Finding] = []
-    if settings.recognition.mode == "on" and not settings.privacy.dpia:
+    if settings.recognition.mode == "on" and not workspace.recognises:
         found.append(
             Finding(
                 "bad",

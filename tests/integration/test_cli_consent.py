@@ -272,7 +272,27 @@ def test_names_stay_in_the_register_alone(place: Place, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named(place: Place, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "lijst.csv"):
-        assert path.name in place.run("consent", "import", path, code=51)[1]
+        said = place.run("consent", "import", path, code=51)[1]
+        assert path.name in said
+        assert "check its name" in said
+
+
+@pytest.mark.parametrize(
+    ("lang", "on", "off"), [("en", "shown", "would be shown"), ("nl", "herkenbaar", "zou herkenbaar zijn")]
+)
+def test_where_recognition_is_off_nobody_is_said_to_be_shown(
+    place: Place, tmp_path: Path, lang: str, on: str, off: str
+) -> None:
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+
+    def said() -> str:
+        listed = place.run("consent", "list", lang=lang)[0].splitlines()
+        (line,) = [line for line in listed if line.split()[:1] == ["1000"]]
+        return line.split("Noa0")[0].split(maxsplit=1)[1].strip()
+
+    assert said() == off
+    place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')
+    assert said() == on
 
 
 def test_an_import_that_is_killed_is_whole_or_not_there(place: Place, tmp_path: Path) -> None:

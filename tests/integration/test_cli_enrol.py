@@ -125,6 +125,62 @@ def test_without_recognition_nobody_is_enrolled_and_templates_go(school: School)
     assert list((school.place / "vault").rglob("*templates*")) == []
 
 
+@pytest.mark.parametrize("dpia", ["", "  ", "\\t\\n"])
+def test_a_blank_assessment_is_none(school: School, dpia: str) -> None:
+    settings = f'[recognition]\nmode = "on"\n[privacy]\ndpia = "{dpia}"\n'
+    (school.place / "lesveil.toml").write_text(settings, encoding="utf-8")
+    assert school.lesveil("enrol", school.portraits, code=25)["enrolled"] == []
+
+
+@pytest.mark.parametrize("how", ["empty", "nobody's", "loose pictures", "no pictures", "other files"])
+def test_a_wrong_folder_is_refused_and_changes_nothing(school: School, how: str) -> None:
+    school.enrol()
+    wrong = school.folder / "portreten"
+    wrong.mkdir()
+    if how == "nobody's":
+        shutil.copytree(school.portraits / ZOE, wrong / "somebody")
+    elif how == "loose pictures":
+        shutil.copy(school.pictures(ZOE)[0], wrong)
+    elif how != "empty":
+        (wrong / ZOE).mkdir()
+    if how == "other files":
+        (wrong / ZOE / "notes.txt").write_text("none", encoding="utf-8")
+    vault = school.place / "vault"
+    before = {path: path.read_bytes() for path in vault.rglob("*") if path.is_file()}
+    assert school.lesveil("enrol", wrong, code=20) is None
+    assert set(school.templates) == {ZOE, RENEE, TEACHER}
+    assert {path: path.read_bytes() for path in vault.rglob("*") if path.is_file()} == before
+    assert len(school.rows("enrolment")) == 1
+
+
+def test_a_wrong_folder_keeps_no_template_whose_consent_ended(school: School) -> None:
+    school.enrol()
+    with workspace.opened(school.place) as place:
+        place.register.withdraw(ZOE, TODAY)
+    (school.folder / "leeg").mkdir()
+    school.lesveil("enrol", school.folder / "leeg", code=20)
+    assert set(school.templates) == {RENEE, TEACHER}
+
+
+def test_a_folder_that_is_not_there_is_to_be_looked_up(school: School, capsys: pytest.CaptureFixture[str]) -> None:
+    school.enrol()
+    assert main(["enrol", str(school.folder / "nope"), "-C", str(school.place), "--lang", "en"]) == 52
+    assert "check its name" in capsys.readouterr().err
+    assert set(school.templates) == {ZOE, RENEE, TEACHER}
+
+
+def test_enrolling_nobody_is_a_failure_that_says_each_reason(school: School) -> None:
+    for folder in (RENEE, TEACHER):
+        shutil.rmtree(school.portraits / folder)
+    for path in school.pictures(ZOE):
+        _save(path, np.full((400, 300, 3), 120))
+    shutil.copytree(school.portraits / ZOE, school.portraits / "somebody")
+    said = school.lesveil("enrol", school.portraits, code=52)
+    assert said["enrolled"] == []
+    reasons = {one["folder"]: one["reason"] for one in said["refused"]}
+    assert reasons == {ZOE: "no_face", JURGEN: "withdrawn", "somebody": "not_in_register"}
+
+
 def _save(path: Path, picture: Any) -> None:
     assert cv2.imwrite(str(path), np.clip(picture, 0, 255).astype(np.uint8))
 

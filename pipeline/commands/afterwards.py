@@ -71,14 +71,27 @@ def purge(args: argparse.Namespace) -> int:
             _noted(place, done)
             return _told(args, done)
         items = retention.due(place, today)
+        held = retention.held(place, today)
     lines = [_line(item) for item in items]
+    lines += [
+        tr(
+            "Not yet: {clip}, because its originals on the card are not wiped; lesveil wipe comes first"
+            " (if the card is lost: lesveil deliver --remove {id}).",
+            clip=Path(state.file).name,
+            id=state.clip[:8],
+        )
+        for state in held
+    ]
     digest = plans.digest_of(items)
     lines.append(
         tr("To delete exactly this: lesveil purge --execute {digest}", digest=digest)
         if items
+        else tr("Nothing can be deleted now.")
+        if held
         else tr("Nothing is past its term.")
     )
-    return answer(args, {"digest": digest or None, "items": items}, *lines)
+    not_yet = [{"clip": state.clip, "file": state.file, "waits_for": "lesveil wipe"} for state in held]
+    return answer(args, {"digest": digest or None, "items": items, "not_yet": not_yet}, *lines)
 
 
 def _noted(place: workspace.Workspace, done: Sequence[Any]) -> None:

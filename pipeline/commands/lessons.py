@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
 from pipeline.errors import CardError, PartialError
+from pipeline.lesson.failures import failure_in_words
 from pipeline.messages import told, tr
 
 
@@ -162,6 +163,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "consent_lapsed": list(state.lapsed),
         "stage": state.stage,
         "waits_for": state.waits_for,
+        "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendering": render.get("file"),
         "sha256": render.get("sha256"),
         "seconds": render.get("seconds"),
@@ -170,6 +172,13 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "doubts": render.get("doubts", []),
         "damaged_frames": render.get("damaged"),
     }
+
+
+def _next(state: Any) -> str:
+    """What a clip waits for, or why it failed."""
+    if state.failure is not None:
+        return tr("failed: {reason}", reason=failure_in_words(state.failure.payload))
+    return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
 
 
 def status(args: argparse.Namespace) -> int:
@@ -186,10 +195,19 @@ def status(args: argparse.Namespace) -> int:
         last = last_run(place)
     lines = [
         f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
-        + (f"{tr('waits for')} {s.waits_for}" if s.waits_for else "")
+        + _next(s)
         + (" " + tr("(shows {people}, whose consent has ended)", people=", ".join(s.lapsed)) if s.lapsed else "")
         for s in found
     ]
+    elsewhere = [s for s in found if s.delivered and not s.wiped and not s.delivered.payload["is_archive"]]
+    if elsewhere:
+        lines.append(
+            tr(
+                "{n} delivered clips lie in a folder that was not the archive, so they cannot be wiped from the card;"
+                " if it is, set folder_is_the_archive = true in lesveil.toml and run lesveil deliver.",
+                n=len(elsewhere),
+            )
+        )
     if over:
         lines.append(tr("{n} things have served or are past their term: see lesveil purge.", n=len(over)))
     if len(soon) > len(over):

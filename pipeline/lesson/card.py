@@ -18,6 +18,7 @@ from pipeline.adapters.weights import models_digest
 from pipeline.errors import LesveilError
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
+from pipeline.lesson.failures import failure_row
 from pipeline.lesson.mending import Agreed, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
@@ -67,7 +68,7 @@ def run_card(
             _render(workspace, clip, people, networks, today, told, teacher)
             done.append(clip.id)
         except LesveilError as error:
-            workspace.ledger.append("failure", None, {"path": name, "error": type(error).__name__})
+            workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
             failed.append((name, error))
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[id] for id in dict.fromkeys(done)]

@@ -15,6 +15,7 @@ from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
 from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
+from pipeline.lesson.failures import failure_row
 from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
@@ -90,7 +91,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
             clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
         except (LesveilError, OSError) as failure:  # the laptop's own disk may fail as well
             error = failure if isinstance(failure, LesveilError) else _of_the_disk(failure, vault.root)
-            ledger.append("failure", None, {"path": name, "error": type(error).__name__})
+            ledger.append("failure", None, failure_row(name, error))
             failed.append((name, error))
             if not os.path.isdir(volume.root):
                 gone = CardError(

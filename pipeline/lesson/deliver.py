@@ -57,8 +57,38 @@ def deliver(
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
         target.sweep({state.clip for state in states(workspace) if state.to_deliver})
+        again = _looked_at_again(workspace, target, wanted) if isinstance(target, FolderTarget) else []
         parcels = _Parcels(workspace, today, target, labels or Labels(), todo, progress)
-        return parcels.bring(todo)
+        return again + parcels.bring(todo)
+
+
+def _looked_at_again(
+    workspace: Workspace, target: FolderTarget, wanted: set[str]
+) -> list[tuple[State, Arrived | LesveilError]]:
+    """Deliveries from before the folder was said to be the archive: a new row for each that is there whole."""
+    found: list[tuple[State, Arrived | LesveilError]] = []
+    for state in states(workspace):
+        row = state.delivered.payload if state.delivered is not None and not state.wiped else None
+        if row is None or row["is_archive"] or (wanted and state.clip not in wanted):
+            continue
+        if row["target"] != target.kind or not target.is_archive_of(row):
+            continue
+        try:
+            whole = target.still_there(row)
+        except OSError:  # what cannot be read is not proven
+            whole = False
+        if whole:
+            proven = row | {"is_archive": True, "head": workspace.ledger.head()}
+            workspace.ledger.append("delivery", state.clip, proven)
+            found.append((state, Arrived(row["where"])))
+        else:
+            changed = DeliveryError(
+                "{file} is no longer what was delivered, so its originals stay on the card;"
+                " see lesveil deliver --audit.",
+                file=row["where"],
+            )
+            found.append((state, changed))
+    return found
 
 
 class _Parcels:

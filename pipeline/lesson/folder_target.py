@@ -55,6 +55,10 @@ class FolderTarget:
         where = Path(payload["where"])
         return where.is_file() and not where.is_symlink() and files.sha256_of(where) == payload["sha256"]
 
+    def is_archive_of(self, payload: dict[str, Any]) -> bool:
+        """Whether this folder is the archive, and that delivery was brought into it."""
+        return self._is_archive and Path(payload["where"]).resolve().is_relative_to(self._folder.resolve())
+
     def remove(self, payload: dict[str, Any]) -> bool:
         where = Path(payload["where"])
         if where.exists() and not self.still_there(payload):

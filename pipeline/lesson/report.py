@@ -15,6 +15,7 @@ from pipeline import __version__
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
+from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import State, standing, states
 from pipeline.messages import tr
@@ -228,7 +229,7 @@ def _batch(
         "registered": card.payload.get("registered"),
         "summary": summary(told),
         "clips": told,
-        "failed": [{"at": row.at, **row.payload} for row in failed],
+        "failed": [{"at": row.at, **row.payload, "why": failure_in_words(row.payload)} for row in failed],
     }
 
 
@@ -245,6 +246,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "bytes": state.ingest.payload["bytes"],
         "stage": state.stage,
         "waits_for": state.waits_for,
+        "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendered": bool(render),
         "sha256": render.get("sha256"),
         "hidden_again_from": render.get("released"),
@@ -439,9 +441,11 @@ def in_words(document: Document, kind: str) -> list[str]:
         lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
         for clip in batch["clips"]:
             waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
+            if clip["failure"]:
+                waits = ", " + tr("failed: {reason}", reason=clip["failure"])
             lines.append(f"     {Path(clip['file']).name}: {tr(clip['stage'])}{waits}")
         for failure in batch["failed"]:
-            lines.append(f"     {failure['path']}: {failure['error']}")
+            lines.append(f"     {failure['path']}: {failure['why']}")
     if not document["batches"]:
         lines.append(tr("Nothing came in in this period."))
     if document["due"]:

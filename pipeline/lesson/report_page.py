@@ -64,7 +64,7 @@ def _report(document: Document) -> tuple[str, list[str]]:
         for clip in batch["clips"]:
             body += _clip(clip)
         if batch["failed"]:
-            body.append(_table((tr("Failed"), tr("why")), [(one["path"], one["error"]) for one in batch["failed"]]))
+            body.append(_table((tr("Failed"), tr("why")), [(one["path"], one["why"]) for one in batch["failed"]]))
     body += _afterwards(document)
     return tr("Report on lesson films"), body
 

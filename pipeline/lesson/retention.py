@@ -46,29 +46,46 @@ def past_use(workspace: Workspace, state: State, today: date) -> bool:
     return state.used is not None or (ends is not None and ends <= today)
 
 
+def held(workspace: Workspace, today: date) -> list[State]:
+    """The clips that have served or are past a term, but of which nothing goes before their originals are wiped."""
+    return [state for state in states(workspace) if _awaits_wipe(state) and _due_of(workspace, state, today)]
+
+
+def _awaits_wipe(state: State) -> bool:
+    """It lies in the archive, and on the card as well: without what purge deletes, the card could not be wiped.
+
+    What was delivered elsewhere permits no wipe, and what was not delivered is made again from the card; those keep
+    their terms.
+    """
+    return state.delivered is not None and bool(state.delivered.payload["is_archive"]) and not state.wiped
+
+
 def due(workspace: Workspace, today: date) -> list[plans.Item]:
     """Everything that has served or is past its term on this day, in the order in which it goes; plain data."""
-    found: list[plans.Item] = []
-    terms = workspace.settings.retention
     everything = states(workspace)
-    for state in everything:
-        used = state.used is not None
-        rows = workspace.ledger.entries(clip=state.clip)
-        there = standing(rows)
-        until = _delivered_until(workspace, state)
-        if there and (used or (until is not None and until <= today)):
-            for row in there:
-                key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
-                found.append(_item(state, DELIVERED, used, until, **key))
-        copied = _day(_first(rows, "ingest")) + timedelta(terms.working_copy_days)
-        if used or copied <= today:
-            if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
-                found.append(_item(state, COPY, used, copied, bytes=state.ingest.payload["bytes"]))
-            for name in _renderings(workspace, rows):
-                found.append(_item(state, RENDERING, used, copied, rendering=name))
+    found = [item for state in everything if not _awaits_wipe(state) for item in _due_of(workspace, state, today)]
     found += _templates(workspace, today)
     if not found:
         found += _old_ledger(workspace, everything, today)
+    return found
+
+
+def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]:
+    found: list[plans.Item] = []
+    used = state.used is not None
+    rows = workspace.ledger.entries(clip=state.clip)
+    there = standing(rows)
+    until = _delivered_until(workspace, state)
+    if there and (used or (until is not None and until <= today)):
+        for row in there:
+            key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
+            found.append(_item(state, DELIVERED, used, until, **key))
+    copied = _day(_first(rows, "ingest")) + timedelta(workspace.settings.retention.working_copy_days)
+    if used or copied <= today:
+        if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
+            found.append(_item(state, COPY, used, copied, bytes=state.ingest.payload["bytes"]))
+        for name in _renderings(workspace, rows):
+            found.append(_item(state, RENDERING, used, copied, rendering=name))
     return found
 
 

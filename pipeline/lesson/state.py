@@ -36,6 +36,8 @@ class State:
     """The latest rendering was delivered, and taken away again."""
     used: Entry | None = None
     """Somebody ticked it: it has served."""
+    failure: Entry | None = None
+    """The last try to render it failed, and nothing was rendered since."""
 
     @property
     def hidden_again(self) -> bool:
@@ -86,14 +88,21 @@ def states(workspace: Workspace) -> list[State]:
         if row.clip is not None:
             clips.setdefault(row.clip, []).append(row)
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
-    return [_state(clip, mine, gone) for clip, mine in clips.items() if any(row.kind == "ingest" for row in mine)]
+    failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
+    return [
+        _state(clip, mine, gone, failures.get(clip))
+        for clip, mine in clips.items()
+        if any(row.kind == "ingest" for row in mine)
+    ]
 
 
-def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> State:
+def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failure: Entry | None) -> State:
     ingests = [row for row in rows if row.kind == "ingest"]
     copied = ingests[-1]
-    renders = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
-    render = renders[-1] if renders else None
+    renders = [row for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
+    render = renders[-1].payload["outcome"] if renders else None
+    if failure is not None and renders and renders[-1].seq > failure.seq:
+        failure = None
     digest = render["sha256"] if render else None
 
     def latest(kind: str) -> Entry | None:
@@ -112,6 +121,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
     delivered, removed = latest("delivery"), latest("delivery_removed")
     if delivered is not None and removed is not None and removed.seq > delivered.seq:
         delivered = None
+    outdated = any(digest in which for which in lapsed.values())
     return State(
         clip,
         copied,
@@ -122,9 +132,10 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]]) -> Sta
         wiped,
         teacher=teachers[-1] if teachers else None,
         lapsed=tuple(person for person, which in lapsed.items() if which & {digest, *sent}),
-        outdated=any(digest in which for which in lapsed.values()),
+        outdated=outdated,
         removed=removed,
         used=_ticked(rows),
+        failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
     )
 
 
@@ -182,7 +193,9 @@ def find(workspace: Workspace, name: str) -> State:
         for state in states(workspace)
         if state.clip.startswith(wanted) or Path(state.file).name.lower() in (wanted, wanted + ".mp4")
     ]
-    if len(found) != 1:
+    if not found:
+        raise ApprovalError("There is no clip {clip}; look up the name with lesveil status.", clip=name)
+    if len(found) > 1:
         raise ApprovalError(
             "{clip} names {count} clips here; look up the id with lesveil status.", clip=name, count=len(found)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from pipeline.errors import NotReadyError
+from pipeline.errors import SettingsError
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget, open_onedrive
 from pipeline.workspace import Workspace
@@ -14,7 +14,7 @@ from pipeline.workspace import Workspace
 def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDriveTarget:
     """The target of lesveil.toml, or the one of this kind (for what was delivered before it was changed).
 
-    Raises NotReadyError where lesveil.toml names none.
+    Raises SettingsError where lesveil.toml names none.
     """
     said = workspace.settings.deliver
     kind = kind or said.target
@@ -22,7 +22,10 @@ def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDrive
         return FolderTarget(Path(said.folder), said.folder_is_the_archive)
     if kind == "onedrive":
         return open_onedrive(workspace)
-    raise NotReadyError('lesveil.toml names no [deliver] target; it is "onedrive", or "folder" with a folder.')
+    raise SettingsError(
+        'lesveil.toml does not say where clips go: write target = "onedrive" under [deliver], or target = "folder" and'
+        ' folder = "..." with the folder in which they belong.'
+    )
 
 
 def leave_head(workspace: Workspace) -> None:

@@ -127,7 +127,10 @@ def missing_link(chain: Chain) -> str | None:
     if chain.delivered != chain.rendered:
         return "what was approved did not verifiably arrive"
     if not chain.archived:
-        return "it was delivered, but not to the archive"
+        return (
+            "it was delivered to a folder that was not the archive (if it is: folder_is_the_archive = true in"
+            " lesveil.toml, then lesveil deliver)"
+        )
     if not chain.consent:
         return "consent is no longer in force"
     return None

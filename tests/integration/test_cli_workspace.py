@@ -266,7 +266,63 @@ def test_a_folder_that_is_not_the_archive_permits_no_wipe(school: School) -> Non
     school.lesveil("deliver")
     plan = school.lesveil("wipe")
     assert plan["items"] == []
-    assert {entry["reason"] for entry in plan["refused"]} == {"it was delivered, but not to the archive"}
+    assert len(plan["refused"]) == 2
+    assert all("folder_is_the_archive = true" in entry["reason"] for entry in plan["refused"])
+    school.capsys.readouterr()
+    main(["status", "-C", str(school.place), "--lang", "nl"])
+    assert "folder_is_the_archive = true" in school.capsys.readouterr().out
+    assert school.lesveil("deliver")["delivered"] == [], "the setting does not say so yet"
+
+
+def test_a_folder_that_becomes_the_archive_is_looked_at_again(school: School) -> None:
+    school.settle(archive=False)
+    school.approve()
+    school.lesveil("deliver")
+    school.settle(archive=True)
+    gone, kept = sorted(school.archive.glob("*.mp4"))
+    whole = gone.read_bytes()
+    gone.write_bytes(whole[:-1] + b"?")
+    done = school.lesveil("deliver", code=56)
+    assert [one["where"] for one in done["delivered"]] == [str(kept)]
+    assert "no longer what was delivered" in done["failed"][0]["error"]
+    assert len(school.lesveil("wipe")["refused"]) == 1
+    gone.write_bytes(whole)
+    assert [one["where"] for one in school.lesveil("deliver")["delivered"]] == [str(gone)]
+    assert school.lesveil("deliver") == {"delivered": [], "failed": []}, "once"
+    plan = school.lesveil("wipe")
+    assert plan["refused"] == []
+    school.lesveil("wipe", "--execute", plan["digest"], "--card", school.card)
+    assert school.stages() == ["wiped", "wiped"]
+
+
+def test_nothing_is_purged_that_the_wipe_still_needs(school: School) -> None:
+    school.approve()
+    school.lesveil("deliver")
+    clip = school.lesveil("status")["clips"][0]["clip"]
+    school.lesveil("used", clip, "--by", "Geertje")
+    plan = school.lesveil("purge")
+    assert (plan["items"], plan["digest"]) == ([], None)
+    assert [(one["clip"], one["waits_for"]) for one in plan["not_yet"]] == [(clip, "lesveil wipe")]
+    school.capsys.readouterr()
+    main(["purge", "-C", str(school.place), "--lang", "nl"])
+    assert "eerst lesveil wipe" in school.capsys.readouterr().out
+    wiping = school.lesveil("wipe")
+    assert wiping["refused"] == []
+    school.lesveil("wipe", "--execute", wiping["digest"], "--card", school.card)
+    plan = school.lesveil("purge")
+    assert plan["not_yet"] == []
+    assert {item["kind"] for item in plan["items"]} >= {"delivered clip"}
+    school.lesveil("purge", "--execute", plan["digest"])
+    assert len(list(school.archive.glob("*.mp4"))) == 1
+
+
+def test_a_clip_whose_card_is_lost_can_be_purged_once_it_is_taken_away(school: School) -> None:
+    school.approve()
+    school.lesveil("deliver")
+    clip = school.lesveil("status")["clips"][0]["clip"]
+    school.lesveil("used", clip, "--by", "Geertje")
+    school.lesveil("deliver", "--remove", clip, "--yes")
+    assert {item["kind"] for item in school.lesveil("purge")["items"]} == {"working copy", "finished clip here"}
 
 
 def test_a_delivered_file_that_is_gone_stops_the_wipe(school: School) -> None:
@@ -288,7 +344,7 @@ def test_reject_takes_an_approval_back(school: School) -> None:
 
 
 def test_a_clip_must_be_named_clearly(school: School) -> None:
-    assert "nosuchclip" in school.refused("approve", "nosuchclip", "--by", "Geertje", code=55)
+    assert "There is no clip nosuchclip; look up" in school.refused("approve", "nosuchclip", "--by", "Geertje", code=55)
     assert school.lesveil("approve", "mvi_0002.mp4", "--by", "Geertje")["stage"] == "approved"
     school.refused("approve", "mvi_0002", code=2)
 
@@ -418,6 +474,11 @@ def test_a_workspace_is_made_once(bare: School) -> None:
     assert (bare.place / "lesveil.toml").read_bytes() == before
 
 
+def test_delivering_without_a_target_says_what_to_write(bare: School) -> None:
+    (bare.place / "lesveil.toml").write_text("")
+    assert 'target = "folder"' in bare.refused("deliver", code=3)
+
+
 def test_what_is_no_workspace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = replace(School(tmp_path), capsys=capsys)
     assert str(nowhere.place) in nowhere.refused("status", code=50)
@@ -432,3 +493,16 @@ def test_a_clip_that_fails_does_not_stop_the_others(bare: School) -> None:
     assert [Path(entry["clip"]).name for entry in result["failed"]] == ["MVI_0000.MP4"]
     assert [clip["stage"] for clip in result["clips"]] == ["rendered"]
     assert list(bare.rendered) == [result["clips"][0]["rendering"]]
+    told = {Path(clip["file"]).name: clip["failure"] for clip in bare.lesveil("status")["clips"]}
+    assert "MVI_0000" in told.pop("MVI_0000.MP4")
+    assert set(told.values()) == {None}
+    bare.capsys.readouterr()
+    main(["status", "-C", str(bare.place), "--lang", "nl"])
+    assert "mislukt: MVI_0000" in bare.capsys.readouterr().out
+    main(["report", "-C", str(bare.place), "--lang", "nl"])
+    said = bare.capsys.readouterr().out
+    assert "mislukt: MVI_0000" in said
+    assert "NotAVideoError" not in said
+    page = bare.folder / "verslag.html"
+    bare.lesveil("report", "--html", page)
+    assert "NotAVideoError" not in page.read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ({"approved": "e" * 64}, "not approved"),
         ({"delivered": None}, "arrive"),
         ({"delivered": "e" * 64}, "arrive"),
-        ({"archived": False}, "not to the archive"),
+        ({"archived": False}, "not the archive"),
         ({"consent": False}, "consent"),
     ],
 )

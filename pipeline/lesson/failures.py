@@ -1,0 +1,41 @@
+"""Why a clip failed: kept in the ledger without names of people, told in words."""
+
+from __future__ import annotations
+
+import string
+from pathlib import PurePath
+from typing import Any
+
+from pipeline.errors import LesveilError
+from pipeline.messages import tr
+
+FILES = ("clip", "file", "folder")
+"""Fields of an error that name a file; of a path only its last part is kept."""
+
+
+def failure_row(path: str, error: LesveilError, clip: str | None = None) -> dict[str, Any]:
+    """The payload of a ``failure`` row: the film's path on the card, its clip if it was copied, and the reason.
+
+    The text of the reason is kept where nothing is filled into it but files and numbers; otherwise only its kind.
+    """
+    row: dict[str, Any] = {"path": path, "error": type(error).__name__}
+    if clip is not None:
+        row["clip"] = clip
+    fields: dict[str, str | int | float] = {}
+    for _, name, _, _ in string.Formatter().parse(error.template):
+        value = error.fields.get(name) if name else None
+        if name in FILES:
+            fields[name] = PurePath(str(value)).name
+        elif name and isinstance(value, int | float):
+            fields[name] = value
+        elif name:
+            return row
+    return row | {"text": error.template, "fields": fields}
+
+
+def failure_in_words(payload: dict[str, Any]) -> str:
+    """The reason in the language chosen."""
+    text = payload.get("text")
+    if text is None:
+        return tr("It could not be finished; run lesveil run again and read what it says.")
+    return tr(text, **payload["fields"])

@@ -55,7 +55,7 @@ def rclone(graph: Control, tmp_path: Path) -> Iterator[Rclone]:
                 [str(RCLONE), *map(str, words), *options],
                 env=env,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 timeout=120,
                 check=False,
             )

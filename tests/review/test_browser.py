@@ -317,7 +317,7 @@ def test_the_coach_says_who_somebody_is(tab: Any, house: Page) -> None:
         looks = place.ledger.entries("look")
     assert {row.payload["by"] for row in looks} == {"Geertje"}
     one.page.keyboard.press("Escape")
-    assert one.page.locator("#originals img").count() == 0
+    until(lambda: one.page.locator("#originals img").count() == 0)
     assert one.wrong == []
 
 

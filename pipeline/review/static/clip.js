@@ -211,8 +211,12 @@ function doubt(step) {
 
 // --- repairs
 
+// What was asked for on this page: it can be taken back before the server's list shows it.
+let made = [];
+
 function repair(asked) {
   const body = { id: newId(), ...asked };
+  made.push({ ...body, by: setup.name });
   queue.put("/repairs", body);
   refresh();
   return body.id;
@@ -312,11 +316,14 @@ function mayUndo(one) {
 }
 
 function lastUndoable() {
-  return view.repairs.findLast((one) => !one.undone && mayUndo(one));
+  const listed = new Set(view.repairs.map((one) => one.id));
+  made = made.filter((one) => !listed.has(one.id));
+  return [...view.repairs, ...made].findLast((one) => !one.undone && mayUndo(one));
 }
 
 function undo(one = lastUndoable()) {
   if (!one) return;
+  one.undone = true;
   queue.put(`/repairs/${one.id}/undo`, {});
 }
 
@@ -350,7 +357,10 @@ function ask(id) {
 // --- the connection and the work
 
 function queueTold(what, item, text) {
-  if (what === "refused") say(text, true);
+  if (what === "refused") {
+    say(text, true);
+    made = made.filter((one) => one.id !== item.body.id);
+  }
   setLost(what === "lost" ? "lost" : what === "signed out" ? "out" : false);
   if (what === "sent" || what === "empty" || what === "refused") {
     by("offline").hidden = true;

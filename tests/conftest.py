@@ -29,8 +29,10 @@ hypothesis.settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: the processes tried here are not
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGINT", "SIGHUP"):  # ignored where the tests were started in the background; what they start is not
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     config.addinivalue_line("markers", "logs_errors: this test provokes ERROR log lines on purpose")
 
 

@@ -8,15 +8,37 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 BUSY_SECONDS = 30.0
 
 Migrations = Sequence[Sequence[str]]
 """One sequence of statements per version of the schema, oldest first."""
+
+
+class Held:
+    """An open file that closes with its ``with`` block. Threads share its connection and take turns by its lock."""
+
+    _connection: sqlite3.Connection
+    _lock: threading.RLock
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class NewerSchemaError(Exception):

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pipeline.adapters import database
@@ -58,7 +57,7 @@ class Entry:
     hash: str
 
 
-class Ledger:
+class Ledger(database.Held):
     """One open ledger. Threads may share it; processes each open their own and take turns."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -71,18 +70,6 @@ class Ledger:
         """Open the ledger at ``path``, making it when there is none; LedgerError when it is not one."""
         with _told(path):
             return cls(path, database.connect(path, _MIGRATIONS))
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
         """Add one row and return its number (from 1). It is on the disk when this returns.

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pipeline.adapters import database
@@ -61,7 +60,7 @@ class RegisteredPerson:
         return f"RegisteredPerson(id={self.id!r}, answer={self.answer!r})"
 
 
-class Register:
+class Register(database.Held):
     """One open register, for one purpose. Threads may share it; processes each open their own and take turns."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, terms: Terms) -> None:
@@ -75,18 +74,6 @@ class Register:
         """Open the register at ``path``, making it when there is none; ConsentError when it is not one."""
         with _told(path):
             return cls(path, database.connect(path, MIGRATIONS), terms)
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def plan_import(self, listed: ConsentList, on: date) -> Difference:
         """What importing ``listed`` on the day ``on`` would change; nothing is written.

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from argon2 import PasswordHasher
@@ -75,7 +74,7 @@ class Progressed:
     problem: str
 
 
-class ReviewBook:
+class ReviewBook(database.Held):
     """One open book. Threads share it; processes (the page, its worker, the command line) each open their own."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -87,18 +86,6 @@ class ReviewBook:
         """Open the book at ``path``, making it when there is none. Raises ReviewError."""
         with _told(path):
             return cls(path, database.connect(path, _MIGRATIONS))
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def add_account(self, name: str, role: str, password: str) -> None:
         """Make an account, or give one another role and password; its sessions end. Raises ReviewError."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
@@ -19,12 +20,19 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 def film(asked: Asked) -> Response:
     """A rendering, or the piece of it that a player asks for (RFC 9110, section 14)."""
-    path = asked.desk.house.file(asked.path("clip"), asked.path("digest"))
-    size = path.stat().st_size
+    clip, digest = asked.path("clip"), asked.path("digest")
+    path = asked.desk.house.file(clip, digest)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        asked.desk.house.file(clip, digest)  # a newer rendering took its place in the meantime: that is said
+        raise
+    size = os.fstat(file.fileno()).st_size
     headers = {"accept-ranges": "bytes", "content-type": "video/mp4"}
     wanted = asked.request.headers.get("range")
     piece = (0, size) if wanted is None else _piece(wanted, size)
     if piece is None:
+        file.close()
         return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
     start, stop = piece
     status = 200
@@ -33,8 +41,9 @@ def film(asked: Asked) -> Response:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
     headers["content-length"] = str(stop - start)
     if asked.request.method == "HEAD":
+        file.close()
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(_read(path, start, stop), status, headers)
+    return StreamingResponse(_read(file, start, stop), status, headers)
 
 
 def _piece(wanted: str, size: int) -> tuple[int, int] | None:
@@ -51,8 +60,8 @@ def _piece(wanted: str, size: int) -> tuple[int, int] | None:
     return (start, stop) if start < stop else None
 
 
-def _read(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _read(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    with file:
         file.seek(start)
         while start < stop and (data := file.read(min(BLOCK, stop - start))):
             start += len(data)

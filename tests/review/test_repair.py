@@ -17,7 +17,7 @@ from pipeline.adapters.part import Part, keyframes
 from pipeline.adapters.sound import loudest
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import CheckFailedError, RepairError
-from pipeline.lesson import repair, seen
+from pipeline.lesson import desk, repair, seen
 from pipeline.lesson.repair import Repaired
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.withdraw import withdraw
@@ -353,3 +353,19 @@ def test_days_do_not_matter_to_what_is_waiting(school: School) -> None:
         assert [one.kind.value for one in repair.pending(place, [school.state()])] == ["mute"]
         repair.repair(place, school.state().clip, TODAY + timedelta(days=1))
         assert not repair.waiting(place, school.state())
+
+
+def test_a_rendering_replaced_while_its_picture_is_made_is_said_so(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(path: Path, pts: int, box: Any) -> bytes:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    track, _ = shown(school)
+    monkeypatch.setattr(desk, "shown_moment", too_late)
+    with school.opened() as place:
+        state = school.state()
+        assert state.render is not None
+        with pytest.raises(RepairError, match="no longer the latest"):
+            desk.Desk(place, None).picture(state.clip, state.render["sha256"], track.number)  # type: ignore[arg-type]

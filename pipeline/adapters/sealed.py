@@ -153,9 +153,9 @@ class SealedWriter(io.RawIOBase):
         if self._file is None:
             raise ValueError("write to a finished working copy")
         nonce = ((self._nonces + self._index) % (1 << 8 * NONCE)).to_bytes(NONCE, "big")
-        sealed = self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last))
-        end = self._full + NONCE + len(sealed)
-        self._out[self._full : end] = nonce + sealed
+        start, end = self._full + NONCE, self._full + SEAL + len(data)
+        self._out[self._full : start] = nonce
+        self._out[start:end] = self._cipher.encrypt(nonce, data, _aad(self._header, self._index, last))
         self._full = end
         self._index += 1
         if len(self._out) - end < CHUNK + SEAL:

@@ -27,7 +27,7 @@ import xxhash
 from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import CardReader, look
-from pipeline.adapters.digests import Digests
+from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.sealed import CHUNK, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import (
@@ -230,7 +230,7 @@ def _copy(
     """
     sizes = [found.st_size for found in before]
     total = sum(sizes)
-    buffers = itertools.cycle([memoryview(bytearray(files.BLOCK)) for _ in range(2)])
+    buffers = itertools.cycle([memoryview(bytearray(files.BLOCK)) for _ in range(WAITING + 1)])
     with Digests() as digests:
         films = _Films(sizes, digests)
         with vault.resumable(source[:32], films.feed) as copy, copy.reread(sizes) as reread:

@@ -581,7 +581,7 @@ def _averages(plane: Plane, cell: _Step) -> F32:
         plane = cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
         down, across = down // 2, across // 2
     size = plane.shape[1] // across, plane.shape[0] // down
-    return cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _push_pull(value: F32, weight: F32, rest: F32, levels: int) -> F32:

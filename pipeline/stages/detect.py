@@ -160,8 +160,11 @@ def detect(
     info = source.info
     shapes = sizes(info)
     found = _Found()
-    with ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool:
-        looks = _Looks(pool, AHEAD * workers, found, observe, figures, info, detector, threshold)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="lesveil-tell") as teller,
+        ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool,
+    ):
+        looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold)
         previous: Frame | None = None
         tiny_before: Any = None
         last_look = last_all = Fraction(-(10**6))
@@ -204,9 +207,11 @@ def detect(
 
 @dataclass
 class _Looks:
-    """Looks on their way: several are taken at once, their results are told in the order of the frames."""
+    """Looks on their way: several are taken at once, and their results are told, in the order of the frames, by a
+    thread of its own, because recognition takes its time while the film goes on."""
 
     pool: Executor
+    teller: Executor
     ahead: int
     found: _Found
     observe: Observer | None
@@ -215,31 +220,27 @@ class _Looks:
     detector: FaceDetector
     threshold: float
     latest: int = -1
-    waiting: deque[tuple[Frame, Future[_Seen]] | None] = field(default_factory=deque)
-    """None where a scene ends."""
+    waiting: deque[Future[None]] = field(default_factory=deque)
 
     def at(self, frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
         work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
-        self.waiting.append((frame, work))
+        self.waiting.append(self.teller.submit(self._tell, frame, work))
         self.latest = frame.number
         self.figures.count("looks", len(which))
-        while len(self.waiting) > self.ahead:
-            self._tell()
+        self._wait(self.ahead)
 
     def end_scene(self) -> None:
-        self.waiting.append(None)
+        if self.observe is not None:
+            self.waiting.append(self.teller.submit(self.observe.scene_ends))
 
     def finish(self) -> None:
-        while self.waiting:
-            self._tell()
+        self._wait(0)
 
-    def _tell(self) -> None:
-        next_one = self.waiting.popleft()
-        if next_one is None:
-            if self.observe is not None:
-                self.observe.scene_ends()
-            return
-        frame, work = next_one
+    def _wait(self, left: int) -> None:
+        while len(self.waiting) > left:
+            self.waiting.popleft().result()
+
+    def _tell(self, frame: Frame, work: Future[_Seen]) -> None:
         started = time.perf_counter()
         seen = work.result()
         self.figures.add("detect", time.perf_counter() - started)

@@ -82,8 +82,11 @@ GAP_SECONDS = 1.05
 STILL = 0.6
 """Closeness of a face to where it was a look ago under which it moves fast."""
 
-AT_FIRST, SELDOM, FOR_STRANGERS = Fraction(2, 5), Fraction(4, 5), Fraction(3, 2)
-"""Seconds from one view to the next: at first, of somebody enrolled after three views, of a stranger."""
+AT_FIRST, SELDOM = Fraction(2, 5), Fraction(4, 5)
+"""Seconds from one view to the next of somebody who may be enrolled: for three views, and after them."""
+
+FOR_STRANGERS = Fraction(3, 2), Fraction(3)
+"""The same for a stranger. Whoever looks different all of a sudden begins anew."""
 
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""
@@ -265,8 +268,8 @@ class Sampler:
             mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
             nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
             face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
-            often = AT_FIRST if face.views < 3 else SELDOM
-            face.due = frame.time + (often if face.hopeful else FOR_STRANGERS)
+            often = (AT_FIRST, SELDOM) if face.hopeful else FOR_STRANGERS
+            face.due = frame.time + often[face.views >= 3]
             self.rows.append(row)
             self.vectors.append(vector)
             self.heights.append(height)

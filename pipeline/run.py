@@ -28,6 +28,7 @@ from pipeline.errors import (
     OutputNotWritableError,
     QuarantinedError,
 )
+from pipeline.likeness import look_alikes
 from pipeline.records import (
     Check,
     Decision,
@@ -43,7 +44,7 @@ from pipeline.records import (
 )
 from pipeline.settings import Settings
 from pipeline.stages import check as checking
-from pipeline.stages import decide, detect, enrol, identify, redact, render, track
+from pipeline.stages import decide, detect, enrol, identify, naming, redact, render, track
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
 """Sections of the settings that a plan depends on."""
@@ -114,7 +115,7 @@ def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
         for person, paths in found.items():
             chips[person] = list(pool.map(chip, paths))
     people = [identify.template(person, pictures, networks.embedder) for person, pictures in chips.items()]
-    for one, other, _ in identify.look_alikes(people):
+    for one, other, _ in look_alikes(people):
         raise LookAlikesError(
             "The portraits of {one} and {other} look too alike to be told apart; check that they are two people, or "
             "leave both out so that both are hidden.",
@@ -156,7 +157,8 @@ def analyse(
         size = clip.info.width, clip.info.height
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
         views = sampler.views() if sampler else identify.no_views()
-        identities = identify.identify(tracks, found, views, people, clip.info.rate, smallest)
+        risk = settings.recognition.false_accept
+        identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
         decisions = decide.decide(tracks, identities, grounds)
         plan = decide.plan(
             name,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import likeness
 from pipeline.errors import SettingsError
 from pipeline.records import Style
 
@@ -50,7 +51,9 @@ class Recognition:
     mode: Literal["on", "off"] = "off"
     """A workspace starts without recognition until [privacy] dpia names the assessment that covers it."""
     smallest: float = 24.0
-    """Height in pixels under which a face is never recognised, so always hidden."""
+    """Height in pixels under which a face is never recognised, so always hidden; under 24 nobody is (likeness.toml)."""
+    false_accept: float = 0.0003
+    """The share of strangers that may look enough like one of 25 enrolled people to be taken for them."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,18 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
             value=value,
             most=DAYS[name],
         )
+    if name == "recognition.false_accept" and isinstance(value, float):
+        least, most = likeness.supported()
+        if not least <= value <= most:
+            raise SettingsError(
+                "{file}: {name} cannot be {value}; what was measured tells people apart for {least} to {most} of"
+                " strangers, so choose a share between these.",
+                file=path,
+                name=name,
+                value=value,
+                least=least,
+                most=most,
+            )
     if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:
         raise SettingsError(
             "{file}: {name} cannot be {value}; it must lie between 0 and 1.", file=path, name=name, value=value

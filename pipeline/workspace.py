@@ -34,6 +34,9 @@ FIRST_SETTINGS = """\
 [recognition]
 # "on" only after the assessment below covers recognising faces. Until then everyone is hidden.
 mode = "off"
+# The share of strangers that may look enough like one of 25 people to be taken for them, 0.001 to 0.0003. Less risk
+# hides those who agreed more often, and so do small faces, few portraits and short sights.
+# false_accept = 0.0003
 
 [privacy]
 # Where your data protection impact assessment (DPIA) on recognising faces is kept.

@@ -16,14 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings"} | FLOOR
+GROUND = {"consent", "settings", "likeness"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
     "geometry": {"records"},
     "messages": {"records", "errors"},
     "consent": FLOOR,
-    "settings": FLOOR,
+    "likeness": {"records"},
+    "settings": {"likeness"} | FLOOR,
     "engine": GROUND,
     "views": FLOOR,
     "adapters": {"adapters"} | GROUND,
@@ -117,7 +118,10 @@ def test_no_package_pulls_rooms_in():
 
 @pytest.mark.parametrize(
     "name",
-    ["records", "geometry", "consent", "stages.decide", "stages.track", "stages.check", "stages.mend", "stages.rehide"],
+    [
+        *("records", "geometry", "likeness", "consent", "stages.decide", "stages.track", "stages.naming"),
+        *("stages.check", "stages.mend", "stages.rehide"),
+    ],
 )
 def test_pure_rooms_use_numpy_alone(name):
     allowed = set(sys.stdlib_module_names) | {"numpy", "pipeline"}

@@ -21,6 +21,7 @@ from pipeline.errors import (
     PortraitsNotFoundError,
     PortraitUnreadableError,
 )
+from pipeline.likeness import frontal, look_alikes
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
@@ -96,7 +97,7 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
             made = identify.template(person, [chip for _, chip in chips], networks.embedder)
             people.append(replace(made, taken=max(taken, default=None)))
             left_out += [(person, error) for _, error in poor]
-    alike = identify.look_alikes(people)
+    alike = look_alikes(people)
     people, doubles = _without_doubles(workspace, people, alike, today)
     refused += [Refused(wanted[one], why, one, other=other) for one, why, other in doubles]
     # Asked again at the end: the pictures take minutes, and somebody may have withdrawn meanwhile.
@@ -137,7 +138,7 @@ def _pictures(
             picture = portraits.read(path)
             marks = enrolling.portrait_face(str(path), picture, networks.detector)
             chip = identify.align(picture, marks)
-            enrolling.refuse_poor(str(path), chip, float(identify.frontal(marks[None])[0]))
+            enrolling.refuse_poor(str(path), chip, float(frontal(marks[None])[0]))
         except tuple(FAULTS) as error:
             poor.append((path.name, error))
             continue

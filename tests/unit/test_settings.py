@@ -198,3 +198,20 @@ def test_registered_cards_are_a_list_of_texts(written):
     for wrong in ('"1234-ABCD"', "[1234]", "true"):
         with pytest.raises(SettingsError, match=r"cards\.registered must be a list of texts"):
             load(written(f"[cards]\nregistered = {wrong}\n"))
+
+
+@pytest.mark.parametrize("risk", ["0", "0.0", "0.00029", "0.01", "1", "-0.0003", "nan", "inf", '"0.0003"', "true"])
+def test_a_risk_that_nothing_was_measured_for_is_refused(tmp_path, risk):
+    """More than that would be carelessness; of less nobody knows what it takes."""
+    path = tmp_path / "lesveil.toml"
+    path.write_text(f"[recognition]\nfalse_accept = {risk}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"recognition\.false_accept"):
+        load(path)
+
+
+@pytest.mark.parametrize("risk", [0.0003, 0.0005, 0.001])
+def test_a_risk_that_was_measured_is_taken(tmp_path, risk):
+    path = tmp_path / "lesveil.toml"
+    path.write_text(f"[recognition]\nfalse_accept = {risk}\n", encoding="utf-8")
+    assert load(path).recognition.false_accept == risk
+    assert Settings().recognition.false_accept == 0.0003

@@ -1,0 +1,169 @@
+"""How alike two faces are, and how near is near enough for a name: by the risk accepted, by how much was seen.
+
+The numbers are those of likeness.toml, which ``python -m benchmarks.calibrate`` makes; docs/quality.md says from what.
+What lies between two bands of the table belongs to the lower one, which is the stricter; what lies under the lowest
+is never named.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.records import F32, U8, Person
+
+F64 = npt.NDArray[np.float64]
+
+FACING = 0.25
+"""A face turned farther away than this (see ``frontal``) is no evidence either way."""
+
+LOOK_CHANGED = 0.45
+"""Correlation of two thumbs under which the look has changed."""
+
+LOOK_ALIKE = 0.30
+"""Two templates nearer than this cannot be told apart safely."""
+
+NEVER = -1.0
+"""A limit under which nothing lies."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Distances up to which ``strict`` a run's mean, ``piece`` a piece's mean and ``loose`` a single view is taken for
+    a person."""
+
+    strict: float
+    piece: float
+    loose: float
+
+    def of_piece(self, views: int) -> float:
+        """The limit for a piece of so many views: a single one lies farther off than the mean of several."""
+        return self.piece if views > 1 else (self.piece + self.loose) / 2
+
+
+@dataclass(frozen=True)
+class Level:
+    """The numbers for one share of strangers, in bands of portraits (P), views (V), heights in pixels (H) and distances
+    between templates (A).
+
+    ``limit`` (P, V, H) is ``Limits.strict``; ``room`` (P, H, A) is by how much somebody else must lie farther off;
+    ``begin`` (P,) is how near strangers come to templates of so many portraits, as measured.
+    """
+
+    false_accept: float
+    limit: F64
+    room: F64
+    begin: F64
+
+
+@dataclass(frozen=True)
+class Table:
+    """likeness.toml. Bands are named by their lower edges, ``levels`` go from the most risk to the least."""
+
+    heights: tuple[int, ...]
+    portraits: tuple[int, ...]
+    views: tuple[int, ...]
+    apart: tuple[float, ...]
+    levels: tuple[Level, ...]
+
+    def level(self, false_accept: float) -> Level:
+        """The level that accepts at most this. Raises ValueError where nothing measured says what that would take."""
+        for one in self.levels:
+            if one.false_accept <= false_accept:
+                return one
+        raise ValueError(f"no limits are known for a share of {false_accept}")
+
+
+@cache
+def table() -> Table:
+    """The table that comes with this version."""
+    said = tomllib.loads(files("pipeline").joinpath("likeness.toml").read_text(encoding="utf-8"))
+    levels = [
+        Level(one["false_accept"], np.array(one["limit"]), np.array(one["room"]), np.array(one["begin"]))
+        for one in said["level"]
+    ]
+    return Table(
+        heights=tuple(said["heights"]),
+        portraits=tuple(said["portraits"]),
+        views=tuple(said["views"]),
+        apart=tuple(said["apart"]),
+        levels=tuple(sorted(levels, key=lambda level: -level.false_accept)),
+    )
+
+
+def supported() -> tuple[float, float]:
+    """The smallest and the largest share of strangers taken for somebody that can be asked for."""
+    levels = table().levels
+    return levels[-1].false_accept, levels[0].false_accept
+
+
+def loosest(portraits: int) -> Limits:
+    """The limits for pieces and single views; ``strict`` is NEVER.
+
+    A template of one portrait lies farther from everybody, its owner too. (docs/quality.md, section 3)
+    """
+    return Limits(NEVER, 0.335, 0.40) if portraits > 1 else Limits(NEVER, 0.36, 0.43)
+
+
+def limits(false_accept: float, portraits: int, views: int, height: float) -> Limits:
+    """How near the mean of ``views`` views, ``height`` pixels tall, must come to a template of ``portraits``."""
+    made, loose = table(), loosest(portraits)
+    level = made.level(false_accept)
+    where = _band(made.portraits, portraits), _band(made.views, views), _band(made.heights, height)
+    if min(where) < 0:
+        return loose
+    return Limits(min(float(level.limit[where]), loose.piece), loose.piece, loose.loose)
+
+
+def room(false_accept: float, portraits: int, height: float, apart: F32) -> F32:
+    """By how much other people must lie farther off than the one who is named, by how far their templates lie apart.
+
+    ``apart`` (N,) -> (N,). The more two people look alike, the more room each needs from the other.
+    """
+    made = table()
+    where = _band(made.portraits, portraits), _band(made.heights, height)
+    if min(where) < 0:
+        return np.full(len(apart), np.inf, np.float32)
+    column = np.maximum(np.searchsorted(made.apart, apart, "right") - 1, 0)
+    return np.asarray(made.level(false_accept).room[where][column], np.float32)
+
+
+def _band(edges: Sequence[float], value: float) -> int:
+    """Which band ``value`` lies in; -1 under the lowest, and for what is not a number."""
+    return sum(edge <= value for edge in edges) - 1
+
+
+def look_alikes(people: Sequence[Person]) -> list[tuple[str, str, float]]:
+    """Pairs of enrolled people who cannot be told apart safely, nearest first."""
+    pairs = []
+    for i, one in enumerate(people):
+        for other in people[i + 1 :]:
+            distance = float(np.linalg.norm(one.template - other.template))
+            if distance < LOOK_ALIKE:
+                pairs.append((one.id, other.id, distance))
+    return sorted(pairs, key=lambda pair: pair[2])
+
+
+def frontal(landmarks: F32) -> F32:
+    """How far faces (N, 5, 2) look towards the camera: 1 straight, 0 in profile. (N,)
+
+    The nose lies midway between the eyes in a face seen from the front, at one of them in a profile.
+    """
+    left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
+    across = right - left
+    length = np.maximum((across * across).sum(axis=1), 1e-6)
+    share = ((nose - left) * across).sum(axis=1) / length
+    return np.asarray(np.clip(1 - 2 * np.abs(share - 0.5), 0, 1), np.float32)
+
+
+def standard(thumb: U8) -> F32:
+    """A thumb with mean 0 and deviation 1: the mean of the product of two is their correlation."""
+    values = thumb.astype(np.float32)
+    values -= values.mean()
+    return np.asarray(values / max(float(values.std()), 1.0), np.float32)

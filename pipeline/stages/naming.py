@@ -1,0 +1,332 @@
+"""Tracks earn names: who each stretch of each track is, by the views that were taken of it.
+
+Distances are chords between unit vectors (0 the same picture, 1.41 nothing in common); ``likeness.py`` says how near is
+near enough, for the risk that is accepted and for how much was seen.
+
+1. A *run* is a series of neighbouring views that each look like the same enrolled person (``loose``) and like nobody
+   else more. It ends where something was seen in between that may be somebody else.
+2. Where the look changes inside a run (another picture, another light, or another person in the seat), each piece
+   must hold on its own (``piece``); so must every few views in a row, for somebody may take the seat unnoticed.
+3. What holds earns the name when the mean of its views lies within ``strict`` of the person's template, with room to
+   everybody else; the more alike two people are, the more.
+4. Only what lies between two of its views is kept: what was not seen on both sides is not known.
+5. Nobody is in two places. Whoever was taken for a person while that person's better claim was in sight is a *double*:
+   from then on, and before, all over the clip, a claim must be clearly nearer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+
+from pipeline.geometry import closeness, pairwise
+from pipeline.likeness import FACING, LOOK_CHANGED, Limits, frontal, limits, loosest, room, standard
+from pipeline.records import F32, Detections, Identity, Person, Reason, Track, Views
+
+GAP_SECONDS = 1.05
+"""Longest time between two views of one run."""
+
+IN_A_ROW = 2
+"""So many views in a row must come near enough by themselves."""
+
+CLEARLY = 0.04
+"""Of two claims the nearer must be so much nearer to be believed."""
+
+REACH, SIZES = 0.9, 2.5
+"""Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
+changed places in a track while they were turned away."""
+
+SAME_FACE = 0.3
+"""Overlap (IoU) of two boxes in one frame from which they are one face, found twice."""
+
+
+@dataclass(frozen=True)
+class _View:
+    frame: int
+    vector: F32
+    distances: F32
+    height: float
+    changed: bool
+    """The look differs from that of the view before."""
+    unseen: bool = False
+    """Since the view before there was another look that nobody put a name to."""
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Everybody who is enrolled: ``templates`` (P, 128), and how far these lie ``apart`` (P, P)."""
+
+    people: Sequence[Person]
+    templates: F32
+    apart: F32
+    risk: float
+
+    def loose(self, who: int) -> Limits:
+        return loosest(self.people[who].portraits)
+
+    def limits(self, who: int, views: Sequence[_View]) -> Limits:
+        """For these views; for a single one, which earns nothing, those for two."""
+        return limits(self.risk, self.people[who].portraits, max(2, len(views)), _height(views))
+
+    def room(self, who: int, views: Sequence[_View], distances: F32) -> tuple[float, float | None]:
+        """How much nearer somebody is than they must be beside all others, and how far off the nearest of these is."""
+        others = np.delete(np.arange(len(self.people)), who)
+        if not len(others):
+            return np.inf, None
+        needed = room(self.risk, self.people[who].portraits, _height(views), self.apart[who, others])
+        spare = distances[others] - distances[who] - needed
+        return float(spare.min()), float(distances[others].min())
+
+
+def identify(
+    tracks: Iterable[Track],
+    found: Detections,
+    views: Views,
+    people: Sequence[Person],
+    rate: Fraction,
+    smallest: float,
+    risk: float,
+) -> list[Identity]:
+    """Who each stretch of each track is. Every track gets identities that cover it; most say why it is nobody.
+
+    ``rate`` is in frames per second, ``smallest`` in pixels; ``risk`` is the share of strangers that may come near
+    enough to be taken for somebody.
+    """
+    tracks = list(tracks)
+    if not people:
+        return [Identity(t.number, t.start, t.stop, None, Reason.NO_KEEP_LIST) for t in tracks]
+    templates = np.stack([person.template for person in people])
+    apart = np.linalg.norm(templates[:, None] - templates[None], axis=2).astype(np.float32)
+    gallery = _Gallery(people, templates, apart, risk)
+    by_row = dict(zip(views.detection.tolist(), range(len(views.detection)), strict=True))
+    out: list[Identity] = []
+    gap = round(GAP_SECONDS * rate)
+    for track in tracks:
+        seen = _views_of(track, found, views, by_row, templates, partial(_met, track, tracks, gap))
+        out.extend(_name(track, seen, gallery, gap, smallest))
+    return withheld(out, doubles(out, tracks))
+
+
+def _views_of(
+    track: Track, found: Detections, views: Views, by_row: dict[int, int], templates: F32, met: Callable[[int], bool]
+) -> list[_View]:
+    """The views of one track; ``met`` says of a frame whether somebody else's face is close by around that time."""
+    seen: list[_View] = []
+    before: F32 | None = None
+    named: F32 | None = None
+    changed = unseen = False
+    facing = frontal(found.landmarks[track.detections])
+    for row, towards in zip(track.detections.tolist(), facing.tolist(), strict=True):
+        look = standard(found.thumb[row])
+        if before is not None and float((before * look).mean()) < LOOK_CHANGED:
+            changed = True
+        before = look
+        if row not in by_row and named is not None:
+            another = float((named * look).mean()) < LOOK_CHANGED
+            unseen |= another or (towards < FACING and met(int(found.frame[row])))
+        if row in by_row:
+            named = look
+            vector, height = views.embedding[by_row[row]], float(views.height[by_row[row]])
+            distances = np.linalg.norm(templates - vector, axis=1).astype(np.float32)
+            seen.append(_View(int(found.frame[row]), vector, distances, height, changed, unseen))
+            changed = unseen = False
+    return seen
+
+
+def _met(track: Track, tracks: Sequence[Track], gap: int, frame: int) -> bool:
+    """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
+    mine = track.box[frame - track.start][None]
+    for other in tracks:
+        if other.number == track.number or other.start > frame + gap or other.stop <= frame - gap:
+            continue
+        at = slice(max(0, frame - gap - other.start), frame + gap + 1 - other.start)
+        if float(closeness(mine, other.box[at], REACH, SIZES).max()) > 0:
+            return True
+    return False
+
+
+def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, gap: int, smallest: float) -> list[Identity]:
+    """The runs of one track that earned a name, and the reasons for the rest of it."""
+    tallest = float((track.box[:, 3] - track.box[:, 1]).max())
+    if not seen:
+        reason = Reason.TOO_SMALL if tallest < smallest else Reason.NOT_LOOKED
+        return [Identity(track.number, track.start, track.stop, None, reason)]
+    rest = _why_not(track, seen, gallery)
+    out: list[Identity] = []
+    at = track.start
+    for who, run in _runs(seen, gallery, gap):
+        for identity in _judge(track, run, who, gallery):
+            if identity.start > at:
+                out.append(replace(rest, start=at, stop=identity.start))
+            out.append(identity)
+            at = identity.stop
+    if at < track.stop:
+        out.append(replace(rest, start=at, stop=track.stop))
+    return out
+
+
+def _runs(seen: Sequence[_View], gallery: _Gallery, gap: int) -> list[tuple[int, list[_View]]]:
+    """Series of neighbouring views that look like one person each: (index of the person, views)."""
+    runs: list[tuple[int, list[_View]]] = []
+    open_run = False
+    for view in seen:
+        who = int(view.distances.argmin())
+        if not view.distances[who] <= gallery.loose(who).loose:
+            open_run = False
+            continue
+        last = runs[-1] if runs else None
+        if (
+            open_run
+            and not view.unseen
+            and last is not None
+            and last[0] == who
+            and view.frame - last[1][-1].frame <= gap
+        ):
+            last[1].append(view)
+        else:
+            runs.append((who, [view]))
+        open_run = True
+    return runs
+
+
+def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[Identity]:
+    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
+    good = _holding(run, gallery.templates[who], gallery.loose(who))
+    evidence = [view for view, holds in zip(run, good, strict=True) if holds]
+    mean = _mean(evidence or run)
+    bounds = gallery.limits(who, evidence)
+    distances = np.linalg.norm(gallery.templates - mean, axis=1)
+    distance = float(distances[who])
+    spare, runner_up = gallery.room(who, evidence or run, distances)
+    if not evidence:
+        reason = Reason.UNSURE
+    elif not spare >= 0:
+        reason = Reason.AMBIGUOUS
+    elif not distance <= bounds.strict:
+        reason = Reason.UNSURE
+    elif len(evidence) < 2:
+        reason = Reason.TOO_FEW_VIEWS
+    else:
+        reason = Reason.MATCHED
+    person = gallery.people[who].id
+    whole = Identity(
+        track=track.number,
+        start=run[0].frame,
+        stop=run[-1].frame + 1,
+        person=None,
+        reason=reason,
+        nearest=person,
+        distance=round(distance, 4),
+        runner_up=None if runner_up is None else round(runner_up, 4),
+        margin=round(min(bounds.strict - distance, spare), 4),
+        views=len(evidence) or len(run),
+    )
+    if reason is not Reason.MATCHED:
+        return [whole]
+    out: list[Identity] = []
+    for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):
+        views = [view for _, view in group]
+        name, why = (person, Reason.MATCHED) if holds else (None, Reason.UNSURE)
+        # what lies between a good piece and a bad one is left to the track's rest: hidden
+        out.append(replace(whole, start=views[0].frame, stop=views[-1].frame + 1, person=name, reason=why))
+    return out
+
+
+def _holding(run: Sequence[_View], template: F32, bounds: Limits) -> list[bool]:
+    """For each view of a run: does its piece look like the person, and so do the views in a row around it?"""
+    pieces: list[list[_View]] = []
+    for view in run:
+        if view.changed or not pieces:
+            pieces.append([])
+        pieces[-1].append(view)
+    good: list[bool] = []
+    for piece in pieces:
+        holds = [_far(piece, template) <= bounds.of_piece(len(piece))] * len(piece)
+        for at in range(len(piece) - IN_A_ROW + 1):
+            if not _far(piece[at : at + IN_A_ROW], template) <= bounds.piece:
+                holds[at : at + IN_A_ROW] = [False] * IN_A_ROW
+        good += holds
+    return good
+
+
+def _far(views: Sequence[_View], template: F32) -> float:
+    return float(np.linalg.norm(_mean(views) - template))
+
+
+def _mean(views: Sequence[_View]) -> F32:
+    mean = np.mean([view.vector for view in views], axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+
+
+def _height(views: Sequence[_View]) -> float:
+    """How tall the face is in these views, in pixels: half of them show less."""
+    return float(np.median([view.height for view in views])) if views else 0.0
+
+
+def _why_not(track: Track, seen: Sequence[_View], gallery: _Gallery) -> Identity:
+    """The reason for the frames of a looked-at track that belong to no run."""
+    distances = np.min([view.distances for view in seen], axis=0)
+    nearest = int(distances.argmin())
+    stranger = float(distances[nearest]) > gallery.loose(nearest).loose
+    return Identity(
+        track=track.number,
+        start=track.start,
+        stop=track.stop,
+        person=None,
+        reason=Reason.STRANGER if stranger else Reason.OUTSIDE_EVIDENCE,
+        nearest=gallery.people[nearest].id,
+        distance=round(float(distances[nearest]), 4),
+        margin=None,
+        views=len(seen),
+    )
+
+
+def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str, float]:
+    """How near somebody else came to a person while both were in sight, by person: of two claims in one frame the
+    farther. Whoever was found twice in one place counts for nothing here; neither keeps the name all the same."""
+    by_number = {track.number: track for track in tracks}
+    found: dict[str, float] = {}
+    for one, other in _at_once(identities):
+        first, last = max(one.start, other.start), min(one.stop, other.stop)
+        mine, theirs = (
+            track.box[first - track.start : last - track.start]
+            for track in (by_number[one.track], by_number[other.track])
+        )
+        if one.person is not None and float(pairwise(mine, theirs).max()) < SAME_FACE:
+            far = max(_distance(one), _distance(other))
+            found[one.person] = min(far, found.get(one.person, far))
+    return found
+
+
+def _distance(identity: Identity) -> float:
+    return 0.0 if identity.distance is None else identity.distance
+
+
+def _at_once(identities: Iterable[Identity]) -> list[tuple[Identity, Identity]]:
+    """Pairs of claims to one name that share a frame."""
+    named = [identity for identity in identities if identity.person is not None]
+    return [
+        (one, other)
+        for at, one in enumerate(named)
+        for other in named[at + 1 :]
+        if one.person == other.person and one.start < other.stop and other.start < one.stop
+    ]
+
+
+def withheld(identities: Sequence[Identity], nearest: Mapping[str, float]) -> list[Identity]:
+    """Identities without the names that are not clearly nearer than a double (``nearest``, by person) or than another
+    claim in the same frame."""
+    lost: set[int] = set()
+    for one, other in _at_once(identities):
+        for mine, theirs in ((one, other), (other, one)):
+            if _distance(mine) > _distance(theirs) - CLEARLY:
+                lost.add(id(mine))
+    for identity in identities:
+        if identity.person is not None and _distance(identity) > nearest.get(identity.person, np.inf) - CLEARLY:
+            lost.add(id(identity))
+    return [replace(i, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities]

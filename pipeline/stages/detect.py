@@ -1,7 +1,7 @@
 """Faces found: which frames are looked at, at which sizes, and what was seen there.
 
-The scheme over time, chosen by measurement (docs/quality.md): a small picture several times a second; once a second and
-around every cut a large one too, for faces far away, and a tiny one, for faces close by that a mask or a hand covers.
+The scheme over time, chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one
+for faces close by that a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
 Sound timing between two looks is the tracker's work.
 """
 
@@ -34,7 +34,7 @@ from pipeline.records import (
 )
 
 LOOK_SECONDS = Fraction(1, 5)
-"""A look at the small picture at least this often."""
+"""A look at the small and the tiny picture at least this often."""
 
 ALL_SECONDS = Fraction(1)
 """A look at all sizes at least this often."""
@@ -54,6 +54,10 @@ is found is the same to the bit."""
 AHEAD = 4
 """Looks per worker that may be taken before the first of them is told: recognition comes in bursts."""
 
+TINY_COUNTS = 0.5
+"""What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
+it finds the masked and blurred faces close by that no other size does."""
+
 THUMB = 16
 
 CLEAR = 0.4
@@ -70,6 +74,10 @@ class Observer(Protocol):
         """The look before was the last of its scene."""
 
 
+_Sized = tuple[tuple[int, int], float]
+"""A width and height, and what scores at this size are multiplied by."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Widths and heights in square pixels of the pictures the network sees."""
@@ -79,8 +87,12 @@ class Sizes:
     large: tuple[int, int]
 
     @property
-    def all(self) -> tuple[tuple[int, int], ...]:
-        return self.tiny, self.small, self.large
+    def usual(self) -> tuple[_Sized, ...]:
+        return (self.tiny, TINY_COUNTS), (self.small, 1.0)
+
+    @property
+    def all(self) -> tuple[_Sized, ...]:
+        return (self.tiny, 1.0), (self.small, 1.0), (self.large, 1.0)
 
 
 def sizes(info: VideoInfo) -> Sizes:
@@ -189,7 +201,7 @@ def detect(
         def end_scene(last: Frame | None) -> None:
             # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
             if last is not None and last.number != looks.latest:
-                looks.at(last, (shapes.small,))
+                looks.at(last, shapes.usual)
             looks.end_scene()
 
         for frame in source.frames():
@@ -227,7 +239,7 @@ def detect(
                 looks.at(frame, shapes.all)
                 last_look = last_all = frame.time
             elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
-                looks.at(frame, (shapes.small,))
+                looks.at(frame, shapes.usual)
                 last_look = frame.time
             previous, tiny_before = frame, tiny
         end_scene(previous)
@@ -283,7 +295,7 @@ class _Looks:
     latest: int = -1
     waiting: deque[Future[None]] = field(default_factory=deque)
 
-    def at(self, frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
+    def at(self, frame: Frame, which: Sequence[_Sized]) -> None:
         work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
         self.waiting.append(self.teller.submit(self._tell, frame, work))
         self.latest = frame.number
@@ -312,11 +324,13 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _examine(
-    picture: Any, which: tuple[tuple[int, int], ...], info: VideoInfo, detector: FaceDetector, threshold: float
-) -> _Seen:
+def _examine(picture: Any, which: Sequence[_Sized], info: VideoInfo, detector: FaceDetector, threshold: float) -> _Seen:
     """One look: a picture at one or more sizes."""
-    boxes, scores, marks = _merge([_look(picture, size, info, detector, threshold) for size in which])
+    parts = []
+    for size, counts in which:
+        boxes, scores, marks = _look(picture, size, info, detector, threshold / counts)
+        parts.append((boxes, scores * np.float32(counts), marks))
+    boxes, scores, marks = _merge(parts)
     return _Seen(boxes, scores, marks, _thumbs(picture, boxes))
 
 

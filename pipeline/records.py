@@ -74,8 +74,7 @@ class Detections:
     ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
     eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
     grey, aligned. ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found
-    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams``
-    the first of each segment but the first: where a long clip may be taken apart.
+    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene.
     """
 
     frames: int
@@ -87,7 +86,6 @@ class Detections:
     looked: I32
     cuts: I32
     damaged: I32
-    seams: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -164,6 +162,7 @@ class Reason(StrEnum):
     WEAK = "weak"
     HIDDEN_BY_HAND = "hidden_by_hand"
     NAMED_BY_HAND = "named_by_hand"
+    SECOND_LOOK = "second_look"
 
 
 @dataclass(frozen=True)
@@ -313,6 +312,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """A face that the second look sees in a finished film where nobody should be clear, from ``start`` up to ``stop``.
+
+    ``frame`` (S,) are the frames in which it was seen, ``box`` (S, 4) where in pixels, ``score`` the surest, 0..1.
+    """
+
+    start: int
+    stop: int
+    frame: I32
+    box: F32
+    score: float
+
+
+@dataclass(frozen=True)
 class Approval:
     clip: str
     sha256: str
@@ -414,6 +427,18 @@ class FaceDetector(Protocol):
     """Finds faces in one BGR picture (H, W, 3): boxes (N, 4), scores (N,), landmarks (N, 5, 2), pixels of it."""
 
     def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]: ...
+
+
+class SecondEyes(Protocol):
+    """Finds faces in a BGR picture (H, W, 3) by other means than the FaceDetector; several threads may ask at once."""
+
+    workers: int
+
+    def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32]:
+        """Boxes (N, 4) in pixels of the picture, scores (N,), best first, overlapping ones taken out."""
+
+    def closely(self, picture: U8, boxes: F32) -> F32:
+        """How surely (N,), 0..1, there is a face in each of the boxes (N, 4), each looked at by itself."""
 
 
 class FaceEmbedder(Protocol):

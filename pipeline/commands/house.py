@@ -50,11 +50,12 @@ def models(args: argparse.Namespace) -> int:
 
     entries = []
     for weights in manifest().values():
+        path = None
         try:
             weights.read()
             state, path = "ok", str(weights.path())
         except LesveilError as error:
-            state, path = told(error), None
+            state = tr("not installed") if weights.optional and not weights.present() else told(error)
         entries.append(
             {
                 "model": weights.name,
@@ -62,11 +63,12 @@ def models(args: argparse.Namespace) -> int:
                 "licence": weights.licence,
                 "file": path,
                 "state": state,
+                "optional": weights.optional,
             }
         )
-    lines = [f"{e['model']:12} {e['licence']:10} {e['package']:26} {e['state']}  {e['file'] or ''}" for e in entries]
+    lines = [f"{e['model']:21} {e['licence']:10} {e['package']:26} {e['state']}  {e['file'] or ''}" for e in entries]
     answer(args, {"models": entries}, *lines)
-    return 0 if all(entry["state"] == "ok" for entry in entries) else 6
+    return 0 if all(entry["state"] in ("ok", tr("not installed")) for entry in entries) else 6
 
 
 def demo(args: argparse.Namespace) -> int:

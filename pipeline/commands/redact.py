@@ -6,22 +6,22 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.terminal import Add, Bar, Group, Together, say
+from pipeline.commands.terminal import Add, Bar, Group, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
     OutputExistsError,
     PartialError,
+    SecondLookError,
     UsageError,
 )
 from pipeline.messages import told
 from pipeline.records import Style
-from pipeline.settings import MOST_WORKERS, Engine, Settings
+from pipeline.settings import SecondOpinion, Settings
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
@@ -41,11 +41,13 @@ def redact(args: argparse.Namespace) -> int:
         settings,
         redaction=replace(settings.redaction, style=Style(args.style)),
         rendering=replace(settings.rendering, audio=args.audio),
-        engine=_engine(args),
+        second_opinion=SecondOpinion(args.second_opinion or "auto", args.on_finding),
     )
     from pipeline import run  # the networks' libraries load here, not for every small command
-    from pipeline.engine import opened
+    from pipeline.engine import Here
+    from pipeline.opinion import eyes_of, moments
 
+    eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
     networks = run.Networks(bool(args.keep))
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
@@ -53,11 +55,11 @@ def redact(args: argparse.Namespace) -> int:
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
-    quiet = args.quiet or args.json
-
-    def one(source: Path, out: Path, bar: Bar) -> None:
+    def one(job: tuple[Path, Path]) -> None:
+        source, out = job
+        bar = Bar(source.name, args.quiet or args.json)
         try:
-            outcome = run.redact_clip(source, out, people, settings, networks, bar, engine)
+            outcome = run.redact_clip(source, out, people, settings, networks, bar)
             entry = run.report_of(outcome)
             batch.clips.append(entry)
             bar.close()
@@ -71,32 +73,28 @@ def redact(args: argparse.Namespace) -> int:
                 )
                 if outcome.render.damaged:
                     say("{clip}: {n} damaged frames are hidden whole.", clip=source.name, n=len(outcome.render.damaged))
+                if outcome.opinion.hidden:
+                    say(
+                        "{clip}: a second look found {n} more places, which are hidden too ({moments}).",
+                        clip=source.name,
+                        n=len(outcome.opinion.hidden),
+                        moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame] - outcome.times[0]),
+                    )
                 if outcome.silences or outcome.sound == "lost":
                     say("{clip}: part of the sound could not be read and is silent.", clip=source.name)
         except LesveilError as error:
-            batch.failed.append({"source": str(source), "error": str(error), "code": error.code})
+            failed = {"source": str(source), "error": str(error), "code": error.code}
+            if isinstance(error, SecondLookError):
+                failed["findings"] = error.findings
+            batch.failed.append(failed)
             failures.append(error)
             if several:
                 say("{clip}: {error}", clip=source.name, error=told(error))
         finally:
             bar.close()
 
-    with opened(settings.engine) as engine:
-        at_once = min(len(jobs), engine.workers)
-        if at_once == 1:
-            for source, out in jobs:
-                one(source, out, Bar(source.name, quiet))
-        else:
-            together = Together(len(jobs), quiet)
-            pool = ThreadPoolExecutor(at_once, thread_name_prefix="lesveil-clip")
-            try:
-                list(pool.map(lambda job: one(job[0], job[1], together.clip()), jobs))
-            except BaseException:
-                engine.close()  # so that no clip waits for its workers any longer
-                raise
-            finally:
-                pool.shutdown(cancel_futures=True)
-                together.close()
+    for _ in Here().map(one, jobs):
+        pass
     document = batch.document()
     if report is not None:
         _write_report(report, document)
@@ -112,14 +110,6 @@ def redact(args: argparse.Namespace) -> int:
             return codes.pop()
         raise summary
     return 0
-
-
-def _engine(args: argparse.Namespace) -> Engine:
-    """Where the work is to run. Raises UsageError."""
-    if args.workers is not None and not 1 <= args.workers <= MOST_WORKERS:
-        raise UsageError("--workers must lie between 1 and {most}.", most=MOST_WORKERS)
-    kind: Any = args.engine or ("processes" if (args.workers or 1) > 1 else "here")
-    return Engine(kind=kind, workers=args.workers or 0)
 
 
 def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bool]:
@@ -193,10 +183,21 @@ def add_to(add: Add, group: Group) -> None:
         default="keep",
         help="mute is sure; disguise makes voices strange but leaves words: what is said may still name somebody",
     )
-    one.add_argument(
-        "--engine",
-        choices=["here", "processes", "dask"],
-        help="where the work runs: in this process (the default), or in worker processes of this machine",
+    look = one.add_mutually_exclusive_group()
+    look.add_argument(
+        "--second-opinion",
+        action="store_const",
+        const="on",
+        dest="second_opinion",
+        help="other networks look at the finished film for faces that are not hidden; done where their weights are "
+        "installed (pip install --no-deps mediapipe==0.10.21), and demanded by this",
     )
-    one.add_argument("--workers", type=int, metavar="N", help="so many worker processes; docs/performance.md says when")
+    look.add_argument("--no-second-opinion", action="store_const", const="off", dest="second_opinion")
+    one.add_argument(
+        "--on-finding",
+        choices=["hide", "ask"],
+        default="hide",
+        help="what the second look finds is hidden, too; or, with ask, the clip is not released (exit code 42) and you "
+        "are told when and where to look",
+    )
     one.add_argument("--report", metavar="FILE.json", help="what was decided about everyone, and the run's figures")

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.adapters.part import Part, Times
-from pipeline.adapters.pictures import planes
+from pipeline.adapters.part import Part, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
 from pipeline.lesson.doubt import doubts
 from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
@@ -34,9 +33,6 @@ from pipeline.stages import decide, mend
 from pipeline.stages.follow import Followed, follow
 from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace, grounds
-
-HELD_AT_ONCE = 192 << 20
-"""Bytes of pictures held to follow a region backwards."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +161,10 @@ def followed(source: ClipReader, pts: Times, repair: Repair, progress: Progress 
             progress("follow", min(before + n, total), total)
             yield one
 
-    ahead = follow(counted(_lumas(Part(source, pts, at, repair.stop)), 0), repair.box)
+    ahead = follow(counted(lumas(Part(source, pts, at, repair.stop)), 0), repair.box)
     back: Followed | None = None
     if at > repair.start:
-        back = follow(counted(_backwards(source, pts, repair.start, at + 1), repair.stop - at), repair.box)
+        back = follow(counted(backwards(source, pts, repair.start, at + 1), repair.stop - at), repair.box)
     parts = [ahead] if back is None else [_after_first(back), ahead]
     frame = np.concatenate([one.frame for one in parts])
     box = np.concatenate([one.box for one in parts])
@@ -181,26 +177,6 @@ def followed(source: ClipReader, pts: Times, repair: Repair, progress: Progress 
 
 def _after_first(one: Followed) -> Followed:
     return Followed(one.frame[1:], one.box[1:], one.sure[1:])
-
-
-def _lumas(part: Part) -> Iterator[tuple[int, U8 | None]]:
-    for frame in part.frames():
-        yield part.first + frame.number, None if frame.picture is None else _luma(frame.picture)
-
-
-def _luma(picture: Any) -> U8:
-    plane = planes(picture)[0]
-    return np.asarray(plane >> 2, np.uint8) if plane.dtype == np.uint16 else np.array(plane, np.uint8)
-
-
-def _backwards(source: ClipReader, pts: Times, start: int, stop: int) -> Iterator[tuple[int, U8 | None]]:
-    """Frames ``stop - 1`` down to ``start``, some at a time."""
-    size = source.info.width * source.info.height
-    some = max(8, HELD_AT_ONCE // max(size, 1))
-    while stop > start:
-        first = max(start, stop - some)
-        yield from reversed(list(_lumas(Part(source, pts, first, stop))))
-        stop = first
 
 
 def _times(source: ClipReader) -> Times:

@@ -23,6 +23,7 @@ def reason(speech: Speech, key: str) -> str:
         "weak": tr("Perhaps no face at all; hidden to be safe."),
         "hidden_by_hand": tr("Hidden by hand."),
         "named_by_hand": tr("Named by hand; consent is in force."),
+        "second_look": tr("Seen by a second look at the finished film; hidden to be safe."),
         "drawn": tr("Drawn by hand; follows the picture."),
         "held": tr("The region lost its hold here and was kept large; look whether it covers."),
     }.get(key, tr("Hidden to be safe."))

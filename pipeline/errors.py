@@ -35,7 +35,7 @@ class SettingsError(LesveilError):
 
 
 class NotReadyError(LesveilError):
-    """This part of Lesveil is not built yet; refused rather than pretended."""
+    """Something that the work needs is missing or not set up; lesveil doctor says what."""
 
     code = 4
 

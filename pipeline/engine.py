@@ -1,27 +1,88 @@
-"""Where work runs. So far: here, one clip after the other; every stage uses all cores by itself.
+"""Where work runs: here, in processes of this machine, or on a Dask cluster.
 
-Work functions live at module level and take plain data, so that other engines can send them elsewhere.
+Work functions live at module level and take plain data, so that they can be sent elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from pipeline import settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Runs one function over many items and hands out results in order, each as soon as it is there."""
+    """Runs one function over many items and hands out results in order, each as soon as it is there.
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]: ...
+    ``workers`` items are worked on at once, each with ``threads`` threads. Several threads may call ``map``.
+    """
+
+    workers: int
+    threads: int
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
+        """``work`` on each item. Of those that wait, a higher ``priority`` goes first. Only a few items more than there
+        are workers are taken before the first result is fetched. An exception of ``work`` reaches the caller, and what
+        is left of its items is dropped; a worker that dies costs only what it was at, which another takes over.
+        Raises WorkerError when an item has brought several workers down.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the workers go. What is still at work is given up."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Here:
-    """In this process."""
+    """In this process, one after the other; every stage uses all cores by itself."""
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    workers = 1
+    threads = 0
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
         """``work`` on each item in turn; its exceptions reach the caller."""
         for item in items:
             yield work(item)
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def opened(chosen: settings.Engine) -> Engine:
+    """The engine that the settings choose. Raises EngineError when it cannot be had."""
+    if chosen.kind == "dask":
+        from pipeline.cluster import Dask
+
+        return Dask(chosen)
+    if chosen.kind == "processes":
+        from pipeline.processes import Processes
+
+        return Processes(chosen.workers or max(1, cores() // 2))
+    return Here()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

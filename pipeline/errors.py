@@ -21,6 +21,18 @@ class LesveilError(Exception):
         self.fields = fields
         super().__init__(template.format(**fields))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel from worker processes with their message in parts."""
+        return _rebuilt, (type(self), self.template, {name: _plain(value) for name, value in self.fields.items()})
+
+
+def _rebuilt(kind: type[LesveilError], template: str, fields: dict[str, object]) -> LesveilError:
+    return kind(template, **fields)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, (int, float, str)) else str(value)
+
 
 class UsageError(LesveilError):
     """The command line asks for something that does not exist or does not fit together."""
@@ -270,6 +282,18 @@ class UnknownCardError(LesveilError):
     """The card is not among those that lesveil.toml registers."""
 
     code = 71
+
+
+class EngineError(LesveilError):
+    """The workers that the settings ask for cannot be had, or must not be used."""
+
+    code = 80
+
+
+class WorkerError(LesveilError):
+    """Workers died over a piece of work, again and again."""
+
+    code = 81
 
 
 INTERRUPTED = 130

@@ -74,7 +74,8 @@ class Detections:
     ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
     eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
     grey, aligned. ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found
-    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene.
+    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams``
+    the first of each segment but the first: where a long clip may be taken apart.
     """
 
     frames: int
@@ -86,6 +87,7 @@ class Detections:
     looked: I32
     cuts: I32
     damaged: I32
+    seams: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
     def __post_init__(self) -> None:
         n = len(self.frame)

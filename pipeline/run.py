@@ -6,20 +6,18 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from pipeline import __version__, opinion
+from pipeline import __version__, jobs, opinion
 from pipeline.adapters import files, inspect, portraits
-from pipeline.adapters.networks import CenterFace, FaceNet
+from pipeline.adapters.film import Film
 from pipeline.adapters.pictures import cut_out, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
-from pipeline.adapters.video_out import ClipWriter, hidden_frame
 from pipeline.adapters.weights import models_digest
+from pipeline.engine import Engine, Here
 from pipeline.errors import (
     CheckFailedError,
     DiskFullError,
@@ -28,6 +26,7 @@ from pipeline.errors import (
     OutputNotWritableError,
     QuarantinedError,
 )
+from pipeline.jobs import Networks as Networks
 from pipeline.likeness import look_alikes
 from pipeline.opinion import Opinion, Planned
 from pipeline.records import (
@@ -51,27 +50,6 @@ from pipeline.stages.second_opinion import Watch
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
 """Sections of the settings that a plan depends on."""
-
-
-class Networks:
-    """The two networks, loaded once, in the background while the first clip is being opened."""
-
-    def __init__(self, recognition: bool) -> None:
-        cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
-        self._detector: Future[CenterFace] = self._pool.submit(CenterFace)
-        self._embedder: Future[FaceNet] | None = self._pool.submit(FaceNet) if recognition else None
-        self._pool.shutdown(wait=False)
-
-    @property
-    def detector(self) -> CenterFace:
-        return self._detector.result()
-
-    @property
-    def embedder(self) -> FaceNet:
-        if self._embedder is None:
-            self._embedder = ThreadPoolExecutor(1).submit(FaceNet)
-        return self._embedder.result()
 
 
 @dataclass(frozen=True)
@@ -139,12 +117,20 @@ def analyse(
     networks: Networks,
     progress: Progress,
     figures: Figures,
+    elsewhere: jobs.Elsewhere | None = None,
 ) -> Analysis:
-    """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError."""
+    """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError.
+
+    With ``elsewhere`` workers look at the pictures; what follows from what they saw is found here.
+    """
     smallest = settings.recognition.smallest
-    sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
-    finder = networks.detector
-    found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
+    if elsewhere is not None:
+        found, views = elsewhere.look(clip, people, settings, progress, figures)
+    else:
+        sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
+        finder = networks.detector
+        found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
+        views = sampler.views() if sampler else identify.no_views()
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})
@@ -160,7 +146,6 @@ def analyse(
         scores = settings.detection
         size = clip.info.width, clip.info.height
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
-        views = sampler.views() if sampler else identify.no_views()
         risk = settings.recognition.false_accept
         identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
         decisions = decide.decide(tracks, identities, grounds)
@@ -186,17 +171,16 @@ def render_checked(
     progress: Progress,
     figures: Figures,
     mutes: Sequence[tuple[float, float]] = (),
+    elsewhere: jobs.Elsewhere | None = None,
     watch: Watch | None = None,
 ) -> tuple[render.Rendered, Any, Check]:
     """Write the clip to ``partial``, then read it again; ``mutes`` are silent stretches in seconds.
 
-    ``watch`` looks on while it is read. Raises CheckFailedError; the partial file is then gone.
+    With ``elsewhere`` workers write it; the check is made here, over the whole, and ``watch`` looks on. Raises
+    CheckFailedError; the partial file is then gone.
     """
     depth = 10 if clip.info.pixel_format.endswith("10le") else 8
-    full_range = clip.colour.range == 2
-
-    def hide(picture: Any, regions: Any, shapes: Any) -> None:
-        redact.redact(planes(picture, writable=True), regions, shapes, plan.style, depth, full_range)
+    hide = jobs.hider(clip, plan)
 
     def again(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
         wanted = set(numbers)
@@ -209,14 +193,10 @@ def render_checked(
                 break
 
     rendering = settings.rendering
-    with (
-        _timed(figures, "render"),
-        ClipWriter(
-            partial, clip, preset=rendering.preset, crf=rendering.crf, audio=rendering.audio, mutes=mutes
-        ) as writer,
-    ):
-        done = render.render(clip, plan, writer, hide, lambda: hidden_frame(clip), progress, figures)
-        written = writer.close()
+    if elsewhere is not None:
+        done, written = elsewhere.write(clip, plan, partial, rendering, mutes, progress, figures)
+    else:
+        done, written = jobs.carry_out(clip, clip, plan, partial, rendering, mutes, progress, figures)
     damaged_share = len(done.damaged) / plan.frames
     try:
         if damaged_share > rendering.quarantine_share:
@@ -260,15 +240,22 @@ def redact_clip(
     settings: Settings,
     networks: Networks,
     progress: Progress = no_progress,
+    engine: Engine | None = None,
 ) -> Outcome:
-    """One clip from file to file. ``out`` appears whole, checked and under its name, or not at all."""
+    """One clip from file to file. ``out`` appears whole, checked and under its name, or not at all.
+
+    ``engine``: whose workers do what can be done apart; by default nobody's.
+    """
+    elsewhere = None
+    if engine is not None and not isinstance(engine, Here):
+        elsewhere = jobs.Elsewhere(engine, Film(source.name, source.absolute()), settings.engine.priority)
     if os.path.lexists(out):
         raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
     figures = Figures()
     started = time.perf_counter()
     with open_clip(source) as clip:
         grounds = {person.id: "portrait" for person in people}
-        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures)
+        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
         with files.writing(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             files.sweep_partials(out)
@@ -281,7 +268,7 @@ def redact_clip(
                 state,
                 opinion.rounds_of(settings.second_opinion),
                 lambda planned, watch: render_checked(
-                    clip, planned.plan, partial, settings, progress, figures, watch=watch
+                    clip, planned.plan, partial, settings, progress, figures, elsewhere=elsewhere, watch=watch
                 ),
                 lambda planned, made, seen: _with_hidden(planned, seen, clip, made[0].pts, partial),
             )

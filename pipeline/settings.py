@@ -26,6 +26,9 @@ SHARES = frozenset(
 )
 """Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
 
+MOST_WORKERS = 256
+"""Worker processes on one machine; more is a mistake in typing."""
+
 DAYS = {"consent.grace_days": 92, "consent.warn_days": 366, "consent.list_days": 366}
 DAYS |= {"retention.working_copy_days": 366, "retention.delivered_days": 3660, "retention.template_days": 1100}
 DAYS |= {"retention.ledger_days": 7320, "retention.warn_days": 366}
@@ -212,6 +215,24 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """Where the work runs; docs/cluster.md."""
+
+    kind: Literal["here", "processes", "dask"] = "here"
+    """In this process, in processes of this machine, or on a Dask cluster."""
+    workers: int = 0
+    """Worker processes on this machine. 0: half as many as there are cores; with a scheduler, those that it has."""
+    scheduler: str = ""
+    """Address of a Dask scheduler, tls://HOST:8786. Empty: workers on this machine."""
+    ca: str = ""
+    """PEM files for TLS, the same as the scheduler's: who vouches, our certificate, its private key."""
+    certificate: str = ""
+    key: str = ""
+    priority: int = 0
+    """Work of a higher number goes first. ``run --unattended`` takes ten less: nobody waits for a nightly run."""
+
+
+@dataclass(frozen=True)
 class Settings:
     language: Literal["", "nl", "en"] = ""
     detection: Detection = field(default_factory=Detection)
@@ -227,6 +248,7 @@ class Settings:
     review: Review = field(default_factory=Review)
     retention: Retention = field(default_factory=Retention)
     school: School = field(default_factory=School)
+    engine: Engine = field(default_factory=Engine)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 over the named sections (all when none is named), so that a receipt says what it was made with."""
@@ -308,6 +330,14 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
                 least=least,
                 most=most,
             )
+    if name == "engine.workers" and type(value) is int and not 0 <= value <= MOST_WORKERS:
+        raise SettingsError(
+            "{file}: {name} cannot be {value}; it must lie between 0 and {most}.",
+            file=path,
+            name=name,
+            value=value,
+            most=MOST_WORKERS,
+        )
     if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:
         raise SettingsError(
             "{file}: {name} cannot be {value}; it must lie between 0 and 1.", file=path, name=name, value=value

@@ -25,17 +25,33 @@ MAY_IMPORT = {
     "consent": FLOOR,
     "likeness": {"records"},
     "settings": {"likeness"} | FLOOR,
-    "engine": GROUND,
+    "engine": {"processes", "cluster"} | GROUND,
+    "processes": GROUND,
+    "cluster": GROUND,
+    "jobs": {"stages", "adapters", "engine"} | GROUND,
     "views": FLOOR,
     "adapters": {"adapters"} | GROUND,
     "stages": GROUND,
     "review": {"review", "adapters", "messages", "views"} | GROUND,
     "workspace": {"adapters", "messages"} | GROUND,
     "opinion": {"stages", "adapters"} | GROUND,
-    "run": {"opinion", "stages", "adapters", "engine", "messages", "workspace"} | GROUND,
-    "lesson": {"lesson", "opinion", "run", "workspace", "stages", "adapters", "engine", "messages", "views"} | GROUND,
+    "run": {"jobs", "opinion", "stages", "adapters", "engine", "messages", "workspace"} | GROUND,
+    "lesson": {"lesson", "run", "jobs", "opinion", "workspace", "stages", "adapters", "engine", "messages", "views"}
+    | GROUND,
     "demo": {"lesson", "run", "workspace", "adapters", "messages"} | GROUND,
-    "commands": {"commands", "demo", "lesson", "run", "review", "workspace", "stages", "adapters", "engine", "messages"}
+    "commands": {
+        "commands",
+        "demo",
+        "lesson",
+        "run",
+        "jobs",
+        "review",
+        "workspace",
+        "stages",
+        "adapters",
+        "engine",
+        "messages",
+    }
     | {"opinion", "views"}
     | GROUND,
     "cli": {"commands", "messages"} | GROUND,
@@ -97,7 +113,7 @@ NAMES = [name for name in MODULES if name]
 
 def test_the_reader_reads():
     assert {"run", "records", "stages.detect", "adapters.networks"} <= set(MODULES)
-    assert {"adapters.networks", "stages", "stages.detect", "settings"} <= ours("run")
+    assert {"adapters.files", "stages", "stages.detect", "settings"} <= ours("run")
     assert "numpy" in imports("records")
 
 

@@ -47,9 +47,17 @@ def partial_path(final: Path) -> Path:
 
 def sweep_partials(final: Path) -> None:
     """Remove what writers of ``final`` that were killed left behind; for the only writer of that name."""
-    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"[0-9a-f]{12}\.partial")
+    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"([0-9a-f]{12}){1,2}\.partial")
     for path in final.parent.iterdir():
         if pattern.fullmatch(path.name):
+            remove(path)
+
+
+def sweep_pieces(partial: Path) -> None:
+    """Remove the files of which ``partial`` was put together: its own name, with more before the ending."""
+    stem = partial.name.removesuffix(".partial")
+    for path in partial.parent.iterdir():
+        if path.name.startswith(stem) and path.name.endswith(".partial") and path.name != partial.name:
             remove(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -84,10 +83,3 @@ def taken_on(path: Path, today: date) -> date | None:
     except Exception:  # noqa: BLE001 - whatever a camera wrote there: then the file's own date tells
         day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
     return day if day <= today else None
-
-
-def read_all(found: dict[str, list[Path]]) -> Iterator[tuple[str, Path, U8]]:
-    """Every picture of every person: (person, file, BGR picture)."""
-    for person, paths in found.items():
-        for path in paths:
-            yield person, path, read(path)

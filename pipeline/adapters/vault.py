@@ -107,6 +107,17 @@ class Vault:
             file.close()
             raise
 
+    def key(self, id: str) -> bytes:
+        """The key of a working copy, for a worker that reads it without this vault. Raises VaultError."""
+        path = self._key_path(id)
+        try:
+            wrapped = path.read_bytes()
+        except OSError as error:
+            raise VaultError(
+                "{file} cannot be opened: {why}; copy this clip from its card again.", file=path, why=error.strerror
+            ) from error
+        return self._unwrap(wrapped, path, id)
+
     def destroy(self, id: str) -> None:
         """Overwrite and remove the key, flushed, then remove the data, with all that was made from it.
 

@@ -122,7 +122,7 @@ class ClipWriter:
             except BaseException:
                 self._remove()
                 raise
-        self._queue: queue.Queue[av.VideoFrame | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[Any] = queue.Queue(AHEAD)
         self._thread = threading.Thread(target=self._work, name="lesveil-encode", daemon=True)
         self._thread.start()
 
@@ -220,6 +220,22 @@ class ClipWriter:
                 "movie_timescale": scale,
             },
         )
+        self._video = self._add_video(preset, crf, threads)
+        if self._sound is not None:
+            sound = self._sound
+            track = self._container.add_stream("aac", rate=sound.rate, layout=sound.layout)
+            track.bit_rate = sound.bit_rate
+            track.codec_context.time_base = Fraction(1, sound.rate)
+            track.codec_context.flags |= int(av.codec.context.Flags.bitexact)
+            self._track = track
+            origin = self._shift * self._time_base
+            sound.begin(max(origin, starts[0]) if sound.start is None else origin)
+            self._sound_origin = round(origin * sound.rate)
+        self._container.start_encoding()
+
+    def _add_video(self, preset: str, crf: int, threads: int) -> Any:
+        """The picture's stream in the file."""
+        clip, info = self._clip, self._clip.info
         pixel_format = encoded_format(info.pixel_format, info.width, info.height)
         options = {"preset": preset, "crf": str(crf), "forced-idr": "1", "a53cc": "0", "udu_sei": "0"}
         stream = self._container.add_stream("libx264", rate=info.rate, options=options)
@@ -235,20 +251,9 @@ class ClipWriter:
         context.color_trc = clip.colour.transfer
         context.colorspace = clip.colour.space
         context.flags |= int(av.codec.context.Flags.bitexact)
-        self._video, self._pixel_format = stream, pixel_format
-        if self._sound is not None:
-            sound = self._sound
-            track = self._container.add_stream("aac", rate=sound.rate, layout=sound.layout)
-            track.bit_rate = sound.bit_rate
-            track.codec_context.time_base = Fraction(1, sound.rate)
-            track.codec_context.flags |= int(av.codec.context.Flags.bitexact)
-            self._track = track
-            origin = self._shift * self._time_base
-            sound.begin(max(origin, starts[0]) if sound.start is None else origin)
-            self._sound_origin = round(origin * sound.rate)
-        self._container.start_encoding()
-        # x264 signs its work in a message inside the picture stream (SEI, NAL unit type 6).
-        self._unsigned = av.bitstream.BitStreamFilterContext("filter_units=remove_types=6", stream, stream)
+        self._pixel_format = pixel_format
+        self._unsigned: Any = None
+        return stream
 
     def _work(self) -> None:
         while (picture := self._queue.get()) is not None:
@@ -279,21 +284,34 @@ class ClipWriter:
             self._keyed = pts
         for packet in self._video.encode(picture):
             self._mux(packet)
+        self._hear((pts + self._shift) * self._time_base)
+
+    def _hear(self, time: Fraction) -> None:
+        """Write the sound up to ``time``, in seconds on the source's clock."""
         if self._sound is not None:
-            for frame in self._sound.until((pts + self._shift) * self._time_base):
+            for frame in self._sound.until(time):
                 self._mux_sound(frame)
 
     def _flush(self) -> None:
-        for packet in self._video.encode(None):
-            self._mux(packet)
-        for packet in self._unsigned.filter(None):
-            self._container.mux(packet)
+        self._flush_video()
         if self._sound is not None:
             for frame in self._sound.rest(self._end() * self._time_base):
                 self._mux_sound(frame)
             self._mux_sound(None)
 
+    def _flush_video(self) -> None:
+        for packet in self._video.encode(None):
+            self._mux(packet)
+        if self._unsigned is not None:
+            for packet in self._unsigned.filter(None):
+                self._container.mux(packet)
+
     def _mux(self, packet: Any) -> None:
+        if self._unsigned is None:
+            # x264 signs its work in a message inside the picture stream (SEI, NAL unit type 6).
+            self._unsigned = av.bitstream.BitStreamFilterContext(
+                "filter_units=remove_types=6", self._video, self._video
+            )
         for clean in self._unsigned.filter(packet):
             clean.stream = self._video
             self._container.mux(clean)

@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.terminal import Add, Bar, Group, say
+from pipeline.commands.terminal import Add, Bar, Group, Together, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
@@ -21,7 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.messages import told
 from pipeline.records import Style
-from pipeline.settings import SecondOpinion, Settings
+from pipeline.settings import MOST_WORKERS, Engine, SecondOpinion, Settings
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
@@ -42,9 +43,10 @@ def redact(args: argparse.Namespace) -> int:
         redaction=replace(settings.redaction, style=Style(args.style)),
         rendering=replace(settings.rendering, audio=args.audio),
         second_opinion=SecondOpinion(args.second_opinion or "auto", args.on_finding),
+        engine=_engine(args),
     )
     from pipeline import run  # the networks' libraries load here, not for every small command
-    from pipeline.engine import Here
+    from pipeline.engine import opened
     from pipeline.opinion import eyes_of, moments
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
@@ -55,11 +57,11 @@ def redact(args: argparse.Namespace) -> int:
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
-    def one(job: tuple[Path, Path]) -> None:
-        source, out = job
-        bar = Bar(source.name, args.quiet or args.json)
+    quiet = args.quiet or args.json
+
+    def one(source: Path, out: Path, bar: Bar) -> None:
         try:
-            outcome = run.redact_clip(source, out, people, settings, networks, bar)
+            outcome = run.redact_clip(source, out, people, settings, networks, bar, engine)
             entry = run.report_of(outcome)
             batch.clips.append(entry)
             bar.close()
@@ -93,8 +95,22 @@ def redact(args: argparse.Namespace) -> int:
         finally:
             bar.close()
 
-    for _ in Here().map(one, jobs):
-        pass
+    with opened(settings.engine) as engine:
+        at_once = min(len(jobs), engine.workers)
+        if at_once == 1:
+            for source, out in jobs:
+                one(source, out, Bar(source.name, quiet))
+        else:
+            together = Together(len(jobs), quiet)
+            pool = ThreadPoolExecutor(at_once, thread_name_prefix="lesveil-clip")
+            try:
+                list(pool.map(lambda job: one(job[0], job[1], together.clip()), jobs))
+            except BaseException:
+                engine.close()  # so that no clip waits for its workers any longer
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)
+                together.close()
     document = batch.document()
     if report is not None:
         _write_report(report, document)
@@ -110,6 +126,14 @@ def redact(args: argparse.Namespace) -> int:
             return codes.pop()
         raise summary
     return 0
+
+
+def _engine(args: argparse.Namespace) -> Engine:
+    """Where the work is to run. Raises UsageError."""
+    if args.workers is not None and not 1 <= args.workers <= MOST_WORKERS:
+        raise UsageError("--workers must lie between 1 and {most}.", most=MOST_WORKERS)
+    kind: Any = args.engine or ("processes" if (args.workers or 1) > 1 else "here")
+    return Engine(kind=kind, workers=args.workers or 0)
 
 
 def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bool]:
@@ -200,4 +224,10 @@ def add_to(add: Add, group: Group) -> None:
         help="what the second look finds is hidden, too; or, with ask, the clip is not released (exit code 42) and you "
         "are told when and where to look",
     )
+    one.add_argument(
+        "--engine",
+        choices=["here", "processes", "dask"],
+        help="where the work runs: in this process (the default), or in worker processes of this machine",
+    )
+    one.add_argument("--workers", type=int, metavar="N", help="so many worker processes; docs/performance.md says when")
     one.add_argument("--report", metavar="FILE.json", help="what was decided about everyone, and the run's figures")

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import date
+from threading import Lock
 from typing import Any, NoReturn, Protocol
 
 from tqdm import tqdm
@@ -35,6 +36,8 @@ class Bar:
                 if stage in ("copy", "verify", "fill", "upload")
                 else (" " + tr("files" if stage in ("recheck", "wipe") else "frames"), False)
             )
+            if stage == "batch":
+                unit = " %"
             if stage == "enrol":
                 unit = " " + tr("people")
             self._bar = tqdm(
@@ -55,6 +58,45 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+SHARES = {"detect": (0.0, 0.55), "render": (0.55, 0.35), "check": (0.9, 0.1)}
+"""Where each stage begins and how much of a clip's time it takes, about."""
+
+
+class Together:
+    """One bar for several clips that are worked on side by side: per cent of all of them."""
+
+    def __init__(self, clips: int, quiet: bool) -> None:
+        self._bar = Bar(tr("{n} clips", n=clips), quiet)
+        self._shares: list[float] = []
+        self._total = 100 * clips
+        self._lock = Lock()
+
+    def clip(self) -> Bar:
+        """The Progress of one of them."""
+        with self._lock:
+            self._shares.append(0.0)
+            return _OneOf(self, len(self._shares) - 1)
+
+    def told(self, clip: int, share: float) -> None:
+        with self._lock:
+            self._shares[clip] = max(share, self._shares[clip])
+            progress = self._bar
+            progress("batch", int(100 * sum(self._shares)), self._total)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _OneOf(Bar):
+    def __init__(self, together: Together, clip: int) -> None:
+        super().__init__("", True)
+        self._together, self._clip = together, clip
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        start, length = SHARES.get(stage, (0.0, 0.0))
+        self._together.told(self._clip, start + length * (min(done / total, 1.0) if total else 0.0))
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,6 +16,9 @@ from pipeline.errors import BusyError, LesveilError, PartialError
 from pipeline.messages import told, tr
 from pipeline.records import no_progress
 
+NOBODY_WAITS = -10
+"""Added to the engine's priority: on a cluster whoever waits for a clip goes first."""
+
 RESULT, MARK = "last-run.json", "run.begun"
 """In the workspace: the last result; and when the run that is at work began, left there by one that crashed."""
 
@@ -57,7 +60,9 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     codes: list[int] = []
     for folder in folders:
         try:
-            result = card.run_card(place, folder, today, lambda _: no_progress, args.any_card, args.teacher)
+            result = card.run_card(
+                place, folder, today, lambda _: no_progress, args.any_card, args.teacher, priority=NOBODY_WAITS
+            )
         except LesveilError as error:
             codes.append(_refused(document, error, str(folder)))
             continue

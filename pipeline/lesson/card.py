@@ -15,12 +15,14 @@ from pipeline.adapters import files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
+from pipeline.engine import Here, opened
 from pipeline.errors import LesveilError
+from pipeline.jobs import Elsewhere
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row
 from pipeline.lesson.mending import Agreed, agreed_now, carry_over, lay_over, outcome_of
-from pipeline.lesson.state import State, film, states
+from pipeline.lesson.state import State, film, sealed_film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.records import Clip, Figures, Person, Progress, no_progress
@@ -49,10 +51,12 @@ def run_card(
     progress: Callable[[str], Progress] | None = None,
     any_card: bool = False,
     teacher: str | None = None,
+    priority: int = 0,
 ) -> CardRun:
     """Copy a card, then analyse, decide, render and check its clips. One clip's failure does not stop the others.
 
-    ``teacher`` is the number of whose lessons these are. Raises NoConsentError when they may not be filmed.
+    ``teacher`` is the number of whose lessons these are; ``priority`` is added to the engine's own.
+    Raises NoConsentError when they may not be filmed.
     """
     teacher = teacher_of(workspace, teacher, today)
     reconcile(workspace, today)
@@ -61,15 +65,20 @@ def run_card(
     networks = run.Networks(bool(people))
     done: list[str] = []
     failed = list(copied.failed)
-    for take, clip in copied.clips:
-        name = take.relative(take.path)
-        told = progress(Path(name).name) if progress else no_progress
-        try:
-            _render(workspace, clip, people, networks, today, told, teacher)
-            done.append(clip.id)
-        except LesveilError as error:
-            workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
-            failed.append((name, error))
+    with opened(workspace.settings.engine) as engine:
+        for take, clip in copied.clips:
+            name = take.relative(take.path)
+            told = progress(Path(name).name) if progress else no_progress
+            elsewhere = None
+            try:
+                if not isinstance(engine, Here):
+                    sealed = sealed_film(workspace, clip.id, clip.name, clip.parts)
+                    elsewhere = Elsewhere(engine, sealed, workspace.settings.engine.priority + priority)
+                _render(workspace, clip, people, networks, today, told, teacher, elsewhere)
+                done.append(clip.id)
+            except LesveilError as error:
+                workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
+                failed.append((name, error))
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[id] for id in dict.fromkeys(done)]
     return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card)
@@ -83,6 +92,7 @@ def _render(
     today: date,
     progress: Progress,
     teacher: str | None,
+    elsewhere: Elsewhere | None = None,
 ) -> None:
     settings = workspace.settings
 
@@ -113,7 +123,9 @@ def _render(
         if before is not None and before.made_with == made_with:  # looked through already, only repairs are new
             found = before
         else:
-            analysis = run.analyse(source, clip.name, shown, grounds, register, settings, networks, progress, figures)
+            analysis = run.analyse(
+                source, clip.name, shown, grounds, register, settings, networks, progress, figures, elsewhere
+            )
             found = seen.of_analysis(analysis, made_with, source)
         placed = before.placed if before is not None else {}
         if before is not None and before.analysis != found.analysis:
@@ -124,7 +136,9 @@ def _render(
         mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
         partial = files.partial_path(final)
         silent = mending.silent(found, source)
-        done, written, result = run.render_checked(source, mending.plan, partial, settings, progress, figures, silent)
+        done, written, result = run.render_checked(
+            source, mending.plan, partial, settings, progress, figures, silent, elsewhere
+        )
         digest = files.sha256_of(partial)
         refuse_changed(workspace, agreed.recognised, filmed, today, partial, agreed.known)
         seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))

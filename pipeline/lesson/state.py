@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pipeline.adapters.chapters import Opener, windows
+from pipeline.adapters.film import Film, Key
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
 from pipeline.stages import wipe
@@ -150,14 +151,26 @@ def film(workspace: Workspace, clip: str, parts: Sequence[int] | None = None) ->
 
     ``parts`` are the sizes of these; by default as the ledger has them.
     """
-    if not parts:
-        rows = workspace.ledger.entries("ingest", clip)
-        parts = [file["bytes"] for file in rows[-1].payload["files"] if file["kind"] == "video"] if rows else []
+    parts = parts or _parts(workspace, clip)
 
     def opener() -> BinaryIO:
         return cast(BinaryIO, workspace.vault.open(clip))
 
     return (opener,) if len(parts) < 2 else windows(opener, parts)
+
+
+def sealed_film(workspace: Workspace, clip: str, name: str, parts: Sequence[int] | None = None) -> Film:
+    """The same for a worker elsewhere: where the sealed bytes lie, and their key, to be kept in memory alone.
+
+    Raises VaultError.
+    """
+    vault = workspace.vault
+    return Film(name, vault.path(clip).absolute(), Key(vault.key(clip)), tuple(parts or _parts(workspace, clip)))
+
+
+def _parts(workspace: Workspace, clip: str) -> list[int]:
+    rows = workspace.ledger.entries("ingest", clip)
+    return [file["bytes"] for file in rows[-1].payload["files"] if file["kind"] == "video"] if rows else []
 
 
 def standing(rows: Iterable[Entry]) -> list[Entry]:

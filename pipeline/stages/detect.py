@@ -1,7 +1,7 @@
 """Faces found: which frames are looked at, at which sizes, and what was seen there.
 
-The scheme over time, chosen by measurement (docs/quality.md): a small picture several times a second; once a second and
-around every cut a large one too, for faces far away, and a tiny one, for faces close by that a mask or a hand covers.
+The scheme over time, chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one
+for faces close by that a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
 Sound timing between two looks is the tracker's work.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +21,7 @@ import numpy as np
 from pipeline.geometry import suppress
 from pipeline.records import (
     F32,
+    I32,
     U8,
     Detections,
     FaceDetector,
@@ -32,7 +34,7 @@ from pipeline.records import (
 )
 
 LOOK_SECONDS = Fraction(1, 5)
-"""A look at the small picture at least this often."""
+"""A look at the small and the tiny picture at least this often."""
 
 ALL_SECONDS = Fraction(1)
 """A look at all sizes at least this often."""
@@ -44,8 +46,17 @@ STIRRED, STIR_SHARE = 20.0, 0.004
 """When this share of the 64 x 36 picture changes by this many grey levels from one frame to the next, something moves
 fast, and looks come twice as often."""
 
+SEGMENT_SECONDS = Fraction(60)
+"""A clip is gone through in segments of this length, counted from its first frame; nothing about when and at which size
+is looked is carried over from one to the next. So they may be gone through apart, elsewhere and in any order, and what
+is found is the same to the bit."""
+
 AHEAD = 4
 """Looks per worker that may be taken before the first of them is told: recognition comes in bursts."""
+
+TINY_COUNTS = 0.5
+"""What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
+it finds the masked and blurred faces close by that no other size does."""
 
 THUMB = 16
 
@@ -63,6 +74,10 @@ class Observer(Protocol):
         """The look before was the last of its scene."""
 
 
+_Sized = tuple[tuple[int, int], float]
+"""A width and height, and what scores at this size are multiplied by."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Widths and heights in square pixels of the pictures the network sees."""
@@ -72,8 +87,12 @@ class Sizes:
     large: tuple[int, int]
 
     @property
-    def all(self) -> tuple[tuple[int, int], ...]:
-        return self.tiny, self.small, self.large
+    def usual(self) -> tuple[_Sized, ...]:
+        return (self.tiny, TINY_COUNTS), (self.small, 1.0)
+
+    @property
+    def all(self) -> tuple[_Sized, ...]:
+        return (self.tiny, 1.0), (self.small, 1.0), (self.large, 1.0)
 
 
 def sizes(info: VideoInfo) -> Sizes:
@@ -112,6 +131,7 @@ class _Found:
     looked: list[int] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
+    seams: list[int] = field(default_factory=list)
     count: int = 0
 
     def add(self, number: int, seen: _Seen) -> int:
@@ -139,6 +159,7 @@ class _Found:
             looked=np.array(sorted(self.looked), np.int32),
             cuts=np.array(sorted(set(self.cuts)), np.int32),
             damaged=np.array(sorted(self.damaged), np.int32),
+            seams=np.array([seam for seam in self.seams if seam < frames], np.int32),
         )
 
 
@@ -150,11 +171,16 @@ def detect(
     progress: Progress = no_progress,
     figures: Figures | None = None,
     workers: int = 1,
+    one_segment: Fraction | None = None,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
     ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once.
     Damaged frames are not looked at; the scene starts afresh after them.
+
+    With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
+    through; frames count from 0 in it. The first frame after it is needed too, to see whether the scene changes there.
+    `joined_segments` puts segments together.
     """
     figures = figures or Figures()
     info = source.info
@@ -168,22 +194,34 @@ def detect(
         previous: Frame | None = None
         tiny_before: Any = None
         last_look = last_all = Fraction(-(10**6))
-        number = -1
+        frames = 0
+        origin = one_segment
+        segment: int | None = None
 
         def end_scene(last: Frame | None) -> None:
             # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
             if last is not None and last.number != looks.latest:
-                looks.at(last, (shapes.small,))
+                looks.at(last, shapes.usual)
             looks.end_scene()
 
         for frame in source.frames():
             number = frame.number
-            progress("detect", number, info.frames)
+            origin = frame.time if origin is None else origin
+            before, segment = segment, segment_of(frame.time, origin)
+            seam = before is not None and segment != before
+            beyond = seam and one_segment is not None  # the next segment's: it only shows whether the scene changes
+            if seam:
+                found.seams.append(number)
+            if not beyond:
+                frames = number + 1
+                progress("detect", number, info.frames)
             if frame.damaged or frame.picture is None:
                 end_scene(previous)
+                previous, tiny_before = None, None
+                if beyond:
+                    break
                 found.damaged.append(number)
                 found.cuts.append(number)
-                previous, tiny_before = None, None
                 continue
             tiny = _tiny(frame.picture)
             cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
@@ -191,18 +229,53 @@ def detect(
                 end_scene(previous)
                 if number:
                     found.cuts.append(number)
+            elif seam:
+                looks.end_scene()  # for who observes; tracks run on over a seam
+            if beyond:
+                previous = None
+                break
             moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
-            if cut or frame.time - last_all >= ALL_SECONDS:
+            if cut or seam or frame.time - last_all >= ALL_SECONDS:
                 looks.at(frame, shapes.all)
                 last_look = last_all = frame.time
             elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
-                looks.at(frame, (shapes.small,))
+                looks.at(frame, shapes.usual)
                 last_look = frame.time
             previous, tiny_before = frame, tiny
         end_scene(previous)
         looks.finish()
-    progress("detect", number + 1, number + 1)
-    return found.arrays(number + 1)
+    progress("detect", frames, frames)
+    return found.arrays(frames)
+
+
+def segment_of(time: Fraction, origin: Fraction) -> int:
+    """The number of the segment to which a frame at ``time`` belongs; ``origin`` is that of the clip's first frame."""
+    return int((time - origin) // SEGMENT_SECONDS)
+
+
+def joined_segments(parts: Sequence[Detections]) -> Detections:
+    """What was found in the segments of a clip, in order, as if it had been gone through in one go."""
+    starts = [sum(part.frames for part in parts[:n]) for n in range(len(parts) + 1)]
+
+    def rows(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def frames(name: str) -> I32:
+        each = [getattr(part, name) + start for part, start in zip(parts, starts, strict=False)]
+        return np.asarray(np.concatenate(each), np.int32)
+
+    return Detections(
+        frames=starts[-1],
+        frame=frames("frame"),
+        box=rows("box"),
+        score=rows("score"),
+        landmarks=rows("landmarks"),
+        thumb=rows("thumb"),
+        looked=frames("looked"),
+        cuts=np.unique(frames("cuts")),
+        damaged=frames("damaged"),
+        seams=np.array(starts[1:-1], np.int32),
+    )
 
 
 @dataclass
@@ -222,7 +295,7 @@ class _Looks:
     latest: int = -1
     waiting: deque[Future[None]] = field(default_factory=deque)
 
-    def at(self, frame: Frame, which: tuple[tuple[int, int], ...]) -> None:
+    def at(self, frame: Frame, which: Sequence[_Sized]) -> None:
         work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
         self.waiting.append(self.teller.submit(self._tell, frame, work))
         self.latest = frame.number
@@ -251,11 +324,13 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _examine(
-    picture: Any, which: tuple[tuple[int, int], ...], info: VideoInfo, detector: FaceDetector, threshold: float
-) -> _Seen:
+def _examine(picture: Any, which: Sequence[_Sized], info: VideoInfo, detector: FaceDetector, threshold: float) -> _Seen:
     """One look: a picture at one or more sizes."""
-    boxes, scores, marks = _merge([_look(picture, size, info, detector, threshold) for size in which])
+    parts = []
+    for size, counts in which:
+        boxes, scores, marks = _look(picture, size, info, detector, threshold / counts)
+        parts.append((boxes, scores * np.float32(counts), marks))
+    boxes, scores, marks = _merge(parts)
     return _Seen(boxes, scores, marks, _thumbs(picture, boxes))
 
 

@@ -211,3 +211,16 @@ def no_views() -> Views:
     """Nothing was embedded."""
     empty = np.empty(0, np.float32)
     return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, empty)
+
+
+def joined_views(parts: Sequence[tuple[Views, int]]) -> Views:
+    """The views of a clip's segments, in order, as those of the whole; each with the number of its detections."""
+    firsts = [sum(count for _, count in parts[:n]) for n in range(len(parts))]
+    return Views(
+        detection=np.concatenate([v.detection + first for (v, _), first in zip(parts, firsts, strict=True)]).astype(
+            np.int32
+        ),
+        embedding=np.concatenate([v.embedding for v, _ in parts]),
+        height=np.concatenate([v.height for v, _ in parts]),
+        quality=np.concatenate([v.quality for v, _ in parts]),
+    )

@@ -147,26 +147,6 @@ def redact(
             _blend(view, _tiles(view, spot, channel, depth), fresh)
 
 
-def hide_whole(planes: Sequence[Plane], depth: int = 8) -> None:
-    """Make the whole picture mid-grey, in place."""
-    for plane in planes:
-        plane[...] = 1 << (depth - 1)
-
-
-def interior(region: npt.ArrayLike, shape: int, size: tuple[int, int]) -> tuple[slice, slice, _Mask]:
-    """Rows, columns, and the mask within them, of what is hidden completely in a picture of ``size`` (height, width).
-
-    Every luma pixel that the region touches is in it. The mask is empty when the region lies outside of the picture.
-    """
-    box = np.asarray(region, dtype=np.float64).tolist()
-    snapped = _snap(box, shape, *size)
-    if snapped is None:
-        return slice(0, 0), slice(0, 0), np.zeros((0, 0), dtype=np.bool_)
-    spot = _lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
-    rows, columns = spot.on_plane[0]
-    return rows, columns, spot.template.layers[0][spot.on_template[0]] == _ONE
-
-
 def residues(
     plane: Plane, regions: npt.ArrayLike, shapes: npt.ArrayLike, style: Style, depth: int = 8
 ) -> npt.NDArray[np.float32]:

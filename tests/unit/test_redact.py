@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.records import Shape, Style
-from pipeline.stages.redact import RESIDUE_LIMIT, hide_whole, interior, redact, residues
+from pipeline.stages import redact as stage
+from pipeline.stages.redact import RESIDUE_LIMIT, redact, residues
 
 STEPS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1)}
 property_test = settings(
@@ -25,6 +27,16 @@ def picture(seed, height, width, step, depth, low=0.0, high=1.0):
     top = 1 << depth
     dtype = np.uint8 if depth == 8 else np.uint16
     return [rng.integers(int(low * top), int(high * top), size).astype(dtype) for size in sizes]
+
+
+def interior(region, shape, size):
+    """Rows, columns, and the mask within them, of what is hidden completely; ``size`` is (height, width)."""
+    snapped = stage._snap([float(value) for value in region], shape, *size)
+    if snapped is None:
+        return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
+    spot = stage._lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
+    rows, columns = spot.on_plane[0]
+    return rows, columns, spot.template.layers[0][spot.on_template[0]] == stage._ONE
 
 
 def inside(planes, regions, shapes, step):
@@ -224,8 +236,26 @@ def test_planes_that_do_not_fit_are_refused(sizes, dtype, depth):
         redact(planes, np.zeros((1, 4), np.float32), [0], Style.SOLID, depth)
 
 
-@pytest.mark.parametrize(("depth", "grey"), [(8, 128), (10, 512)])
-def test_a_frame_can_be_hidden_whole(depth, grey):
-    planes = picture(6, 31, 45, (2, 2), depth)
-    hide_whole(planes, depth)
-    assert all((plane == grey).all() for plane in planes)
+@pytest.mark.parametrize("stroke", [0, 120_000, 10**9])
+@pytest.mark.parametrize("style", [Style.VEIL, Style.SOLID])
+def test_parts_of_a_large_picture_hide_as_well_as_the_whole(monkeypatch, style, stroke):
+    """Whether heads share a part of the picture or not, and whatever was hidden in the picture before."""
+    monkeypatch.setattr(stage, "STROKE", stroke)
+    rng = np.random.default_rng(11)
+    height, width = 536, 968  # neither is a whole number of cells
+    for count in (1, 9, 3):
+        corner = rng.uniform((-20, -20), (width, height), (count, 2))
+        regions = np.hstack([corner, corner + rng.uniform(20, 140, (count, 2))]).astype(np.float32)
+        shapes = rng.integers(0, 2, count)
+        one = picture(int(rng.integers(1000)), height, width, (2, 2), 8)
+        before = [plane.copy() for plane in one]
+        other = [plane.copy() for plane in one]
+        masks = inside(other, regions, shapes, (2, 2))
+        for plane, mask in zip(other, masks, strict=True):
+            plane[mask] = rng.integers(0, 255, int(mask.sum()))
+        redact(one, regions, shapes, style)
+        redact(other, regions, shapes, style)
+        for a, b, was, mask in zip(one, other, before, masks, strict=True):
+            np.testing.assert_array_equal(a, b)
+            far = ~cv2.dilate(mask.astype(np.uint8), np.ones((81, 81))).astype(bool)
+            np.testing.assert_array_equal(a[far], was[far])

@@ -148,14 +148,19 @@ def test_eyes_that_fail_leave_nothing_released(where, error):
         watched(Watch(eyes, plan_of(60), NOBODY), 60)
 
 
+def hidden(region, shape, size):
+    """The pixels (H, W) of which nothing is left: two pictures that differ everywhere are alike there."""
+    made = [np.full(size, value, np.uint8) for value in (0, 255)]
+    for plane in made:
+        redact.redact([plane], region, shape, Style.SOLID)
+    return made[0] == made[1]
+
+
 @given(st.lists(st.tuples(*[st.floats(-20, 160)] * 4), max_size=3), st.sampled_from([0, 1]))
 def test_the_hidden_share_is_what_hiding_covers(rows, shape):
     region = boxes(*[(min(a, c), min(b, d), max(a, c) + 12, max(b, d) + 12) for a, b, c, d in rows])
     kinds = np.full(len(region), shape, np.uint8)
-    inside = np.zeros((120, 160), bool)
-    for one in region:
-        ys, xs, mask = redact.interior(one, shape, inside.shape)
-        inside[ys, xs] |= mask
+    inside = hidden(region, kinds, (120, 160))
     box = np.array([30, 20, 90, 100], np.float32)
     true = inside[20:100, 30:90].mean()
     # never claims more to be hidden than is; and not much less (regions are snapped outwards)
@@ -216,11 +221,8 @@ def test_what_was_seen_is_hidden_whatever_stands_beside(dx, dy, size, score):
     kept = track(1, (80 + dx, 80 + dy, 120 + dx, 130 + dy), 3)
     decisions = [Decision(1, 0, 3, True, Reason.MATCHED, "ann"), decided]
     made = decide.plan("clip", 3, [kept, found], decisions, (), Style.VEIL, "", "", "")
-    covered = np.zeros((300, 300), bool)
     rows = made.regions(1)
-    for region, shape in zip(made.region[rows], made.shape[rows], strict=True):
-        ys, xs, mask = redact.interior(region, shape, covered.shape)
-        covered[ys, xs] |= mask
+    covered = hidden(made.region[rows], made.shape[rows], (300, 300))
     x1, y1, x2, y2 = box[0].astype(int)
     assert covered[y1:y2, x1:x2].all()
 

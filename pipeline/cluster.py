@@ -1,0 +1,203 @@
+"""Work on a Dask cluster (``pip install lesveil[cluster]``): the same jobs, sent to workers on other machines.
+
+Jobs may hold the key of a working copy, and answers hold what faces look like. So whatever is not this machine is
+reached over TLS or not at all, and a worker that could write its memory to its disk gets no work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pipeline import __version__, settings
+from pipeline.errors import EngineError, WorkerError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+TRIES = 3
+"""Workers that one item may bring down; after the last it counts as failed."""
+
+PER_WORKER = 2
+"""Items of one caller that are with the cluster at once, for each worker: one at work, one waiting."""
+
+PATIENCE = 60
+"""Seconds to wait for the scheduler and its first worker."""
+
+QUIET = {
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.scheduler.allowed-failures": TRIES - 1,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.admin.tick.limit": "60s",
+}
+"""How workers of our own are set up: nothing of their memory goes to a disk, and no page shows what they are at."""
+
+
+class Dask:
+    """An Engine on the cluster that ``chosen`` names, or on worker processes of this machine. Raises EngineError."""
+
+    def __init__(self, chosen: settings.Engine) -> None:
+        try:
+            import dask
+            import distributed
+        except ImportError as error:
+            raise EngineError('Dask is not installed; run: pip install "lesveil[cluster]".') from error
+        self._cluster: Any = None
+        self._client: Any = None
+        try:
+            if chosen.scheduler:
+                _refuse_open(chosen.scheduler)
+                self._client = distributed.Client(
+                    chosen.scheduler,
+                    security=_security(chosen, chosen.scheduler),
+                    timeout=PATIENCE,
+                    set_as_default=False,
+                )
+            else:
+                with dask.config.set(QUIET):
+                    self._cluster = distributed.LocalCluster(
+                        n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
+                        threads_per_worker=1,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        processes=True,
+                    )
+                    self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
+            self._client.wait_for_workers(1, timeout=PATIENCE)
+            told = self._client.run(about)
+        except EngineError:
+            self.close()
+            raise
+        except Exception as error:
+            self.close()
+            raise EngineError(
+                "The Dask scheduler {address} cannot be used: {why}; see docs/cluster.md.",
+                address=chosen.scheduler or "127.0.0.1",
+                why=str(error) or type(error).__name__,
+            ) from error
+        for worker, facts in told.items():
+            self._refuse_unfit(worker, facts)
+        self.workers = len(told)
+        self.threads = max(1, min(facts["cores"] for facts in told.values()) // _most_on_one_host(told))
+
+    def _refuse_unfit(self, worker: str, facts: dict[str, Any]) -> None:
+        why = ""
+        if facts["version"] != __version__:
+            why = f"Lesveil {facts['version']}, not {__version__}"
+        elif facts["spills"]:
+            why = "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL, DASK_DISTRIBUTED__WORKER__MEMORY__TARGET"
+        if why:
+            self.close()
+            raise EngineError("Worker {worker} must not be used ({why}); see docs/cluster.md.", worker=worker, why=why)
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
+        """See `Engine`."""
+        from distributed import CancelledError, KilledWorker
+
+        source, waiting = iter(items), deque[Any]()
+        try:
+            while True:
+                for item in itertools.islice(source, PER_WORKER * self.workers - len(waiting)):
+                    waiting.append(
+                        self._client.submit(_carried_out, work, item, pure=False, priority=priority, retries=0)
+                    )
+                if not waiting:
+                    return
+                try:
+                    good, value = waiting[0].result()
+                except KilledWorker as error:
+                    raise WorkerError(
+                        "{n} worker processes died over the same piece of work; is there enough memory? Nothing of it "
+                        "is released.",
+                        n=TRIES,
+                    ) from error
+                except (CancelledError, OSError) as error:
+                    raise WorkerError("The Dask scheduler was lost while work was under way.") from error
+                waiting.popleft()
+                if not good:
+                    raise value
+                yield value
+        finally:
+            if waiting:
+                with contextlib.suppress(Exception):  # it is given up either way
+                    self._client.cancel(list(waiting))
+
+    def pids(self) -> list[int]:
+        """The worker processes there are, on whatever machines."""
+        return [int(facts["pid"]) for facts in self._client.run(about).values()]
+
+    def close(self) -> None:
+        """See `Engine`."""
+        for one in (self._client, self._cluster):
+            if one is not None:
+                one.close(timeout=10)
+        self._client = self._cluster = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def about() -> dict[str, Any]:
+    """Run on a worker: what must be known of it before it is given work."""
+    import platform
+
+    import dask
+
+    spills = any(dask.config.get(f"distributed.worker.memory.{name}", None) for name in ("target", "spill"))
+    return {
+        "version": __version__,
+        "spills": spills,
+        "cores": os.cpu_count() or 1,
+        "host": platform.node(),
+        "pid": os.getpid(),
+    }
+
+
+def _carried_out(work: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
+    """Run on a worker. A failure is an answer like another: Dask would log it, with what it was at."""
+    try:
+        return True, work(item)
+    except Exception as error:  # noqa: BLE001 -- raised again where the caller stands
+        return False, error
+
+
+def _most_on_one_host(told: dict[str, Any]) -> int:
+    hosts = [facts["host"] for facts in told.values()]
+    return max(hosts.count(host) for host in hosts)
+
+
+def _security(chosen: settings.Engine, address: str) -> Any:
+    if not address.startswith("tls://"):
+        return None
+    from distributed.security import Security
+
+    return Security(
+        tls_ca_file=chosen.ca or None,
+        tls_client_cert=chosen.certificate or None,
+        tls_client_key=chosen.key or None,
+        require_encryption=True,
+    )
+
+
+def _refuse_open(address: str) -> None:
+    """Only this machine may be spoken to without TLS."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme != "tls" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise EngineError(
+            "The Dask scheduler {address} would be reached in the clear; give it certificates and a tls:// address "
+            "(docs/cluster.md).",
+            address=address,
+        )

@@ -1,0 +1,220 @@
+"""One contract for every engine: here, in processes of this machine, on a Dask cluster. Processes are really killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import distributed
+import pytest
+
+from pipeline import settings
+from pipeline.engine import opened
+from pipeline.errors import DiskFullError, EngineError, WorkerError
+from tests import engine_jobs
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """An engine of each kind with two workers, started when it is first asked for."""
+    with contextlib.ExitStack() as stack:
+        found = {}
+
+        def get(kind):
+            if kind not in found:
+                found[kind] = stack.enter_context(opened(settings.Engine(kind=kind, workers=2)))
+            return found[kind]
+
+        yield get
+
+
+@pytest.fixture(params=["here", "processes", "dask"])
+def engine(request, engines):
+    return engines(request.param)
+
+
+@pytest.fixture(params=["processes", "dask"])
+def workers(request, engines):
+    return engines(request.param)
+
+
+def test_results_come_in_order_each_for_its_item(engine):
+    assert list(engine.map(engine_jobs.doubled, range(20))) == [2 * n for n in range(20)]
+    assert list(engine.map(engine_jobs.slowly, range(5))) == list(range(5))
+    assert list(engine.map(engine_jobs.doubled, [])) == []
+
+
+def test_only_a_few_items_are_taken_before_the_first_result_is_fetched(engine):
+    taken = []
+
+    def items():
+        for n in range(1000):
+            taken.append(n)
+            yield n
+
+    results = engine.map(engine_jobs.doubled, items())
+    for n in range(3):
+        assert next(results) == 2 * n
+    results.close()
+    assert len(taken) <= 3 + 2 * engine.workers
+
+
+def test_an_error_arrives_with_its_message_in_parts_and_the_engine_goes_on(engine):
+    with pytest.raises(DiskFullError) as caught:
+        list(engine.map(engine_jobs.full, range(6)))
+    assert str(caught.value.fields["file"]) == "a.mp4"
+    assert caught.value.code == DiskFullError.code
+    with pytest.raises(ValueError, match="no 0"):
+        list(engine.map(engine_jobs.broken, range(3)))
+    assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+
+
+def test_several_callers_at_once_each_get_their_own(engine):
+    got = {}
+
+    def call(k):
+        got[k] = list(engine.map(engine_jobs.doubled, range(k, k + 5)))
+
+    threads = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == {k: [2 * n for n in range(k, k + 5)] for k in range(4)}
+
+
+def test_every_worker_works_and_loads_once(workers):
+    found = list(workers.map(engine_jobs.pid_and_loads, range(24)))
+    assert len({pid for pid, _ in found}) == 2
+    assert {loads for _, loads in found} == {1}
+    assert os.getpid() not in {pid for pid, _ in found}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_worker_that_dies_costs_its_item_only_and_another_takes_it_over(workers, tmp_path):
+    done = list(workers.map(engine_jobs.dies_once, [str(tmp_path)]))
+    assert done == ["done"]
+    assert (tmp_path / "died").exists()
+    assert list(workers.map(engine_jobs.doubled, range(8))) == [2 * n for n in range(8)]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_an_item_that_brings_worker_after_worker_down_fails_and_the_rest_goes_on(workers):
+    results = workers.map(engine_jobs.dies_always, range(4))
+    assert next(results) == 0
+    with pytest.raises(WorkerError, match="3 worker processes died"):
+        next(results)
+    assert list(workers.map(engine_jobs.doubled, range(8))) == [2 * n for n in range(8)]
+
+
+def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
+    with opened(settings.Engine(kind="processes", workers=1)) as engine, pytest.raises(RuntimeError, match="pickle"):
+        list(engine.map(engine_jobs.unpicklable, [1]))
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_who_waits_goes_before_the_nightly_batch(kind, tmp_path):
+    log = tmp_path / "log"
+    with opened(settings.Engine(kind=kind, workers=1)) as engine:
+        list(engine.map(engine_jobs.doubled, [1]))
+        nightly = [(str(log), f"night{n}", 0.3) for n in range(4)]
+        batch = threading.Thread(target=lambda: list(engine.map(engine_jobs.noted, nightly, -10)))
+        batch.start()
+        until = time.monotonic() + 20
+        while not log.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert list(engine.map(engine_jobs.noted, [(str(log), "coach", 0.0)], 0)) == ["coach"]
+        batch.join()
+    order = log.read_text().split()
+    assert sorted(order) == ["coach", "night0", "night1", "night2", "night3"]
+    assert order.index("coach") <= 2
+
+
+def test_workers_are_gone_after_close():
+    engine = opened(settings.Engine(kind="processes", workers=2))
+    list(engine.map(engine_jobs.pid_and_loads, range(4)))
+    pids = engine.pids()
+    assert len(pids) == 2
+    engine.close()
+    engine.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with pytest.raises(WorkerError):
+        list(engine.map(engine_jobs.doubled, [1]))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_workers_end_when_who_started_them_is_killed(tmp_path):
+    import subprocess
+
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import sys, time\n"
+        "from pipeline.processes import Processes\n"
+        "from tests import engine_jobs\n"
+        "if __name__ == '__main__':\n"
+        "    engine = Processes(2)\n"
+        "    list(engine.map(engine_jobs.pid_and_loads, range(4)))\n"
+        "    print(*engine.pids(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    pids = [int(word) for word in process.stdout.readline().split()]
+    process.stdout.close()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(pids) == 2
+    until = time.monotonic() + 20
+    while any(_alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return not Path("/proc").is_dir()
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "ucx://cluster:8786"])
+def test_a_scheduler_elsewhere_is_not_spoken_to_in_the_clear(address):
+    with pytest.raises(EngineError, match="in the clear"):
+        opened(settings.Engine(kind="dask", scheduler=address))
+
+
+def test_a_worker_that_may_write_its_memory_to_its_disk_gets_no_work():
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
+        ) as cluster,
+        pytest.raises(EngineError, match="SPILL"),
+    ):
+        opened(settings.Engine(kind="dask", scheduler=cluster.scheduler_address))
+
+
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr("pipeline.cluster.PATIENCE", 1)
+    with pytest.raises(EngineError, match="cannot be used"):
+        opened(settings.Engine(kind="dask", scheduler="tcp://127.0.0.1:9"))

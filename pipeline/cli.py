@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from pipeline import __version__, messages
 from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
-from pipeline.commands.terminal import Parser
+from pipeline.commands.terminal import Parser, PlainHelp
 from pipeline.errors import INTERRUPTED, LesveilError, OutputNotWritableError, UsageError, all_errors
 from pipeline.messages import told, tr
 
@@ -25,12 +25,12 @@ GROUPS = (redact, house, consent, enrol, lessons, review, deliver, afterwards, d
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    codes = "\n".join(f"  {kind.code:>4}  {kind.__name__}: {_first_line(kind)}" for kind in all_errors())
+    codes = "\n".join(f"  {kind.code:>4}  {kind.__name__}: {tr(first_line(kind))}" for kind in all_errors())
     top = Parser(
         prog="lesveil",
         description="Hides everyone in a filmed lesson who did not agree to be recognised.",
-        epilog=f"exit codes:\n     0  done\n{codes}\n  {INTERRUPTED:>4}  interrupted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{tr('exit codes')}:\n     0  {tr('done')}\n{codes}\n  {INTERRUPTED:>4}  {tr('interrupted')}",
+        formatter_class=PlainHelp,
     )
     top.add_argument("--version", action="version", version=f"lesveil {__version__}")
     common = Parser(add_help=False)
@@ -64,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _first_line(kind: type[LesveilError]) -> str:
+def first_line(kind: type[LesveilError]) -> str:
+    """What a kind of error means, in one line."""
     return (kind.__doc__ or kind.__name__).strip().splitlines()[0]
 
 

@@ -99,8 +99,52 @@ class _OneOf(Bar):
         self._together.told(self._clip, start + length * (min(done / total, 1.0) if total else 0.0))
 
 
+ARGPARSE = (
+    "usage: ",
+    "positional arguments",
+    "options",
+    "show this help message and exit",
+    "show program's version number and exit",
+    "the following arguments are required: %s",
+    "unrecognized arguments: %s",
+    "argument %(argument_name)s: %(message)s",
+    "invalid choice: %(value)r (choose from %(choices)s)",
+    "invalid %(type)s value: %(value)r",
+    "not allowed with argument %s",
+    "one of the arguments %s is required",
+    "expected one argument",
+    "expected at most one argument",
+    "expected at least one argument",
+    "ambiguous option: %(option)s could match %(matches)s",
+    "ignored explicit argument %r",
+)
+"""What argparse itself says to people: it asks gettext for the words, and gets ours."""
+
+# argparse looks both names up in its own module each time that it has something to say
+setattr(argparse, "_", tr)  # noqa: B010
+setattr(argparse, "ngettext", lambda one, many, count: tr(one if count == 1 else many))  # noqa: B010
+
+
+class Help(argparse.HelpFormatter):
+    """Help in the language of the person."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        return text and tr(text)
+
+    def _format_text(self, text: str) -> str:
+        return super()._format_text(tr(text))
+
+
+class PlainHelp(Help, argparse.RawDescriptionHelpFormatter):
+    """The same, with lines as they are."""
+
+
 class Parser(argparse.ArgumentParser):
-    """argparse, with mistakes told as UsageError."""
+    """argparse, with mistakes told as UsageError, and in the language of the person."""
+
+    def __init__(self, *args: Any, formatter_class: Any = Help, **options: Any) -> None:
+        super().__init__(*args, formatter_class=formatter_class, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("{message}; see lesveil --help.", message=message)

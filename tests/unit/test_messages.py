@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import string
@@ -12,8 +13,8 @@ from pathlib import Path
 import polib
 import pytest
 
-from pipeline import consent, errors, messages
-from pipeline.commands import afterwards, doctor, unattended
+from pipeline import cli, consent, errors, messages
+from pipeline.commands import afterwards, doctor, terminal, unattended
 from pipeline.lesson import audit, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
@@ -26,7 +27,7 @@ PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.sta
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
 PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
-PASSED_ON |= {"last['result']"}
+PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -81,9 +82,23 @@ def _stages() -> set[str]:
     }
 
 
+def _helps(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Every text of ``--help``, of a command and of all below it."""
+    yield from (text for text in (parser.description,) if text)
+    for action in parser._actions:
+        if action.help and action.help != argparse.SUPPRESS:
+            yield action.help
+        if isinstance(action, argparse._SubParsersAction):
+            yield from (choice.help for choice in action._choices_actions if choice.help)
+            for below in action.choices.values():
+                yield from _helps(below)
+
+
 def wanted() -> dict[str, str]:
     """Every text for people, and a place where it stands."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = {text: "terminal.py" for text in terminal.ARGPARSE}
+    found |= {cli.first_line(kind): "errors.py" for kind in errors.all_errors()}
+    found |= {text: "--help" for text in _helps(cli.parser())}
     for place, name, argument in _calls():
         if name in SPOKEN or name in KINDS:
             for text in _text(argument) or ():

@@ -143,8 +143,8 @@ class PlainHelp(Help, argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """argparse, with mistakes told as UsageError, and in the language of the person."""
 
-    def __init__(self, *args: Any, formatter_class: Any = Help, **options: Any) -> None:
-        super().__init__(*args, formatter_class=formatter_class, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Help} | options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("{message}; see lesveil --help.", message=message)

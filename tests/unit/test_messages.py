@@ -96,9 +96,9 @@ def _helps(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def wanted() -> dict[str, str]:
     """Every text for people, and a place where it stands."""
-    found: dict[str, str] = {text: "terminal.py" for text in terminal.ARGPARSE}
+    found: dict[str, str] = dict.fromkeys(terminal.ARGPARSE, "terminal.py")
     found |= {cli.first_line(kind): "errors.py" for kind in errors.all_errors()}
-    found |= {text: "--help" for text in _helps(cli.parser())}
+    found |= dict.fromkeys(_helps(cli.parser()), "--help")
     for place, name, argument in _calls():
         if name in SPOKEN or name in KINDS:
             for text in _text(argument) or ():

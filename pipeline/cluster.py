@@ -7,6 +7,7 @@ reached over TLS or not at all, and a worker that could write its memory to its 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import os
 from collections import deque
@@ -46,8 +47,8 @@ class Dask:
 
     def __init__(self, chosen: settings.Engine) -> None:
         try:
-            import dask
-            import distributed
+            dask: Any = importlib.import_module("dask")
+            distributed: Any = importlib.import_module("distributed")
         except ImportError as error:
             raise EngineError('Dask is not installed; run: pip install "lesveil[cluster]".') from error
         self._cluster: Any = None
@@ -182,9 +183,8 @@ def _most_on_one_host(told: dict[str, Any]) -> int:
 def _security(chosen: settings.Engine, address: str) -> Any:
     if not address.startswith("tls://"):
         return None
-    from distributed.security import Security
-
-    return Security(
+    security: Any = importlib.import_module("distributed.security")
+    return security.Security(
         tls_ca_file=chosen.ca or None,
         tls_client_cert=chosen.certificate or None,
         tls_client_key=chosen.key or None,

@@ -212,6 +212,7 @@ def carry_out(
         audio=rendering.audio,
         mutes=mutes,
         threads=threads,
+        encoder=rendering.encoder,
     ) as writer:
         done = render.render(source, plan, writer, hider(clip, plan), lambda: hidden_frame(clip), progress, figures)
         written = writer.close()

@@ -79,6 +79,8 @@ class Rendering:
     preset: str = "superfast"
     crf: int = 21
     audio: Literal["keep", "mute", "disguise"] = "keep"
+    encoder: Literal["software", "auto", "h264_nvenc", "h264_qsv", "h264_videotoolbox"] = "software"
+    """"auto": this machine's hardware, where it has any that works; else, and by default, libx264."""
     quarantine_share: float = 0.10
     """A clip of which more than this share of frames is damaged is not released."""
 

@@ -25,6 +25,7 @@ import av.codec.context
 import av.error
 import av.video.frame
 
+from pipeline.adapters import encoders
 from pipeline.adapters.sound import Sound
 from pipeline.adapters.video_in import ClipReader, planes
 from pipeline.errors import DiskFullError, LesveilError, OutputNotWritableError, QuarantinedError
@@ -85,7 +86,7 @@ class ClipWriter:
 
     Leaving the ``with`` block by an exception aborts: the file is removed. Otherwise ``close()`` must have been
     called, and returns what was written. ``path`` is written over: give it a name that nobody takes for finished.
-    ``mutes`` are stretches, in seconds on the source's clock, that are to be silent.
+    ``mutes`` are stretches, in seconds on the source's clock, that are to be silent. ``encoder`` as in `encoders`.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class ClipWriter:
         audio: Literal["keep", "mute", "disguise"] = "keep",
         threads: int | None = None,
         mutes: Sequence[tuple[float, float]] = (),
+        encoder: str = "software",
     ) -> None:
+        self._wanted = encoder
         self._mutes = mutes
         self.path = Path(path)
         self._clip = clip
@@ -237,8 +240,9 @@ class ClipWriter:
         """The picture's stream in the file."""
         clip, info = self._clip, self._clip.info
         pixel_format = encoded_format(info.pixel_format, info.width, info.height)
-        options = {"preset": preset, "crf": str(crf), "forced-idr": "1", "a53cc": "0", "udu_sei": "0"}
-        stream = self._container.add_stream("libx264", rate=info.rate, options=options)
+        name = encoders.chosen(self._wanted, pixel_format, info.width, info.height)
+        options = encoders.options(name, preset, crf)
+        stream = self._container.add_stream(name, rate=info.rate, options=options)
         stream.time_base = self._time_base
         context = stream.codec_context
         context.time_base = self._time_base

@@ -146,8 +146,16 @@ class _Found:
         return first
 
     def arrays(self, frames: int) -> Detections:
+        """All of it in one; what was there is given up on the way, so that it is never in memory twice."""
+
         def put(parts: list[Any], shape: tuple[int, ...], kind: type) -> Any:
-            return np.concatenate([np.empty((0, *shape), kind), *parts]).astype(kind, copy=False)
+            whole: Any = np.empty((sum(len(part) for part in parts), *shape), kind)
+            stop = len(whole)
+            while parts:
+                part = parts.pop()
+                whole[stop - len(part) : stop] = part
+                stop -= len(part)
+            return whole
 
         return Detections(
             frames=frames,

@@ -31,8 +31,9 @@ from pipeline.records import F32, Detections, Identity, Person, Reason, Track, V
 GAP_SECONDS = 1.05
 """Longest time between two views of one run."""
 
-IN_A_ROW = 2
-"""So many views in a row must come near enough by themselves."""
+A_FEW, SEVERAL = 2, 5
+"""So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
+mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
 
 CLEARLY = 0.04
 """Of two claims the nearer must be so much nearer to be believed."""
@@ -196,7 +197,7 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, gap: int) -> list[tuple[int,
 
 def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[Identity]:
     """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
-    good = _holding(run, gallery.templates[who], gallery.loose(who))
+    good = _holding(run, gallery.templates[who], gallery.limits(who, run))
     evidence = [view for view, holds in zip(run, good, strict=True) if holds]
     mean = _mean(evidence or run)
     bounds = gallery.limits(who, evidence)
@@ -247,9 +248,10 @@ def _holding(run: Sequence[_View], template: F32, bounds: Limits) -> list[bool]:
     good: list[bool] = []
     for piece in pieces:
         holds = [_far(piece, template) <= bounds.of_piece(len(piece))] * len(piece)
-        for at in range(len(piece) - IN_A_ROW + 1):
-            if not _far(piece[at : at + IN_A_ROW], template) <= bounds.piece:
-                holds[at : at + IN_A_ROW] = [False] * IN_A_ROW
+        for count, limit in ((A_FEW, bounds.piece), (SEVERAL, (bounds.piece + bounds.strict) / 2)):
+            for at in range(len(piece) - count + 1):
+                if not _far(piece[at : at + count], template) <= limit:
+                    holds[at : at + count] = [False] * count
         good += holds
     return good
 

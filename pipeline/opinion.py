@@ -77,13 +77,17 @@ def _blazeface() -> SecondEyes:
     return blazeface.BlazeFace()
 
 
+def state_of(setting: SecondOpinion) -> str:
+    """Whether films are looked at a second time here; receipts are kept under it."""
+    if setting.mode == "off":
+        return OFF
+    return NOT_INSTALLED if setting.mode == "auto" and not blazeface.installed() else LOOKED
+
+
 def eyes_of(setting: SecondOpinion) -> tuple[SecondEyes | None, str]:
     """Who looks, and the state to report. Raises ModelError when they must and cannot, or are not the right ones."""
-    if setting.mode == "off":
-        return None, OFF
-    if setting.mode == "auto" and not blazeface.installed():
-        return None, NOT_INSTALLED
-    return _blazeface(), LOOKED
+    state = state_of(setting)
+    return (_blazeface() if state == LOOKED else None), state
 
 
 def rounds_of(setting: SecondOpinion) -> int:

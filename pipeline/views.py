@@ -48,7 +48,7 @@ class ClipRow:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a lane. ``reason`` is a records.Reason, or "drawn", "held" of a region drawn by hand."""
+    """A stretch of a lane. ``reason`` is a records.Reason, or "drawn", "held" of a region drawn by hand, or "seen"."""
 
     start: int
     stop: int
@@ -62,7 +62,7 @@ class Lane:
     """One person, or one region drawn by hand (then ``repair`` is its id).
 
     ``track`` is the number that repairs use. ``minor``: so short or faint that it may be nobody. ``moment`` is the
-    frame at which the person is seen best, ``box`` where.
+    frame at which the person is seen best, ``box`` where. ``sighting``: the second look sees somebody there, clear.
     """
 
     track: int
@@ -73,6 +73,7 @@ class Lane:
     minor: bool
     person: str | None = None
     repair: str | None = None
+    sighting: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ class ClipView:
     mutes: tuple[tuple[int, int], ...]
     repairs: tuple[RepairRow, ...]
     repairable: str = ""
+    sightings: int = 0
+    """Faces that the second look sees; who approves says that they are nobody who must be hidden."""
 
 
 @dataclass(frozen=True)

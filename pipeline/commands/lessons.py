@@ -124,6 +124,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 
 
 def _summary(result: Any) -> list[str]:
+    from pipeline.lesson.doubt import undecided
     from pipeline.lesson.report import summary_line
 
     renders = [state.render for state in result.done if state.render]
@@ -139,6 +140,14 @@ def _summary(result: Any) -> list[str]:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{start:.1f}-{stop:.1f} s" for start, stop in state.render["doubts"])
             lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
+        if state.render and undecided(state.render):
+            lines.append(
+                tr(
+                    "{clip}: a second look sees {n} faces that are not hidden; nobody can approve it before deciding.",
+                    clip=Path(state.file).name,
+                    n=undecided(state.render),
+                )
+            )
         if state.render and state.render["damaged"]:
             lines.append(
                 tr(
@@ -170,6 +179,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "people_shown": sorted({entry["person"] for entry in render.get("kept", [])}),
         "hidden_at_once": render.get("hidden_at_once"),
         "doubts": render.get("doubts", []),
+        "second_look": render.get("second_look"),
         "damaged_frames": render.get("damaged"),
     }
 
@@ -230,7 +240,8 @@ def approve(args: argparse.Namespace) -> int:
     from pipeline.lesson.approve import judge
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        state = judge(place, args.clip, args.by, args.command == "approve")
+        despite = getattr(args, "despite_second_look", False)
+        state = judge(place, args.clip, args.by, args.command == "approve", despite=despite)
     verdict = tr("approved") if args.command == "approve" else tr("rejected")
     return answer(args, _clip_document(state), f"{Path(state.file).name}: {verdict}")
 
@@ -311,6 +322,12 @@ def add_to(add: Add, group: Group) -> None:
         judged = add(name, approve, text)
         judged.add_argument("clip", metavar="CLIP")
         judged.add_argument("--by", required=True, metavar="NAME")
+        if name == "approve":
+            judged.add_argument(
+                "--despite-second-look",
+                action="store_true",
+                help="you looked at every face that the second look sees, and there is nobody to hide",
+            )
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST")
     wiped.add_argument("--card", metavar="DIR")

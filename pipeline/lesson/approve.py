@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
+from pipeline.lesson.doubt import undecided
 from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, find
 from pipeline.workspace import Workspace
@@ -15,11 +16,14 @@ FIRST = "first"
 """The verdict of the first of two: not an approval yet."""
 
 
-def judge(workspace: Workspace, name: str, by: str, approve: bool, watched: str | None = None) -> State:
+def judge(
+    workspace: Workspace, name: str, by: str, approve: bool, watched: str | None = None, despite: bool = False
+) -> State:
     """Approve or reject the latest rendering of a clip; bound to the digest of the file as it lies there now.
 
     ``watched`` is the digest of the file that was looked at, where that is known: another one is not approved.
-    Raises ApprovalError.
+    ``despite``: who approves says that what the second look sees in it is nobody who must be hidden. Raises
+    ApprovalError.
     """
     state = find(workspace, name)
     by = " ".join(by.split())
@@ -35,6 +39,14 @@ def judge(workspace: Workspace, name: str, by: str, approve: bool, watched: str 
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):
         raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
+    left = undecided(state.render) if approve else 0
+    if left and not despite:
+        raise ApprovalError(
+            "A second look sees {n} faces in {clip} that are not hidden; look at each, hide them with lesveil review, "
+            "or approve it with --despite-second-look if there is nobody to hide.",
+            n=left,
+            clip=name,
+        )
     verdict = "rejected"
     if approve:
         before = approvals(workspace, state)
@@ -46,7 +58,8 @@ def judge(workspace: Workspace, name: str, by: str, approve: bool, watched: str 
             if before and not others:
                 raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
             verdict = "approved" if others else FIRST
-    workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict})
+    told = {"despite_second_look": left} if left else {}
+    workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict, **told})
     return find(workspace, state.clip)
 
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-from pipeline import run
+from pipeline import opinion, run
 from pipeline.adapters import files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
@@ -21,14 +22,16 @@ from pipeline.jobs import Elsewhere
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row
-from pipeline.lesson.mending import Agreed, agreed_now, carry_over, lay_over, outcome_of
+from pipeline.lesson.mending import Agreed, Mending, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, sealed_film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed
-from pipeline.records import Clip, Figures, Person, Progress, no_progress
+from pipeline.opinion import Planned
+from pipeline.records import Clip, Figures, Person, Progress, Sighting, no_progress
+from pipeline.stages.second_opinion import Watch
 from pipeline.workspace import Workspace, in_force, load_templates
 
-RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy")
+RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy", "second_opinion")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def _render(
     register = hashlib.sha256(json.dumps(sorted(grounds.items())).encode()).hexdigest()
     templates = hashlib.sha256(b"".join(person.template.tobytes() for person in shown)).hexdigest()
     digests = settings.digest(*RENDER_SETTINGS) + models_digest() + register + templates
+    digests += opinion.state_of(settings.second_opinion)
     made_with = hashlib.sha256(digests.encode()).hexdigest()
     all_repairs = seen.repairs(workspace.ledger, clip.id)
     before = _seen_before(workspace, clip)
@@ -135,13 +139,31 @@ def _render(
             agreed = agreed_now(workspace, found.decisions, all_repairs, filmed, today)
         mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
         partial = files.partial_path(final)
-        silent = mending.silent(found, source)
-        done, written, result = run.render_checked(
-            source, mending.plan, partial, settings, progress, figures, silent, elsewhere
-        )
+
+        def write(planned: Planned, watch: Watch | None) -> Any:
+            silent = mending.silent(found, source)
+            return run.render_checked(
+                source, planned.plan, partial, settings, progress, figures, silent, elsewhere, watch
+            )
+
+        def hide_more(planned: Planned, made: Any, sightings: list[Sighting]) -> Planned:
+            nonlocal found, mending
+            files.remove(partial)
+            tracks, decisions = opinion.hiding(_planned(mending, found), sightings, source, made[0].pts)
+            new = len(sightings)
+            tracks, decisions = [*found.tracks, *tracks[-new:]], [*found.decisions, *decisions[-new:]]
+            found = replace(found, tracks=tracks, decisions=decisions)
+            mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
+            return _planned(mending, found)
+
+        eyes, state = opinion.eyes_of(settings.second_opinion)
+        # repairs know people by the numbers of the analysis they saw: nothing is added to one that has any
+        rounds = 0 if found is before or all_repairs else opinion.rounds_of(settings.second_opinion)
+        looked = opinion.settle(_planned(mending, found), eyes, state, rounds, write, hide_more)
+        done, written, result = looked.result
         digest = files.sha256_of(partial)
         refuse_changed(workspace, agreed.recognised, filmed, today, partial, agreed.known)
-        seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift))
+        seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift, looked.opinion.left))
         files.publish(partial, final)
         rate = source.info.rate
     figures.add("total", time.perf_counter() - started)
@@ -153,10 +175,14 @@ def _render(
         "seconds": round(written.seconds, 3),
         "damaged": len(done.damaged),
         "regions": result.regions,
-        **outcome_of(mending, float(rate)),
+        **outcome_of(mending, float(rate), looked.opinion),
         "took": round(figures.seconds["total"], 2),
     }
     seen.record(workspace, clip.id, clip.sha256, key, outcome)
+
+
+def _planned(mending: Mending, found: seen.Seen) -> Planned:
+    return Planned(mending.mended.tracks, mending.mended.decisions, mending.plan, found.cuts)
 
 
 def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:

@@ -87,6 +87,7 @@ class Desk:
             doubts=doubts_of(lanes),
             mutes=mended.mutes,
             repairs=tuple(repair_row(one, have, mended.moot - pending) for one in repairs),
+            sightings=len(found.sightings),
             repairable="outdated" if state.outdated else "" if self._place.vault.has(state.clip) else "gone",
         )
 
@@ -118,7 +119,7 @@ class Desk:
         """A person as filmed, at one of three moments, as JPEG. The look is in the ledger before it is given."""
         state, found = self._both(id)
         lane = self._lane(id, track)
-        if found is None or lane.repair is not None or not 0 <= number < 3:
+        if found is None or not lane.tracks or not 0 <= number < 3:
             raise RepairError("There is nobody with number {track} in {clip}.", track=track, clip=state.file)
         chosen = [one for one in self._mended(state, found).tracks if one.number in lane.tracks]
         whole = max(chosen, key=lambda one: len(one.box))
@@ -171,10 +172,10 @@ class Desk:
             if not one.undone:
                 self._place.ledger.append(seen.UNDONE, state.clip, {"id": repair, "by": by, "role": role.value})
 
-    def judge(self, id: str, digest: str, by: str, approve: bool) -> None:
+    def judge(self, id: str, digest: str, by: str, approve: bool, despite: bool = False) -> None:
         """Approve or reject the rendering that was watched. Raises ApprovalError."""
         with self._lock:
-            judge(self._place, self._state(id).clip, by, approve, digest)
+            judge(self._place, self._state(id).clip, by, approve, digest, despite)
 
     def looked(self, id: str, digest: str, by: str) -> None:
         """Somebody watches this rendering: written down once."""

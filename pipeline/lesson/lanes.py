@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.lesson.doubt import doubtful
 from pipeline.lesson.seen import Seen
-from pipeline.records import F32, Decision, Repair, RepairKind, Support, Track
+from pipeline.records import F32, Decision, Repair, RepairKind, Sighting, Support, Track
 from pipeline.stages.mend import Mended
 from pipeline.views import Doubt, Lane, Look, Span
 
@@ -19,9 +19,12 @@ BRIEF_SECONDS = 1.0
 """A track that is shorter than this, or fainter than FAINT, may be nobody: its lane stands below the others."""
 FAINT = 0.35
 
+SIGHTED = -(10**9)
+"""The lanes of what the second look sees are numbered from here down; those of drawn regions from -1."""
+
 
 def lanes_of(found: Seen, mended: Mended, repairs: Sequence[Repair]) -> tuple[Lane, ...]:
-    """People first, in order of appearance; then regions that were drawn; then what may be nobody."""
+    """What the second look sees; people, in order of appearance; regions that were drawn; what may be nobody."""
     groups: dict[int, list[Track]] = {}
     by_name: dict[str, int] = {}
     said: dict[int, list[Decision]] = {}
@@ -37,7 +40,8 @@ def lanes_of(found: Seen, mended: Mended, repairs: Sequence[Repair]) -> tuple[La
     lanes.sort(key=lambda lane: (lane.minor, lane.spans[0].start if lane.spans else 0, lane.track))
     drawn = [_drawn(found, one) for one in repairs if one.kind is RepairKind.REGION and not one.undone]
     majors = [lane for lane in lanes if not lane.minor]
-    return (*majors, *drawn, *(lane for lane in lanes if lane.minor))
+    seen = [_sighted(number, one) for number, one in enumerate(found.sightings)]
+    return (*seen, *majors, *drawn, *(lane for lane in lanes if lane.minor))
 
 
 def doubts_of(lanes: Iterable[Lane]) -> tuple[Doubt, ...]:
@@ -101,6 +105,12 @@ def _best(track: Track, keys: Frames) -> tuple[int, tuple[float, float, float, f
         at = int(own[size[own].argmax()])
     x1, y1, x2, y2 = (float(value) for value in track.box[at])
     return track.start + at, (x1, y1, x2, y2)
+
+
+def _sighted(number: int, one: Sighting) -> Lane:
+    x1, y1, x2, y2 = (float(value) for value in one.box[0])
+    spans = (Span(one.start, one.stop, Look.DOUBT, "seen"),)
+    return Lane(SIGHTED - number, (), spans, int(one.frame[0]), (x1, y1, x2, y2), False, sighting=True)
 
 
 def _drawn(found: Seen, repair: Repair) -> Lane:

@@ -14,6 +14,7 @@ from pipeline.adapters.part import Part, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
 from pipeline.lesson.doubt import doubts
 from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
+from pipeline.opinion import Opinion
 from pipeline.records import (
     U8,
     Decision,
@@ -24,6 +25,7 @@ from pipeline.records import (
     Repair,
     RepairKind,
     Shape,
+    Sighting,
     Track,
     joined,
     no_progress,
@@ -44,7 +46,9 @@ class Mending:
     placed: dict[str, Placed]
     repairs: tuple[str, ...]
 
-    def kept(self, found: Seen, sha256: str, done: Rendered, shift: Fraction) -> Seen:
+    def kept(
+        self, found: Seen, sha256: str, done: Rendered, shift: Fraction, sightings: Sequence[Sighting] = ()
+    ) -> Seen:
         """What to keep for the rendering that came of it."""
         return replace(
             found,
@@ -56,6 +60,7 @@ class Mending:
             repairs=self.repairs,
             placed={id: self.placed[id] for id in self.repairs if id in self.placed},
             mutes=self.mended.mutes,
+            sightings=tuple(sightings),
         )
 
     def silent(self, found: Seen, source: ClipReader) -> tuple[tuple[float, float], ...]:
@@ -183,9 +188,13 @@ def _times(source: ClipReader) -> Times:
     return np.array([frame.pts for frame in source.frames()], np.int64)
 
 
-def outcome_of(mending: Mending, rate: float) -> dict[str, Any]:
-    """What a rendering's receipt says of whom it shows and what to look at."""
+def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]:
+    """What a rendering's receipt says of whom it shows and what to look at.
+
+    Of what the ``second`` look saw it says how much and when; where in the picture stays in the vault.
+    """
     plan, mended = mending.plan, mending.mended
+    hidden = {d.track for d in mended.decisions if d.reason is Reason.SECOND_LOOK}
     unsure = [[round(start / rate, 2), round(stop / rate, 2)] for start, stop in mending.unsure]
     return {
         "kept": [
@@ -200,7 +209,8 @@ def outcome_of(mending: Mending, rate: float) -> dict[str, Any]:
             for d in mended.decisions
             if d.keep
         ],
-        "doubts": sorted(doubts(mended.decisions, rate) + unsure),
+        "doubts": sorted(doubts(mended.decisions, rate, second.left) + unsure),
+        "second_look": {"state": second.state, "hidden": len(hidden), "left": len(second.left)},
         "hidden_at_once": hidden_at_once(mended.tracks, plan),
         "repairs": list(mending.repairs),
     }

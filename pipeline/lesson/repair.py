@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline import run
+from pipeline import opinion, run
 from pipeline.adapters import files, inspect
 from pipeline.adapters.part import Part, PartError, keyframes
 from pipeline.adapters.sound import loudest
@@ -30,7 +30,9 @@ from pipeline.lesson.mending import Mending, agreed_now, lay_over, outcome_of
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, find
 from pipeline.lesson.withdraw import refuse_changed
-from pipeline.records import Figures, Progress, RedactionPlan, Repair, joined, no_progress
+from pipeline.opinion import Opinion
+from pipeline.records import Figures, Progress, RedactionPlan, Repair, SecondEyes, Sighting, joined, no_progress
+from pipeline.stages import second_opinion
 from pipeline.stages.mend import changed_frames
 from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace
@@ -85,10 +87,12 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
             files.remove(final)
             files.sweep_partials(final)
         partial = files.partial_path(final)
-        work = _Work(workspace, source, before, mending, old, partial, progress, figures)
+        eyes, _ = opinion.eyes_of(settings.second_opinion)
+        work = _Work(workspace, source, before, mending, old, partial, progress, figures, eyes)
         if work.nothing():
+            work.sightings[:] = before.sightings
             seen.keep(workspace.vault, clip, replace(before, plan=mending.plan, repairs=mending.repairs))
-            outcome = dict(state.render) | outcome_of(mending, float(before.rate))
+            outcome = dict(state.render) | outcome_of(mending, float(before.rate), _opinion(state, work))
             seen.record(workspace, clip, source_sha, key, outcome)
             return Repaired(before.sha256, len(before.pts), 0, time.perf_counter() - started)
         try:
@@ -97,7 +101,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
             if filmed is not None:
                 refuse_changed(workspace, agreed.recognised, filmed, today, partial, agreed.known)
             digest = files.sha256_of(partial)
-            kept = mending.kept(before, digest, done, before.shift)
+            kept = mending.kept(before, digest, done, before.shift, work.sightings)
             seen.keep(workspace.vault, clip, kept)
             if final == old:
                 files.remove(old)
@@ -109,7 +113,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
         "bytes": final.stat().st_size,
         "file": final.name,
         "regions": regions,
-        **outcome_of(mending, float(before.rate)),
+        **outcome_of(mending, float(before.rate), _opinion(state, work)),
         "took": round(time.perf_counter() - started, 2),
     }
     seen.record(workspace, clip, source_sha, key, outcome)
@@ -119,6 +123,14 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
 def _stem(old: Path) -> str:
     """The clip's name in a rendering's: NAME.KEY.mp4."""
     return old.name.rsplit(".", 2)[0]
+
+
+def _opinion(state: State, work: _Work) -> Opinion:
+    """The second look at a repaired film: what was said of it before goes for what was only copied."""
+    told = (state.render or {}).get("second_look") or {"state": opinion.OFF}
+    now = opinion.state_of(work.workspace.settings.second_opinion)
+    copied = now == opinion.LOOKED and not work.anew
+    return Opinion(told["state"] if copied else now, left=tuple(work.sightings))
 
 
 def _before(workspace: Workspace, state: State) -> Seen:
@@ -144,6 +156,11 @@ class _Work:
     partial: Path
     progress: Progress
     figures: Figures
+    eyes: SecondEyes | None
+    sightings: list[Sighting] = field(default_factory=list)
+    """What the second look sees in the new rendering."""
+    anew: list[bool] = field(default_factory=list)
+    """Not empty: the whole clip was rendered, and looked at, anew."""
 
     def nothing(self) -> bool:
         """Nothing that is seen or heard changes: somebody was said to be the same person, say."""
@@ -153,6 +170,7 @@ class _Work:
     def whole(self) -> tuple[int, Rendered, int]:
         """Render the clip in one go: (frames encoded, what was rendered, regions checked)."""
         silent = self.mending.silent(self.before, self.source)
+        watch = self._watch(0, self.mending.plan.frames)
         done, _, result = run.render_checked(
             self.source,
             self.mending.plan,
@@ -161,7 +179,10 @@ class _Work:
             self.progress,
             self.figures,
             silent,
+            watch=watch,
         )
+        self.sightings[:] = watch.sightings() if watch else self.before.sightings
+        self.anew.append(True)
         return len(done.pts), done, result.regions
 
     def in_pieces(self) -> tuple[int, Rendered, int] | None:
@@ -175,6 +196,7 @@ class _Work:
         if encoded > SHARE * plan.frames:
             return None
         made: list[Piece] = []
+        seen_anew: list[Sighting] = []
         settings = self.workspace.settings
         mute = replace(settings, rendering=replace(settings.rendering, audio="mute", quarantine_share=1.0))
         try:
@@ -182,6 +204,7 @@ class _Work:
                 path = files.partial_path(self.partial)
                 made.append(Piece(path, start, stop))
                 part = Part(self.source, before.pts, start, stop)
+                watch = self._watch(start, stop)
                 done, _, _ = run.render_checked(
                     cast(ClipReader, part),
                     _part_of(plan, start, stop),
@@ -189,7 +212,9 @@ class _Work:
                     mute,
                     _offset(self.progress, sum(p.stop - p.start for p in made[:-1]), encoded),
                     self.figures,
+                    watch=watch,
                 )
+                seen_anew += second_opinion.moved(watch.sightings(), start) if watch else []
                 if {start + n for n in done.damaged} != {n for n in before.damaged if start <= n < stop}:
                     return None
             splice(self.old, made, self.partial, self._sound())
@@ -206,7 +231,23 @@ class _Work:
                 clip=plan.clip,
                 finding=f"the file carries {extras[0]}",
             )
+        looked_at = pieces if self.eyes else []
+        self.sightings[:] = seen_anew + [
+            one
+            for one in before.sightings
+            if any(not any(start <= n < stop for start, stop in looked_at) for n in one.frame.tolist())
+        ]
         return encoded, Rendered(before.pts, before.damaged), len(plan.frame)
+
+    def _watch(self, start: int, stop: int) -> second_opinion.Watch | None:
+        """For a second look at frames ``start`` up to ``stop`` as a film of its own."""
+        if self.eyes is None:
+            return None
+        mended = self.mending.mended
+        kept = second_opinion.part_of(second_opinion.kept_faces(mended.tracks, mended.decisions), start, stop)
+        cuts = [cut - start for cut in self.before.cuts if start < cut < stop]
+        plan = self.mending.plan
+        return second_opinion.Watch(self.eyes, _part_of(plan, start, stop), kept, cuts)
 
     def _stretches(self, changed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """``changed`` widened to keyframes of the old file. Raises ValueError when it has none where it should."""

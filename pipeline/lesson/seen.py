@@ -25,7 +25,7 @@ from pipeline.adapters.vault import NOTES, Vault
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import KEYFRAMES
 from pipeline.errors import RepairError
-from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Track
+from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
 from pipeline.run import Analysis
 from pipeline.workspace import Workspace
 
@@ -66,6 +66,8 @@ class Seen:
     placed: dict[str, Placed] = field(default_factory=dict)
     mutes: tuple[tuple[int, int], ...] = ()
     cuts: tuple[int, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    """Faces that the second look sees in this rendering and about which a person must decide."""
 
     @cached_property
     def analysis(self) -> str:

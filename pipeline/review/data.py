@@ -30,6 +30,8 @@ def clip(asked: Asked) -> Response:
             "minor": lane.minor,
             "person": lane.person,
             "repair": lane.repair,
+            "sighting": lane.sighting,
+            "box": lane.box if lane.sighting else None,
             "spans": [(s.start, s.stop, s.look, s.reason, s.person) for s in lane.spans],
         }
         for lane in view.lanes
@@ -64,7 +66,8 @@ def judge(asked: Asked) -> Response:
     digest, approve = asked.form.get("digest"), asked.form.get("approve")
     if not isinstance(digest, str) or not isinstance(approve, bool):
         raise RepairError("This repair cannot be understood ({field}); load the page again.", field="digest")
-    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve)
+    despite = asked.form.get("despite") is True
+    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve, despite)
     return JSONResponse({})
 
 

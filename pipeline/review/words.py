@@ -24,6 +24,7 @@ def reason(speech: Speech, key: str) -> str:
         "hidden_by_hand": tr("Hidden by hand."),
         "named_by_hand": tr("Named by hand; consent is in force."),
         "second_look": tr("Seen by a second look at the finished film; hidden to be safe."),
+        "seen": tr("A second look at the finished film sees a face here; hide it, or approve knowing that."),
         "drawn": tr("Drawn by hand; follows the picture."),
         "held": tr("The region lost its hold here and was kept large; look whether it covers."),
     }.get(key, tr("Hidden to be safe."))
@@ -81,6 +82,7 @@ def script(speech: Speech) -> dict[str, str]:
         "doubt": tr("doubtful"),
         "person": tr("Person {n}"),
         "region": tr("Region {n}"),
+        "sighting": tr("Seen clear {n}"),
         "minor": tr("Brief or faint ({n})"),
         "more": tr("{n} more"),
         "minor_hint": tr("May be nobody. Hidden to be safe."),

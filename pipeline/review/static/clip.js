@@ -39,6 +39,7 @@ function label(lane) {
     const drawn = view.lanes.filter((one) => one.repair);
     return fill(words.region, { n: drawn.indexOf(lane) + 1 });
   }
+  if (lane.sighting) return fill(words.sighting, { n: view.lanes.filter((one) => one.sighting).indexOf(lane) + 1 });
   if (lane.person) return view.names[lane.person] || lane.person;
   return fill(words.person, { n: lane.track });
 }
@@ -102,7 +103,7 @@ function refreshChosen() {
   by("chosenname").textContent = label(lane);
   by("chosenwhy").textContent = `${words[lookOf(lane)]} · ${whyOf(lane)}`;
   const able = !view.repairable && !lane.repair;
-  for (const id of ["hide", "show", "split", "join"]) if (by(id)) by(id).disabled = !able;
+  for (const id of ["hide", "show", "split", "join"]) if (by(id)) by(id).disabled = !able || (lane.sighting && id !== "hide");
   if (by("join")) by("join").setAttribute("aria-pressed", String(joining));
   if (by("scope")) by("scope").textContent = lane.repair ? "" : scopeText();
 }
@@ -157,7 +158,7 @@ function refreshMarks() {
 function choose(track, seek = false) {
   const lane = laneOf(track);
   if (!lane) return;
-  if (joining && chosen !== null && lane.track !== chosen && !lane.repair) {
+  if (joining && chosen !== null && lane.track !== chosen && !lane.repair && !lane.sighting) {
     joining = false;
     return repair({ kind: "join", start: 0, stop: clock.frames, track: chosen, other: lane.track });
   }
@@ -222,20 +223,29 @@ function repair(asked) {
   return body.id;
 }
 
-function needPerson() {
+function needPerson(sightings = false) {
   const lane = chosen === null ? null : laneOf(chosen);
   if (view.repairable) say(words[view.repairable]);
-  else if (!lane || lane.repair) say(words.choose_person);
+  else if (!lane || lane.repair || (lane.sighting && !sightings)) say(words.choose_person);
   else return lane;
   return null;
 }
 
 function hide() {
-  const lane = needPerson();
+  const lane = needPerson(true);
   if (!lane) return;
-  repair({ kind: "hide", track: lane.track, ...(marked() || { start: 0, stop: clock.frames }) });
+  if (lane.sighting) hideSighting(lane);
+  else repair({ kind: "hide", track: lane.track, ...(marked() || { start: 0, stop: clock.frames }) });
   say(fill(words.hidden_now, { person: label(lane), range: scopeText() }));
   clearMarks();
+}
+
+// What the second look sees is nobody that is followed: it is hidden like a region drawn around the head.
+function hideSighting(lane) {
+  const [x1, y1, x2, y2] = lane.box, across = 0.4 * (x2 - x1), down = 0.5 * (y2 - y1);
+  const box = [x1 - across, y1 - down, x2 + across, y2 + down];
+  const { start, stop } = lane.spans[0];
+  repair({ kind: "region", box, at_frame: lane.moment, start, stop });
 }
 
 function split() {
@@ -333,10 +343,12 @@ async function judge(approve) {
     const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(`${one.start} ${one.track}`)).length;
     by("unseen").hidden = !left;
     by("unseen").textContent = by("unseen").dataset.text.replace("{n}", left);
+    by("sighted").hidden = !view.sightings;
+    by("sighted").textContent = by("sighted").dataset.text.replace("{n}", view.sightings);
     if ((await ask("judge")) !== "yes") return;
   } else if (!window.confirm(words.confirm_reject)) return;
   try {
-    await talk.ask("/verdict", { digest: view.digest, approve });
+    await talk.ask("/verdict", { digest: view.digest, approve, despite: approve && view.sightings > 0 });
     await load();
     const first = approve && view.row.stage === "rendered";
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "doubles"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},
+    "doubles": {"records", "geometry"},
     "settings": {"likeness"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,
     "processes": GROUND,
@@ -136,7 +137,7 @@ def test_no_package_pulls_rooms_in():
 @pytest.mark.parametrize(
     "name",
     [
-        *("records", "geometry", "likeness", "consent", "stages.decide", "stages.track", "stages.naming"),
+        *("records", "geometry", "likeness", "doubles", "consent", "stages.decide", "stages.track", "stages.naming"),
         *("stages.check", "stages.mend", "stages.rehide"),
     ],
 )

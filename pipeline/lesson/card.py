@@ -13,15 +13,18 @@ from typing import Any
 
 from pipeline import opinion, run
 from pipeline.adapters import files, inspect
+from pipeline.adapters.card import CardClip
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
+from pipeline.doubles import doubles, hidden_beside
 from pipeline.engine import Here, opened
 from pipeline.errors import LesveilError
 from pipeline.jobs import Elsewhere
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row
+from pipeline.lesson.lookalikes import in_lesson, note, notes
 from pipeline.lesson.mending import Agreed, Mending, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, sealed_film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
@@ -69,7 +72,8 @@ def run_card(
     done: list[str] = []
     failed = list(copied.failed)
     with opened(workspace.settings.engine) as engine:
-        for take, clip in copied.clips:
+
+        def each(take: CardClip, clip: Clip) -> None:
             name = take.relative(take.path)
             told = progress(Path(name).name) if progress else no_progress
             elsewhere = None
@@ -82,6 +86,15 @@ def run_card(
             except LesveilError as error:
                 workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
                 failed.append((name, error))
+
+        known = notes(workspace.ledger)
+        for take, clip in copied.clips:
+            each(take, clip)
+        if notes(workspace.ledger) != known:  # a later clip showed somebody's double: the earlier ones must know
+            again = [(take, clip) for take, clip in copied.clips if clip.id in done]
+            done.clear()
+            for take, clip in again:
+                each(take, clip)
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[id] for id in dict.fromkeys(done)]
     return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card)
@@ -110,7 +123,9 @@ def _render(
     templates = hashlib.sha256(b"".join(person.template.tobytes() for person in shown)).hexdigest()
     digests = settings.digest(*RENDER_SETTINGS) + models_digest() + register + templates
     digests += opinion.state_of(settings.second_opinion)
-    made_with = hashlib.sha256(digests.encode()).hexdigest()
+    alone = hashlib.sha256(digests.encode()).hexdigest()
+    nearest = {person: far for person, far in in_lesson(workspace.ledger, clip.id, filmed).items() if person in grounds}
+    made_with = hashlib.sha256((alone + json.dumps(nearest)).encode()).hexdigest() if nearest else alone
     all_repairs = seen.repairs(workspace.ledger, clip.id)
     before = _seen_before(workspace, clip)
     by_hand = agreed_now(workspace, [], all_repairs, filmed, today).known
@@ -126,11 +141,17 @@ def _render(
     with open_clip(Path(clip.name), openers) as source:
         if before is not None and before.made_with == made_with:  # looked through already, only repairs are new
             found = before
+        elif before is not None and before.made_with == alone:  # only doubles in other clips are new
+            found = replace(before, made_with=made_with, decisions=hidden_beside(before.decisions, nearest))
+            if found.decisions != before.decisions:
+                _unpublish(workspace, clip)
         else:
             analysis = run.analyse(
                 source, clip.name, shown, grounds, register, settings, networks, progress, figures, elsewhere
             )
+            note(workspace.ledger, clip.id, doubles(analysis.identities, analysis.tracks))
             found = seen.of_analysis(analysis, made_with, source)
+            found = replace(found, decisions=hidden_beside(found.decisions, nearest))
         placed = before.placed if before is not None else {}
         if before is not None and before.analysis != found.analysis:
             placed = carry_over(before, all_repairs)
@@ -189,6 +210,14 @@ def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
     """What was kept of the clip's latest rendering."""
     renders = [row.payload for row in workspace.ledger.entries("receipt", clip.id) if row.payload["stage"] == "render"]
     return seen.load(workspace.vault, clip.id, renders[-1]["outcome"]["sha256"]) if renders else None
+
+
+def _unpublish(workspace: Workspace, clip: Clip) -> None:
+    """Take back the latest rendering: it shows somebody whom the next one hides, and the next one may fail."""
+    for row in reversed(workspace.ledger.entries("receipt", clip.id)):
+        if row.payload["stage"] == "render":
+            files.remove(workspace.finished / row.payload["outcome"]["file"])
+            return
 
 
 def _written_on(workspace: Workspace, clip: Clip) -> date:

@@ -16,7 +16,7 @@ near enough, for the risk that is accepted and for how much was seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -24,7 +24,8 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.geometry import closeness, pairwise
+from pipeline.doubles import doubles, withheld
+from pipeline.geometry import closeness
 from pipeline.likeness import FACING, LOOK_CHANGED, Limits, frontal, limits, loosest, room, standard
 from pipeline.records import F32, Detections, Identity, Person, Reason, Track, Views
 
@@ -35,15 +36,9 @@ A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
 mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
 
-CLEARLY = 0.04
-"""Of two claims the nearer must be so much nearer to be believed."""
-
 REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
 changed places in a track while they were turned away."""
-
-SAME_FACE = 0.3
-"""Overlap (IoU) of two boxes in one frame from which they are one face, found twice."""
 
 
 @dataclass(frozen=True)
@@ -286,49 +281,3 @@ def _why_not(track: Track, seen: Sequence[_View], gallery: _Gallery) -> Identity
         margin=None,
         views=len(seen),
     )
-
-
-def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str, float]:
-    """How near somebody else came to a person while both were in sight, by person: of two claims in one frame the
-    farther. Whoever was found twice in one place counts for nothing here; neither keeps the name all the same."""
-    by_number = {track.number: track for track in tracks}
-    found: dict[str, float] = {}
-    for one, other in _at_once(identities):
-        first, last = max(one.start, other.start), min(one.stop, other.stop)
-        mine, theirs = (
-            track.box[first - track.start : last - track.start]
-            for track in (by_number[one.track], by_number[other.track])
-        )
-        if one.person is not None and float(pairwise(mine, theirs).max()) < SAME_FACE:
-            far = max(_distance(one), _distance(other))
-            found[one.person] = min(far, found.get(one.person, far))
-    return found
-
-
-def _distance(identity: Identity) -> float:
-    return 0.0 if identity.distance is None else identity.distance
-
-
-def _at_once(identities: Iterable[Identity]) -> list[tuple[Identity, Identity]]:
-    """Pairs of claims to one name that share a frame."""
-    named = [identity for identity in identities if identity.person is not None]
-    return [
-        (one, other)
-        for at, one in enumerate(named)
-        for other in named[at + 1 :]
-        if one.person == other.person and one.start < other.stop and other.start < one.stop
-    ]
-
-
-def withheld(identities: Sequence[Identity], nearest: Mapping[str, float]) -> list[Identity]:
-    """Identities without the names that are not clearly nearer than a double (``nearest``, by person) or than another
-    claim in the same frame."""
-    lost: set[int] = set()
-    for one, other in _at_once(identities):
-        for mine, theirs in ((one, other), (other, one)):
-            if _distance(mine) > _distance(theirs) - CLEARLY:
-                lost.add(id(mine))
-    for identity in identities:
-        if identity.person is not None and _distance(identity) > nearest.get(identity.person, np.inf) - CLEARLY:
-            lost.add(id(identity))
-    return [replace(i, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities]

@@ -1,0 +1,187 @@
+"""Somebody's double is seen beside them in one clip of a lesson: alone in another they do not count as that person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import run, workspace
+from pipeline.adapters.consent_list import ConsentList
+from pipeline.adapters.consent_rows import ListedPerson
+from pipeline.consent import Giver
+from pipeline.doubles import CLEARLY, hidden_beside
+from pipeline.errors import ApprovalError, CheckFailedError
+from pipeline.lesson import card
+from pipeline.lesson.approve import judge
+from pipeline.lesson.lookalikes import DOUBLES, in_lesson
+from pipeline.lesson.state import states
+from pipeline.records import Decision, Person, Reason, Style
+from pipeline.stages import decide, naming
+from pipeline.workspace import Workspace
+from tests import clips
+from tests.faces import ANN, EYE, RATE, RISK, SMALLEST, beside, every, lesson, sorted_rows
+
+TODAY = date(2026, 11, 25)
+FILMED = TODAY - timedelta(5)
+FRAMES = 60
+
+ONE = Person("1", ANN.template, 3)
+ALONE = [every(10, 0, FRAMES, beside(ANN.template, 0.2, EYE[5]))]
+BOTH = [every(10, 0, FRAMES, beside(ANN.template, 0.18, EYE[2])), *ALONE]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workspace]:
+    folder = tmp_path / "w"
+    workspace.create(folder, key_file=True)
+    (folder / "lesveil.toml").write_text('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n', encoding="utf-8")
+    fields: dict[str, Any] = {
+        "row": 2, "id": "1", "first_name": "Roos", "infix": "", "last_name": "D", "group": "3HA",
+        "portrait_folder": None, "birth": date(2012, 1, 1), "purpose": "beeldcoaching", "granted": True,
+        "recognition": True, "giver": Giver.PARENT, "start": date(2026, 9, 1), "end": None, "withdrawn": None,
+    }  # fmt: skip
+    with workspace.opened(folder) as opened:
+        listed = ConsentList("l.csv", "0" * 64, (ListedPerson(**fields),), (), False)
+        opened.register.apply(opened.register.plan_import(listed, date(2026, 9, 1)))
+        workspace.save_templates(opened, [ONE])
+        yield opened
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Callable[..., Path]:
+    """A card with a film by name, each of the day that is asked for."""
+
+    def shot(days: dict[str, date]) -> Path:
+        folder = tmp_path / "card/DCIM/100CANON"
+        folder.mkdir(parents=True)
+        for number, (name, day) in enumerate(days.items()):
+            path = clips.make(folder / f"{name}.MP4", frames=FRAMES, size=f"{320 + 16 * number}x160")
+            at = datetime(day.year, day.month, day.day, 12).timestamp()
+            os.utime(path, (at, at))
+        return tmp_path / "card"
+
+    return shot
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """What is seen in each film, by name, instead of what is in its pictures."""
+    scenes: dict[str, list[Any]] = {}
+
+    def analyse(clip: Any, name: str, people: Any, grounds: Any, register: str, *_: Any) -> run.Analysis:
+        tracks, found, views = lesson(*sorted_rows(scenes[name.split("-")[0]]), frames=FRAMES)
+        identities = naming.identify(tracks, found, views, people, RATE, SMALLEST, RISK)
+        decisions = decide.decide(tracks, identities, grounds)
+        plan = decide.plan(name, FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", register)
+        return run.Analysis(found, tracks, identities, decisions, plan)
+
+    monkeypatch.setattr(run, "analyse", analyse)
+    return scenes
+
+
+def shown(place: Workspace) -> dict[str, list[str]]:
+    """Who is shown in the latest rendering of each film; it lies where it should."""
+    found = {}
+    for state in states(place):
+        assert state.render is not None
+        assert (place.finished / state.render["file"]).is_file()
+        found[Path(state.file).stem] = sorted({entry["person"] for entry in state.render["kept"]})
+    return found
+
+
+@pytest.mark.parametrize("first", ["A", "B"])
+def test_a_double_in_one_clip_hides_in_all_of_the_day(place: Workspace, film: Any, seen: Any, first: str) -> None:
+    """Whichever comes first: the clip that was rendered before is made again, and the old one is gone."""
+    folder = film({"A": FILMED, "B": FILMED, "C": FILMED - timedelta(1)})
+    other = "B" if first == "A" else "A"
+    seen |= {first: ALONE, other: BOTH, "C": ALONE}
+    done = card.run_card(place, folder, TODAY, any_card=True)
+    assert not done.failed
+    assert shown(place) == {first: [], other: [], "C": ["1"]}
+    assert len(list(place.finished.glob("*.mp4"))) == 3
+    assert place.ledger.verify() == []
+    assert [row.payload for row in place.ledger.entries(DOUBLES)] == [{"nearest": {"1": pytest.approx(0.2, abs=0.001)}}]
+    rows = len(place.ledger.entries("receipt"))
+    card.run_card(place, folder, TODAY, any_card=True)
+    assert len(place.ledger.entries("receipt")) == rows  # nothing is made a third time
+
+
+def test_without_a_double_they_are_shown(place: Workspace, film: Any, seen: Any) -> None:
+    folder = film({"A": FILMED, "B": FILMED})
+    seen |= {"A": ALONE, "B": ALONE}
+    card.run_card(place, folder, TODAY, any_card=True)
+    assert shown(place) == {"A": ["1"], "B": ["1"]}
+    assert not place.ledger.entries(DOUBLES)
+
+
+def test_a_rendering_that_shows_too_much_is_gone_though_the_next_one_fails(
+    place: Workspace, film: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = film({"A": FILMED, "B": FILMED})
+    seen |= {"A": ALONE, "B": BOTH}
+    real, made = run.render_checked, []
+
+    def render(*args: Any, **more: Any) -> Any:
+        made.append(args)
+        if len(made) == 3:
+            raise CheckFailedError("{clip} was not made.", clip="A")
+        return real(*args, **more)
+
+    monkeypatch.setattr(run, "render_checked", render)
+    done = card.run_card(place, folder, TODAY, any_card=True)
+    assert [name for name, _ in done.failed] == ["DCIM/100CANON/A.MP4"]
+    (a,) = (state for state in states(place) if Path(state.file).stem == "A")
+    assert a.render is not None
+    assert not (place.finished / a.render["file"]).exists()
+    with pytest.raises(ApprovalError, match="run lesveil run again"):
+        judge(place, a.clip, "Geertje", approve=True)
+    card.run_card(place, folder, TODAY, any_card=True)
+    assert shown(place) == {"A": [], "B": []}
+
+
+def test_of_several_clips_the_nearest_double_counts(place: Workspace) -> None:
+    for clip, day, far in (("a", FILMED, 0.2), ("b", FILMED, 0.15), ("c", TODAY, 0.1), ("b", FILMED, 0.18)):
+        place.ledger.append("filmed", clip, {"day": day.isoformat()})
+        place.ledger.append(DOUBLES, clip, {"nearest": {"1": far, "2": 0.3}})
+    assert in_lesson(place.ledger, "x", FILMED) == {"1": 0.18, "2": 0.3}
+    assert in_lesson(place.ledger, "b", FILMED) == {"1": 0.2, "2": 0.3}
+    assert in_lesson(place.ledger, "a", TODAY) == {"1": 0.1, "2": 0.3}
+
+
+decisions = st.lists(
+    st.builds(
+        Decision,
+        track=st.integers(1, 4),
+        start=st.integers(0, 50),
+        stop=st.integers(51, 99),
+        keep=st.booleans(),
+        reason=st.sampled_from(list(Reason)),
+        person=st.sampled_from([None, "1", "2"]),
+        distance=st.one_of(st.none(), st.floats(0, 0.5)),
+        ground=st.just("g"),
+    )
+)
+
+
+@given(decisions, st.dictionaries(st.sampled_from(["1", "2", "3"]), st.floats(0, 0.5)))
+def test_doubles_only_ever_hide(before: list[Decision], nearest: dict[str, float]) -> None:
+    after = hidden_beside(before, nearest)
+    assert hidden_beside(before, {}) == before
+    assert hidden_beside(after, nearest) == after
+    for old, new in zip(before, after, strict=True):
+        if new != old:
+            assert old.keep
+            assert old.reason is Reason.MATCHED
+            assert new == replace(old, keep=False, reason=Reason.TWO_PLACES, person=None, ground=None)
+        elif new.keep and new.reason is Reason.MATCHED and new.person in nearest:
+            assert (new.distance or 0.0) <= nearest[new.person] - CLEARLY + 1e-9
+    assert np.all([not new.keep or old.keep for old, new in zip(before, after, strict=True)])

@@ -73,9 +73,10 @@ class Detections:
 
     ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
     eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
-    grey, aligned. ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found
-    empty, a frame not in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams``
-    the first of each segment but the first: where a long clip may be taken apart.
+    grey, aligned; (0, 16, 16) where nobody is told apart by it, or no longer. ``looked`` (M,) lists the frames that
+    were examined: a frame in it without a detection was found empty, a frame not in it was not looked at. ``cuts``
+    lists the first frame after each cut of the scene, ``seams`` the first of each segment but the first: where a long
+    clip may be taken apart.
     """
 
     frames: int
@@ -92,6 +93,8 @@ class Detections:
     def __post_init__(self) -> None:
         n = len(self.frame)
         shapes = (self.box.shape, self.score.shape, self.landmarks.shape, self.thumb.shape)
+        if not len(self.thumb):
+            shapes = (*shapes[:3], (n, 16, 16))
         if shapes != ((n, 4), (n,), (n, 5, 2), (n, 16, 16)):
             raise ValueError(f"detections do not fit together: {n} frames, {shapes}")
         if n and (np.diff(self.frame) < 0).any():

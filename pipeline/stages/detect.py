@@ -121,8 +121,9 @@ class _Seen:
 
 @dataclass
 class _Found:
-    """Detections so far, one array per look."""
+    """Detections so far, one array per look. How faces look is kept only where they are to be told apart."""
 
+    observed: bool
     frame: list[Any] = field(default_factory=list)
     box: list[F32] = field(default_factory=list)
     score: list[F32] = field(default_factory=list)
@@ -142,7 +143,8 @@ class _Found:
         self.box.append(seen.boxes)
         self.score.append(seen.scores)
         self.landmarks.append(seen.landmarks)
-        self.thumb.append(seen.thumbs)
+        if self.observed:
+            self.thumb.append(seen.thumbs)
         return first
 
     def arrays(self, frames: int) -> Detections:
@@ -193,7 +195,7 @@ def detect(
     figures = figures or Figures()
     info = source.info
     shapes = sizes(info)
-    found = _Found()
+    found = _Found(observe is not None)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="lesveil-tell") as teller,
         ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool,

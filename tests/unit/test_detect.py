@@ -111,8 +111,14 @@ def test_looked_and_found_nobody_is_not_the_same_as_not_looked():
     assert 5 < len(found.looked) < 30
 
 
+def test_how_faces_look_is_kept_only_for_who_tells_them_apart():
+    assert detect(still(30), Detector(), THRESHOLD).thumb.shape == (0, 16, 16)
+    found = detect(still(30), Detector(), THRESHOLD, Observer())
+    assert found.thumb.shape == (len(found), 16, 16)
+
+
 def test_boxes_and_landmarks_are_in_pixels_of_the_frame():
-    found = detect(still(30), Detector(), THRESHOLD)
+    found = detect(still(30), Detector(), THRESHOLD, Observer())
     assert len(found) == len(found.looked)
     np.testing.assert_allclose(found.box, np.tile(FACE, (len(found), 1)), atol=0.6)
     np.testing.assert_allclose(found.landmarks, np.tile([72, 55], (len(found), 5, 1)), atol=0.6)
@@ -244,7 +250,7 @@ def test_sizes(width, height, small, large):
 @pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p", "yuv422p10le", "gray"])
 def test_depth_and_subsampling_do_not_matter(pixels):
     source = Source([picture(FACE, pixels=pixels)] * 3 + [picture(FACE, ground=160, pixels=pixels)] * 3)
-    found = detect(source, Detector(), THRESHOLD)
+    found = detect(source, Detector(), THRESHOLD, Observer())
     assert found.cuts.tolist() == [3]
     np.testing.assert_allclose(found.box, np.tile(FACE, (len(found), 1)), atol=0.6)
     assert (found.thumb > 180).all()

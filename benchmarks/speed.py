@@ -22,6 +22,7 @@ from typing import Any
 import av
 
 from benchmarks import MEBIBYTE, FailedError, Run, consented, ours, table, timed
+from benchmarks.chart import draw
 
 AT_MOST = 2.5
 """Our wall time may be this many times that of the bare transcode."""
@@ -119,12 +120,17 @@ def measure(
     return found, reports
 
 
-def stages(reports: Sequence[dict[str, Any]], wall: float) -> str:
+def stages(reports: Sequence[dict[str, Any]], wall: float) -> dict[str, float]:
     """Median seconds of each stage by our own reports, and what the process needed around them."""
     names = [name for name in reports[0]["figures"]["seconds"] if name != "total"]
     medians = {name: statistics.median(r["figures"]["seconds"].get(name, 0.0) for r in reports) for name in names}
     total = statistics.median(r["figures"]["seconds"]["total"] for r in reports)
     medians["start, networks, portraits"] = max(wall - total, 0.0)
+    return medians
+
+
+def shares(medians: dict[str, float], wall: float) -> str:
+    """The stages' seconds as a table."""
     rows = [[name, f"{value:.2f}", f"{100 * value / wall:.0f} %"] for name, value in medians.items()]
     return table([["stage", "seconds", "of wall time"], *rows])
 
@@ -169,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PYTHON",
         help="an interpreter that has deface (and onnx, onnxruntime), if not this one",
     )
+    parser.add_argument("--chart", type=Path, metavar="FILE.png", help="draw where the time goes")
     chosen = parser.parse_args(arguments)
     clip: Path = chosen.clip
     if not clip.is_file():
@@ -200,8 +207,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"deface ran its network on {library}")
     print(f"load of the machine before: {before}, after: {load()}; others at work blur wall times")
     print()
-    print(stages(reports, mine))
+    medians = stages(reports, mine)
+    print(shares(medians, mine))
     print("Stages that work side by side add up to more than the whole.")
+    if chosen.chart:
+        programs = {name: one.seconds for name, one in found.items()}
+        draw(chosen.chart, f"{clip.name}: {frames} frames, {os.cpu_count()} cores", programs, medians)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,9 +18,12 @@ import pytest
 from pipeline import jobs, run, settings
 from pipeline.adapters.film import Film, Key
 from pipeline.adapters.vault import Vault
+from pipeline.cli import main
 from pipeline.engine import opened
+from pipeline.errors import NotAVideoError, UsageError
 from pipeline.records import Detections, RedactionPlan
 from pipeline.settings import Settings
+from tests import clips
 
 SECONDS = 64
 """Of film, a frame each: one segment and a little."""
@@ -131,3 +135,23 @@ def test_a_worker_reads_a_sealed_copy_with_its_key_and_tells_nobody(film, tmp_pa
     assert stretch.since == Fraction(60)
     assert last.found.frames == SECONDS - 60
     assert len(last.found) > 0
+
+
+def test_several_clips_go_side_by_side_and_one_that_fails_stops_none(tmp_path, capsys):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("één.mp4", "b c.mp4", "d.mp4"):
+        clips.make(folder / name, frames=12, audio="aac")
+    (folder / "bad.mp4").write_bytes(b"no film")
+    code = main(["redact", str(folder), "-o", str(tmp_path / "out"), "--workers", "2", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert code == NotAVideoError.code
+    assert {Path(one["source"]).name for one in told["clips"]} == {"één.mp4", "b c.mp4", "d.mp4"}
+    assert [Path(one["source"]).name for one in told["failed"]] == ["bad.mp4"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b c.mp4", "d.mp4", "één.mp4"]
+    assert all(one["frames"] == 12 and one["check"]["passed"] for one in told["clips"])
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "100000"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path, count, capsys):
+    assert main(["redact", "a.mp4", "-o", str(tmp_path / "out"), "--workers", count]) == UsageError.code

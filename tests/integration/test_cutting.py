@@ -155,3 +155,20 @@ def test_several_clips_go_side_by_side_and_one_that_fails_stops_none(tmp_path, c
 @pytest.mark.parametrize("count", ["0", "-1", "100000"])
 def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path, count, capsys):
     assert main(["redact", "a.mp4", "-o", str(tmp_path / "out"), "--workers", count]) == UsageError.code
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_workspace_gives_its_sealed_copies_to_workers(tmp_path, kind, capsys):
+    place, card = tmp_path / "lessen", tmp_path / "card"
+    (card / "DCIM" / "100TEST").mkdir(parents=True)
+    for name, frames in (("MVI_0001.MP4", 12), ("MVI_0002.MP4", 14)):
+        clips.make(card / "DCIM" / "100TEST" / name, frames=frames, audio="aac")
+    assert main(["init", str(place), "--key-file"]) == 0
+    with (place / "lesveil.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n[engine]\nkind = "{kind}"\nworkers = 1\n')
+    capsys.readouterr()
+    assert main(["run", "--card", str(card), "-C", str(place), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["stage"] for one in told["clips"]] == ["rendered", "rendered"]
+    assert not [path for path in (place / "redacted").iterdir() if path.name.endswith(".partial")]

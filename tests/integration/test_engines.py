@@ -13,7 +13,7 @@ from pathlib import Path
 import distributed
 import pytest
 
-from pipeline import settings
+from pipeline import cluster, settings
 from pipeline.engine import opened
 from pipeline.errors import DiskFullError, EngineError, WorkerError
 from tests import engine_jobs
@@ -218,3 +218,75 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr("pipeline.cluster.PATIENCE", 1)
     with pytest.raises(EngineError, match="cannot be used"):
         opened(settings.Engine(kind="dask", scheduler="tcp://127.0.0.1:9"))
+
+
+def _certificates(folder):
+    """An authority, and a certificate with its key that it signed; of another authority where asked."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    folder.mkdir()
+    now = datetime.now(UTC)
+    key, ca_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca, mine = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("cluster", "here"))
+
+    def made(subject, public, authority):
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(ca)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .sign(ca_key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+        )
+
+    names = {"ca": folder / "ca.pem", "certificate": folder / "certificate.pem", "key": folder / "key.pem"}
+    names["ca"].write_bytes(made(ca, ca_key.public_key(), True))
+    names["certificate"].write_bytes(made(mine, key.public_key(), False))
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    names["key"].write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+    return {name: str(path) for name, path in names.items()}
+
+
+@pytest.mark.logs_errors
+def test_a_cluster_is_reached_over_tls_by_who_has_a_certificate_and_by_nobody_else(tmp_path, monkeypatch):
+    import dask
+
+    monkeypatch.setattr(cluster, "PATIENCE", 5)
+    ours, others = _certificates(tmp_path / "ours"), _certificates(tmp_path / "others")
+    security = distributed.Security(
+        tls_ca_file=ours["ca"],
+        **{f"tls_{who}_cert": ours["certificate"] for who in ("client", "scheduler", "worker")},
+        **{f"tls_{who}_key": ours["key"] for who in ("client", "scheduler", "worker")},
+        require_encryption=True,
+    )
+    with (
+        dask.config.set(cluster.QUIET),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=security,
+            dashboard_address="127.0.0.1:0",
+            processes=True,
+        ) as running,
+    ):
+        address = running.scheduler_address
+        assert address.startswith("tls://")
+        with opened(settings.Engine(kind="dask", scheduler=address, **ours)) as engine:
+            assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
+        for wrong in (others, {}):
+            with pytest.raises(EngineError, match="cannot be used"):
+                opened(settings.Engine(kind="dask", scheduler=address, **wrong))
+        with pytest.raises(EngineError, match="cannot be used"):
+            opened(settings.Engine(kind="dask", scheduler=address.replace("tls://", "tcp://")))

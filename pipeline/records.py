@@ -174,8 +174,9 @@ class Reason(StrEnum):
 class Identity:
     """Who a stretch of a track is, or why we cannot say. ``person`` is None unless the stretch earned a name.
 
-    ``nearest`` is the closest enrolled person whatever the distance; ``margin`` is how far ``distance`` lies under
-    the threshold (negative: above it).
+    ``nearest`` is the closest enrolled person whatever the distance. ``margin`` is by how much the name was earned
+    (negative: missed): how far ``distance`` lies under its limit, or everybody else beyond the room that is asked,
+    whichever is less.
     """
 
     track: int

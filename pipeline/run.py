@@ -17,6 +17,7 @@ from pipeline.adapters.film import Film
 from pipeline.adapters.pictures import cut_out, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.adapters.weights import models_digest
+from pipeline.doubt import doubtful
 from pipeline.engine import Engine, Here
 from pipeline.errors import (
     CheckFailedError,
@@ -356,6 +357,7 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
             "person": decision.person,
             "score": decision.distance,
             "margin": decision.margin,
+            "doubtful": doubtful(decision),
         }
 
     tracks = [

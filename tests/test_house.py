@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "doubles"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "doubles", "doubt"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "consent": FLOOR,
     "likeness": {"records"},
     "doubles": {"records", "geometry"},
+    "doubt": {"records"},
     "settings": {"likeness"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,
     "processes": GROUND,
@@ -137,7 +138,17 @@ def test_no_package_pulls_rooms_in():
 @pytest.mark.parametrize(
     "name",
     [
-        *("records", "geometry", "likeness", "doubles", "consent", "stages.decide", "stages.track", "stages.naming"),
+        *(
+            "records",
+            "geometry",
+            "likeness",
+            "doubles",
+            "doubt",
+            "consent",
+            "stages.decide",
+            "stages.track",
+            "stages.naming",
+        ),
         *("stages.check", "stages.mend", "stages.rehide"),
     ],
 )

@@ -124,7 +124,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 
 
 def _summary(result: Any) -> list[str]:
-    from pipeline.lesson.doubt import undecided
+    from pipeline.doubt import undecided
     from pipeline.lesson.report import summary_line
 
     renders = [state.render for state in result.done if state.render]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
+from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
-from pipeline.lesson.doubt import undecided
 from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, find
 from pipeline.workspace import Workspace

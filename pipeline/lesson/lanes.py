@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lesson.doubt import doubtful
+from pipeline.doubt import doubtful
 from pipeline.lesson.seen import Seen
 from pipeline.records import F32, Decision, Repair, RepairKind, Sighting, Support, Track
 from pipeline.stages.mend import Mended

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.adapters.part import Part, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
-from pipeline.lesson.doubt import doubts
+from pipeline.doubt import doubts
 from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
 from pipeline.opinion import Opinion
 from pipeline.records import (
@@ -195,7 +195,6 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
     """
     plan, mended = mending.plan, mending.mended
     hidden = {d.track for d in mended.decisions if d.reason is Reason.SECOND_LOOK}
-    unsure = [[round(start / rate, 2), round(stop / rate, 2)] for start, stop in mending.unsure]
     return {
         "kept": [
             {
@@ -209,7 +208,7 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
             for d in mended.decisions
             if d.keep
         ],
-        "doubts": sorted(doubts(mended.decisions, rate, second.left) + unsure),
+        "doubts": doubts(mended.decisions, rate, second.left, mending.unsure),
         "second_look": {"state": second.state, "hidden": len(hidden), "left": len(second.left)},
         "hidden_at_once": hidden_at_once(mended.tracks, plan),
         "repairs": list(mending.repairs),

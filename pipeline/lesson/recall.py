@@ -18,10 +18,10 @@ from typing import Any
 from pipeline import run
 from pipeline.adapters import files
 from pipeline.adapters.video_in import open_clip
+from pipeline.doubt import doubts
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
-from pipeline.lesson.doubt import doubts
 from pipeline.lesson.mending import hidden_at_once
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use

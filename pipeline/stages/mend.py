@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.doubles import SAME_FACE
+from pipeline.geometry import pairwise
 from pipeline.records import (
     F32,
     Decision,
@@ -110,7 +113,7 @@ def mend(
         judged = overlay(judged, Decision(track, start, stop, False, Reason.HIDDEN_BY_HAND))
     return Mended(
         list(pieces.tracks.values()),
-        judged,
+        _one_place(judged, pieces.tracks),
         pieces.first(),
         together(rows),
         tuple(joined(mutes)),
@@ -118,6 +121,30 @@ def mend(
         frozenset(pieces.apart),
         frozenset(moot),
     )
+
+
+def _one_place(decisions: list[Decision], tracks: Mapping[int, Track]) -> list[Decision]:
+    """Nobody is shown in two places of one frame: what somebody said wins over the program, and of what people said
+    neither does. A face that was found twice in one place is one face."""
+    kept: dict[str, list[Decision]] = {}
+    for one in decisions:
+        if one.keep and one.person is not None:
+            kept.setdefault(one.person, []).append(one)
+    lost: list[tuple[int, int, int]] = []
+    for one, other in (pair for mine in kept.values() for pair in combinations(mine, 2)):
+        start, stop = max(one.start, other.start), min(one.stop, other.stop)
+        if one.track == other.track or start >= stop:
+            continue
+        boxes = [
+            tracks[d.track].box[start - tracks[d.track].start : stop - tracks[d.track].start] for d in (one, other)
+        ]
+        apart = np.flatnonzero(pairwise(*boxes) < SAME_FACE) + start
+        for mine, theirs in ((one, other), (other, one)):
+            if mine.reason is not Reason.NAMED_BY_HAND or theirs.reason is Reason.NAMED_BY_HAND:
+                lost += [(mine.track, *stretch) for stretch in joined([(n, n + 1) for n in apart.tolist()])]
+    for track, start, stop in lost:
+        decisions = overlay(decisions, Decision(track, start, stop, False, Reason.TWO_PLACES))
+    return decisions
 
 
 def overlay(decisions: Iterable[Decision], new: Decision) -> list[Decision]:

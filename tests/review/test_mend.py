@@ -225,3 +225,64 @@ def test_the_order_of_showing_and_hiding_does_not_count(said: list[Repair]):
     said = [one for one in said if one.kind in (RepairKind.HIDE, RepairKind.MUTE)]
     again = [replace(one, number=100 - one.number) for one in said]
     assert visible(mended(TRACKS, DECISIONS, *said)) == visible(mended(TRACKS, DECISIONS, *again))
+
+
+def places(result: mend.Mended) -> list[tuple[str, int, int]]:
+    """(person, frame, column of the box) of everyone who is shown."""
+    columns = {one.number: int(one.box[0, 0]) for one in result.tracks}
+    return [(d.person or "", f, columns[d.track]) for d in result.decisions if d.keep for f in range(d.start, d.stop)]
+
+
+def test_what_somebody_said_wins_where_the_program_sees_them_elsewhere():
+    said = repair(1, RepairKind.SHOW, 10, 20, track=2, person="7", said="A. Jansen")
+    result = mended([track(1), track(2)], [kept(1), hidden(2)], said)
+    assert visible(result) == {(10, n) for n in (*range(10), *range(20, FRAMES))} | {(20, n) for n in range(10, 20)}
+    (lost,) = [d for d in result.decisions if d.track == 1 and not d.keep]
+    assert (lost.start, lost.stop, lost.reason) == (10, 20, Reason.TWO_PLACES)
+    assert covered(result)
+
+
+def test_of_two_places_that_people_named_neither_is_shown():
+    said = [repair(n, RepairKind.SHOW, track=n, person="7", said="A. Jansen") for n in (1, 2)]
+    assert not visible(mended([track(1), track(2)], [hidden(1), hidden(2)], *said))
+    joined = repair(3, RepairKind.JOIN, track=1, other=2)
+    assert not visible(mended([track(1), track(2)], [hidden(1), hidden(2)], repair_at(joined, 0), said[0]))
+
+
+def test_a_face_found_twice_is_shown_by_naming_both():
+    twice = [track(1), Track(2, 0, track(1).box + 1, track(1).support, track(1).detections)]
+    said = [repair(n, RepairKind.SHOW, track=n, person="7", said="A. Jansen") for n in (1, 2)]
+    assert len({frame for _, frame in visible(mended(twice, [hidden(1), hidden(2)], *said))}) == FRAMES
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.integers(1, 20), st.sampled_from([None, "7", "8"])), min_size=1, max_size=4
+    ),
+    st.lists(
+        st.tuples(
+            st.sampled_from([RepairKind.SHOW, RepairKind.HIDE, RepairKind.SPLIT, RepairKind.JOIN]),
+            st.integers(0, 30),
+            st.integers(1, 40),
+            st.integers(1, 6),
+            st.integers(1, 6),
+            st.sampled_from(["7", "8"]),
+        ),
+        max_size=6,
+    ),
+)
+def test_nobody_is_shown_in_two_places_whatever_is_said(rows: Any, said: Any) -> None:
+    """After any repairs, splits and joins; and every frame of every track is still decided once."""
+    tracks = [track(n, start, start + long) for n, (start, long, _) in enumerate(rows, 1)]
+    decisions = [
+        hidden(one.number, one.start, one.stop) if who is None else kept(one.number, one.start, one.stop, who)
+        for one, (_, _, who) in zip(tracks, rows, strict=True)
+    ]
+    repairs = [
+        repair(n, kind, start, min(start + long, FRAMES), track=one, other=other, person=who, said="x")
+        for n, (kind, start, long, one, other, who) in enumerate(said, 1)
+    ]
+    result = mended(tracks, decisions, *repairs)
+    found = [(who, frame) for who, frame, _ in places(result)]
+    assert len(found) == len(set(found))
+    assert covered(result)

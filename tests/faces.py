@@ -60,7 +60,8 @@ def lesson(*tracks, frames=200, tall=50):
         start, stop = max(0, track[0][0] - 6), min(frames, track[-1][0] + 7)
         box = np.tile(np.array([100 * place, 0, 100 * place + 40, 50], np.float32), (stop - start, 1))
         mine = [index for index, row in enumerate(rows) if row[1] == place]
-        made.append(Track(place + 1, start, box, np.full(len(box), Support.SEEN, np.uint8), np.array(mine, np.int32)))
+        seen_in = np.full(len(box), Support.SEEN, np.uint8)
+        made.append(Track(place + 1, start, box, seen_in, np.array(mine, np.int32), strength=0.9))
     return made, found, views
 
 

@@ -40,6 +40,9 @@ REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
 changed places in a track while they were turned away."""
 
+SOMEBODY = 0.35
+"""Best score of a track from which it is somebody who may pass in front; patterns like faces stand everywhere."""
+
 
 @dataclass(frozen=True)
 class _View:
@@ -138,7 +141,12 @@ def _met(track: Track, tracks: Sequence[Track], gap: int, frame: int) -> bool:
     """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
     mine = track.box[frame - track.start][None]
     for other in tracks:
-        if other.number == track.number or other.start > frame + gap or other.stop <= frame - gap:
+        if (
+            other.number == track.number
+            or other.strength < SOMEBODY
+            or other.start > frame + gap
+            or other.stop <= frame - gap
+        ):
             continue
         at = slice(max(0, frame - gap - other.start), frame + gap + 1 - other.start)
         if float(closeness(mine, other.box[at], REACH, SIZES).max()) > 0:

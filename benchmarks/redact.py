@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from pipeline.records import Shape, Style
+from pipeline.stages.decide import body
+from pipeline.stages.decide import head as head_of
 from pipeline.stages.redact import redact, residues
 
 HEIGHT, WIDTH = 1080, 1920
@@ -55,6 +57,16 @@ def main() -> None:
             ours = _milliseconds(lambda h=heads, k=kinds, s=style: redact(planes, h, k, s))
             name = f"{count} of {width}x{height}"
             print(f"{name:>16}  {style.value:9} {ours:8.3f} {fixed / ours:9.1f}x {half / ours:13.1f}x")
+    print("\nheads alone, and with the bodies under them (--hide person):")
+    for count, width, height in ((1, 100, 140), (5, 100, 140), (20, 60, 84)):
+        faces = _heads(count, width / 1.6, height / 1.95, rng)
+        bodies = np.concatenate([head_of(faces), body(faces)])
+        kinds = np.array([Shape.ELLIPSE] * count + [Shape.RECTANGLE] * count)
+        for style in Style:
+            alone = _milliseconds(lambda f=faces, s=style: redact(planes, head_of(f), [Shape.ELLIPSE] * len(f), s))
+            all_of = _milliseconds(lambda b=bodies, k=kinds, s=style: redact(planes, b, k, s))
+            name = f"{count} of {width}x{height}"
+            print(f"{name:>16}  {style.value:9} {alone:8.3f} {all_of:8.3f} ms, {all_of / alone:.1f}x")
     head = _heads(1, 100, 140, rng)[0]
     veil = _milliseconds(lambda: redact(planes, head[None], [Shape.ELLIPSE], Style.VEIL))
     judged = _milliseconds(lambda: residues(planes[0], head, [Shape.ELLIPSE], Style.VEIL))

@@ -40,6 +40,23 @@ def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
+def outside(box: F32, holes: F32) -> F32:
+    """What is left of a box (4,) without holes (H, 4), as boxes (N, 4) that do not overlap; none of no area."""
+    left = np.asarray(box, np.float32)[None]
+    for hole in holes:
+        low, high = np.maximum(left[:, :2], hole[:2]), np.minimum(left[:, 2:], hole[2:])
+        meet = (high > low).all(axis=1)
+        x1, y1, x2, y2 = left[meet].T
+        (a1, b1), (a2, b2) = low[meet].T, high[meet].T
+        # above and below the hole in full width, to its left and right in its height
+        parts = [
+            np.stack(part, axis=1) for part in ((x1, y1, x2, b1), (x1, b2, x2, y2), (x1, b1, a1, b2), (a2, b1, x2, b2))
+        ]
+        left = np.concatenate([left[~meet], *parts])
+        left = left[(left[:, 2:] > left[:, :2]).all(axis=1)]
+    return left
+
+
 def closeness(a: F32, b: F32, reach: float = 0.9, scale: float = 1.8) -> F32:
     """How well boxes (A, 4) and (B, 4) fit as one face a moment apart: (A, B), 1 the same, 0 or less not at all.
 

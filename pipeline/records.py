@@ -212,6 +212,13 @@ class Style(StrEnum):
     PIXELATE = "pixelate"
 
 
+class Extent(StrEnum):
+    """How much of somebody is hidden: the head, or all of the person as far as the head tells where that is."""
+
+    HEAD = "head"
+    PERSON = "person"
+
+
 class Shape(IntEnum):
     """What a region's four numbers mean: an ellipse inscribed in the box, or the box itself."""
 
@@ -238,6 +245,7 @@ class RedactionPlan:
     settings_digest: str
     models_digest: str
     register_digest: str
+    extent: Extent = Extent.HEAD
 
     def regions(self, frame: int) -> slice:
         """The rows of ``region`` that belong to this frame."""

@@ -34,6 +34,7 @@ from pipeline.records import (
     Check,
     Decision,
     Detections,
+    Extent,
     Figures,
     Identity,
     Person,
@@ -161,6 +162,7 @@ def analyse(
             settings.digest(*PLAN_SETTINGS),
             models_digest(),
             register_digest,
+            Extent(settings.redaction.extent),
         )
     return Analysis(found, tracks, identities, decisions, plan)
 
@@ -331,6 +333,7 @@ def _with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: 
         old.settings_digest,
         old.models_digest,
         old.register_digest,
+        old.extent,
     )
     return Planned(tracks, decisions, plan, planned.cuts)
 
@@ -383,6 +386,7 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
         "sound": outcome.sound,
         "silences": [list(pair) for pair in outcome.silences],
         "style": outcome.analysis.plan.style.value,
+        "hides": outcome.analysis.plan.extent.value,
         "kept": kept,
         "tracks": tracks,
         "second_opinion": outcome.opinion.document(lambda frame: moment(frame) - times[0]),

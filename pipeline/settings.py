@@ -62,6 +62,8 @@ class Recognition:
 @dataclass(frozen=True)
 class Redaction:
     style: Style = Style.VEIL
+    extent: Literal["head", "person"] = "head"
+    """"person": everyone hidden is hidden from head to foot, by a box grown from the head."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.messages import told
-from pipeline.records import Style
+from pipeline.records import Extent, Style
 from pipeline.settings import MOST_WORKERS, Engine, SecondOpinion, Settings
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
@@ -40,7 +40,7 @@ def redact(args: argparse.Namespace) -> int:
     settings = Settings()
     settings = replace(
         settings,
-        redaction=replace(settings.redaction, style=Style(args.style)),
+        redaction=replace(settings.redaction, style=Style(args.style), extent=args.hide),
         rendering=replace(settings.rendering, audio=args.audio),
         second_opinion=SecondOpinion(args.second_opinion or "auto", args.on_finding),
         engine=_engine(args),
@@ -200,6 +200,13 @@ def add_to(add: Add, group: Group) -> None:
         default=Style.VEIL.value,
         help="veil and solid leave nothing of a face; pixelate is weaker: averages of the face itself remain, and "
         "a classifier taught on pixelated faces named 92 of 100 (guessing: 14; docs/quality.md)",
+    )
+    one.add_argument(
+        "--hide",
+        choices=[extent.value for extent in Extent],
+        default=Extent.HEAD.value,
+        help="person hides everyone who is hidden from head to foot, by a box grown from the head; arms that reach out "
+        "and whoever lies down stay outside of it, and heads of people who are kept stay clear",
     )
     one.add_argument(
         "--audio",

@@ -18,6 +18,7 @@ from pipeline.opinion import Opinion
 from pipeline.records import (
     U8,
     Decision,
+    Extent,
     Progress,
     Reason,
     RedactionPlan,
@@ -143,6 +144,7 @@ def lay_over(
         found.plan.settings_digest,
         found.plan.models_digest,
         found.plan.register_digest,
+        Extent(settings.redaction.extent),
     )
     return Mending(mended, mend.with_regions(plan, mended.regions), where, standing(all_repairs))
 
@@ -210,6 +212,7 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
         ],
         "doubts": doubts(mended.decisions, rate, second.left, mending.unsure),
         "second_look": {"state": second.state, "hidden": len(hidden), "left": len(second.left)},
+        "hides": plan.extent.value,
         "hidden_at_once": hidden_at_once(mended.tracks, plan),
         "repairs": list(mending.repairs),
     }
@@ -219,7 +222,10 @@ def hidden_at_once(tracks: Sequence[Track], plan: RedactionPlan) -> int:
     """The largest number of faces hidden in one frame, counting those that were clearly faces or drawn by hand."""
     clear = {track.number for track in tracks if track.strength >= 0.5} | {mend.DRAWN}
     counts: dict[int, int] = {}
+    seen: set[tuple[int, int]] = set()
     for frame, track in zip(plan.frame.tolist(), plan.track.tolist(), strict=True):
-        if track in clear:
+        # a head drawn back and a body are further regions of one person; drawn ones are each their own
+        if track in clear and (track == mend.DRAWN or (frame, track) not in seen):
+            seen.add((frame, track))
             counts[frame] = counts.get(frame, 0) + 1
     return max(counts.values(), default=0)

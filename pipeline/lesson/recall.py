@@ -177,6 +177,7 @@ def _make(
                 analysis.plan.settings_digest,
                 analysis.plan.models_digest,
                 analysis.plan.register_digest,
+                analysis.plan.extent,
             )
             done, written, result = run.render_checked(source, plan, partial, settings, progress, figures)
             rate = float(source.info.rate)

@@ -211,6 +211,28 @@ def test_the_other_styles(
             assert after[row["frame"]][y1:y2, x1:x2].std() < 4
 
 
+@pytest.mark.parametrize("style", ["veil", "solid", "pixelate"])
+def test_the_whole_person_on_request(
+    style: str, group: tuple[Path, samples.Truth], out: Path, lesveil: Callable[..., Said]
+) -> None:
+    """Where shoulders are, a face's height below the chin, nothing of them is left; heads are hidden as ever."""
+    source, truth = group
+    said = lesveil("redact", source, "-o", out / "klaar.mp4", "--style", style, "--hide", "person", "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["clips"][0]["hides"] == "person"
+    before, after = luma(source), luma(out / "klaar.mp4")
+    for row in truth.faces:
+        if row.get("ignore"):
+            continue
+        x1, y1, x2, y2 = (round(v) for v in row["box"])
+        assert change(before, after, row) > 5
+        below = row | {"box": (x1, y2 + (y2 - y1), x2, y2 + 2 * (y2 - y1))}
+        assert change(before, after, below) > 3
+        if style == "solid":
+            part = after[row["frame"]][y2 + (y2 - y1) : y2 + 2 * (y2 - y1), x1:x2]
+            assert part.std() < 4
+
+
 def test_mute_leaves_no_sound(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:
     assert lesveil("redact", clip, "-o", out / "stil.mp4", "--audio", "mute").code == 0
     assert streams(out / "stil.mp4") == ["video"]

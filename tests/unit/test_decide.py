@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.records import Decision, Identity, Reason, Shape, Style, Support, Track
-from pipeline.stages.decide import CORE, EDGE, decide, head, plan, spared
+from pipeline.geometry import outside
+from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
+from pipeline.stages import redact
+from pipeline.stages.decide import CORE, EDGE, body, decide, head, plan, spared
 
 PEOPLE = ["ann", "ben", "eve"]
 FRAMES = 40
@@ -360,3 +362,103 @@ def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
     assert made.track.tolist() == []  # two tracks on one face, one of them faint and nobody
     alone = _plan([faint], decide([faint], [], {}))
     assert set(alone.track.tolist()) == {1}
+
+
+# --- the whole person
+
+
+def _person(tracks, decisions, extent=Extent.PERSON, style=Style.VEIL):
+    return plan("clip", FRAMES, tracks, decisions, (), style, "s", "m", "r", extent)
+
+
+def _rows(made, frame):
+    rows = made.regions(frame)
+    return sorted(zip(made.region[rows].tolist(), made.shape[rows].tolist(), made.track[rows].tolist(), strict=True))
+
+
+def _gone(made, frame, style=Style.SOLID, size=(200, 260)):
+    """Pixels of which nothing is left in this frame: two pictures that differ everywhere come out alike there."""
+    rows = made.regions(frame)
+    planes = [np.full(size, value, np.uint8) for value in (0, 255)]
+    for plane in planes:
+        redact.redact([plane], made.region[rows], made.shape[rows], style)
+    return planes[0] == planes[1]
+
+
+@given(track_lists(), identities, grounds)
+def test_hiding_the_person_hides_all_that_hiding_the_head_does(tracks, named, seen):
+    decisions = decide(tracks, named, seen)
+    heads, persons = _person(tracks, decisions, Extent.HEAD), _person(tracks, decisions)
+    assert (heads.extent, persons.extent) == (Extent.HEAD, Extent.PERSON)
+    for frame in range(0, FRAMES, 7):
+        alone = _rows(heads, frame)
+        together_ = _rows(persons, frame)
+        assert all(row in together_ for row in alone)
+        assert not (_gone(heads, frame) & ~_gone(persons, frame)).any()
+
+
+@given(track_lists(), identities, grounds)
+def test_everybody_hidden_has_a_body_and_no_body_lies_on_a_kept_head(tracks, named, seen):
+    decisions = decide(tracks, named, seen)
+    made = _person(tracks, decisions)
+    by_number = {track.number: track for track in tracks}
+    kept = [one for one in decisions if one.keep]
+    for frame in range(0, FRAMES, 7):
+        rows = _rows(made, frame)
+        boxes = [
+            by_number[one.track].box[frame - by_number[one.track].start]
+            for one in kept
+            if one.start <= frame < one.stop
+        ]
+        holes = head(np.array(boxes, np.float32).reshape(-1, 4))
+        for one in decisions:
+            if one.keep or not one.start <= frame < one.stop:
+                continue
+            track = by_number[one.track]
+            box = body(track.box[frame - track.start][None])[0]
+            for left in outside(box, holes):
+                assert (left.tolist(), Shape.RECTANGLE, track.number) in rows
+            for x1, y1, x2, y2 in outside(box, holes):
+                assert all(not (min(x2, h[2]) > max(x1, h[0]) and min(y2, h[3]) > max(y1, h[1])) for h in holes)
+
+
+@given(face_boxes(1, 1), face_boxes(0, 5))
+def test_what_is_outside_and_the_holes_make_up_the_box(box, holes):
+    left = outside(box[0], holes)
+    grid = np.stack(np.meshgrid(np.linspace(-30, 250, 141) + 0.013, np.linspace(-30, 250, 141) + 0.017), -1).reshape(
+        -1, 2
+    )
+
+    def inside(boxes):
+        return ((grid[:, None] > boxes[None, :, :2]) & (grid[:, None] < boxes[None, :, 2:])).all(axis=2)
+
+    covered = inside(left).sum(axis=1)
+    assert covered.max(initial=0) <= 1
+    wanted = inside(box)[:, 0] & ~inside(holes).any(axis=1)
+    assert (wanted == (covered == 1)).all()
+
+
+def test_a_body_is_as_wide_as_shoulders_and_reaches_the_feet():
+    face = np.array([[100, 50, 140, 100]], np.float32)
+    (x1, y1, x2, y2) = body(face)[0]
+    assert 3 * 50 < x2 - x1 < 5 * 50 + 2 * 16
+    assert x1 < 100 - 40
+    assert x2 > 140 + 40
+    assert 50 < y1 <= 75
+    assert 100 + 5.5 * 67 < y2 < 100 + 7 * 67
+    turned = np.array([[110, 50, 130, 100]], np.float32)  # a profile's box is narrow, the body under it is not
+    assert (body(turned)[0, 2:] - body(turned)[0, :2])[0] > 2.5 * 40
+
+
+@pytest.mark.parametrize("style", list(Style))
+def test_nothing_of_a_body_is_left_in_any_style(style):
+    track = Track(
+        1, 0, np.array([[60, 20, 90, 60]] * 3, np.float32), np.full(3, Support.SEEN, np.uint8), np.empty(0, np.int32)
+    )
+    made = plan("clip", 3, [track], decide([track], [], {}), (), style, "s", "m", "r", Extent.PERSON)
+    dice = np.random.default_rng(1)
+    plane = dice.integers(16, 235, (400, 300)).astype(np.uint8)
+    rows = made.regions(1)
+    redact.redact([plane], made.region[rows], made.shape[rows], style)
+    left = redact.residues(plane, made.region[rows], made.shape[rows], style)
+    assert (left <= redact.RESIDUE_LIMIT[style]).all()

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from school import School
 
-from pipeline import opinion
+from pipeline import doubt, opinion
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.errors import RepairError, SecondLookError
-from pipeline.lesson import doubt, repair
+from pipeline.lesson import repair
 from pipeline.lesson.desk import Desk
-from pipeline.records import Reason, RepairKind
+from pipeline.records import Extent, Reason, RepairKind
 from pipeline.views import Look, Role
 
 BOX = (30.0, 40.0, 70.0, 90.0)
@@ -140,3 +140,19 @@ def test_eyes_that_break_leave_the_clip_unrendered(school: School, eyes: Eyes) -
         failure = place.ledger.entries("failure")[-1].payload
         assert not list(Path(place.finished).glob("*.partial"))
     assert failure["error"] == SecondLookError.__name__
+
+
+def test_whole_people_are_hidden_where_the_settings_say_so(school: School) -> None:
+    settings = school.place / "lesveil.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + '\n[redaction]\nextent = "person"\n', encoding="utf-8")
+    alone = school.seen().plan
+    school.lesveil("run", "--card", school.sample.card)
+    whole = school.seen().plan
+    assert (alone.extent, whole.extent, school.state().render["hides"]) == (Extent.HEAD, Extent.PERSON, "person")
+    assert set(map(tuple, alone.region.tolist())) <= set(map(tuple, whole.region.tolist()))
+    assert len(whole.frame) > 1.5 * len(alone.frame)
+    track = next(one for one in school.seen().tracks if one.strength > 0.5)
+    school.add("hide", track.start, track.stop, track=track.number)
+    with school.opened() as place:
+        repair.repair(place, school.state().clip, date.today())
+    assert school.seen().plan.extent is Extent.PERSON

@@ -462,3 +462,25 @@ def test_nothing_of_a_body_is_left_in_any_style(style):
     redact.redact([plane], made.region[rows], made.shape[rows], style)
     left = redact.residues(plane, made.region[rows], made.shape[rows], style)
     assert (left <= redact.RESIDUE_LIMIT[style]).all()
+
+
+@given(st.integers(-90, 90), st.integers(30, 160), st.integers(14, 40))
+def test_a_body_gives_way_to_a_kept_head_and_a_hidden_head_to_none(dx, dy, size):
+    """Somebody kept stands before the body of somebody hidden: their face stays as it is, the rest of the body goes."""
+    frames = np.full(10, Support.SEEN, np.uint8)
+    hidden = Track(1, 0, np.repeat([[200, 40, 230, 80]], 10, axis=0).astype(np.float32), frames, np.empty(0, np.int32))
+    x, y = 215 + dx, 60 + dy
+    box = np.repeat([[x, y, x + size, y + 1.3 * size]], 10, axis=0).astype(np.float32)
+    kept = Track(2, 0, box, frames, np.empty(0, np.int32))
+    decisions = decide([hidden, kept], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "parent"})
+    made = _person([hidden, kept], decisions)
+    holes = head(box[:1])
+    rows = [box for box, shape, _ in _rows(made, 3) if shape == Shape.RECTANGLE]
+    wanted = outside(body(hidden.box[:1])[0], holes)
+    assert all(piece in rows for piece in wanted.tolist())
+    (hx1, hy1, hx2, hy2) = holes[0]
+    pieces = [piece for piece in rows if piece not in _person([hidden, kept], decisions, Extent.HEAD).region.tolist()]
+    assert pieces
+    assert all(min(x2, hx2) <= max(x1, hx1) or min(y2, hy2) <= max(y1, hy1) for x1, y1, x2, y2 in pieces)
+    alone = _gone(_person([hidden, kept], decisions, Extent.HEAD), 3, size=(400, 500))
+    assert not (alone & ~_gone(made, 3, size=(400, 500))).any()

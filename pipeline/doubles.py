@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.geometry import pairwise
-from pipeline.records import Decision, Identity, Reason, Track
+from pipeline.records import F32, Decision, Identity, Reason, Track
 
 CLEARLY = 0.04
 """Of two claims the nearer must be so much nearer to be believed."""
 
-SAME_FACE = 0.3
-"""Overlap (IoU) of two boxes in one frame from which they are one face, found twice."""
+SAME_FACE = 0.5
+"""Share of the smaller of two boxes in one frame that lies in the larger, from which they are one face, found twice."""
 
 
 def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str, float]:
@@ -33,7 +33,7 @@ def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str
             for track in (by_number[one.track], by_number[other.track])
         )
         person = _claimed(one)
-        if person is not None and float(pairwise(mine, theirs).max()) < SAME_FACE:
+        if person is not None and not one_face(mine, theirs).any():
             far = max(_distance(one), _distance(other))
             found[person] = min(far, found.get(person, far))
     return found
@@ -61,6 +61,14 @@ def hidden_beside(decisions: Sequence[Decision], nearest: Mapping[str, float]) -
         else d
         for d in decisions
     ]
+
+
+def one_face(mine: F32, theirs: F32) -> npt.NDArray[np.bool_]:
+    """Where boxes (N, 4) of two tracks, frame by frame, are one face that was found twice. (N,)"""
+    low, high = np.maximum(mine[:, :2], theirs[:, :2]), np.minimum(mine[:, 2:], theirs[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    smaller = np.minimum(*(np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (mine, theirs)))
+    return np.asarray(shared >= SAME_FACE * np.maximum(smaller, 1e-9))
 
 
 def _doubted(person: str | None, distance: float, nearest: Mapping[str, float]) -> bool:

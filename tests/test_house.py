@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},
-    "doubles": {"records", "geometry"},
+    "doubles": {"records"},
     "doubt": {"records"},
     "settings": {"likeness"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,

@@ -14,8 +14,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.doubles import SAME_FACE
-from pipeline.geometry import pairwise
+from pipeline.doubles import one_face
 from pipeline.records import (
     F32,
     Decision,
@@ -138,7 +137,7 @@ def _one_place(decisions: list[Decision], tracks: Mapping[int, Track]) -> list[D
         boxes = [
             tracks[d.track].box[start - tracks[d.track].start : stop - tracks[d.track].start] for d in (one, other)
         ]
-        apart = np.flatnonzero(pairwise(*boxes) < SAME_FACE) + start
+        apart = np.flatnonzero(~one_face(*boxes)) + start
         for mine, theirs in ((one, other), (other, one)):
             if mine.reason is not Reason.NAMED_BY_HAND or theirs.reason is Reason.NAMED_BY_HAND:
                 lost += [(mine.track, *stretch) for stretch in joined([(n, n + 1) for n in apart.tolist()])]

@@ -82,6 +82,27 @@ class _Gallery:
         return float(spare.min()), float(distances[others].min())
 
 
+class _Company:
+    """Who is close by: tracks of somebody who may pass in front, found by time."""
+
+    def __init__(self, tracks: Sequence[Track], gap: int) -> None:
+        self.tracks = [track for track in tracks if track.strength >= SOMEBODY]
+        self.start = np.array([track.start for track in self.tracks])
+        self.stop = np.array([track.stop for track in self.tracks])
+        self.gap = gap
+
+    def met(self, track: Track, frame: int) -> bool:
+        """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
+        first, last = frame - self.gap, frame + self.gap + 1
+        mine = track.box[frame - track.start][None]
+        for at in np.flatnonzero((self.start < last) & (self.stop > first)).tolist():
+            other = self.tracks[at]
+            theirs = other.box[max(0, first - other.start) : last - other.start]
+            if other.number != track.number and float(closeness(mine, theirs, REACH, SIZES).max()) > 0:
+                return True
+        return False
+
+
 def identify(
     tracks: Iterable[Track],
     found: Detections,
@@ -105,8 +126,9 @@ def identify(
     by_row = dict(zip(views.detection.tolist(), range(len(views.detection)), strict=True))
     out: list[Identity] = []
     gap = round(GAP_SECONDS * rate)
+    company = _Company(tracks, gap)
     for track in tracks:
-        seen = _views_of(track, found, views, by_row, templates, partial(_met, track, tracks, gap))
+        seen = _views_of(track, found, views, by_row, templates, partial(company.met, track))
         out.extend(_name(track, seen, gallery, gap, smallest))
     return withheld(out, doubles(out, tracks))
 
@@ -135,23 +157,6 @@ def _views_of(
             seen.append(_View(int(found.frame[row]), vector, distances, height, changed, unseen))
             changed = unseen = False
     return seen
-
-
-def _met(track: Track, tracks: Sequence[Track], gap: int, frame: int) -> bool:
-    """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
-    mine = track.box[frame - track.start][None]
-    for other in tracks:
-        if (
-            other.number == track.number
-            or other.strength < SOMEBODY
-            or other.start > frame + gap
-            or other.stop <= frame - gap
-        ):
-            continue
-        at = slice(max(0, frame - gap - other.start), frame + gap + 1 - other.start)
-        if float(closeness(mine, other.box[at], REACH, SIZES).max()) > 0:
-            return True
-    return False
 
 
 def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, gap: int, smallest: float) -> list[Identity]:

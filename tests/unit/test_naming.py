@@ -350,13 +350,16 @@ def test_whoever_is_clearly_nearer_than_the_double_keeps_the_name_everywhere():
     assert kept(identities, 3)
 
 
-def test_a_face_found_twice_in_one_place_is_no_double():
+@pytest.mark.parametrize("same", [True, False])
+def test_a_face_found_twice_in_one_place_is_no_double(same):
     """Neither finding keeps the name while both are there; elsewhere nothing changes."""
     near = beside(ANN.template, 0.18, EYE[2])
     made, found, views = lesson(
         *sorted_rows([every(10, 0, 60, near), every(10, 0, 60, near), every(10, 100, 160, near)])
     )
-    twice = [made[0], replace(made[1], box=made[0].box.copy()), made[2]]
+    middle = (made[0].box[:, :2] + made[0].box[:, 2:]) / 2
+    inside = np.concatenate([middle - 8, middle + 8], axis=1)
+    twice = [made[0], replace(made[1], box=made[0].box.copy() if same else inside), made[2]]
     identities = identify(twice, found, views, [ANN, BEN], RATE, SMALLEST, RISK)
     assert not kept(identities, 1)
     assert not kept(identities, 2)

@@ -89,13 +89,17 @@ class _Company:
         self.tracks = [track for track in tracks if track.strength >= SOMEBODY]
         self.start = np.array([track.start for track in self.tracks])
         self.stop = np.array([track.stop for track in self.tracks])
+        self.low = np.array([track.box[:, :2].min(axis=0) for track in self.tracks]).reshape(-1, 2)
+        self.high = np.array([track.box[:, 2:].max(axis=0) for track in self.tracks]).reshape(-1, 2)
         self.gap = gap
 
     def met(self, track: Track, frame: int) -> bool:
         """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
         first, last = frame - self.gap, frame + self.gap + 1
         mine = track.box[frame - track.start][None]
-        for at in np.flatnonzero((self.start < last) & (self.stop > first)).tolist():
+        reach = REACH * SIZES * (mine[0, 2:] - mine[0, :2]).max()  # from further off nobody comes near
+        near = (self.low < mine[0, 2:] + reach).all(axis=1) & (self.high > mine[0, :2] - reach).all(axis=1)
+        for at in np.flatnonzero(near & (self.start < last) & (self.stop > first)).tolist():
             other = self.tracks[at]
             theirs = other.box[max(0, first - other.start) : last - other.start]
             if other.number != track.number and float(closeness(mine, theirs, REACH, SIZES).max()) > 0:
@@ -140,7 +144,7 @@ def _views_of(
     seen: list[_View] = []
     before: F32 | None = None
     named: F32 | None = None
-    changed = unseen = False
+    changed = unseen = may_be_named = False
     facing = frontal(found.landmarks[track.detections])
     for row, towards in zip(track.detections.tolist(), facing.tolist(), strict=True):
         look = standard(found.thumb[row])
@@ -149,12 +153,13 @@ def _views_of(
         before = look
         if row not in by_row and named is not None:
             another = float((named * look).mean()) < LOOK_CHANGED
-            unseen |= another or (towards < FACING and met(int(found.frame[row])))
+            unseen = unseen or another or (towards < FACING and may_be_named and met(int(found.frame[row])))
         if row in by_row:
             named = look
             vector, height = views.embedding[by_row[row]], float(views.height[by_row[row]])
             distances = np.linalg.norm(templates - vector, axis=1).astype(np.float32)
             seen.append(_View(int(found.frame[row]), vector, distances, height, changed, unseen))
+            may_be_named = bool(distances.min() <= loosest(1).loose)
             changed = unseen = False
     return seen
 

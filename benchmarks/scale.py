@@ -1,8 +1,8 @@
 """How one clip goes faster with more workers, and what a district would need: ``python -m benchmarks.scale [CLIP]``.
 
 A clip of a few segments is made by repeating one. It goes through in this order, in one run: in one process (as by
-default), then with each number of worker processes asked for. What counts is the ratios, and that all plans are alike.
-The second part is arithmetic on what was measured: it says so, and under which assumptions.
+default), then with each number of worker processes asked for, with a core for each (on Linux). What counts is the
+ratios, and that all plans are alike. The second part is arithmetic on what was measured, and says what it assumes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,12 +53,15 @@ class Measured:
 def measure(clip: Path, keep: Path | None, engine: str, counts: Sequence[int], work: Path) -> list[Measured]:
     """The clip without workers, then with so many. Raises FailedError."""
     found: list[Measured] = []
-    ways = [("here", ["--engine", "here"])]
-    ways += [(f"{n} worker{'s' * (n > 1)}", ["--engine", engine, "--workers", str(n)]) for n in counts]
-    for name, words in ways:
+    ways = [("here, all cores", ["--engine", "here"], 0)]
+    ways += [
+        (f"{n} worker{'s' * (n > 1)} on {n} core{'s' * (n > 1)}", ["--engine", engine, "--workers", str(n)], n)
+        for n in counts
+    ]
+    for name, words, some in ways:
         out, report = work / "out.mp4", work / "report.json"
         print(f"  {name} ...", end="", file=sys.stderr, flush=True)
-        run = timed(ours(clip, out, keep, report, *words), work / "log.txt")
+        run = timed([*pinned(some), *ours(clip, out, keep, report, *words)], work / "log.txt")
         print(f" {run.seconds:.1f} s", file=sys.stderr)
         told = json.loads(report.read_text(encoding="utf-8"))["clips"][0]
         found.append(Measured(name, run, told, told["tracks"]))
@@ -66,8 +70,16 @@ def measure(clip: Path, keep: Path | None, engine: str, counts: Sequence[int], w
     return found
 
 
+def pinned(count: int) -> list[str]:
+    """Words before a command that give it so many cores: a worker alone would use those of the other, too. 0: all."""
+    taskset = shutil.which("taskset")
+    if not count or taskset is None:
+        return []
+    return [taskset, "-c", ",".join(str(core) for core in sorted(os.sched_getaffinity(0))[:count])]
+
+
 def scaling(found: Sequence[Measured]) -> str:
-    base = next((one for one in found if one.name == "1 worker"), found[0])
+    base = next((one for one in found if one.name.startswith("1 worker ")), found[0])
     rows = [["", "wall s", "beside 1 worker", "CPU s", "frames/s", "plan"]]
     for one in found:
         rows.append(

@@ -5,8 +5,6 @@ Work functions live at module level and take plain data, so that they can be sen
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -75,14 +73,7 @@ def opened(chosen: settings.Engine) -> Engine:
 
         return Dask(chosen)
     if chosen.kind == "processes":
-        from pipeline.processes import Processes
+        from pipeline.processes import Processes, cores
 
         return Processes(chosen.workers or max(1, cores() // 2))
     return Here()
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    with contextlib.suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

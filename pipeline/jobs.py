@@ -39,32 +39,37 @@ from pipeline.stages import detect, identify, redact, render
 class Networks:
     """The two networks, loaded once, in the background while the first clip is being opened.
 
-    ``workers`` threads look at once; 0: as many as there are cores.
+    ``workers`` threads look at once; 0: as many as there are cores. Faces are looked for on ``device`` ("cpu", "auto").
+    With ``ahead`` false nothing is loaded before it is asked for: workers elsewhere load their own.
     """
 
-    def __init__(self, recognition: bool, workers: int = 0) -> None:
+    def __init__(self, recognition: bool, workers: int = 0, device: str = "cpu", ahead: bool = True) -> None:
         cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
-        self._workers = workers
+        self._workers, self._device = workers, device
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
-        self._detector: Future[CenterFace] = self._pool.submit(CenterFace, workers)
-        self._embedder: Future[FaceNet] | None = self._pool.submit(FaceNet, workers) if recognition else None
-        self._pool.shutdown(wait=False)
+        self._detector: Future[CenterFace] | None = None
+        self._embedder: Future[FaceNet] | None = None
+        if ahead:
+            self._detector = self._pool.submit(CenterFace, workers, wanted=device)
+            self._embedder = self._pool.submit(FaceNet, workers) if recognition else None
 
     @property
     def detector(self) -> CenterFace:
+        if self._detector is None:
+            self._detector = self._pool.submit(CenterFace, self._workers, wanted=self._device)
         return self._detector.result()
 
     @property
     def embedder(self) -> FaceNet:
         if self._embedder is None:
-            self._embedder = ThreadPoolExecutor(1).submit(FaceNet, self._workers)
+            self._embedder = self._pool.submit(FaceNet, self._workers)
         return self._embedder.result()
 
 
 @lru_cache(maxsize=1)
-def _networks(workers: int) -> Networks:
+def _networks(workers: int, device: str) -> Networks:
     """A worker's own, loaded at its first job and kept."""
-    return Networks(False, workers)
+    return Networks(False, workers, device)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Look:
-    """Find faces in a stretch. ``people`` are those whose views are to be embedded; ``threads`` look at once."""
+    """Find faces in a stretch, with ``threads`` at once, on ``device``; embed the views that may be of ``people``."""
 
     film: Film
     stretch: Stretch
@@ -89,6 +94,7 @@ class Look:
     smallest: float
     faint: float
     threads: int
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Looked:
 
 def look(job: Look) -> Looked:
     """Carry out a Look. Raises what reading a clip raises."""
-    networks, figures = _networks(job.threads), Figures()
+    networks, figures = _networks(job.threads, job.device), Figures()
     people = list(job.people)
     sampler = identify.Sampler(networks.embedder, cut_out, people, job.smallest) if people else None
     finder = networks.detector
@@ -258,6 +264,7 @@ class Elsewhere:
                 settings.recognition.smallest,
                 settings.detection.faint,
                 self._engine.threads,
+                settings.detection.device,
             )
 
         stretches = segments(clip)

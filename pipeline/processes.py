@@ -57,7 +57,7 @@ class Processes:
 
     def __init__(self, workers: int, threads: int = 0) -> None:
         self.workers = workers
-        self.threads = threads or max(1, (os.cpu_count() or 1) // workers)
+        self.threads = threads or max(1, cores() // workers)
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._jobs: list[_Job] = []
@@ -113,9 +113,11 @@ class Processes:
         except BaseException as error:  # noqa: BLE001 -- whoever waits for a result must hear of it
             self._fail(error)
         finally:
-            for worker in self._at_work:
+            at_work, self._at_work = self._at_work, []
+            for worker in at_work:
                 _end(worker)
-            self._at_work = []
+                if worker.job is not None and not worker.job.result.done():
+                    worker.job.result.set_exception(WorkerError("The workers have been let go."))
 
     def _hand_out(self) -> None:
         """Give every idle worker the first job that waits; start workers while there are too few."""
@@ -179,7 +181,7 @@ class Processes:
         with self._lock:
             self._closed = True
             left, self._jobs = self._jobs, []
-        for job in (*left, *(worker.job for worker in self._at_work if worker.job is not None)):
+        for job in left:
             if not job.result.done():
                 job.result.set_exception(error)
 
@@ -203,6 +205,13 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _started() -> _Worker:

@@ -47,6 +47,8 @@ class Detection:
     """So much must the three best sights of a fainter face of ordinary size come to; of a larger one more."""
     sure: float = 0.35
     """From here on a face seen once is held before and after like one seen often."""
+    device: Literal["cpu", "auto"] = "cpu"
+    """Where faces are looked for. "auto": on Intel graphics, where there are any."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.adapters import files
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import ClipWriter
 
@@ -80,6 +81,7 @@ class Joiner(ClipWriter):
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             self._mux_piece(container.demux(video), {when: n for n, when in enumerate(shown)}, pts, last_duration)
+        files.remove(path)  # what is in the film already need not lie on the disk twice
 
     def _mux_piece(self, packets: Any, order: dict[int, int], pts: npt.NDArray[np.int64], last_duration: int) -> None:
         times = [int(when) for when in pts]

@@ -50,7 +50,7 @@ def redact(args: argparse.Namespace) -> int:
     from pipeline.opinion import eyes_of, moments
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
-    networks = run.Networks(bool(args.keep))
+    networks = run.Networks(bool(args.keep), ahead=bool(args.keep) or settings.engine.kind == "here")
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
     people = run.enrol_folder(Path(args.keep), networks) if args.keep else []

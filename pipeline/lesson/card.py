@@ -68,7 +68,8 @@ def run_card(
     reconcile(workspace, today)
     copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
     people = load_templates(workspace) if workspace.recognises else []
-    networks = run.Networks(bool(people))
+    chosen = workspace.settings
+    networks = run.Networks(bool(people), device=chosen.detection.device, ahead=chosen.engine.kind == "here")
     done: list[str] = []
     failed = list(copied.failed)
     with opened(workspace.settings.engine) as engine:

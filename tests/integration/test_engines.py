@@ -156,6 +156,28 @@ def test_workers_are_gone_after_close():
         list(engine.map(engine_jobs.doubled, [1]))
 
 
+def test_closing_while_work_is_under_way_leaves_nobody_waiting(tmp_path):
+    engine = opened(settings.Engine(kind="processes", workers=1))
+    log, said = tmp_path / "log", []
+
+    def call():
+        try:
+            list(engine.map(engine_jobs.noted, [(str(log), "long", 60.0), (str(log), "next", 0.0)]))
+        except WorkerError as error:
+            said.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    until = time.monotonic() + 20
+    while not log.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    engine.close()
+    caller.join(20)
+    assert not caller.is_alive()
+    assert len(said) == 1
+    assert log.read_text().split() == ["long"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_workers_end_when_who_started_them_is_killed(tmp_path):
     import subprocess

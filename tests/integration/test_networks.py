@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.adapters import networks
 from pipeline.adapters.networks import CenterFace, FaceNet, dlib_network, read_dlib
 from pipeline.adapters.weights import manifest
 from pipeline.errors import ModelError
@@ -214,3 +215,38 @@ def test_several_threads_may_look_into_their_first_tensor_at_once(time):
     """Two of three such processes hang when nothing was looked into before."""
     done = subprocess.run([sys.executable, "-c", FIRST_AT_ONCE], timeout=120, check=False)
     assert done.returncode == 0
+
+
+class _Core:
+    """OpenVINO as it answers where there are other devices."""
+
+    def __init__(self, devices, fails=False):
+        self.available_devices, self.fails, self.asked = devices, fails, []
+
+    def compile_model(self, model, place, options):
+        self.asked.append(place)
+        if self.fails and place != "CPU":
+            raise RuntimeError("the driver is too old")
+        return place
+
+
+@pytest.mark.parametrize(
+    ("wanted", "devices", "place"),
+    [
+        ("cpu", ["CPU", "GPU"], "CPU"),
+        ("auto", ["CPU"], "CPU"),
+        ("auto", ["CPU", "GPU"], "GPU"),
+        ("auto", ["CPU", "GPU.0", "GPU.1"], "GPU.0"),
+        ("auto", ["CPU", "NPU"], "CPU"),
+    ],
+)
+def test_intel_graphics_are_used_where_asked_for_and_there(monkeypatch, wanted, devices, place):
+    monkeypatch.setattr(networks, "core", lambda: _Core(devices))
+    assert networks.device(wanted) == place
+
+
+def test_a_device_that_fails_leaves_the_work_to_the_processor(monkeypatch):
+    made = _Core(["CPU", "GPU"], fails=True)
+    monkeypatch.setattr(networks, "core", lambda: made)
+    assert networks.compile_model(None, 2, None, "GPU") == "CPU"
+    assert made.asked == ["GPU", "CPU"]

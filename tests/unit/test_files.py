@@ -138,3 +138,18 @@ def _forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
+
+
+def test_pieces_go_with_their_film_and_nothing_else_does(tmp_path):
+    final = tmp_path / "lés.mp4"
+    partial, other = files.partial_path(final), files.partial_path(final)
+    pieces = [tmp_path / f"{partial.name.removesuffix('.partial')}{n:012x}.partial" for n in (1, 0xABCDEF)]
+    kept = [tmp_path / "lés.mp4.partial", tmp_path / ".lés.mp4.txt", files.partial_path(tmp_path / "x.mp4")]
+    for path in (partial, other, *pieces, *kept):
+        path.touch()
+    files.sweep_pieces(partial)
+    assert sorted(tmp_path.iterdir()) == sorted([partial, other, *kept])
+    for path in pieces:
+        path.touch()
+    files.sweep_partials(final)  # what a run left that was killed
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

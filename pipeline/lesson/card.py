@@ -137,6 +137,7 @@ def _render(
         return
     files.remove(final)  # a rendering without its receipt, or one whose bytes changed, counts for nothing
     files.sweep_partials(final)
+    eyes, state = opinion.eyes_of(settings.second_opinion)  # demanded and not there: told before the clip is analysed
     figures = Figures()
     started = time.perf_counter()
     with open_clip(Path(clip.name), openers) as source:
@@ -178,7 +179,6 @@ def _render(
             mending = lay_over(clip.name, source, found, all_repairs, placed, agreed, settings, progress)
             return _planned(mending, found)
 
-        eyes, state = opinion.eyes_of(settings.second_opinion)
         # repairs know people by the numbers of the analysis they saw: nothing is added to one that has any
         rounds = 0 if found is before or all_repairs else opinion.rounds_of(settings.second_opinion)
         looked = opinion.settle(_planned(mending, found), eyes, state, rounds, write, hide_more)

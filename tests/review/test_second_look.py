@@ -49,7 +49,8 @@ def eyes(monkeypatch) -> Eyes:
 def looked_at(school: School, on_finding: str, code: int = 0) -> None:
     settings = school.place / "lesveil.toml"
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(f'{text}\n[second_opinion]\non_finding = "{on_finding}"\n', encoding="utf-8")
+    more = f'[second_opinion]\non_finding = "{on_finding}"\n[rendering]\ncrf = 22\n'  # so that it is rendered anew
+    settings.write_text(f"{text}\n{more}", encoding="utf-8")
     school.lesveil("run", "--card", school.sample.card, code=code)
 
 

@@ -50,8 +50,8 @@ COVERED = 0.5
 """Share of a face's box that is hidden from which on it is a veiled head."""
 
 SAME = 0.35
-"""Overlap (intersection over union) from which on a face is one that the plan keeps. Of 425 kept faces that the eyes
-found, all but 4 overlapped the plan's box by more than half."""
+"""Overlap (intersection over union) from which on a face is one that the plan keeps. Of 446 faces seen over a kept
+one on two clips, 440 overlapped the plan's box by more than half and 6 by 0.2 to 0.5."""
 
 TOGETHER_SECONDS = 1.0
 """Sights of one place that lie no further apart are one sighting."""

@@ -44,8 +44,8 @@ may be seen is most likely that person's hand, collar or ear, and gives way."""
 BODY_WIDE = 4.0
 BODY_HIGH = 7.0
 """A person in shares of their head's width and height: shoulders, and arms that hang or lie in pockets; from the crown
-to the feet. Set by eye on four pictures of street: with 3 widths arms stick out, and the back of whoever is seen from the
-side, whose face is not over their middle; with 4 nearly nothing does. Arms that reach out stay outside."""
+to the feet. Set by eye on four pictures of street: with 3 widths arms stick out, and the back of whoever is seen from
+the side, whose face is not over their middle; with 4 nearly nothing does. Arms that reach out stay outside."""
 
 SKULL_WIDE = 1.25
 SKULL_HIGH = 1.35

@@ -470,7 +470,7 @@ def _shares(
     It goes on to the end of the last cells, where there is nothing to be read, as in what is hidden.
     """
     shape = -(-size[0] // cell) * cell // step[0], -(-size[1] // cell) * cell // step[1]
-    share = _scratch(f"share {channel}", shape, spots[0].template.layers[channel].dtype, _ONE)
+    share = _scratch(f"share {channel} of {size}", shape, spots[0].template.layers[channel].dtype, _ONE)
     for area in areas:
         share[_rows_and_columns(area, step)] = 0
     for spot in spots:

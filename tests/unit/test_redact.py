@@ -259,3 +259,20 @@ def test_parts_of_a_large_picture_hide_as_well_as_the_whole(monkeypatch, style, 
             np.testing.assert_array_equal(a, b)
             far = ~cv2.dilate(mask.astype(np.uint8), np.ones((81, 81))).astype(bool)
             np.testing.assert_array_equal(a[far], was[far])
+
+
+def test_a_picture_is_hidden_alike_whatever_was_hidden_before():
+    """Memory is used again from picture to picture; one that was a little larger must leave nothing in it."""
+    regions, shapes = np.array([[20, 10, 60, 40]], np.float32), [Shape.ELLIPSE]
+
+    def hidden(height, width):
+        planes = picture(5, height, width, (1, 1), 10)
+        redact(planes, regions, shapes, Style.VEIL, 10)
+        return planes
+
+    stage._local.__dict__.clear()
+    alone = hidden(41, 70)
+    stage._local.__dict__.clear()
+    hidden(48, 72)  # as many whole cells
+    for one, other in zip(hidden(41, 70), alone, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,6 +1,9 @@
 """``python -m pipeline`` is ``lesveil``."""
 
+import os
 import sys
+
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -8,8 +11,16 @@ def main() -> int:
     try:
         from pipeline.cli import main as command_line
     except KeyboardInterrupt:
-        return 130
-    return command_line()
+        return INTERRUPTED
+    code = command_line()
+    if code == INTERRUPTED:
+        # All is put away; but networks may still be at a picture, and taking the interpreter down under them now and
+        # then ends in a crash that says something else than "interrupted".
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -45,11 +45,14 @@ def tr(text: str, **fields: object) -> str:
 
 def _filled(words: str, fields: Mapping[str, object]) -> str:
     """Names of files may hold anything, a line's end too: what cannot be shown is written as in Python."""
-    shown = {name: _shown(value) if isinstance(value, str | os.PathLike) else value for name, value in fields.items()}
+    shown = {
+        name: printable(value) if isinstance(value, str | os.PathLike) else value for name, value in fields.items()
+    }
     return words.format(**shown) if fields else words
 
 
-def _shown(value: str | os.PathLike[str]) -> str:
+def printable(value: str | os.PathLike[str]) -> str:
+    """A name on one line: what cannot be shown is written as in Python."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in os.fspath(value))
 
 

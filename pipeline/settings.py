@@ -21,13 +21,21 @@ from pipeline.records import Style
 
 FILE_NAME = "lesveil.toml"
 
-SHARES = frozenset(
-    {f"detection.{key}" for key in ("faint", "alone", "together", "sure")} | {"rendering.quarantine_share"}
-)
-"""Settings that lie between 0 and 1; anything else (not a number, too) would switch a safeguard off."""
-
-MOST_WORKERS = 256
-"""Worker processes on one machine; more is a mistake in typing."""
+RANGES: dict[str, tuple[float, float]] = {
+    "detection.faint": (0, 0.2),
+    "detection.alone": (0, 0.5),
+    "detection.together": (0, 1.0),
+    "detection.sure": (0, 0.6),
+    "recognition.smallest": (0, 1000),
+    "rendering.quarantine_share": (0, 0.5),
+    "rendering.crf": (0, 40),
+    "engine.workers": (0, 256),
+    "engine.priority": (-1000, 1000),
+    "review.port": (0, 65535),
+    "onedrive.simultaneous": (1, 16),
+}
+"""Numbers and what they lie between. Beyond it (or not a number) a safeguard would be off, so that nobody is found, or
+it is a mistake in typing."""
 
 DAYS = {"consent.grace_days": 92, "consent.warn_days": 366, "consent.list_days": 366}
 DAYS |= {"retention.working_copy_days": 366, "retention.delivered_days": 3660, "retention.template_days": 1100}
@@ -80,7 +88,7 @@ class SecondOpinion:
 
 @dataclass(frozen=True)
 class Rendering:
-    preset: str = "superfast"
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "superfast"
     crf: int = 21
     audio: Literal["keep", "mute", "disguise"] = "keep"
     encoder: Literal["software", "auto", "h264_nvenc", "h264_qsv", "h264_videotoolbox"] = "software"
@@ -336,18 +344,17 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
                 least=least,
                 most=most,
             )
-    if name == "engine.workers" and type(value) is int and not 0 <= value <= MOST_WORKERS:
-        raise SettingsError(
-            "{file}: {name} cannot be {value}; it must lie between 0 and {most}.",
-            file=path,
-            name=name,
-            value=value,
-            most=MOST_WORKERS,
-        )
-    if name in SHARES and isinstance(value, float) and not 0 <= value <= 1:
-        raise SettingsError(
-            "{file}: {name} cannot be {value}; it must lie between 0 and 1.", file=path, name=name, value=value
-        )
+    if name in RANGES and type(value) in (int, float):
+        least, most = RANGES[name]
+        if not least <= value <= most:
+            raise SettingsError(
+                "{file}: {name} cannot be {value}; it must lie between {least} and {most}.",
+                file=path,
+                name=name,
+                value=value,
+                least=least,
+                most=most,
+            )
     if (
         isinstance(hint, types.GenericAlias)
         or not isinstance(value, hint)

@@ -113,6 +113,12 @@ def opened(folder: Path | None) -> Iterator[Workspace]:
             "{folder} is not a workspace: it has no {file}; make one with lesveil init.", folder=folder, file=FILE_NAME
         )
     settings = load(folder / FILE_NAME)
+    for name in ("ledger.db", "register.db"):
+        if not (folder / name).is_file():  # init made both before lesveil.toml: a new one would hide that it is lost
+            raise WorkspaceError(
+                "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.",
+                file=folder / name,
+            )
     vault = Vault(folder / "vault")
     with (
         Ledger.open(folder / "ledger.db") as ledger,

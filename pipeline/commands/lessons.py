@@ -13,7 +13,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
 from pipeline.errors import CardError, PartialError
 from pipeline.lesson.failures import failure_in_words
-from pipeline.messages import told, tr
+from pipeline.messages import printable, told, tr
 
 
 def run_card(args: argparse.Namespace) -> int:
@@ -292,7 +292,7 @@ def wipe(args: argparse.Namespace) -> int:
     }
     lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
     lines += [
-        f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
+        f"  {tr(item.kind):16} {printable(item.path)}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
     ]
     lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]

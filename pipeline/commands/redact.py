@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.terminal import Add, Bar, Group, Together, say
+from pipeline.commands.terminal import Add, Bar, Group, Together, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
@@ -22,7 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.messages import told
 from pipeline.records import Extent, Style
-from pipeline.settings import MOST_WORKERS, Engine, SecondOpinion, Settings
+from pipeline.settings import RANGES, Engine, SecondOpinion, Settings
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
@@ -42,7 +42,7 @@ def redact(args: argparse.Namespace) -> int:
         settings,
         redaction=replace(settings.redaction, style=Style(args.style), extent=args.hide),
         rendering=replace(settings.rendering, audio=args.audio),
-        second_opinion=SecondOpinion(args.second_opinion or "auto", args.on_finding),
+        second_opinion=_second_opinion(args),
         engine=_engine(args),
     )
     from pipeline import run  # the networks' libraries load here, not for every small command
@@ -115,7 +115,7 @@ def redact(args: argparse.Namespace) -> int:
     if report is not None:
         _write_report(report, document)
     if args.json:
-        print(json.dumps(document, ensure_ascii=False, indent=1))
+        print_json(document)
     if failures and not several:
         raise failures[0]
     if failures:
@@ -128,10 +128,20 @@ def redact(args: argparse.Namespace) -> int:
     return 0
 
 
+def _second_opinion(args: argparse.Namespace) -> SecondOpinion:
+    """Whether there is a second look; whoever says what is to come of it wants one. Raises UsageError."""
+    if args.on_finding is not None and args.second_opinion == "off":
+        raise UsageError("--on-finding says what comes of the second look that --no-second-opinion leaves out.")
+    return SecondOpinion(
+        args.second_opinion or ("on" if args.on_finding == "ask" else "auto"), args.on_finding or "hide"
+    )
+
+
 def _engine(args: argparse.Namespace) -> Engine:
     """Where the work is to run. Raises UsageError."""
-    if args.workers is not None and not 1 <= args.workers <= MOST_WORKERS:
-        raise UsageError("--workers must lie between 1 and {most}.", most=MOST_WORKERS)
+    most = RANGES["engine.workers"][1]
+    if args.workers is not None and not 1 <= args.workers <= most:
+        raise UsageError("--workers must lie between 1 and {most}.", most=most)
     kind: Any = args.engine or ("processes" if (args.workers or 1) > 1 else "here")
     return Engine(kind=kind, workers=args.workers or 0)
 
@@ -181,7 +191,9 @@ def _write_report(path: Path, document: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = files.partial_path(path)
         try:
-            partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+            # a name that is no UTF-8 becomes an escape, which JSON has, too
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
             files.publish(partial, path)
         finally:
             files.remove(partial)
@@ -227,7 +239,6 @@ def add_to(add: Add, group: Group) -> None:
     one.add_argument(
         "--on-finding",
         choices=["hide", "ask"],
-        default="hide",
         help="what the second look finds is hidden, too; or, with ask, the clip is not released (exit code 42) and you "
         "are told when and where to look",
     )

@@ -163,10 +163,20 @@ def asked(question: str, args: argparse.Namespace) -> str:
     return sys.stdin.readline().strip()
 
 
+def print_json(document: Any) -> None:
+    """One JSON document on standard output, in letters that it can take."""
+    text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=1, default=str)
+    print(text)
+
+
 def answer(args: argparse.Namespace, document: Any, *lines: str) -> int:
     """The result of a command: one JSON document with --json, else lines for people."""
     if args.json:
-        print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+        print_json(document)
     else:
         for line in lines:
             print(line)

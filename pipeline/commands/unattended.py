@@ -122,7 +122,8 @@ def last_run(place: workspace.Workspace) -> str:
 
 def _keep(path: Path, document: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+    text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(partial, path)
 
 

@@ -31,7 +31,7 @@ def write_page(path: Path, document: Document, kind: str) -> None:
     with files.writing(path):
         partial = files.partial_path(path)
         try:
-            partial.write_text(page(document, kind), encoding="utf-8")
+            partial.write_text(page(document, kind), encoding="utf-8", errors="backslashreplace")
             files.publish(partial, path)
         finally:
             files.remove(partial)

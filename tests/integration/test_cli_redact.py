@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -609,3 +610,22 @@ def test_a_report_cannot_be_the_clip_itself(clip: Path, out: Path, lesveil: Call
     said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.mp4")
     assert said.code == 2
     assert names(out) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 exist on Linux alone")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_a_name_in_no_or_another_alphabet_is_reported_all_the_same(tmp_path, encoding):
+    places = [os.fsdecode(os.fsencode(tmp_path) + b"/les\xff.mp4"), str(tmp_path / "les\u65e5.mp4")]
+    for place in places:
+        shutil.move(clips.make(tmp_path / "made.mp4", size="320x180", frames=4), place)
+    command = [sys.executable, "-m", "pipeline", "--lang", "en", "--json", "redact", *places, "-o", tmp_path / "out"]
+    done = subprocess.run(
+        [*command, "--report", tmp_path / "report.json"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        timeout=120,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [clip["source"] for clip in report["clips"]] == places
+    assert [clip["source"] for clip in json.loads(done.stdout.decode(encoding))["clips"]] == places

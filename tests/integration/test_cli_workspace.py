@@ -19,6 +19,7 @@ import samples
 from pipeline import messages, workspace
 from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
+from pipeline.errors import WorkspaceError
 
 SETTINGS = """\
 [recognition]
@@ -506,3 +507,14 @@ def test_a_clip_that_fails_does_not_stop_the_others(bare: School) -> None:
     page = bare.folder / "verslag.html"
     bare.lesveil("report", "--html", page)
     assert "NotAVideoError" not in page.read_text(encoding="utf-8")
+
+
+def test_a_ledger_or_register_that_is_gone_is_not_quietly_made_anew(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "place"), "--key-file"]) == 0
+    for name in ("ledger.db", "register.db"):
+        kept = (tmp_path / "place" / name).rename(tmp_path / name)
+        assert main(["--lang", "en", "-C", str(tmp_path / "place"), "ledger", "verify"]) == WorkspaceError.code
+        assert f"{name} is gone" in capsys.readouterr().err
+        assert not (tmp_path / "place" / name).exists()
+        kept.rename(tmp_path / "place" / name)
+    assert main(["-C", str(tmp_path / "place"), "ledger", "verify"]) == 0

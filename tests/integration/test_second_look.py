@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import messages, opinion
 from pipeline.cli import main
+from pipeline.errors import UsageError
 from tests import clips
 
 BOX = (200.0, 60.0, 240.0, 110.0)
@@ -124,8 +125,11 @@ def test_without_the_weights_it_says_so_and_demanded_it_is_an_error(clip, monkey
     monkeypatch.setattr(opinion.blazeface, "manifest", lambda: gone)
     opinion._blazeface.cache_clear()
     words = ["redact", str(clip), "--lang", "en", "--quiet", "--json", "-o"]
-    assert main([*words, str(tmp_path / "a.mp4"), "--second-opinion"]) == 6
-    assert "pip install --no-deps" in capsys.readouterr().err
+    for asked in (["--second-opinion"], ["--on-finding", "ask"]):
+        assert main([*words, str(tmp_path / "a.mp4"), *asked]) == 6
+        assert "pip install --no-deps" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "a.mp4"), "--on-finding", "ask", "--no-second-opinion"]) == UsageError.code
+    capsys.readouterr()
     assert main([*words, str(tmp_path / "b.mp4"), "--no-second-opinion"]) == 0
     assert json.loads(capsys.readouterr().out)["clips"][0]["second_opinion"]["state"] == "off"
     assert main([*words, str(tmp_path / "c.mp4")]) == 0

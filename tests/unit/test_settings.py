@@ -38,12 +38,12 @@ def test_a_workspace_starts_without_recognition():
 def test_every_kind_of_value(written):
     settings = load(
         written(
-            'language = "nl"\n[detection]\nfaint = 0.05\nsure = 1\n[redaction]\nstyle = "solid"\n'
+            'language = "nl"\n[detection]\nfaint = 0.05\nsure = 0\n[redaction]\nstyle = "solid"\n'
             '[rendering]\ncrf = 23\naudio = "mute"\n[deliver]\ntarget = "folder"\nfolder_is_the_archive = true\n'
         )
     )
     assert settings.language == "nl"
-    assert settings.detection == Detection(faint=0.05, sure=1.0)
+    assert settings.detection == Detection(faint=0.05, sure=0.0)
     assert isinstance(settings.detection.sure, float)
     assert settings.redaction == Redaction(Style.SOLID)
     assert settings.redaction.style is Style.SOLID
@@ -215,3 +215,26 @@ def test_a_risk_that_was_measured_is_taken(tmp_path, risk):
     path.write_text(f"[recognition]\nfalse_accept = {risk}\n", encoding="utf-8")
     assert load(path).recognition.false_accept == risk
     assert Settings().recognition.false_accept == 0.0003
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[detection]\nfaint = 1.0",
+        "[detection]\nalone = 0.9",
+        "[detection]\ntogether = nan",
+        "[detection]\nsure = -0.1",
+        "[recognition]\nsmallest = nan",
+        "[recognition]\nsmallest = -5",
+        "[recognition]\nsmallest = inf",
+        "[rendering]\ncrf = 99999999999",
+        '[rendering]\npreset = "banana"',
+        "[engine]\npriority = 99999999999999999999",
+        "[review]\nport = 99999999",
+        "[onedrive]\nsimultaneous = -4",
+    ],
+)
+def test_a_number_that_switches_a_safeguard_off_is_refused_with_its_name(written, line):
+    section, key = line.split("]\n[")[0].strip("[").split("]\n")
+    with pytest.raises(SettingsError, match=rf"{section}\.{key.split(' ')[0]} cannot be"):
+        load(written(line + "\n"))

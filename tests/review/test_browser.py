@@ -24,6 +24,7 @@ SHOTS = Path(os.environ.get("LESVEIL_SCREENSHOTS") or Path(__file__).resolve().p
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-audio-output",  # nobody listens, and its threads ask for real-time priority, which can starve a machine
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -245,7 +245,7 @@ def test_what_was_hidden_by_hand_stays_hidden_when_the_clip_is_looked_at_anew(sc
     carried_out(school)
     settings = school.place / "lesveil.toml"
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(text + "[detection]\nfaint = 0.5\nalone = 0.6\nsure = 0.7\n", encoding="utf-8")
+    settings.write_text(text + "[detection]\nfaint = 0.2\nalone = 0.5\nsure = 0.6\n", encoding="utf-8")
     before = school.seen()
     school.lesveil("run", "--card", school.sample.card)
     after = school.seen()

@@ -226,20 +226,6 @@ def carry_out(
     return done, written
 
 
-def part_of(plan: RedactionPlan, start: int, stop: int) -> RedactionPlan:
-    """The plan of frames ``start`` up to ``stop`` as a clip of its own."""
-    first, last = np.searchsorted(plan.frame, [start, stop]).tolist()
-    return replace(
-        plan,
-        frames=stop - start,
-        frame=(plan.frame[first:last] - start).astype(np.int32),
-        region=plan.region[first:last],
-        shape=plan.shape[first:last],
-        track=plan.track[first:last],
-        hidden_frames=tuple(n - start for n in plan.hidden_frames if start <= n < stop),
-    )
-
-
 class Elsewhere:
     """One clip's work, given to an engine's workers in segments and put together again.
 
@@ -323,7 +309,7 @@ class Elsewhere:
             return Write(
                 self._film,
                 stretch,
-                part_of(plan, start, stop) if cut else plan,
+                plan.part(start, stop) if cut else plan,
                 partial.parent.absolute(),
                 piece,
                 silent if cut else rendering,
@@ -418,4 +404,4 @@ def _add(figures: Figures, more: Figures) -> None:
         figures.count(name, number)
 
 
-__all__ = ["Elsewhere", "Networks", "carry_out", "hider", "look", "part_of", "write"]
+__all__ = ["Elsewhere", "Networks", "carry_out", "hider", "look", "write"]

@@ -12,7 +12,7 @@ Units and bases, everywhere in the house:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum, StrEnum
 from fractions import Fraction
@@ -250,6 +250,19 @@ class RedactionPlan:
     def regions(self, frame: int) -> slice:
         """The rows of ``region`` that belong to this frame."""
         return slice(*np.searchsorted(self.frame, [frame, frame + 1]).tolist())
+
+    def part(self, start: int, stop: int) -> RedactionPlan:
+        """The plan of frames ``start`` up to ``stop`` as a clip of its own."""
+        first, last = np.searchsorted(self.frame, [start, stop]).tolist()
+        return replace(
+            self,
+            frames=stop - start,
+            frame=(self.frame[first:last] - start).astype(np.int32),
+            region=self.region[first:last],
+            shape=self.shape[first:last],
+            track=self.track[first:last],
+            hidden_frames=tuple(n - start for n in self.hidden_frames if start <= n < stop),
+        )
 
 
 @dataclass(frozen=True)

@@ -320,8 +320,6 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return tuple(value)
     if name == "consent.purpose" and isinstance(value, str) and not value.strip():
         raise SettingsError("{file}: {name} is empty; say what consent is asked for.", file=path, name=name)
     if name in DAYS and type(value) is int and not 0 <= value <= DAYS[name]:

@@ -16,8 +16,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from pipeline import opinion, run
 from pipeline.adapters import files, inspect
 from pipeline.adapters.part import Part, PartError, keyframes
@@ -31,7 +29,7 @@ from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, find
 from pipeline.lesson.withdraw import refuse_changed
 from pipeline.opinion import Opinion
-from pipeline.records import Figures, Progress, RedactionPlan, Repair, SecondEyes, Sighting, joined, no_progress
+from pipeline.records import Figures, Progress, Repair, SecondEyes, Sighting, joined, no_progress
 from pipeline.stages import second_opinion
 from pipeline.stages.mend import changed_frames
 from pipeline.stages.render import Rendered
@@ -207,7 +205,7 @@ class _Work:
                 watch = self._watch(start, stop)
                 done, _, _ = run.render_checked(
                     cast(ClipReader, part),
-                    _part_of(plan, start, stop),
+                    plan.part(start, stop),
                     path,
                     mute,
                     _offset(self.progress, sum(p.stop - p.start for p in made[:-1]), encoded),
@@ -247,7 +245,7 @@ class _Work:
         kept = second_opinion.part_of(second_opinion.kept_faces(mended.tracks, mended.decisions), start, stop)
         cuts = [cut - start for cut in self.before.cuts if start < cut < stop]
         plan = self.mending.plan
-        return second_opinion.Watch(self.eyes, _part_of(plan, start, stop), kept, cuts)
+        return second_opinion.Watch(self.eyes, plan.part(start, stop), kept, cuts)
 
     def _stretches(self, changed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """``changed`` widened to keyframes of the old file. Raises ValueError when it has none where it should."""
@@ -281,20 +279,6 @@ class _Work:
             end=Fraction(int(before.pts[-1]) + step) * before.time_base,
             disguise=self.workspace.settings.rendering.audio == "disguise",
         )
-
-
-def _part_of(plan: RedactionPlan, start: int, stop: int) -> RedactionPlan:
-    """The plan of frames ``start`` up to ``stop`` as a clip of its own."""
-    first, last = np.searchsorted(plan.frame, [start, stop]).tolist()
-    return replace(
-        plan,
-        frames=stop - start,
-        frame=(plan.frame[first:last] - start).astype(np.int32),
-        region=plan.region[first:last],
-        shape=plan.shape[first:last],
-        track=plan.track[first:last],
-        hidden_frames=tuple(n - start for n in plan.hidden_frames if start <= n < stop),
-    )
 
 
 def _offset(progress: Progress, before: int, all_pieces: int) -> Progress:

@@ -25,7 +25,7 @@ from pipeline.adapters import files
 from pipeline.adapters.film import Film
 from pipeline.adapters.joiner import Joiner, JoinError
 from pipeline.adapters.networks import CenterFace, FaceNet
-from pipeline.adapters.pictures import cut_out, planes
+from pipeline.adapters.pictures import cut_out, fingerprint, planes
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import ClipWriter, Written, hidden_frame
@@ -125,7 +125,14 @@ def look(job: Look) -> Looked:
         origin = None if whole else _origin(clip)
         try:
             found = detect.detect(
-                source, finder, job.faint, sampler, figures=figures, workers=finder.workers, one_segment=origin
+                source,
+                finder,
+                job.faint,
+                sampler,
+                figures=figures,
+                workers=finder.workers,
+                one_segment=origin,
+                fingerprint=fingerprint,
             )
         except SegmentError as error:
             return Looked(why=str(error))
@@ -210,6 +217,7 @@ def carry_out(
     """Write the frames of ``source``, which is ``clip`` or a part of it, to ``path`` with the plan carried out."""
     figures = figures or Figures()
     started = time.perf_counter()
+    source.read_otherwise()
     with ClipWriter(
         path,
         source,
@@ -220,7 +228,9 @@ def carry_out(
         threads=threads,
         encoder=rendering.encoder,
     ) as writer:
-        done = render.render(source, plan, writer, hider(clip, plan), lambda: hidden_frame(clip), progress, figures)
+        done = render.render(
+            source, plan, writer, hider(clip, plan), lambda: hidden_frame(clip), progress, figures, fingerprint
+        )
         written = writer.close()
     figures.add("render", time.perf_counter() - started)
     return done, written

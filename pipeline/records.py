@@ -25,6 +25,7 @@ import numpy.typing as npt
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 Plane = npt.NDArray[Any]
 """One plane of a picture, (height, width), uint8 or uint16."""
 
@@ -76,7 +77,8 @@ class Detections:
     grey, aligned; (0, 16, 16) where nobody is told apart by it, or no longer. ``looked`` (M,) lists the frames that
     were examined: a frame in it without a detection was found empty, a frame not in it was not looked at. ``cuts``
     lists the first frame after each cut of the scene, ``seams`` the first of each segment but the first: where a long
-    clip may be taken apart.
+    clip may be taken apart. ``prints`` (frames,) are the fingerprints of the pictures as they were decoded; 0 for
+    damaged ones, and empty where none were taken.
     """
 
     frames: int
@@ -89,6 +91,7 @@ class Detections:
     cuts: I32
     damaged: I32
     seams: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    prints: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -231,7 +234,8 @@ class RedactionPlan:
     """What is hidden where. Pure data: rendering it twice gives the same pictures.
 
     ``frame`` (R,) sorted, ``region`` (R, 4) boxes in pixels, ``shape`` (R,) of Shape, ``track`` (R,) for the report.
-    ``hidden_frames`` are hidden whole (damaged). The digests name what the plan was made from.
+    ``hidden_frames`` are hidden whole (damaged). The digests name what the plan was made from, and ``prints``
+    (frames,) the very pictures: a picture that comes out otherwise when it is to be written was never looked at.
     """
 
     clip: str
@@ -246,6 +250,7 @@ class RedactionPlan:
     models_digest: str
     register_digest: str
     extent: Extent = Extent.HEAD
+    prints: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def regions(self, frame: int) -> slice:
         """The rows of ``region`` that belong to this frame."""
@@ -262,6 +267,7 @@ class RedactionPlan:
             shape=self.shape[first:last],
             track=self.track[first:last],
             hidden_frames=tuple(n - start for n in self.hidden_frames if start <= n < stop),
+            prints=self.prints[start:stop],
         )
 
 

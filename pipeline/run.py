@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import __version__, jobs, opinion
 from pipeline.adapters import files, inspect, portraits
 from pipeline.adapters.film import Film
-from pipeline.adapters.pictures import cut_out, planes
+from pipeline.adapters.pictures import cut_out, fingerprint, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.adapters.weights import models_digest
 from pipeline.doubt import doubtful
@@ -131,7 +131,9 @@ def analyse(
     else:
         sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
         finder = networks.detector
-        found = detect.detect(clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers)
+        found = detect.detect(
+            clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers, fingerprint=fingerprint
+        )
         views = sampler.views() if sampler else identify.no_views()
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
@@ -163,6 +165,7 @@ def analyse(
             models_digest(),
             register_digest,
             Extent(settings.redaction.extent),
+            found.prints,
         )
     return Analysis(found, tracks, identities, decisions, plan)
 

@@ -51,7 +51,7 @@ class Detection:
     """From here on a detection counts where it persists."""
     alone: float = 0.28
     """From here on a detection counts by itself, though it is seen only once."""
-    together: float = 0.47
+    together: float = 0.48
     """So much must the three best sights of a fainter face of ordinary size come to; of a larger one more."""
     sure: float = 0.35
     """From here on a face seen once is held before and after like one seen often."""

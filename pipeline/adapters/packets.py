@@ -79,9 +79,16 @@ class Samples:
     samples before it in decoding order are judged, because only then is it known whether it leans on a loss. It
     leaves, in display order, once it is judged. So no more pictures are held than the codec's own reordering needs.
     ``whole`` false: reading began in the middle of the file, so what the container promised in all proves nothing.
+    ``otherwise``: see `ClipReader.read_otherwise`.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, whole: bool = True) -> None:
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        whole: bool = True,
+        otherwise: bool = False,
+    ) -> None:
         self._whole = whole
         self._container = container
         self._stream = stream
@@ -102,8 +109,8 @@ class Samples:
         self._leading = False
         self._key: Sample | None = None
         self._group = 0
-        stream.thread_type = "AUTO"
         context = stream.codec_context
+        stream.thread_type = "SLICE" if otherwise and context.name == "hevc" else "AUTO"
         # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
         context.flags |= int(av.codec.context.Flags.output_corrupt)
         if context.name == "mjpeg":

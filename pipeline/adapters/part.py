@@ -53,6 +53,10 @@ class Part:
         if start > RUN_UP and one_file and any(name in clip.info.container for name in SEEKABLE):
             self._from = start - RUN_UP
 
+    def read_otherwise(self) -> None:
+        """As `ClipReader.read_otherwise`, for the clip."""
+        self._clip.read_otherwise()
+
     def frames(self) -> Iterator[Frame]:
         """The stretch's frames, counted from 0. Raises PartError when one is missing or at a time of its own."""
         expected = self.first
@@ -77,7 +81,7 @@ class Part:
         with _container(clip.path, clip.chapters[0].opener) as container:
             stream = _video_stream(container, clip.path)
             container.seek(int(self._pts[self._from]), stream=stream, backward=True)
-            samples = Samples(container, stream, whole=False).run()
+            samples = Samples(container, stream, whole=False, otherwise=clip.otherwise).run()
             with contextlib.closing(samples):
                 for sample in through(Deinterlacer(clip.info.time_base), samples):
                     pts = sample.pts

@@ -8,14 +8,13 @@ too, and the two must have decoded it alike (`fits`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline.adapters.packets import Samples
 from pipeline.adapters.part import RUN_UP, SEEKABLE
-from pipeline.adapters.pictures import Deinterlacer, planes, through
+from pipeline.adapters.pictures import Deinterlacer, fingerprint, through
 from pipeline.adapters.video_in import ClipReader, _container, _video_stream
 from pipeline.records import Frame
 
@@ -30,17 +29,14 @@ class SegmentError(Exception):
 
 @dataclass(frozen=True)
 class Mark:
-    """A frame by which two readers know that they saw the same: its time and a digest of its pixels."""
+    """A frame by which two readers know that they saw the same: its time and the fingerprint of its picture."""
 
     pts: int
-    digest: bytes
+    digest: int
 
     @classmethod
     def of(cls, frame: Frame) -> Mark:
-        digest = hashlib.blake2b(digest_size=16)
-        for plane in planes(frame.picture):
-            digest.update(plane.tobytes())
-        return cls(frame.pts, digest.digest())
+        return cls(frame.pts, fingerprint(frame.picture))
 
 
 def can_be_cut(clip: ClipReader) -> bool:
@@ -65,6 +61,10 @@ class Segment:
         self.following: Mark | None = None
         self.ended = False
         """The clip was read to its end."""
+
+    def read_otherwise(self) -> None:
+        """As `ClipReader.read_otherwise`, for the clip."""
+        self._clip.read_otherwise()
 
     def frames(self) -> Iterator[Frame]:
         """Raises SegmentError where what comes may not be what the whole clip gives."""
@@ -91,7 +91,7 @@ class Segment:
                 container.seek(int((since - run_up) / time_base), stream=stream, backward=True)
             # An MP4's index tells how many frames there are in all; whoever joins the segments counts them.
             whole = self._until is None and "mp4" not in clip.info.container
-            samples = Samples(container, stream, whole=whole).run()
+            samples = Samples(container, stream, whole=whole, otherwise=clip.otherwise).run()
             with contextlib.closing(samples):
                 for sample in through(Deinterlacer(time_base), samples):
                     pts = sample.pts

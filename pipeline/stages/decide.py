@@ -16,6 +16,7 @@ from pipeline.geometry import outside
 from pipeline.records import (
     F32,
     I32,
+    U64,
     Decision,
     Extent,
     Identity,
@@ -256,8 +257,10 @@ def plan(
     models_digest: str,
     register_digest: str,
     extent: Extent = Extent.HEAD,
+    prints: U64 | None = None,
 ) -> RedactionPlan:
-    """The regions of every hidden stretch, sorted by frame. ``damaged`` frames are hidden whole.
+    """The regions of every hidden stretch, sorted by frame. ``damaged`` frames are hidden whole; ``prints`` (frames,)
+    are those of the pictures that were looked at.
 
     With ``extent`` PERSON the heads are hidden exactly as without, and bodies besides.
     """
@@ -293,4 +296,5 @@ def plan(
         models_digest=models_digest,
         register_digest=register_digest,
         extent=extent,
+        prints=np.empty(0, np.uint64) if prints is None else prints,
     )

@@ -3,13 +3,17 @@
 The scheme over time, chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one
 for faces close by that a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
 Sound timing between two looks is the tracker's work.
+
+The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
+found by turning the picture: a small one after a cut and a tiny one once a second. From when that shows a face, every
+look of the scene is taken at that turn as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -39,8 +43,10 @@ LOOK_SECONDS = Fraction(1, 5)
 ALL_SECONDS = Fraction(1)
 """A look at all sizes at least this often."""
 
-CUT = 14.0
-"""Mean change of a 64 x 36 grey picture (grey levels) from which a cut is assumed. A cut too many costs one look."""
+CUT, SAME = 14.0, 0.7
+"""A cut is assumed where a 64 x 36 grey picture changes by this many grey levels in the mean, and correlates with the
+one before by less than this. A pan, somebody who walks past close by and lights that go on change as much; but the
+picture stays alike, and to break tracks there would forget who is in sight."""
 
 STIRRED, STIR_SHARE = 20.0, 0.004
 """When this share of the 64 x 36 picture changes by this many grey levels from one frame to the next, something moves
@@ -58,6 +64,12 @@ TINY_COUNTS = 0.5
 """What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
 it finds the masked and blurred faces close by that no other size does."""
 
+TURNS = frozenset({1, 2, 3})
+"""Quarter turns at which faces are looked for that are not upright."""
+
+TURNED = 0.5
+"""Score from which a face in a turned picture is reason to look on at that turn, where faint ones count as well."""
+
 THUMB = 16
 
 CLEAR = 0.4
@@ -74,25 +86,38 @@ class Observer(Protocol):
         """The look before was the last of its scene."""
 
 
-_Sized = tuple[tuple[int, int], float]
-"""A width and height, and what scores at this size are multiplied by."""
+@dataclass(frozen=True)
+class Glance:
+    """One picture for the network: width and height, what its scores count, and by how many quarters it is turned."""
+
+    size: tuple[int, int]
+    counts: float = 1.0
+    turn: int = 0
+    least: float = 0.0
+    """Score under which nothing counts here, whatever counts elsewhere."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and heights in square pixels of the pictures the network sees."""
+    """Widths and heights in square pixels of the pictures the network sees, before they are turned."""
 
     tiny: tuple[int, int]
     small: tuple[int, int]
     large: tuple[int, int]
 
     @property
-    def usual(self) -> tuple[_Sized, ...]:
-        return (self.tiny, TINY_COUNTS), (self.small, 1.0)
+    def usual(self) -> tuple[Glance, ...]:
+        return Glance(self.tiny, TINY_COUNTS), Glance(self.small)
 
     @property
-    def all(self) -> tuple[_Sized, ...]:
-        return (self.tiny, 1.0), (self.small, 1.0), (self.large, 1.0)
+    def all(self) -> tuple[Glance, ...]:
+        return Glance(self.tiny), Glance(self.small), Glance(self.large)
+
+    def tried(self, size: tuple[int, int], turns: Collection[int]) -> tuple[Glance, ...]:
+        return tuple(Glance(size, turn=turn, least=TURNED) for turn in sorted(turns))
+
+    def turned(self, turns: Collection[int]) -> tuple[Glance, ...]:
+        return tuple(Glance(size, turn=turn) for turn in sorted(turns) for size in (self.tiny, self.small))
 
 
 def sizes(info: VideoInfo) -> Sizes:
@@ -111,12 +136,13 @@ def sizes(info: VideoInfo) -> Sizes:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one look found: (N, 4), (N,), (N, 5, 2), (N, 16, 16)."""
+    """What one look found: (N, 4), (N,), (N, 5, 2), (N, 16, 16); and the quarter turns at which there was a face."""
 
     boxes: F32
     scores: F32
     landmarks: F32
     thumbs: U8
+    turns: frozenset[int]
 
 
 @dataclass
@@ -133,6 +159,7 @@ class _Found:
     cuts: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     seams: list[int] = field(default_factory=list)
+    prints: list[int] = field(default_factory=list)
     count: int = 0
 
     def add(self, number: int, seen: _Seen) -> int:
@@ -170,6 +197,7 @@ class _Found:
             cuts=np.array(sorted(set(self.cuts)), np.int32),
             damaged=np.array(sorted(self.damaged), np.int32),
             seams=np.array([seam for seam in self.seams if seam < frames], np.int32),
+            prints=np.array(self.prints[:frames], np.uint64),
         )
 
 
@@ -182,10 +210,12 @@ def detect(
     figures: Figures | None = None,
     workers: int = 1,
     one_segment: Fraction | None = None,
+    fingerprint: Callable[[Any], int] | None = None,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
-    ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once.
+    ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once;
+    ``fingerprint`` tells one picture from another.
     Damaged frames are not looked at; the scene starts afresh after them.
 
     With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
@@ -203,7 +233,9 @@ def detect(
         looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold)
         previous: Frame | None = None
         tiny_before: Any = None
-        last_look = last_all = Fraction(-(10**6))
+        last_look = last_all = due = Fraction(-(10**6))
+        turns: set[int] = set()  # those at which there was a face in this scene
+        probe: Future[_Seen] | None = None  # a look that tried them all
         frames = 0
         origin = one_segment
         segment: int | None = None
@@ -211,8 +243,16 @@ def detect(
         def end_scene(last: Frame | None) -> None:
             # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
             if last is not None and last.number != looks.latest:
-                looks.at(last, shapes.usual)
+                looks.at(last, shapes.usual + turned(last.time))
             looks.end_scene()
+
+        def turned(now: Fraction) -> tuple[Glance, ...]:
+            # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
+            nonlocal probe
+            if probe is not None and now >= due:
+                turns.update(probe.result().turns)
+                probe = None
+            return shapes.turned(turns)
 
         for frame in source.frames():
             number = frame.number
@@ -227,14 +267,18 @@ def detect(
                 progress("detect", number, info.frames)
             if frame.damaged or frame.picture is None:
                 end_scene(previous)
-                previous, tiny_before = None, None
+                previous, tiny_before, probe = None, None, None
                 if beyond:
                     break
                 found.damaged.append(number)
                 found.cuts.append(number)
+                if fingerprint is not None:
+                    found.prints.append(0)
                 continue
+            if fingerprint is not None:
+                found.prints.append(fingerprint(frame.picture))
             tiny = _tiny(frame.picture)
-            cut = tiny_before is None or float(np.abs(tiny - tiny_before).mean()) > CUT
+            cut = tiny_before is None or _is_cut(tiny_before, tiny)
             if cut:
                 end_scene(previous)
                 if number:
@@ -246,10 +290,16 @@ def detect(
                 break
             moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
             if cut or seam or frame.time - last_all >= ALL_SECONDS:
-                looks.at(frame, shapes.all)
+                known = turned(frame.time)
+                if cut or seam:
+                    turns.clear()
+                    known = ()
+                tried = shapes.tried(shapes.small if cut or seam else shapes.tiny, TURNS - turns)
+                probe = looks.at(frame, shapes.all + known + tried)
+                due = frame.time if cut or seam else frame.time + 2 * LOOK_SECONDS
                 last_look = last_all = frame.time
             elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
-                looks.at(frame, shapes.usual)
+                looks.at(frame, shapes.usual + turned(frame.time))
                 last_look = frame.time
             previous, tiny_before = frame, tiny
         end_scene(previous)
@@ -285,6 +335,7 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         cuts=np.unique(frames("cuts")),
         damaged=frames("damaged"),
         seams=np.array(starts[1:-1], np.int32),
+        prints=rows("prints"),
     )
 
 
@@ -305,12 +356,13 @@ class _Looks:
     latest: int = -1
     waiting: deque[Future[None]] = field(default_factory=deque)
 
-    def at(self, frame: Frame, which: Sequence[_Sized]) -> None:
+    def at(self, frame: Frame, which: Sequence[Glance]) -> Future[_Seen]:
         work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
         self.waiting.append(self.teller.submit(self._tell, frame, work))
         self.latest = frame.number
         self.figures.count("looks", len(which))
         self._wait(self.ahead)
+        return work
 
     def end_scene(self) -> None:
         if self.observe is not None:
@@ -334,14 +386,28 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _examine(picture: Any, which: Sequence[_Sized], info: VideoInfo, detector: FaceDetector, threshold: float) -> _Seen:
-    """One look: a picture at one or more sizes."""
-    parts = []
-    for size, counts in which:
-        boxes, scores, marks = _look(picture, size, info, detector, threshold / counts)
-        parts.append((boxes, scores * np.float32(counts), marks))
-    boxes, scores, marks = _merge(parts)
-    return _Seen(boxes, scores, marks, _thumbs(picture, boxes))
+def _examine(picture: Any, which: Sequence[Glance], info: VideoInfo, detector: FaceDetector, threshold: float) -> _Seen:
+    """One look: a picture at one or more sizes, upright and turned."""
+    boxes, scores, marks = _merge([_look(picture, one, info, detector, threshold) for one in which if not one.turn])
+    turns = set()
+    for turn in sorted({one.turn for one in which} - {0}):
+        found = _merge([_look(picture, one, info, detector, threshold) for one in which if one.turn == turn])
+        new = ~_same_face(found[0], boxes[scores >= CLEAR])
+        if (new & (found[1] >= TURNED)).any():
+            turns.add(turn)
+        if new.any():
+            boxes, scores, marks = _merge([(boxes, scores, marks), tuple(part[new] for part in found)])
+    return _Seen(boxes, scores, marks, _thumbs(picture, boxes), frozenset(turns))
+
+
+def _same_face(boxes: F32, known: F32) -> Any:
+    """Which boxes (N,) lie on a known face: the middle of one is in the other."""
+
+    def within(points: Any, others: Any) -> Any:
+        return ((points[:, None] > others[None, :, :2]) & (points[:, None] < others[None, :, 2:])).all(axis=2)
+
+    middle, other = (boxes[:, :2] + boxes[:, 2:]) / 2, (known[:, :2] + known[:, 2:]) / 2
+    return (within(middle, known) | within(other, boxes).T).any(axis=1)
 
 
 def echoes(boxes: F32, scores: F32) -> Any:
@@ -361,6 +427,14 @@ def _tiny(picture: Any) -> F32:
     return cv2.resize(luma, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
+def _is_cut(before: F32, now: F32) -> bool:
+    if float(np.abs(now - before).mean()) <= CUT:
+        return False
+    one, other = before - before.mean(), now - now.mean()
+    size = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return size < 1.0 or float((one * other).sum()) < SAME * size
+
+
 def _luma(picture: Any) -> U8:
     """The picture's luma (H, W) in 8 bits; for 8-bit pictures a view, not a copy."""
     plane, bits = picture.planes[0], picture.format.components[0].bits
@@ -370,14 +444,25 @@ def _luma(picture: Any) -> U8:
     return np.asarray(wide >> (bits - 8), np.uint8)
 
 
-def _look(
-    picture: Any, size: tuple[int, int], info: VideoInfo, detector: FaceDetector, threshold: float
-) -> tuple[F32, F32, F32]:
-    """One picture at one size through the network; boxes and landmarks in pixels of the displayed frame."""
-    small = picture.reformat(width=size[0], height=size[1], format="bgr24", interpolation="AREA").to_ndarray()
-    boxes, scores, marks = detector(small, threshold)
-    factor = np.array([info.width / size[0], info.height / size[1]], np.float32)
-    return boxes * np.tile(factor, 2), scores, marks * factor
+def _look(picture: Any, one: Glance, info: VideoInfo, detector: FaceDetector, threshold: float) -> tuple[F32, F32, F32]:
+    """One picture through the network; boxes and landmarks in pixels of the displayed frame, upright."""
+    width, height = one.size
+    small = picture.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()
+    boxes, scores, marks = detector(
+        np.ascontiguousarray(np.rot90(small, one.turn)), max(threshold, one.least) / one.counts
+    )
+    if one.turn:
+        corners = _turned_back(boxes.reshape(-1, 2, 2), one)
+        boxes, marks = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), _turned_back(marks, one)
+    factor = np.array([info.width / width, info.height / height], np.float32)
+    return boxes * np.tile(factor, 2), scores * np.float32(one.counts), marks * factor
+
+
+def _turned_back(points: F32, one: Glance) -> F32:
+    """Points (..., 2) of a picture after ``np.rot90``, in the picture before it."""
+    (width, height), (x, y) = one.size, (points[..., 0], points[..., 1])
+    before = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[one.turn]
+    return np.stack(before, axis=-1).astype(np.float32)
 
 
 def _merge(parts: list[tuple[F32, F32, F32]]) -> tuple[F32, F32, F32]:

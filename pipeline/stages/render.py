@@ -44,14 +44,17 @@ def render(
     blank: Callable[[], Any],
     progress: Progress = no_progress,
     figures: Figures | None = None,
+    fingerprint: Callable[[Any], int] | None = None,
 ) -> Rendered:
     """Write every frame of ``source`` to ``writer`` with the plan's regions hidden by ``hide``.
 
-    ``blank`` makes a wholly hidden picture; it stands for every frame that did not decode, or that the plan hides.
-    Raises QuarantinedError when the frames read are not the frames that were planned for.
+    ``blank`` makes a wholly hidden picture; it stands for every frame that did not decode, that the plan hides, or
+    whose ``fingerprint`` is not that of the picture that was looked at. Raises QuarantinedError when the frames read
+    are not the frames that were planned for.
     """
     figures = figures or Figures()
     whole = set(plan.hidden_frames)
+    prints = plan.prints.tolist() if fingerprint is not None else []
     pts: list[int] = []
     damaged: list[int] = []
     # Pictures are hidden two at a time and written in their order, each only when its own hiding is done.
@@ -75,7 +78,10 @@ def render(
                 break
             rows = plan.regions(frame.number)
             hiding = None
-            if frame.damaged or frame.picture is None or frame.number in whole:
+            trusted = not frame.damaged and frame.picture is not None and frame.number not in whole
+            if trusted and prints and fingerprint is not None:
+                trusted = fingerprint(frame.picture) == prints[frame.number]
+            if not trusted:
                 damaged.append(frame.number)
                 picture = blank()
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from statistics import median
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def follow(
     near = NEAR_SECONDS * float(rate)
     real: list[list[int]] = []
     for track in done:
-        if _is_face(found, track.rows, usual, alone, together):
+        if _is_face(*_sights(found, track.rows), usual, alone, together):
             stays = _staying(found, track.rows, usual, TO_STAY * alone, TO_STAY * together, near)
             # what is left of it may lie too far apart to be one
             apart = np.flatnonzero(np.diff(found.frame[stays]) > gap) + 1
@@ -126,21 +127,26 @@ def follow(
     return [_close(number, rows, found, rate, sure, near) for number, rows in enumerate(real, 1)]
 
 
-def _is_face(found: Detections, rows: list[int], usual: float, alone: float, together: float) -> bool:
+def _sights(found: Detections, rows: list[int]) -> tuple[list[float], list[float]]:
+    """Scores and heights of some detections."""
+    return found.score[rows].tolist(), (found.box[rows, 3] - found.box[rows, 1]).tolist()
+
+
+def _is_face(scores: list[float], heights: list[float], usual: float, alone: float, together: float) -> bool:
     """One sure enough sight makes a face; so do several that come to enough for their size."""
-    scores = np.sort(found.score[rows])
-    height = float(np.median(found.box[rows, 3] - found.box[rows, 1]))
-    needed = together * (height / usual) ** SIZE_COUNTS
-    return bool(scores[-1] >= alone or scores[-PERSISTS:].sum() >= needed)
+    best = sorted(scores)[-PERSISTS:]
+    needed = together * (median(heights) / usual) ** SIZE_COUNTS
+    return best[-1] >= alone or sum(best) >= needed
 
 
 def _staying(found: Detections, rows: list[int], usual: float, alone: float, together: float, near: float) -> list[int]:
     """The sights of a face around which there is enough of a face: chairs and patterns that were linked to somebody who
     left are not. Some always stay."""
     at = found.frame[rows]
+    scores, heights = _sights(found, rows)
     first, last = np.searchsorted(at, at - near, "left"), np.searchsorted(at, at + near, "right")
     spans = zip(rows, first.tolist(), last.tolist(), strict=True)
-    stays = [row for row, low, high in spans if _is_face(found, rows[low:high], usual, alone, together)]
+    stays = [row for row, a, b in spans if _is_face(scores[a:b], heights[a:b], usual, alone, together)]
     return stays or rows
 
 
@@ -163,10 +169,9 @@ def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _O
     proven[[len(track.rows) < PROVEN for track in live]] = 0
     proven[proven < 0.3] = 0
     for nearness in (proven, near, far):
-        for flat in np.argsort(-nearness, axis=None, kind="stable").tolist():
+        pairs = np.flatnonzero(nearness > 0)
+        for flat in pairs[np.argsort(-nearness.ravel()[pairs], kind="stable")].tolist():
             which, place = divmod(flat, len(boxes))
-            if nearness[which, place] <= 0:
-                break
             if which not in used and place not in taken:
                 used.add(which)
                 taken[place] = live[which]

@@ -223,7 +223,8 @@ def attack(clip: Path, truth: dict[str, Any], work: Path, recognise: Recogniser)
         for film, people in zip(films, moved, strict=True):
             shown = pictures(_hidden(film, style, work) if style else film, frames_of(people))
             told.append(asked(people, shown, inside, shuffles))
-        return float(np.average(*zip(*told, strict=True))), sum(number for _, number in told)
+        number = sum(count for _, count in told)
+        return sum(share * count for share, count in told) / number, number
 
     clear_heads = heads(None)[0]
     rows = []

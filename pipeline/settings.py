@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline import layout as layouts
 from pipeline import likeness
 from pipeline.errors import SettingsError
 from pipeline.records import Style
@@ -153,7 +154,7 @@ class Deliver:
     folder: str = ""
     folder_is_the_archive: bool = False
     """Said in so many words: a verified copy in this folder is enough to wipe the originals."""
-    layout: str = "{date}_{clip}_{id}"
+    layout: str = layouts.USUAL
     """Folders and name below the target; see docs/onedrive.md for the fields."""
 
 
@@ -322,6 +323,15 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         value = float(value)
     if name == "consent.purpose" and isinstance(value, str) and not value.strip():
         raise SettingsError("{file}: {name} is empty; say what consent is asked for.", file=path, name=name)
+    if name == "deliver.layout" and isinstance(value, str) and layouts.fields_of(value) is None:
+        raise SettingsError(
+            "{file}: {name} cannot be {value!r}; its last part must hold {{id}}, it may use {fields}, and it may not"
+            " lead out of the target folder.",
+            file=path,
+            name=name,
+            value=value,
+            fields=layouts.in_words(),
+        )
     if name in DAYS and type(value) is int and not 0 <= value <= DAYS[name]:
         raise SettingsError(
             "{file}: {name} cannot be {value}; it must lie between 0 and {most} days.",

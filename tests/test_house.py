@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "doubles", "doubt"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},
+    "layout": set(),
     "doubles": {"records"},
     "doubt": {"records"},
-    "settings": {"likeness"} | FLOOR,
+    "settings": {"likeness", "layout"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,
     "processes": GROUND,
     "cluster": GROUND,

@@ -7,16 +7,14 @@ id, so two clips never share one, whatever is cut off or replaced.
 from __future__ import annotations
 
 import re
-import string
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.adapters import files
 from pipeline.errors import DeliveryError
+from pipeline.layout import fields_of, in_words
 
-FIELDS = ("date", "year", "month", "class", "teacher", "clip", "id")
-LAYOUT = "{date}_{clip}_{id}"
 ID_LENGTH = 12
 """Characters (hexadecimal) of a clip's id in its name: among a million clips the chance of a pair is 0.2 %, and then
 the second one is refused, not written over."""
@@ -64,20 +62,6 @@ def made_legal(name: str) -> str:
     return clean
 
 
-def layout_fields(layout: str) -> set[str]:
-    """The fields of a layout. Raises DeliveryError when it is none: an unknown field, or no {id} in the file's name."""
-    try:
-        pieces = list(string.Formatter().parse(layout))
-    except ValueError as error:
-        raise _bad(layout) from error
-    if any(how or spec or (name is not None and name not in FIELDS) for _, name, spec, how in pieces):
-        raise _bad(layout)
-    last = layout.rsplit("/", 1)[-1]
-    if "{id}" not in last or any(part in ("", ".", "..") for part in layout.split("/")):
-        raise _bad(layout)
-    return {name for _, name, _, _ in pieces if name}
-
-
 def place(layout: str, *, clip: str, film: str, filmed: str, labels: Labels, names: Iterable[str] = ()) -> str:
     """The path of a clip below the target folder, with slashes, ending in ``.mp4``.
 
@@ -85,7 +69,9 @@ def place(layout: str, *, clip: str, film: str, filmed: str, labels: Labels, nam
     ``names`` are those of the people in the register: a film that bears one (somebody renamed it on the card) loses it,
     a class or code that is one is refused. Raises DeliveryError.
     """
-    fields = layout_fields(layout)
+    fields = fields_of(layout)
+    if fields is None:
+        raise _bad(layout)
     words = _words(" ".join(names))
     for field, flag, value in (
         ("class", "--class", labels.school_class),
@@ -145,5 +131,5 @@ def _bad(layout: str) -> DeliveryError:
     return DeliveryError(
         "[deliver] layout cannot be {layout}; its last part must hold {{id}}, and it may use {fields}.",
         layout=repr(layout),
-        fields=", ".join("{" + field + "}" for field in FIELDS),
+        fields=in_words(),
     )

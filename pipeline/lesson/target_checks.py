@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.adapters.graph_http import Graph, loopback
-from pipeline.adapters.graph_names import layout_fields
 from pipeline.adapters.onedrive import OneDrive
 from pipeline.adapters.sign_in import SignIn, certificate_ends, checked
 from pipeline.errors import LesveilError, SignInError
@@ -27,10 +26,6 @@ SOON = 30
 def target_findings(workspace: Workspace) -> list[Finding]:
     """Everything about [deliver] and [onedrive], in the order in which to mend it."""
     settings = workspace.settings
-    try:
-        layout_fields(settings.deliver.layout)
-    except LesveilError as error:
-        return [Finding("bad", told(error))]
     if settings.deliver.target == "folder":
         return list(_folder(Path(settings.deliver.folder), settings.deliver.folder_is_the_archive))
     if settings.deliver.target == "onedrive":

@@ -275,8 +275,9 @@ def test_doctor_says_what_to_do(place: Place, graph: Control, drive: str, tmp_pa
     assert findings()[-1] == {"state": "warning", "text": "5.0 GB are free there.", "todo": "Make room in time."}
     place.settle('[deliver]\ntarget = "onedrive"\n')
     assert "tenant is missing" in findings(4)[0]["text"]
-    place.settle("[deliver]\nlayout = '{clip}'\n")
-    assert "layout cannot be" in findings(4)[0]["text"]
+    place.settle("[deliver]\nlayout = '../../{id}'\n")
+    for words in (("doctor",), ("status",), ("run",)):
+        assert "deliver.layout cannot be '../../{id}'" in place.lesveil(*words, code=3)
     place.settle("")
     assert findings()[0]["state"] == "warning"
     place.settle(f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(tmp_path / 'weg'))}\n")

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from pipeline.adapters.graph_names import (
     ID_LENGTH,
-    LAYOUT,
     LONGEST_PATH,
     Labels,
-    layout_fields,
     legal,
     made_legal,
     place,
 )
 from pipeline.errors import DeliveryError
+from pipeline.layout import USUAL as LAYOUT
+from pipeline.layout import fields_of
 from pipeline.settings import Deliver
 from tests.graph.rules import Refusal, check_name, check_path
 
@@ -86,12 +86,16 @@ def test_the_layout_of_the_docs() -> None:
         "/{id}",
         "a//{id}",
         "../{id}",
+        "../../{id}",
+        "a/../{id}",
+        "./{id}",
         "{0}{id}",
     ],
 )
 def test_a_layout_that_is_none(layout: str) -> None:
+    assert fields_of(layout) is None
     with pytest.raises(DeliveryError, match="layout cannot be"):
-        layout_fields(layout)
+        put(layout=layout)
 
 
 def test_what_the_layout_needs_is_asked_for() -> None:

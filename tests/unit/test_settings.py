@@ -73,6 +73,11 @@ def test_every_kind_of_value(written):
         ("[deliver]\nfolder_is_the_archive = 1\n", "deliver.folder_is_the_archive"),
         ("[deliver]\nfolder_is_the_archive = 'true'\n", "deliver.folder_is_the_archive"),
         ("[privacy]\ndpia = 2024-01-01\n", "privacy.dpia"),
+        ("[deliver]\nlayout = '../../{id}'\n", "deliver.layout"),
+        ("[deliver]\nlayout = '/home/x/{id}'\n", "deliver.layout"),
+        ("[deliver]\nlayout = 'a/../{id}'\n", "deliver.layout"),
+        ("[deliver]\nlayout = '{clip}'\n", "deliver.layout"),
+        ("[deliver]\nlayout = '{name}_{id}'\n", "deliver.layout"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(written, text, named):

@@ -35,6 +35,7 @@ from pipeline.settings import Settings
 from pipeline.stages import decide, mend
 from pipeline.stages.follow import Followed, follow
 from pipeline.stages.render import Rendered
+from pipeline.stages.second_opinion import kept_faces
 from pipeline.workspace import Workspace, grounds
 
 
@@ -146,7 +147,11 @@ def lay_over(
         found.plan.register_digest,
         Extent(settings.redaction.extent),
     )
-    return Mending(mended, mend.with_regions(plan, mended.regions), where, standing(all_repairs))
+    hidden = mend.with_regions(plan, mended.regions)
+    if plan.extent is Extent.PERSON:
+        faces = mend.together([where[id].faces for id in standing(all_repairs) if id in where])
+        hidden = mend.with_regions(hidden, _under(faces, mended), mend.UNDER)
+    return Mending(mended, hidden, where, standing(all_repairs))
 
 
 def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]:
@@ -154,7 +159,24 @@ def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]
     placed = regions_of(before.placed)
     mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, placed, {}, {})
     hidden = mend.kept_hidden(mended, all_repairs, placed, decide.head)
-    return {id: replace(before.placed.get(id, Placed(r)), regions=r) for id, r in hidden.items()}
+    faces = mend.kept_hidden(mended, (), {}, lambda face: face)
+    return {id: before.placed[id] if id in placed else Placed(r, faces=faces[id]) for id, r in hidden.items()}
+
+
+def _under(faces: Regions, mended: mend.Mended) -> Regions:
+    """The bodies under faces that were hidden by hand. They give way to the heads of those who can be seen: not of
+    whoever the new analysis keeps at the very place where they were hidden."""
+    kept = kept_faces(mended.tracks, mended.decisions)
+    seen = np.ones(len(kept.frame), bool)
+    heads = decide.head(faces.region)
+    for row, (frame, box) in enumerate(zip(kept.frame.tolist(), kept.box, strict=True)):
+        first, last = np.searchsorted(faces.frame, [frame, frame + 1])
+        middle = (box[:2] + box[2:]) / 2
+        inside = (middle > heads[first:last, :2]) & (middle < heads[first:last, 2:])
+        seen[row] = not inside.all(axis=1).any()
+    nobody = np.full(len(faces.frame), mend.UNDER, np.int32)
+    frame, box, _ = decide.bodies(faces.frame, faces.region, nobody, kept.frame[seen], kept.box[seen])
+    return Regions(frame, box, np.full(len(frame), Shape.RECTANGLE, np.uint8))
 
 
 def followed(source: ClipReader, pts: Times, repair: Repair, progress: Progress = no_progress) -> Placed:

@@ -27,6 +27,7 @@ from pipeline.adapters.video_out import KEYFRAMES
 from pipeline.errors import RepairError
 from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
 from pipeline.run import Analysis
+from pipeline.stages.mend import no_regions
 from pipeline.workspace import Workspace
 
 REPAIR, UNDONE = "repair", "repair_undone"
@@ -35,10 +36,15 @@ REPAIR, UNDONE = "repair", "repair_undone"
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a repair hides, frame by frame; ``unsure`` are stretches in which the region was held, not seen."""
+    """Where a repair hides, frame by frame; ``unsure`` are stretches in which the region was held, not seen.
+
+    ``faces`` are those of the people whom it hides, where it was said of tracks of an earlier analysis: whoever is
+    hidden whole has a body under them. Of a region that was drawn there are none.
+    """
 
     regions: Regions
     unsure: tuple[tuple[int, int], ...] = ()
+    faces: Regions = field(default_factory=no_regions)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from pipeline.records import (
     joined,
 )
 
-DRAWN = -1
-"""The track number, in a plan, of regions that belong to no track."""
+DRAWN, UNDER = -1, -2
+"""The track numbers, in a plan, of regions that belong to no track, and of the bodies under such."""
 
 Marked = tuple[int, int, int, str]
 """(track, start, stop) and what it is marked with."""
@@ -174,7 +174,7 @@ def together(parts: Sequence[Regions]) -> Regions:
     return Regions(frame[order], region, shape)
 
 
-def with_regions(plan: RedactionPlan, regions: Regions) -> RedactionPlan:
+def with_regions(plan: RedactionPlan, regions: Regions, owner: int = DRAWN) -> RedactionPlan:
     """The plan with more to hide; rows keep their order within a frame, those of the plan come first."""
     inside = (regions.frame >= 0) & (regions.frame < plan.frames)
     more = int(inside.sum())
@@ -185,7 +185,7 @@ def with_regions(plan: RedactionPlan, regions: Regions) -> RedactionPlan:
         frame=frame[order],
         region=np.concatenate([plan.region, regions.region[inside]])[order],
         shape=np.concatenate([plan.shape, regions.shape[inside]])[order],
-        track=np.concatenate([plan.track, np.full(more, DRAWN, plan.track.dtype)])[order],
+        track=np.concatenate([plan.track, np.full(more, owner, plan.track.dtype)])[order],
     )
 
 

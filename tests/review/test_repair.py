@@ -21,8 +21,8 @@ from pipeline.lesson import desk, repair, seen
 from pipeline.lesson.repair import Repaired
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.withdraw import withdraw
-from pipeline.records import Decision, Reason, RedactionPlan, Track
-from pipeline.stages import redact
+from pipeline.records import Decision, Extent, Reason, RedactionPlan, Track
+from pipeline.stages import decide, mend, redact
 
 TODAY = date.today()
 
@@ -257,6 +257,41 @@ def test_what_was_hidden_by_hand_stays_hidden_when_the_clip_is_looked_at_anew(sc
         face = track.box[number - track.start]
         assert detail(picture[number][1], face) < 0.5 * detail(clear[number][1], face), number
     assert loudest(school.rendering(), 0.6, 1.1) < 0.004
+
+
+@pytest.mark.parametrize("before", ["head", "person"])
+def test_who_was_hidden_by_hand_is_hidden_whole_when_the_clip_is_looked_at_anew(school: School, before: str) -> None:
+    settings = school.place / "lesveil.toml"
+    text = settings.read_text(encoding="utf-8")
+    if before == "person":
+        settings.write_text(f'{text}[redaction]\nextent = "person"\n', encoding="utf-8")
+        school.lesveil("run", "--card", school.sample.card)
+    track, _ = shown(school)
+    school.add("hide", 30, 40, track=track.number)
+    carried_out(school)
+    old, old_tracks = school.seen(), {one.number: one for one in school.seen().tracks}
+    other = "[detection]\nfaint = 0.2\nalone = 0.5\nsure = 0.6\n"
+    settings.write_text(f'{text}[redaction]\nextent = "person"\n{other}', encoding="utf-8")
+    school.lesveil("run", "--card", school.sample.card)
+    after = school.seen()
+    assert after.analysis != old.analysis
+    assert after.plan.extent is Extent.PERSON
+    for number in range(30, 40):
+        rows = after.plan.regions(number)
+        mine = after.plan.region[rows][after.plan.track[rows] == mend.UNDER]
+        face = track.box[number - track.start][None]
+        kept = [
+            old_tracks[d.track].box[number - old_tracks[d.track].start]
+            for d in old.decisions
+            if d.keep and d.track != track.number and d.start <= number < d.stop
+        ]
+        x1, y1, x2, y2 = decide.body(face)[0].astype(int).tolist()
+        heads = decide.head(np.array(kept, np.float32).reshape(-1, 4))
+        for x in range(max(x1, 0), min(x2, after.width), 8):
+            for y in range(max(y1, 0), min(y2, after.height), 8):
+                if not ((heads[:, 0] <= x) & (x <= heads[:, 2]) & (heads[:, 1] <= y) & (y <= heads[:, 3])).any():
+                    hidden = (mine[:, 0] <= x) & (x < mine[:, 2]) & (mine[:, 1] <= y) & (y < mine[:, 3])
+                    assert hidden.any(), (number, x, y)
 
 
 def test_a_hidden_person_whose_place_is_lost_stops_everything(school: School) -> None:

@@ -277,7 +277,7 @@ def redact_clip(
                 lambda planned, watch: render_checked(
                     clip, planned.plan, partial, settings, progress, figures, elsewhere=elsewhere, watch=watch
                 ),
-                lambda planned, made, seen: _with_hidden(planned, seen, clip, made[0].pts, partial),
+                lambda planned, made, seen: with_hidden(planned, seen, clip, made[0].pts, partial),
             )
             done, written, result = looked.result
             when = opinion.clock(done.pts, float(clip.info.time_base), float(clip.info.rate))
@@ -321,7 +321,7 @@ def redact_clip(
         )
 
 
-def _with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:
+def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:
     """The plan in which what the second look saw is hidden too; what was written does not count."""
     files.remove(partial)
     tracks, decisions = opinion.hiding(planned, seen, clip, pts)

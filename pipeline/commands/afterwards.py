@@ -122,6 +122,16 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
             outcome = "deleted; the recycle bin keeps it for its term"
         said = f"{tr(item['kind'])} {tr(outcome)}" if "kind" in item else tr(outcome)
         lines.append(f"{name}: {said}")
+        if what.get("second_look_left"):
+            lines.append(
+                tr(
+                    "{clip}: a second look still sees {n} faces that are not hidden, as they were not before; watch it,"
+                    " and take it away with lesveil deliver --remove {id} if somebody is to be hidden.",
+                    clip=name,
+                    n=what["second_look_left"],
+                    id=item["clip"][:8],
+                )
+            )
     codes = {what.code for _, what in done if isinstance(what, LesveilError)}
     answer(args, {"done": documents}, *(lines or [tr("There was nothing left to do.")]))
     return (codes.pop() if len(codes) == 1 else PartialError.code) if codes else 0

@@ -190,13 +190,7 @@ def _render(
         rate = source.info.rate
     figures.add("total", time.perf_counter() - started)
     outcome = {
-        "sha256": digest,
-        "bytes": written.bytes,
-        "file": final.name,
-        "frames": len(done.pts),
-        "seconds": round(written.seconds, 3),
-        "damaged": len(done.damaged),
-        "regions": result.regions,
+        **seen.of_file(digest, final.name, done, written, result.regions),
         **outcome_of(mending, float(rate), looked.opinion),
         "took": round(figures.seconds["total"], 2),
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.adapters.moment import clear_moment, frame_times, shown_moment
 from pipeline.adapters.review_book import ReviewBook
+from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.approve import approvers, judge, rejected_by
@@ -314,6 +315,7 @@ class Desk:
             (),
             (),
             "unknown" if self._place.vault.has(state.clip) else "gone",
+            undecided(state.render),
         )
 
     def _checked(self, state: State, found: Seen, asked: dict[str, Any], role: Role) -> dict[str, Any]:

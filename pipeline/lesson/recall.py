@@ -15,10 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipeline import run
+from pipeline import opinion, run
 from pipeline.adapters import files
 from pipeline.adapters.video_in import open_clip
-from pipeline.doubt import doubts
+from pipeline.doubt import doubts, undecided
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
@@ -28,6 +28,7 @@ from pipeline.lesson.retention import past_use
 from pipeline.lesson.state import State, find, shown_by, standing, states
 from pipeline.lesson.targets import open_target
 from pipeline.lesson.withdraw import reconcile, refuse_changed
+from pipeline.opinion import Planned
 from pipeline.records import Figures, Progress, no_progress
 from pipeline.stages import decide
 from pipeline.stages.rehide import rehide
@@ -40,10 +41,14 @@ HIDE, DELETE = "hide again", "delete"
 
 @dataclass(frozen=True)
 class Recalled:
-    """What became of one clip: ``outcome`` is one of OUTCOMES, ``where`` the place it is about."""
+    """What became of one clip: ``outcome`` is one of OUTCOMES, ``where`` the place it is about.
+
+    ``left`` is how many faces a second look sees in it that are not hidden.
+    """
 
     outcome: str
     where: str
+    left: int = 0
 
 
 OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
@@ -65,7 +70,7 @@ def execute_recall(
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
         done = _recall(workspace, item, today, networks or run.Networks(False), told)
-        return {"outcome": done.outcome, "where": done.where}
+        return {"outcome": done.outcome, "where": done.where, **({"second_look_left": done.left} if done.left else {})}
 
     return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)
 
@@ -99,14 +104,16 @@ def _recall(
     state = find(workspace, clip)
     if not rows or not state.lapsed:  # done before it could be told, or consent came back
         done = state.hidden_again and state.delivered is not None
-        return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]))
+        left = undecided(state.render or {}) if done else 0
+        return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]), left)
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
     if made_from != payload["sha256"] or state.outdated or not _whole(workspace, state):
         _make(workspace, state, payload, today, networks, progress)
         state = find(workspace, clip)
+    left = undecided(state.render or {})
     if workspace.settings.review.after_withdrawal and state.approved is None:
-        return Recalled("waits for approval", payload["where"])
+        return Recalled("waits for approval", payload["where"], left)
     if state.approved is None:
         _carry_approval_over(workspace, state, payload["sha256"])
     ((_, arrived),) = delivering.deliver(workspace, today, clips=[clip], progress=progress)
@@ -118,7 +125,7 @@ def _recall(
             clip=state.file,
             n=arrived.versions_left,
         )
-    return Recalled("replaced", arrived.where)
+    return Recalled("replaced", arrived.where, left)
 
 
 def _whole(workspace: Workspace, state: State) -> bool:
@@ -160,6 +167,7 @@ def _make(
     files.sweep_partials(final)
     figures, started = Figures(), time.perf_counter()
     partial = files.partial_path(final)
+    eyes, looks = opinion.eyes_of(settings.second_opinion)  # demanded and not there: told before it is fetched
     try:
         with _released(workspace, payload, final) as path, open_clip(path) as source:
             analysis = run.analyse(source, state.file, [], {}, "", settings, networks, progress, figures)
@@ -179,7 +187,19 @@ def _make(
                 analysis.plan.register_digest,
                 analysis.plan.extent,
             )
-            done, written, result = run.render_checked(source, plan, partial, settings, progress, figures)
+            # there is no film to repair, so what is seen is hidden whatever [second_opinion] on_finding says
+            looked = opinion.settle(
+                Planned(tracks, decisions, plan, analysis.found.cuts.tolist()),
+                eyes,
+                looks,
+                opinion.ROUNDS,
+                lambda planned, watch: run.render_checked(
+                    source, planned.plan, partial, settings, progress, figures, watch=watch
+                ),
+                lambda planned, made, found: run.with_hidden(planned, found, source, made[0].pts, partial),
+            )
+            done, written, result = looked.result
+            tracks, plan, second = list(looked.planned.tracks), looked.planned.plan, looked.opinion
             rate = float(source.info.rate)
         digest = files.sha256_of(partial)
         if filmed is not None:
@@ -200,15 +220,11 @@ def _make(
         for face in stays
     ]
     outcome = {
-        "sha256": digest,
-        "bytes": written.bytes,
-        "file": final.name,
-        "frames": len(done.pts),
-        "seconds": round(written.seconds, 3),
-        "damaged": len(done.damaged),
-        "regions": result.regions,
+        **seen.of_file(digest, final.name, done, written, result.regions),
         "kept": kept,
-        "doubts": doubts([], rate),
+        "doubts": doubts([], rate, second.left),
+        "second_look": {"state": second.state, "hidden": len(second.hidden), "left": len(second.left)},
+        "hides": plan.extent.value,
         "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),
         "repairs": list(before.get("repairs", ())),
         "released": old,

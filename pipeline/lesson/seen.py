@@ -23,11 +23,12 @@ from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.adapters.packing import pack, unpack
 from pipeline.adapters.vault import NOTES, Vault
 from pipeline.adapters.video_in import ClipReader
-from pipeline.adapters.video_out import KEYFRAMES
+from pipeline.adapters.video_out import KEYFRAMES, Written
 from pipeline.errors import RepairError
 from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
 from pipeline.run import Analysis
 from pipeline.stages.mend import no_regions
+from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace
 
 REPAIR, UNDONE = "repair", "repair_undone"
@@ -150,6 +151,19 @@ def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
         plan=analysis.plan,
         cuts=tuple(analysis.found.cuts.tolist()),
     )
+
+
+def of_file(sha256: str, file: str, done: Rendered, written: Written, regions: int) -> dict[str, Any]:
+    """What a rendering's receipt says of its file: the beginning of the outcome for `record`."""
+    return {
+        "sha256": sha256,
+        "bytes": written.bytes,
+        "file": file,
+        "frames": len(done.pts),
+        "seconds": round(written.seconds, 3),
+        "damaged": len(done.damaged),
+        "regions": regions,
+    }
 
 
 def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict[str, Any]) -> None:

@@ -1,0 +1,142 @@
+"""A withdrawal reaches a delivered clip: what is put in its place, looked at a second time like every rendering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import messages, opinion, workspace
+from pipeline.adapters import files
+from pipeline.adapters.review_book import ReviewBook
+from pipeline.cli import main
+from pipeline.lesson.desk import Desk
+from pipeline.lesson.state import find
+from tests import clips
+from tests.integration.test_second_look import BOX, DETAIL, Eyes, detail, inside
+
+CLIP = "ab" * 16
+
+
+class Everywhere(Eyes):
+    """See a face wherever nothing was hidden yet, whatever is done about it."""
+
+    def __call__(self, picture: Any, threshold: float) -> Any:
+        places = [(x, y, x + 24, y + 30) for y in range(0, 150, 30) for x in range(0, 290, 24)]
+        clear = [p for p in places if detail(picture[p[1] : p[3], p[0] : p[2]].mean(axis=2)) >= DETAIL]
+        return np.array(clear[:1], np.float32).reshape(-1, 4), np.ones(len(clear[:1]), np.float32)
+
+
+class Place:
+    """A workspace with one delivered clip that shows 41207, whose consent ended."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.archive, self._capsys = folder / "werkmap", folder / "archief", capsys
+        workspace.create(self.folder, key_file=True)
+        self.archive.mkdir()
+        self.settle()
+        with workspace.opened(self.folder) as place:
+            path = clips.make(
+                place.finished / "les.mp4", size="320x180", frames=30, picture_filter="noise=alls=70:allf=t"
+            )
+            self.digest = files.sha256_of(path)
+            film = {"path": "DCIM/MVI_0001.MP4", "bytes": 9, "sha256": CLIP, "kind": "video"}
+            place.ledger.append("ingest", CLIP, {"card": "k", "sha256": CLIP, "bytes": 9, "files": [film]})
+            place.ledger.append("filmed", CLIP, {"day": "2026-11-20"})
+            kept = [{"person": "41207", "start": 0, "stop": 30, "ground": "g"}]
+            outcome = {"sha256": self.digest, "bytes": path.stat().st_size, "file": path.name, "kept": [], "seconds": 1}
+            place.ledger.record("render", CLIP, "k", CLIP, outcome)
+            place.ledger.append("approval", CLIP, {"sha256": self.digest, "by": "coach", "verdict": "approved"})
+        self.lesveil("deliver")
+        with workspace.opened(self.folder) as place:
+            place.ledger.record("render", CLIP, "k", CLIP, outcome | {"kept": kept})
+            row = {"person": "41207", "day": "2026-11-25", "renderings": [self.digest]}
+            place.ledger.append("lapsed", CLIP, row)
+
+    def settle(self, more: str = "") -> None:
+        target = f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(self.archive))}\n"
+        (self.folder / "lesveil.toml").write_text(target + more, encoding="utf-8")
+
+    def lesveil(self, *words: object, code: int = 0) -> Any:
+        self._capsys.readouterr()
+        told = main([*map(str, words), "-C", str(self.folder), "--json", "--lang", "en"])
+        said = self._capsys.readouterr()
+        assert told == code, said.err + said.out
+        return json.loads(said.out) if said.out else said.err
+
+    def recall(self, code: int = 0) -> Any:
+        plan = self.lesveil("recall")
+        assert [item["action"] for item in plan["items"]] == ["hide again"]
+        (done,) = self.lesveil("recall", "--execute", plan["digest"], code=code)["done"]
+        return done
+
+    @property
+    def delivered(self) -> Path:
+        (path,) = self.archive.rglob("*.mp4")
+        return path
+
+    @property
+    def render(self) -> dict[str, Any]:
+        with workspace.opened(self.folder) as place:
+            return find(place, CLIP).render or {}
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Place]:
+    yield Place(tmp_path, capsys)
+    messages.choose("en")
+
+
+def looked_at_by(monkeypatch: pytest.MonkeyPatch, eyes: Eyes | None, state: str = opinion.LOOKED) -> None:
+    monkeypatch.setattr(opinion, "eyes_of", lambda setting: (eyes, state))
+
+
+@pytest.mark.parametrize("on_finding", ["hide", "ask"])
+def test_what_a_second_look_sees_is_hidden_before_it_takes_its_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch, on_finding: str
+) -> None:
+    place.settle(f'[second_opinion]\non_finding = "{on_finding}"\n')
+    looked_at_by(monkeypatch, Eyes())
+    assert detail(inside(place.delivered, 15)) >= DETAIL
+    done = place.recall()
+    assert (done["outcome"], done.get("second_look_left")) == ("replaced", None)
+    assert place.render["second_look"] == {"state": "looked", "hidden": 1, "left": 0}
+    assert place.render["released"] == place.digest
+    assert files.sha256_of(place.delivered) == place.render["sha256"]
+    for number in (0, 15, 29):
+        assert detail(inside(place.delivered, number)) < DETAIL, BOX
+
+
+def test_what_it_sees_to_the_end_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at_by(monkeypatch, Everywhere())
+    done = place.recall()
+    assert (done["outcome"], done["second_look_left"]) == ("replaced", place.render["second_look"]["left"])
+    assert place.render["second_look"]["left"] > 0
+    assert place.render["doubts"]
+    assert files.sha256_of(place.delivered) == place.render["sha256"], "it shows less than what was there"
+
+
+def test_a_look_that_fails_replaces_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at_by(monkeypatch, Eyes(fails=True))
+    assert "the lamp went out" in place.recall(code=42)["error"]
+    assert files.sha256_of(place.delivered) == place.digest
+    assert not list((place.folder / "redacted").glob("*.partial"))
+
+
+def test_where_nobody_looks_the_receipt_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at_by(monkeypatch, None, opinion.OFF)
+    place.recall()
+    assert place.render["second_look"] == {"state": "off", "hidden": 0, "left": 0}
+
+
+def test_one_that_waits_for_approval_asks_for_a_decision(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.settle("[review]\nafter_withdrawal = true\n")
+    looked_at_by(monkeypatch, Everywhere())
+    assert place.recall()["outcome"] == "waits for approval"
+    assert "a second look sees" in place.lesveil("approve", CLIP, "--by", "G", code=55).lower()
+    with workspace.opened(place.folder) as opened, ReviewBook.open(place.folder / "review.db") as book:
+        assert Desk(opened, book).clip(CLIP).sightings == place.render["second_look"]["left"]

@@ -67,7 +67,7 @@ it finds the masked and blurred faces close by that no other size does."""
 TURNS = frozenset({1, 2, 3})
 """Quarter turns at which faces are looked for that are not upright."""
 
-TURNED = 0.5
+TURNED = 0.6
 """Score from which a face in a turned picture is reason to look on at that turn, where faint ones count as well."""
 
 THUMB = 16

@@ -74,11 +74,11 @@ class Detections:
 
     ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
     eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
-    grey, aligned; (0, 16, 16) where nobody is told apart by it, or no longer. ``looked`` (M,) lists the frames that
-    were examined: a frame in it without a detection was found empty, a frame not in it was not looked at. ``cuts``
-    lists the first frame after each cut of the scene, ``seams`` the first of each segment but the first: where a long
-    clip may be taken apart. ``prints`` (frames,) are the fingerprints of the pictures as they were decoded; 0 for
-    damaged ones, and empty where none were taken.
+    grey, aligned. Of both there are none, (0, 5, 2) and (0, 16, 16), where nobody is told apart by them, or no longer.
+    ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found empty, a frame not
+    in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams`` the first of each
+    segment but the first: where a long clip may be taken apart. ``prints`` (frames,) are the fingerprints of the
+    pictures as they were decoded; 0 for damaged ones, and empty where none were taken.
     """
 
     frames: int
@@ -96,9 +96,8 @@ class Detections:
     def __post_init__(self) -> None:
         n = len(self.frame)
         shapes = (self.box.shape, self.score.shape, self.landmarks.shape, self.thumb.shape)
-        if not len(self.thumb):
-            shapes = (*shapes[:3], (n, 16, 16))
-        if shapes != ((n, 4), (n,), (n, 5, 2), (n, 16, 16)):
+        marks, looks = n if len(self.landmarks) else 0, n if len(self.thumb) else 0
+        if shapes != ((n, 4), (n,), (marks, 5, 2), (looks, 16, 16)):
             raise ValueError(f"detections do not fit together: {n} frames, {shapes}")
         if n and (np.diff(self.frame) < 0).any():
             raise ValueError("detections are not in frame order")

@@ -152,7 +152,8 @@ def analyse(
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
         risk = settings.recognition.false_accept
         identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
-        found = replace(found, thumb=found.thumb[:0].copy())  # how faces look has served; it is most of what was found
+        # how faces look has served, and it is most of what was found
+        found = replace(found, thumb=found.thumb[:0].copy(), landmarks=found.landmarks[:0].copy())
         decisions = decide.decide(tracks, identities, grounds)
         plan = decide.plan(
             name,

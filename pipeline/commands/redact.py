@@ -211,7 +211,7 @@ def add_to(add: Add, group: Group) -> None:
         choices=[style.value for style in Style],
         default=Style.VEIL.value,
         help="veil and solid leave nothing of a face; pixelate is weaker: averages of the face itself remain, and "
-        "a classifier taught on pixelated faces named 92 of 100 (guessing: 14; docs/quality.md)",
+        "a classifier taught on pixelated faces named 76 of 100 (guessing: 14; docs/quality.md)",
     )
     one.add_argument(
         "--hide",

@@ -6,6 +6,7 @@ times longer a plain Gaussian blur of the same boxes takes (kernel 99, or half t
 
 from __future__ import annotations
 
+import argparse
 import timeit
 
 import cv2
@@ -43,6 +44,7 @@ def _milliseconds(call: object) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     cv2.setNumThreads(1)
     rng = np.random.default_rng(7)
     shapes = ((HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2))

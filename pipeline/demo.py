@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import io
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,15 +22,18 @@ from pipeline import workspace
 from pipeline.adapters import files
 from pipeline.adapters.graph_http import loopback
 from pipeline.adapters.video_in import open_clip
-from pipeline.errors import CheckFailedError, OutputExistsError, UsageError
+from pipeline.errors import INTERRUPTED, CheckFailedError, OutputExistsError, UsageError
 from pipeline.lesson.onedrive_target import open_onedrive
-from pipeline.messages import tr
+from pipeline.messages import printable, tr
 from pipeline.records import U8
 
 SHEET_TIMES = (0.1, 0.35, 0.6, 0.9)
 """Moments of the contact sheet, as shares of the clip."""
 
 SHEET_WIDTH = 640
+
+SAMPLE, WORKSPACE, ARCHIVE, SHEET = "sample", "workspace", "onedrive", "before-after.png"
+"""What the demo makes in its folder."""
 
 Main = Callable[[Sequence[str]], int]
 
@@ -41,15 +46,44 @@ def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int
     """
     if onedrive_url and not loopback(onedrive_url):
         raise UsageError("--onedrive-url is for a test service on this machine: http://127.0.0.1:PORT.")
-    if folder.exists() and any(folder.iterdir()):
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise OutputExistsError("{folder} is not empty; choose a new folder for the demo.", folder=folder)
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        return _through(folder, language, main, onedrive_url)
+    except KeyboardInterrupt:
+        _remove(folder, new)
+        raise
+    except _StoppedError:  # by the command that was at work, which told it
+        _remove(folder, new)
+        return INTERRUPTED
+
+
+class _StoppedError(Exception):
+    """A command of the demo was interrupted."""
+
+
+def _remove(folder: Path, new: Sequence[Path]) -> None:
+    """Take away what an interrupted demo made, and nothing else; ``new`` are the folders that it made for it."""
+    for made in (SAMPLE, WORKSPACE, ARCHIVE):
+        shutil.rmtree(folder / made, ignore_errors=True)
+    (folder / SHEET).unlink(missing_ok=True)
+    for place in new:
+        with contextlib.suppress(OSError):
+            place.rmdir()
+    if any((folder / made).exists() for made in (SAMPLE, WORKSPACE, ARCHIVE)):
+        _step(tr("{folder} could not be removed; delete it.", folder=folder))
+
+
+def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
+    """The demo itself, in an empty folder."""
     started = time.perf_counter()
     today = date.today()
     samples: Any = importlib.import_module("samples" if _in_checkout() else "pipeline._samples")
     _step(tr("Making a sample card, portraits and a consent list"))
-    made = samples.make_samples(folder / "sample", today=today)
+    made = samples.make_samples(folder / SAMPLE, today=today)
     before = {clip.name: _pictures(clip) for clip in made.clips}
-    place, archive = folder / "workspace", folder / "onedrive"
+    place, archive = folder / WORKSPACE, folder / ARCHIVE
     archive.mkdir()
     onedrive_url = onedrive_url.rstrip("/")
 
@@ -60,6 +94,8 @@ def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int
         options = ["-C", str(place), "--json", *(["--lang", language] if language else [])]
         with contextlib.redirect_stdout(out):
             code = main([*said, *options])
+        if code == INTERRUPTED:
+            raise _StoppedError
         if code:
             raise CheckFailedError("The demo stopped: lesveil {command} ended with {code}.", command=said[0], code=code)
         return json.loads(out.getvalue())
@@ -75,7 +111,7 @@ def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int
         lesveil("login", "--device-code")
     delivered = lesveil("deliver")
     lesveil("deliver", "--audit")
-    sheet = folder / "before-after.png"
+    sheet = folder / SHEET
     arrived = {Path(clip["file"]).name: clip["clip"] for clip in run["clips"]}
     where = {entry["clip"]: Path(entry["where"]) for entry in delivered["delivered"]}
     if onedrive_url:
@@ -108,7 +144,7 @@ def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int
         *(f"  {path}" for path in where.values()),
         f"  {place}   " + tr("the workspace: lesveil -C {folder} status", folder=place),
     ]
-    print("\n".join(lines))
+    print("\n".join(map(printable, lines)))
     return 0
 
 
@@ -117,7 +153,7 @@ def _in_checkout() -> bool:
 
 
 def _step(text: str) -> None:
-    print(f"> {text}", file=sys.stderr, flush=True)
+    print(printable(f"> {text}"), file=sys.stderr, flush=True)
 
 
 def _settings(place: Path, archive: Path, onedrive_url: str) -> None:

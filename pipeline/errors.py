@@ -53,7 +53,7 @@ class NotReadyError(LesveilError):
 
 
 class BusyError(LesveilError):
-    """Another run is at work in this workspace."""
+    """Another run is at work in this workspace, or on this file."""
 
     code = 5
 

@@ -261,12 +261,9 @@ def redact_clip(
         raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
     figures = Figures()
     started = time.perf_counter()
-    with open_clip(source) as clip:
+    with open_clip(source) as clip, _claimed(out):
         grounds = {person.id: "portrait" for person in people}
         analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
-        with files.writing(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            files.sweep_partials(out)
         partial = files.partial_path(out)
         try:
             eyes, state = opinion.eyes_of(settings.second_opinion)
@@ -320,6 +317,17 @@ def redact_clip(
             written.silences,
             looked.opinion,
         )
+
+
+@contextlib.contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Be the only run that makes ``out``, from before the work is done. Raises BusyError and OutputNotWritableError."""
+    with files.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with files.claim(out):
+        if os.path.lexists(out):  # another run has just finished it
+            raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
+        yield
 
 
 def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:

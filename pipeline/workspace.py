@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +89,9 @@ def create(folder: Path, *, key_file: bool = False) -> None:
     ``key_file``: the vault's key lies in the workspace even where the system has a keyring.
     """
     path = folder / FILE_NAME
-    with files.writing(path):
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise OutputExistsError("{folder} is no folder; choose another name for the workspace.", folder=folder)
+    with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path):
             raise OutputExistsError("{folder} is a workspace already; nothing was changed.", folder=folder)
@@ -150,25 +152,10 @@ def alone(workspace: Workspace) -> Iterator[None]:
     """Hold the workspace: one run at a time. The lock goes with the process, however it ends. Raises BusyError."""
     path = workspace.folder / "run.lock"
     with files.writing(path), path.open("a+b") as file:
-        if not _lock(file):
+        if not files.lock(file):
             raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
         workspace.vault.sweep()
         yield
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def save_templates(workspace: Workspace, people: list[Person]) -> None:

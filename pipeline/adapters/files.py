@@ -11,9 +11,9 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from pipeline.errors import DiskFullError, LesveilError, OutputExistsError, OutputNotWritableError
+from pipeline.errors import BusyError, DiskFullError, LesveilError, OutputExistsError, OutputNotWritableError
 
 try:
     import fcntl
@@ -36,6 +36,8 @@ _NO_LINKS = {
     getattr(errno, "ENOTSUP", errno.ENOSYS),
     getattr(errno, "EOPNOTSUPP", errno.ENOSYS),
 }
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+"""What a system says of a lock that somebody else holds."""
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d|desktop\.ini|\.lock)(\.|$)")
 
 
@@ -43,6 +45,70 @@ def partial_path(final: Path) -> Path:
     """A hidden, unique sibling of ``final`` to write to first; its name ends in ``.partial`` and fits in 255 bytes."""
     stem = _cut(final.name, 200)
     return final.with_name(f".{stem}.{secrets.token_hex(6)}.partial")
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Hold an open file for this process alone, until it is closed; False while another holds it. Raises OSError."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _HELD:
+            raise
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def claim(final: Path) -> Iterator[None]:
+    """Be the only writer of ``final``; what killed ones left behind is removed. Raises BusyError while another is.
+
+    A hidden file beside it is held meanwhile, and gone afterwards. Volumes that know no locks (some network shares)
+    are written without.
+    """
+    path = final.with_name(f".{_cut(final.name, 200)}.claim")
+    with writing(final):
+        file = path.open("a+b")
+    with file:
+        try:
+            free = lock(file) and _lies_at(file, path)  # not there any more: who held it has just finished
+        except OSError:
+            free = True
+        if not free:
+            raise BusyError("Another run is making {file}; wait for it to end.", file=final)
+        try:
+            sweep_partials(final)
+            yield
+        finally:
+            if os.name != "nt":
+                remove(path)
+    if os.name == "nt":  # an open file cannot be removed there
+        remove(path)
+
+
+def _lies_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def refuse_unwritable(final: Path) -> None:
+    """Find out before any work whether ``final`` and the folders above it can be made; nothing is left behind.
+
+    Raises OutputNotWritableError and DiskFullError.
+    """
+    with writing(final):
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(final)  # a name that is too long, or a file where a folder should be, shows here
+        folder = next(place for place in final.absolute().parents if os.path.lexists(place))
+        tried = folder / partial_path(final).name
+        create_private(tried).close()
+        remove(tried)
 
 
 def sweep_partials(final: Path) -> None:

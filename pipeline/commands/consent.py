@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, day, say
 from pipeline.consent import TEXTS, Why
-from pipeline.messages import ground_in_words, tr
+from pipeline.messages import ground_in_words, printable, tr
 
 
 def consent_import(args: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def consent_import(args: argparse.Namespace) -> int:
         lines = _difference(plan, names)
         refused = plan.mass_loss and not args.allow_loss
         if refused and not args.dry_run and not args.json:
-            print(*lines, sep="\n", file=sys.stderr)
+            print(*map(printable, lines), sep="\n", file=sys.stderr)
         number, reach = None, None
         if not args.dry_run:
             number = place.register.apply(plan, allow_loss=args.allow_loss)

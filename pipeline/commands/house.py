@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 from pathlib import Path
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, say
-from pipeline.errors import LesveilError
+from pipeline.errors import LesveilError, UsageError
 from pipeline.messages import told, tr
 
 
 def init(args: argparse.Namespace) -> int:
     """lesveil init"""
+    if not args.folder.strip():
+        raise UsageError("Give the folder for the workspace a name: lesveil init lessons.")
     folder = Path(args.folder)
     workspace.create(folder, key_file=args.key_file)
     return answer(args, {"workspace": str(folder)}, tr("Workspace made in {folder}.", folder=folder))
@@ -75,8 +78,14 @@ def demo(args: argparse.Namespace) -> int:
     """lesveil demo"""
     from pipeline import demo as showing
 
-    folder = Path(args.folder) if args.folder else Path(tempfile.mkdtemp(prefix="lesveil-demo-"))
-    return showing.show(folder, args.lang or "", args.main, args.onedrive_url)
+    if args.folder is not None:
+        return showing.show(Path(args.folder), args.lang or "", args.main, args.onedrive_url)
+    folder = Path(tempfile.mkdtemp(prefix="lesveil-demo-"))
+    try:
+        return showing.show(folder, args.lang or "", args.main, args.onedrive_url)
+    finally:
+        with contextlib.suppress(OSError):  # empty only where it was interrupted
+            folder.rmdir()
 
 
 def add_to(add: Add, group: Group) -> None:

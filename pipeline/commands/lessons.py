@@ -62,7 +62,7 @@ def _choose_card(place: workspace.Workspace, args: argparse.Namespace) -> Path:
         raise CardError("No card was found; put one in, or name its folder with --card.")
     if len(found) > 1:
         for number, volume in enumerate(found, 1):
-            print(f"  {number}  {volume.root}  {volume.label}  {volume.serial}", file=sys.stderr)
+            print(printable(f"  {number}  {volume.root}  {volume.label}  {volume.serial}"), file=sys.stderr)
         choice = asked(tr("Which card? Type its number: "), args)
         if not choice.isdecimal() or not 1 <= int(choice) <= len(found):
             raise CardError(
@@ -96,7 +96,7 @@ def cards(args: argparse.Namespace) -> int:
         lines.append(tr("No card was found; put one in, or name its folder with --card."))
     else:
         lines.append(tr("To register a card or camera, put one of its lines into lesveil.toml:"))
-        lines.append('    [cards]\n    registered = ["…"]')
+        lines += ["    [cards]", '    registered = ["…"]']
     return answer(args, {"cards": documents}, *lines)
 
 
@@ -203,12 +203,18 @@ def status(args: argparse.Namespace) -> int:
         over = due(place, today)
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
+        listed = bool(place.ledger.entries("import"))
     lines = [
         f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
         + _next(s)
         + (" " + tr("(shows {people}, whose consent has ended)", people=", ".join(s.lapsed)) if s.lapsed else "")
         for s in found
     ]
+    if not found:
+        lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
+    if not found and not listed:
+        lines.append(tr("No consent list was imported, so everyone is hidden."))
+        lines.append(tr("Run lesveil consent import with administration's export."))
     elsewhere = [s for s in found if s.delivered and not s.wiped and not s.delivered.payload["is_archive"]]
     if elsewhere:
         lines.append(
@@ -292,7 +298,7 @@ def wipe(args: argparse.Namespace) -> int:
     }
     lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
     lines += [
-        f"  {tr(item.kind):16} {printable(item.path)}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
+        f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
     ]
     lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters import files
 from pipeline.commands.terminal import Add, Bar, Group, Together, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
@@ -32,11 +33,7 @@ VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
     jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
-    report = Path(args.report) if args.report else None
-    if report is not None and os.path.lexists(report):
-        raise OutputExistsError("{file} exists already; nothing is written over.", file=report)
-    if report is not None and report.absolute() in {out.absolute() for _, out in jobs}:
-        raise UsageError("{file} cannot be the clip and its report; give them two names.", file=report)
+    report = None if args.report is None else _report([out for _, out in jobs], Path(args.report))
     settings = Settings()
     settings = replace(
         settings,
@@ -128,6 +125,16 @@ def redact(args: argparse.Namespace) -> int:
     return 0
 
 
+def _report(results: Sequence[Path], report: Path) -> Path:
+    """Where the report is to lie, after seeing that it can: told before any work is done."""
+    if os.path.lexists(report):
+        raise OutputExistsError("{file} exists already; nothing is written over.", file=report)
+    if report.absolute() in {out.absolute() for out in results}:
+        raise UsageError("{file} cannot be the clip and its report; give them two names.", file=report)
+    files.refuse_unwritable(report)
+    return report
+
+
 def _second_opinion(args: argparse.Namespace) -> SecondOpinion:
     """Whether there is a second look; whoever says what is to come of it wants one. Raises UsageError."""
     if args.on_finding is not None and args.second_opinion == "off":
@@ -153,6 +160,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bo
     for clip in clips:
         if clip.is_dir():
             several = True
+            _refuse_inside(out, clip)
             inside = sorted(path for path in clip.rglob("*") if path.suffix.lower() in VIDEO and path.is_file())
             inside = [path for path in inside if not path.name.startswith(".")]
             if not inside:
@@ -184,9 +192,19 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bo
     return pairs, True
 
 
-def _write_report(path: Path, document: Any) -> None:
-    from pipeline.adapters import files
+def _refuse_inside(out: Path, clips: Path) -> None:
+    """UsageError where results would lie among the clips: the next call would take them for clips, too."""
+    place = out.resolve()
+    if any(above.is_dir() and above.samefile(clips) for above in (place, *place.parents)):
+        raise UsageError(
+            "{out} lies within {folder}, where the next call would take results for clips; choose a folder outside of "
+            "it with -o.",
+            out=out,
+            folder=clips,
+        )
 
+
+def _write_report(path: Path, document: Any) -> None:
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = files.partial_path(path)

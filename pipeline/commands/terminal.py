@@ -13,14 +13,14 @@ from typing import Any, NoReturn, Protocol
 from tqdm import tqdm
 
 from pipeline.errors import UsageError
-from pipeline.messages import tr
+from pipeline.messages import printable, tr
 
 
 class Bar:
     """A Progress for a terminal: one bar per stage with frames, speed and time left. Silent where none is wanted."""
 
     def __init__(self, name: str, quiet: bool) -> None:
-        self._name = name
+        self._name = printable(name)
         self._quiet = quiet
         self._stage = ""
         self._bar: Any = None
@@ -174,12 +174,15 @@ def print_json(document: Any) -> None:
 
 
 def answer(args: argparse.Namespace, document: Any, *lines: str) -> int:
-    """The result of a command: one JSON document with --json, else lines for people."""
+    """The result of a command: one JSON document with --json, else lines for people.
+
+    A line stays one line, whatever the names of files in it hold.
+    """
     if args.json:
         print_json(document)
     else:
         for line in lines:
-            print(line)
+            print(printable(line))
     return 0
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import samples
-from pipeline import messages
+from pipeline import messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
 from pipeline.errors import all_errors
@@ -601,9 +601,67 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run(
     code, _ = _while_rendering(long_clip, out / "klaar.mp4", signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not (out / "klaar.mp4").exists()
-    assert all(name.endswith(".partial") for name in names(out))
+    assert all(name.endswith((".partial", ".claim")) for name in names(out))
     assert lesveil("redact", clip, "-o", out / "klaar.mp4").code == 0
     assert names(out) == ["klaar.mp4"]
+
+
+def test_two_runs_do_not_make_one_file(
+    long_clip: Path, clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Said] = []
+    real = run.analyse
+
+    def second(*args: Any) -> Any:
+        if not seen:
+            seen.append(lesveil("redact", long_clip, "-o", out / "klaar.mp4"))
+        return real(*args)
+
+    monkeypatch.setattr(run, "analyse", second)
+    assert lesveil("redact", clip, "-o", out / "klaar.mp4").code == 0
+    assert seen[0].code == 5
+    assert seen[0].sentence == f"lesveil: Another run is making {out / 'klaar.mp4'}; wait for it to end."
+    assert names(out) == ["klaar.mp4"]
+    assert lesveil("redact", long_clip, "-o", out / "klaar.mp4").code == 30
+
+
+def test_a_volume_without_locks_is_written_all_the_same(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock", refuses)
+    assert lesveil("redact", clip, "-o", out / "klaar.mp4").code == 0
+    assert names(out) == ["klaar.mp4"]
+
+
+@pytest.mark.parametrize("place", [".", "klaar", "../les/klaar/diep", "link"])
+def test_results_do_not_lie_among_the_clips(
+    place: str, clip: Path, tmp_path: Path, lesveil: Callable[..., Said]
+) -> None:
+    folder = tmp_path / "les"
+    folder.mkdir()
+    shutil.copy(clip, folder)
+    (tmp_path / "link").symlink_to(folder)
+    target = tmp_path / "link" if place == "link" else folder / place
+    said = lesveil("redact", folder, "-o", target)
+    assert said.code == 2
+    assert f"lies within {folder}" in said.sentence
+    assert names(folder) == ["leeg.mp4"]
+    assert lesveil("redact", folder, "-o", tmp_path / "klaar").code == 0
+
+
+@pytest.mark.parametrize("place", ["file/report.json", "x" * 260 + ".json", "/proc/report.json"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    place: str, clip: Path, tmp_path: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    said = lesveil("redact", clip, "-o", tmp_path / "out" / "klaar.mp4", "--report", place)
+    assert said.code == 31
+    assert place in said.sentence
+    assert names(tmp_path) == ["file"]
 
 
 def test_a_report_cannot_be_the_clip_itself(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:

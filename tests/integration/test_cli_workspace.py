@@ -475,6 +475,32 @@ def test_a_workspace_is_made_once(bare: School) -> None:
     assert (bare.place / "lesveil.toml").read_bytes() == before
 
 
+@pytest.mark.parametrize(("name", "code"), [("", 2), ("  ", 2), ("file", 30), ("link", 30), ("file/deep", 31)])
+def test_a_workspace_needs_a_folder(
+    name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", name, "--key-file", "--lang", "en"]) == code
+    assert "lesveil.toml" not in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_workspace_without_clips_says_what_comes_first(
+    bare: School, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", str(tmp_path / "new"), "--key-file"])
+    capsys.readouterr()
+    assert main(["status", "-C", str(tmp_path / "new"), "--lang", "en"]) == 0
+    first = capsys.readouterr().out
+    assert "No clip was copied yet; put the camera's card in and run lesveil run." in first
+    assert "Run lesveil consent import" in first
+    bare.lesveil("consent", "import", bare.folder / "sample" / "toestemming.csv")
+    assert main(["status", "-C", str(bare.place), "--lang", "en"]) == 0
+    assert "consent import" not in capsys.readouterr().out
+
+
 def test_delivering_without_a_target_says_what_to_write(bare: School) -> None:
     (bare.place / "lesveil.toml").write_text("")
     assert 'target = "folder"' in bare.refused("deliver", code=3)

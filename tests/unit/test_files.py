@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.adapters import files
-from pipeline.errors import DiskFullError, OutputExistsError, OutputNotWritableError
+from pipeline.errors import BusyError, DiskFullError, OutputExistsError, OutputNotWritableError
 
 
 def test_publish_gives_the_whole_file_its_name(tmp_path: Path) -> None:
@@ -153,3 +153,31 @@ def test_pieces_go_with_their_film_and_nothing_else_does(tmp_path):
         path.touch()
     files.sweep_partials(final)  # what a run left that was killed
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_whether_a_place_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:
+    files.refuse_unwritable(tmp_path / "deep" / "deeper" / "report.json")
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "file").write_bytes(b"theirs")
+    with pytest.raises(OutputNotWritableError, match=r"report\.json"):
+        files.refuse_unwritable(tmp_path / "file" / "deep" / "report.json")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_one_writer_at_a_time_holds_a_name(tmp_path: Path) -> None:
+    final = tmp_path / "clip.mp4"
+    left = files.partial_path(final)
+    left.write_bytes(b"of one that was killed")
+    with files.claim(final):
+        assert not left.exists()
+        ours = files.partial_path(final)
+        ours.write_bytes(b"ours")
+        with pytest.raises(BusyError, match=r"clip\.mp4"), files.claim(final):
+            pass
+        assert ours.read_bytes() == b"ours"
+        with files.claim(tmp_path / "other.mp4"):
+            pass
+    assert os.listdir(tmp_path) == [ours.name]
+    with files.claim(final):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -170,6 +170,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "filmed": state.filmed,
         "teacher": state.teacher,
         "consent_lapsed": list(state.lapsed),
+        "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
         "waits_for": state.waits_for,
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
@@ -188,6 +189,8 @@ def _next(state: Any) -> str:
     """What a clip waits for, or why it failed."""
     if state.failure is not None:
         return tr("failed: {reason}", reason=failure_in_words(state.failure.payload))
+    if state.rejected is not None and state.waits_for == "lesveil approve":
+        return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
     return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
 
 
@@ -243,13 +246,20 @@ def status(args: argparse.Namespace) -> int:
 
 def approve(args: argparse.Namespace) -> int:
     """lesveil approve, lesveil reject"""
-    from pipeline.lesson.approve import judge
+    from pipeline.lesson.approve import day_of, judge
+    from pipeline.lesson.state import find
 
+    approves = args.command == "approve"
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        despite = getattr(args, "despite_second_look", False)
-        state = judge(place, args.clip, args.by, args.command == "approve", despite=despite)
-    verdict = tr("approved") if args.command == "approve" else tr("rejected")
-    return answer(args, _clip_document(state), f"{Path(state.file).name}: {verdict}")
+        before = find(place, args.clip).rejected
+        despite, anyway = (approves and getattr(args, f"despite_{what}") for what in ("second_look", "rejection"))
+        state = judge(place, args.clip, args.by, approves, despite=despite, despite_rejection=anyway)
+    lines = [f"{Path(state.file).name}: {tr('approved') if approves else tr('rejected')}"]
+    if approves and before is not None:
+        lines.append(
+            tr("The rejection by {by} of {day} no longer counts.", by=before.payload["by"], day=day_of(before))
+        )
+    return answer(args, _clip_document(state), *lines)
 
 
 def wipe(args: argparse.Namespace) -> int:
@@ -333,6 +343,11 @@ def add_to(add: Add, group: Group) -> None:
                 "--despite-second-look",
                 action="store_true",
                 help="you looked at every face that the second look sees, and there is nobody to hide",
+            )
+            judged.add_argument(
+                "--despite-rejection",
+                action="store_true",
+                help="somebody rejected this rendering; you know why, and take that back",
             )
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST")

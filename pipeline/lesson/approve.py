@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
@@ -17,13 +18,19 @@ FIRST = "first"
 
 
 def judge(
-    workspace: Workspace, name: str, by: str, approve: bool, watched: str | None = None, despite: bool = False
+    workspace: Workspace,
+    name: str,
+    by: str,
+    approve: bool,
+    watched: str | None = None,
+    despite: bool = False,
+    despite_rejection: bool = False,
 ) -> State:
     """Approve or reject the latest rendering of a clip; bound to the digest of the file as it lies there now.
 
     ``watched`` is the digest of the file that was looked at, where that is known: another one is not approved.
-    ``despite``: who approves says that what the second look sees in it is nobody who must be hidden. Raises
-    ApprovalError.
+    ``despite``: who approves says that what the second look sees in it is nobody who must be hidden;
+    ``despite_rejection``: that they know that somebody rejected this very rendering. Raises ApprovalError.
     """
     state = find(workspace, name)
     by = " ".join(by.split())
@@ -39,6 +46,15 @@ def judge(
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):
         raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
+    rejection = state.rejected if approve else None
+    if rejection is not None and not despite_rejection:
+        raise ApprovalError(
+            "{by} rejected this rendering of {clip} on {day}; ask why, and mend it with lesveil review, or approve it "
+            "with --despite-rejection, which takes the rejection back.",
+            by=rejection.payload["by"],
+            clip=name,
+            day=day_of(rejection),
+        )
     left = undecided(state.render) if approve else 0
     if left and not despite:
         raise ApprovalError(
@@ -59,6 +75,8 @@ def judge(
                 raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
             verdict = "approved" if others else FIRST
     told = {"despite_second_look": left} if left else {}
+    if rejection is not None:
+        told["despite_rejection"] = rejection.seq
     workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict, **told})
     return find(workspace, state.clip)
 
@@ -81,7 +99,6 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
     return names
 
 
-def rejected_by(rows: Sequence[Entry], state: State) -> str | None:
-    """Who rejected the latest rendering last, if nobody approved it since."""
-    mine = [row for row in rows if state.render is not None and row.payload["sha256"] == state.render["sha256"]]
-    return str(mine[-1].payload["by"]) if mine and mine[-1].payload["verdict"] == "rejected" else None
+def day_of(row: Entry) -> date:
+    """The day on which a row was written, as the clock here counts days."""
+    return datetime.fromisoformat(row.at).astimezone().date()

@@ -15,7 +15,7 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
-from pipeline.lesson.approve import approvers, judge, rejected_by
+from pipeline.lesson.approve import approvers, judge
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
@@ -173,10 +173,12 @@ class Desk:
             if not one.undone:
                 self._place.ledger.append(seen.UNDONE, state.clip, {"id": repair, "by": by, "role": role.value})
 
-    def judge(self, id: str, digest: str, by: str, approve: bool, despite: bool = False) -> None:
+    def judge(
+        self, id: str, digest: str, by: str, approve: bool, despite: bool = False, despite_rejection: bool = False
+    ) -> None:
         """Approve or reject the rendering that was watched. Raises ApprovalError."""
         with self._lock:
-            judge(self._place, self._state(id).clip, by, approve, digest, despite)
+            judge(self._place, self._state(id).clip, by, approve, digest, despite, despite_rejection)
 
     def looked(self, id: str, digest: str, by: str) -> None:
         """Somebody watches this rendering: written down once."""
@@ -289,7 +291,7 @@ class Desk:
             looked=tuple(dict.fromkeys(looked)),
             approved=tuple(approvers(rows, state)),
             needed=2 if self._place.settings.review.two_people else 1,
-            rejected_by=rejected_by(rows, state),
+            rejected_by=state.rejected.payload["by"] if state.rejected else None,
             waiting=self._waiting(state) if state.render else 0,
             digest=digest,
         )

@@ -39,6 +39,8 @@ class State:
     """Somebody ticked it: it has served."""
     failure: Entry | None = None
     """The last try to render it failed, and nothing was rendered since."""
+    rejected: Entry | None = None
+    """Somebody rejected the latest rendering, and nobody approved it since."""
 
     @property
     def hidden_again(self) -> bool:
@@ -111,9 +113,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         return found[-1] if found and found[-1].payload.get("sha256") == digest else None
 
     days = [row.payload["day"] for row in rows if row.kind == "filmed"]
-    approved = latest("approval")
-    if approved is not None and approved.payload["verdict"] != "approved":
-        approved = None
+    judged = latest("approval")
+    verdict = judged.payload["verdict"] if judged is not None else ""
     sent = still_delivered(rows)
     lapsed = {row.payload["person"]: set(row.payload["renderings"]) for row in rows if row.kind == "lapsed"}
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
@@ -128,7 +129,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         copied,
         days[-1] if days else None,
         render,
-        approved,
+        judged if verdict == "approved" else None,
         delivered,
         wiped,
         teacher=teachers[-1] if teachers else None,
@@ -137,6 +138,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         removed=removed,
         used=_ticked(rows),
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
+        rejected=judged if verdict == "rejected" else None,
     )
 
 

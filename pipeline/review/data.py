@@ -66,8 +66,8 @@ def judge(asked: Asked) -> Response:
     digest, approve = asked.form.get("digest"), asked.form.get("approve")
     if not isinstance(digest, str) or not isinstance(approve, bool):
         raise RepairError("This repair cannot be understood ({field}); load the page again.", field="digest")
-    despite = asked.form.get("despite") is True
-    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve, despite)
+    despite, anyway = (asked.form.get(word) is True for word in ("despite", "despite_rejection"))
+    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve, despite, anyway)
     return JSONResponse({})
 
 

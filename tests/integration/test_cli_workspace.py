@@ -339,6 +339,7 @@ def test_reject_takes_an_approval_back(school: School) -> None:
     school.approve()
     clip = school.lesveil("status")["clips"][0]
     assert school.lesveil("reject", clip["clip"], "--by", "Geertje")["stage"] == "rendered"
+    assert "Geertje rejected this" in school.refused("approve", clip["clip"], "--by", "Bob", code=55)
     delivered = school.lesveil("deliver")["delivered"]
     assert len(delivered) == 1
     assert delivered[0]["clip"] != clip["clip"]

@@ -263,8 +263,12 @@ def test_the_story(tab: Any, house: Page) -> None:
     for number in (50, 55, 60):
         assert plain(after[number][1], miss.box[number - miss.start], first[number][1])
 
+    school.lesveil("reject", school.state().clip, "--by", "Truus")
+    page.reload()
+    until(lambda: "Truus" in page.text_content("#verdictstate"))
     page.keyboard.press("a")
     page.wait_for_selector("#judge[open]")
+    assert "Truus" in page.text_content("#overruled:not([hidden])")
     one.shot("08-approve")
     page.keyboard.press("Enter")
     until(lambda: "Bob" in page.text_content("#verdictstate"))

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +196,45 @@ def test_a_rejection_begins_anew(school: School) -> None:
     clip = school.state().clip
     school.lesveil("approve", clip, "--by", "Geertje")
     school.lesveil("reject", clip, "--by", "Truus")
-    school.lesveil("approve", clip, "--by", "Bob")
+    school.lesveil("approve", clip, "--by", "Bob", "--despite-rejection")
     assert school.state().stage == "rendered"
     school.lesveil("approve", clip, "--by", "Geertje")
+    assert school.state().stage == "approved"
+
+
+def test_a_rejection_is_taken_back_only_by_name(school: School, capsys: pytest.CaptureFixture[str]) -> None:
+    state = school.state()
+    school.lesveil("reject", state.clip, "--by", "Truus")
+    assert [one["rejected_by"] for one in school.lesveil("status")["clips"]].count("Truus") == 1
+    main(["status", "-C", str(school.place), "--lang", "en"])
+    assert "rejected by Truus; waits for lesveil review" in capsys.readouterr().out
+    for by in ("Bob", "Truus"):
+        code = main(["approve", state.clip, "--by", by, "-C", str(school.place), "--lang", "en"])
+        said = capsys.readouterr().err
+        assert code == ApprovalError.code
+        assert f"Truus rejected this rendering of {state.clip} on {date.today()}" in said
+        assert "--despite-rejection" in said
+    with desk(school) as house, pytest.raises(ApprovalError, match="Truus"):
+        house.judge(state.clip, str(house.clip(state.clip).digest), "Bob", True)
+    assert school.state().stage == "rendered"
+    words = ["approve", state.clip, "--by", "Bob", "--despite-rejection", "-C", str(school.place), "--lang", "en"]
+    assert main(words) == 0
+    assert f"The rejection by Truus of {date.today()} no longer counts." in capsys.readouterr().out
+    with school.opened() as place:
+        rejection, approval = place.ledger.entries("approval", state.clip)
+    assert approval.payload["despite_rejection"] == rejection.seq
+    assert school.state().stage == "approved"
+    assert school.state().rejected is None
+
+
+def test_the_page_takes_a_rejection_back_knowingly(school: School) -> None:
+    state = school.state()
+    school.lesveil("reject", state.clip, "--by", "Truus")
+    with desk(school) as house:
+        view = house.clip(state.clip)
+        assert view.row.rejected_by == "Truus"
+        house.judge(state.clip, view.digest, "Bob", True, despite_rejection=True)
+        assert house.clip(state.clip).row.rejected_by is None
     assert school.state().stage == "approved"
 
 

@@ -345,10 +345,13 @@ async function judge(approve) {
     by("unseen").textContent = by("unseen").dataset.text.replace("{n}", left);
     by("sighted").hidden = !view.sightings;
     by("sighted").textContent = by("sighted").dataset.text.replace("{n}", view.sightings);
+    by("overruled").hidden = !view.row.rejected_by;
+    by("overruled").textContent = by("overruled").dataset.text.replace("{name}", () => view.row.rejected_by);
     if ((await ask("judge")) !== "yes") return;
   } else if (!window.confirm(words.confirm_reject)) return;
   try {
-    await talk.ask("/verdict", { digest: view.digest, approve, despite: approve && view.sightings > 0 });
+    const despite = { despite: approve && view.sightings > 0, despite_rejection: approve && Boolean(view.row.rejected_by) };
+    await talk.ask("/verdict", { digest: view.digest, approve, ...despite });
     await load();
     const first = approve && view.row.stage === "rendered";
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);

@@ -36,6 +36,7 @@ def recall(args: argparse.Namespace) -> int:
                 people=", ".join(item["people"]),
                 action=tr(item["action"]),
             )
+            + (f" ({tr(item['because'])})" if "because" in item else "")
         )
         lines += [f"    {where}" for where in item["where"]]
     digest = plans.digest_of(items)

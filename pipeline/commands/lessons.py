@@ -47,6 +47,7 @@ def run_document(result: Any) -> dict[str, Any]:
     return {
         "clips": [_clip_document(state) for state in result.done],
         "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.failed],
+        "deleted": [_clip_document(state) for state in result.deleted],
         "left_on_card": result.left,
         "notes": result.notes,
         "card": {**_card_document(result.card), "registered": result.registered},
@@ -156,6 +157,17 @@ def _summary(result: Any) -> list[str]:
                     n=state.render["damaged"],
                 )
             )
+    for state in result.deleted:
+        lines.append(
+            tr(
+                "{clip} was deleted on {day}, because {reason}, and is left alone. To wipe it from the card: lesveil"
+                " wipe. To have it made again: lesveil used {id} --undo --by NAME, then lesveil run.",
+                clip=Path(state.file).name,
+                day=state.deleted.day,
+                reason=tr(state.deleted.because),
+                id=state.clip[:8],
+            )
+        )
     lines += result.notes
     if result.left:
         lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))
@@ -182,6 +194,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "doubts": render.get("doubts", []),
         "second_look": render.get("second_look"),
         "damaged_frames": render.get("damaged"),
+        "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},
     }
 
 
@@ -191,6 +204,8 @@ def _next(state: Any) -> str:
         return tr("failed: {reason}", reason=failure_in_words(state.failure.payload))
     if state.rejected is not None and state.waits_for == "lesveil approve":
         return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
+    if state.stage == "deleted":
+        return tr("on {day}, because {reason}", day=state.deleted.day, reason=tr(state.deleted.because))
     return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
 
 
@@ -280,6 +295,7 @@ def wipe(args: argparse.Namespace) -> int:
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)
+                unkept = wiping.unkept(place, plan)
         finally:
             bar.close()
     if args.execute:
@@ -304,12 +320,23 @@ def wipe(args: argparse.Namespace) -> int:
         "whole_card": plan.whole,
         "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
+        "deleted": [_clip_document(state) for state in unkept],
         "other_cards": others,
     }
     lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
     lines += [
         f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
+    ]
+    lines += [
+        tr(
+            "Of {clip} nothing is kept anywhere: it was deleted on {day}, because {reason}.",
+            clip=state.file,
+            day=state.deleted.day,
+            reason=tr(state.deleted.because),
+        )
+        for state in unkept
+        if state.deleted
     ]
     lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]
     if plan.items:

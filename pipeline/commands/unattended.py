@@ -27,6 +27,7 @@ def unattended(args: argparse.Namespace) -> int:
     """Every card that is in, then (with --deliver) what was approved. Asks nothing, wipes nothing, deletes nothing."""
     args.json = True
     document: dict[str, Any] = {"started": _now(), "cards": [], "clips": [], "failed": [], "delivered": []}
+    document["deleted"] = []
     try:
         with workspace.opened(args.workspace) as place:
             try:
@@ -70,6 +71,7 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
         document["cards"].append(told_of["card"])
         document["clips"] += told_of["clips"]
         document["failed"] += told_of["failed"]
+        document["deleted"] += told_of["deleted"]
         codes += [entry["code"] for entry in told_of["failed"]]
     if args.deliver:
         codes += _deliver(place, document, today)

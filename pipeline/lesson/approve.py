@@ -36,6 +36,15 @@ def judge(
     by = " ".join(by.split())
     if not by:
         raise ApprovalError("An approval needs the name of who gives it.")
+    if state.deleted is not None and state.wiped:
+        raise ApprovalError("{clip} was deleted on {day}, and its film is gone.", clip=name, day=state.deleted.day)
+    if state.deleted is not None:
+        raise ApprovalError(
+            "{clip} was deleted on {day}; if it is needed after all: lesveil used {clip} --undo --by NAME, then lesveil"
+            " run with its card.",
+            clip=name,
+            day=state.deleted.day,
+        )
     if state.render is None:
         raise ApprovalError("{clip} has no rendering yet; run lesveil run first.", clip=name)
     digest = state.render["sha256"]

@@ -48,6 +48,8 @@ class CardRun:
     notes: list[str]
     registered: bool
     card: Volume
+    deleted: list[State]
+    """Clips that were deleted on purpose: their films are left on the card, and nothing is made of them."""
 
 
 def run_card(
@@ -98,7 +100,7 @@ def run_card(
                 each(take, clip)
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[id] for id in dict.fromkeys(done)]
-    return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card)
+    return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
 
 
 def _render(

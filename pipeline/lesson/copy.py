@@ -16,6 +16,7 @@ from pipeline.adapters.card_reader import look
 from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_row
+from pipeline.lesson.state import State, states
 from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
@@ -35,6 +36,8 @@ class Copied:
     """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
     notes: list[str]
     """What a person should know, in the language chosen."""
+    deleted: list[State]
+    """Clips that were deleted on purpose though their films are on this card: they are left there."""
 
 
 def known_by(volume: Volume, registered: Sequence[str]) -> str | None:
@@ -76,7 +79,9 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     volume = volume_of(folder)
     registered = admit(workspace, volume, any_card)
     refuse_unfinished_wipe(workspace, volume.identity)
-    found, notes = _takes(volume.root)
+    on_card, notes = _takes(volume.root)
+    deleted = _deleted(workspace, on_card)
+    found = [take for take in on_card if take not in deleted]
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
     todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
@@ -101,8 +106,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 break
         whole.passed(sizes[take] if take in todo else 0)
     list_copies(workspace, volume)
-    left = [] if len(clips) + len(failed) == 0 and not found else _left(volume.root)
-    return Copied(volume, registered, clips, failed, left, notes)
+    left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
+    return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
 
 
 def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
@@ -160,6 +165,20 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                 tr("{clip}: an earlier chapter of this take is not on the card.", clip=clip.relative(clip.path))
             )
     return found, notes
+
+
+def _deleted(workspace: Workspace, takes: Sequence[CardClip]) -> dict[CardClip, State]:
+    """The takes whose clips were deleted on purpose. A film that is like one of another clip, too, is not left out."""
+    gone = {state.clip: state for state in states(workspace) if state.deleted is not None}
+    found: dict[CardClip, State] = {}
+    for take in takes if gone else ():
+        try:
+            before = stage.met_before(take, workspace.ledger)
+        except LesveilError:
+            continue  # told when it is its turn
+        if before and before <= gone.keys():
+            found[take] = gone[min(before)]
+    return found
 
 
 def _of_the_disk(error: OSError, root: Path) -> LesveilError:

@@ -22,6 +22,7 @@ from pipeline.doubt import doubts, undecided
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
+from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.mending import hidden_at_once
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use
@@ -81,12 +82,13 @@ def _concerned(workspace: Workspace, state: State) -> bool:
 
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
     there = standing(workspace.ledger.entries(clip=state.clip))
-    gone = state.teacher in state.lapsed or past_use(workspace, state, today)
+    why = TEACHER if state.teacher in state.lapsed else past_use(workspace, state, today)
     return {
         "clip": state.clip,
         "file": state.file,
         "people": sorted(state.lapsed),
-        "action": DELETE if gone else HIDE,
+        "action": DELETE if why else HIDE,
+        **({"because": why} if why else {}),
         "where": [row.payload["where"] for row in there],
         "sha256": [row.payload["sha256"] for row in there],
     }

@@ -57,7 +57,7 @@ class Repaired:
 
 def waiting(workspace: Workspace, state: State) -> bool:
     """Whether the latest rendering of a clip lacks a repair, or still has one that was undone."""
-    if state.render is None or state.wiped:
+    if state.render is None or state.wiped or state.deleted is not None:
         return False
     return seen.standing(seen.repairs(workspace.ledger, state.clip)) != tuple(state.render.get("repairs", ()))
 

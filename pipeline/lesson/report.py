@@ -272,6 +272,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "consent_lapsed": [{"at": row.at, "person": row.payload["person"]} for row in rows if row.kind == "lapsed"],
         "still_shows": list(state.lapsed),
         "used": None if state.used is None else {"at": state.used.at, "by": state.used.payload["by"]},
+        "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},
         "wiped_from_card": state.wiped,
         "working_copy_here": workspace.vault.has(state.clip),
         "finished_clip_here": bool(render) and (workspace.finished / render["file"]).is_file(),

@@ -5,7 +5,7 @@ Terms are in lesveil.toml under [retention]. A clip that is ticked as used has s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,36 +14,35 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
+from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
 from pipeline.lesson.state import State, find, standing, states
 from pipeline.workspace import Workspace, load_templates, save_templates
 
 KIND = "purge"
-COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER = (
-    "working copy",
-    "finished clip here",
-    "delivered clip",
-    "portrait template",
-    "ledger",
-)
+TEMPLATE, LEDGER = "portrait template", "ledger"
 KINDS = (COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER)
-USED, TERM = "it has served", "its term is over"
 
 
 def tick(workspace: Workspace, name: str, by: str, used: bool = True) -> State:
-    """Say that a clip has served, or take that back. Raises ApprovalError."""
+    """Say that a clip has served, or take that back; if it was deleted, `run` then makes it again from the card.
+
+    Raises ApprovalError.
+    """
     state = find(workspace, name)
     by = " ".join(by.split())
     if not by:
         raise ApprovalError("Ticking a clip as used needs the name of who does it.")
-    if (state.used is not None) != used:
+    if (state.used is not None) != used or (not used and state.deleted is not None):
         workspace.ledger.append("used", state.clip, {"by": by, "used": used})
     return find(workspace, state.clip)
 
 
-def past_use(workspace: Workspace, state: State, today: date) -> bool:
-    """A delivered clip has served: somebody said so, or its term is over."""
+def past_use(workspace: Workspace, state: State, today: date) -> str:
+    """Why a delivered clip is of no more use: somebody said that it has served, or its term is over; else ""."""
+    if state.used is not None:
+        return USED
     ends = _delivered_until(workspace, state)
-    return state.used is not None or (ends is not None and ends <= today)
+    return TERM if ends is not None and ends <= today else ""
 
 
 def held(workspace: Workspace, today: date) -> list[State]:
@@ -73,19 +72,22 @@ def due(workspace: Workspace, today: date) -> list[plans.Item]:
 def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]:
     found: list[plans.Item] = []
     used = state.used is not None
+    why = USED if used else TERM
     rows = workspace.ledger.entries(clip=state.clip)
     there = standing(rows)
     until = _delivered_until(workspace, state)
     if there and (used or (until is not None and until <= today)):
         for row in there:
             key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
-            found.append(_item(state, DELIVERED, used, until, **key))
-    copied = _day(_first(rows, "ingest")) + timedelta(workspace.settings.retention.working_copy_days)
+            found.append(_item(state, DELIVERED, why, until, **key))
+    copied = _day(_first(rows, "ingest", COPY)) + timedelta(workspace.settings.retention.working_copy_days)
+    if state.deleted is not None and not used and copied > today:  # nothing of it is to be kept
+        why, copied = state.deleted.because, date.fromisoformat(state.deleted.day)
     if used or copied <= today:
         if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
-            found.append(_item(state, COPY, used, copied, bytes=state.ingest.payload["bytes"]))
+            found.append(_item(state, COPY, why, copied, bytes=state.ingest.payload["bytes"]))
         for name in _renderings(workspace, rows):
-            found.append(_item(state, RENDERING, used, copied, rendering=name))
+            found.append(_item(state, RENDERING, why, copied, rendering=name))
     return found
 
 
@@ -119,13 +121,13 @@ def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
     return {"found": True}
 
 
-def _item(state: State, kind: str, used: bool, since: date | None, **more: Any) -> plans.Item:
+def _item(state: State, kind: str, why: str, since: date | None, **more: Any) -> plans.Item:
     return {
         "kind": kind,
         "clip": state.clip,
         "file": state.file,
-        "because": USED if used else TERM,
-        "since": _tick_day(state) if used else since.isoformat() if since else "",
+        "because": why,
+        "since": _tick_day(state) if why == USED else since.isoformat() if since else "",
         **more,
     }
 
@@ -137,12 +139,19 @@ def _tick_day(state: State) -> str:
 
 def _delivered_until(workspace: Workspace, state: State) -> date | None:
     """The last day of a clip's term, counted from its first delivery; None when it was never delivered."""
-    first = _first(workspace.ledger.entries("delivery", state.clip), "delivery")
+    first = _first(workspace.ledger.entries(clip=state.clip), "delivery", DELIVERED)
     return None if first is None else _day(first) + timedelta(workspace.settings.retention.delivered_days)
 
 
-def _first(rows: Iterable[Entry], kind: str) -> Entry | None:
-    return next((row for row in rows if row.kind == kind), None)
+def _first(rows: Sequence[Entry], kind: str, thing: str) -> Entry | None:
+    """The first row of this kind since the last time that ``thing`` was deleted: made again, it has its term anew."""
+    gone = [
+        n
+        for n, row in enumerate(rows, 1)
+        if (row.kind == f"{KIND}_done" and row.payload["item"]["kind"] == thing)
+        or (thing == DELIVERED and row.kind == "recall_done" and row.payload.get("outcome") == "deleted")
+    ]
+    return next((row for at in (gone[-1] if gone else 0, 0) for row in rows[at:] if row.kind == kind), None)
 
 
 def _day(row: Entry | None) -> date:

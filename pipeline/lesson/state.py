@@ -12,6 +12,7 @@ from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.film import Film, Key
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
+from pipeline.lesson.deleted import Deleted, fate
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace, grounds
 
@@ -41,6 +42,8 @@ class State:
     """The last try to render it failed, and nothing was rendered since."""
     rejected: Entry | None = None
     """Somebody rejected the latest rendering, and nobody approved it since."""
+    deleted: Deleted | None = None
+    """It was deleted on purpose: nothing of it is made again."""
 
     @property
     def hidden_again(self) -> bool:
@@ -53,6 +56,8 @@ class State:
             return "wiped"
         if self.delivered:
             return "delivered"
+        if self.deleted:
+            return "deleted"
         if self.removed:
             return "removed"
         if self.approved:
@@ -62,10 +67,13 @@ class State:
     @property
     def to_deliver(self) -> bool:
         """The latest rendering is approved and was not brought anywhere yet; so may be one made after the wipe."""
-        return self.approved is not None and self.delivered is None and self.removed is None
+        kept = self.removed is None and self.deleted is None
+        return self.approved is not None and self.delivered is None and kept
 
     @property
     def waits_for(self) -> str:
+        if self.stage == "deleted":
+            return "" if self.wiped else "lesveil wipe"
         if self.lapsed and (self.wiped or self.delivered):
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
@@ -107,9 +115,10 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     if failure is not None and renders and renders[-1].seq > failure.seq:
         failure = None
     digest = render["sha256"] if render else None
+    now = fate(rows)
 
     def latest(kind: str) -> Entry | None:
-        found = [row for row in rows if row.kind == kind]
+        found = [row for row in rows if row.kind == kind and row.seq > now.since]
         return found[-1] if found and found[-1].payload.get("sha256") == digest else None
 
     days = [row.payload["day"] for row in rows if row.kind == "filmed"]
@@ -139,6 +148,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         used=_ticked(rows),
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
         rejected=judged if verdict == "rejected" else None,
+        deleted=now.deleted,
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.state import State, consent_holds, states
+from pipeline.lesson.state import State, consent_holds, standing, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -81,6 +81,12 @@ def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
         if files_of - wipe.wiped_since(workspace.ledger, mine):
             waiting.append(str(card))
     return waiting
+
+
+def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
+    """The clips on the plan that were deleted on purpose: what goes is all that there still is of them."""
+    copies = {item.path for item in plan.items if item.kind == wipe.COPY}
+    return [state for state in states(workspace) if state.clip in copies and state.stage == "deleted"]
 
 
 def refuse_unfinished_wipe(workspace: Workspace, card: str) -> None:
@@ -187,6 +193,7 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.C
         delivered=delivery["sha256"] if delivery else None,
         archived=bool(delivery and delivery["is_archive"]),
         consent=consent_holds(workspace, state, today),
+        deleted=state.deleted is not None and not standing(rows),
     )
 
 

@@ -39,6 +39,7 @@ def stage(speech: Speech, key: str) -> str:
         "approved": tr("approved"),
         "delivered": tr("delivered"),
         "removed": tr("removed"),
+        "deleted": tr("deleted"),
         "wiped": tr("wiped"),
         "outdated": tr("consent has ended"),
     }.get(key, key)
@@ -122,6 +123,7 @@ def script(speech: Speech) -> dict[str, str]:
         "stage_delivered": stage(speech, "delivered"),
         "stage_wiped": stage(speech, "wiped"),
         "stage_removed": stage(speech, "removed"),
+        "stage_deleted": stage(speech, "deleted"),
         "stage_outdated": stage(speech, "outdated"),
         "stage_rejected": kind(speech, "rejected"),
         "first_of_two": tr("Approved by you; a second person must approve as well."),

@@ -129,6 +129,13 @@ def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> 
     return _known(card_clip, card, sizes, _sample(card_clip.paths, sizes), vault, ledger) is not None
 
 
+def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
+    """The ids of the clips that were copied from films like these, on whatever card. Raises CardError."""
+    sizes = tuple(look(path).st_size for path in card_clip.paths)
+    sample = _sample(card_clip.paths, sizes) if all(sizes) else ""
+    return {str(row.clip) for row in ledger.entries(kind=KIND) if row.payload.get("sample") == sample}
+
+
 def check_room(vault: Vault, path: Path, size: int) -> None:
     """Raise DiskFullError when ``size`` bytes from ``path`` and `SPARE` do not fit into the vault any more."""
     free, needed = shutil.disk_usage(vault.root).free, sealed_size(size) + SPARE

@@ -91,6 +91,8 @@ class Chain:
     """Whether that delivery is to a target that may permit a wipe."""
     consent: bool = False
     """Whether what the rendering shows is still consented to today."""
+    deleted: bool = False
+    """Whether the clip was deleted on purpose, everywhere: nothing of it is to be kept, so nothing of it need be."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def missing_link(chain: Chain) -> str | None:
     videos = {file.sha256 for file in chain.files if file.kind == "video"}
     if chain.copied is None or videos != set(chain.verified or (chain.copied,)):
         return "there is no verified copy"
+    if chain.deleted:
+        return None
     if chain.rendered is None:
         return "it was not rendered"
     if chain.checked != chain.rendered:

@@ -129,6 +129,16 @@ def test_of_a_film_that_was_met_again_the_later_row_counts() -> None:
     assert [source.path for source in sources_of(rows)] == ["A.MP4", "B.MP4", "A.MP4", "A.THM"]
 
 
+def test_of_a_clip_that_was_deleted_on_purpose_only_the_copy_need_be_proven() -> None:
+    nothing: dict[str, Any] = dict.fromkeys(DONE)
+    assert len(plan([chain("a", "DCIM/1/A.MP4", deleted=True, **nothing)]).items) == 2
+    assert plan([chain("a", "DCIM/1/A.MP4", **nothing)]).items == ()
+    other = chain("a", "DCIM/1/A.MP4", deleted=True, verified=("9" * 64,), **nothing)
+    assert "verified copy" in plan([other]).refused[0][1], "what lies there is not what was decided about"
+    shared = [chain("a", "DCIM/1/A.MP4", deleted=True, **nothing), chain("b", "DCIM/1/A.MP4", **nothing)]
+    assert plan(shared).items == (), "a clip that nobody decided to delete needs the film"
+
+
 def test_every_film_of_a_take_must_have_been_read_back() -> None:
     """A take in chapters has a digest of its own; what counts is that each of its films is in the copy."""
     films = tuple(Source(f"DCIM/1/{n}.MP4", 10, str(n) * 64, "video") for n in range(2))

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import cli, consent, errors, messages
 from pipeline.commands import afterwards, doctor, terminal, unattended
-from pipeline.lesson import audit, recall, report, report_page, retention
+from pipeline.lesson import audit, deleted, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -28,6 +28,7 @@ PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "perso
 PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
+PASSED_ON |= {"state.deleted.because"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -120,7 +121,9 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "a remark on the consent list")
     for text in audit.VERDICTS:
         found.setdefault(text, "audit.VERDICTS")
-    for text in (*retention.KINDS, retention.USED, retention.TERM, recall.HIDE, recall.DELETE, *recall.OUTCOMES):
+    for text in (deleted.USED, deleted.TERM, deleted.TEACHER):
+        found.setdefault(text, "why a clip was deleted")
+    for text in (*retention.KINDS, recall.HIDE, recall.DELETE, *recall.OUTCOMES):
         found.setdefault(text, "what is recalled or purged")
     for text in (*afterwards.OUTCOMES, report.HIDDEN, report_page.RIGHTS, "rejected", "first"):
         found.setdefault(text, "a report")

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,9 +21,12 @@ from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.register import UNDECIDED, Register
 from pipeline.adapters.vault import Vault
 from pipeline.consent import Terms
-from pipeline.errors import BusyError, OutputExistsError, VaultError, WorkspaceError
+from pipeline.errors import BusyError, LesveilError, OutputExistsError, VaultError, WorkspaceError
 from pipeline.records import Person
 from pipeline.settings import FILE_NAME, Settings, load
+
+VAULT = "vault"
+"""The folder of the encrypted working copies."""
 
 TEMPLATES = "templates"
 """The sealed file in the vault that holds everybody's template; a number follows, and the highest counts."""
@@ -95,9 +98,9 @@ def create(folder: Path, *, key_file: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path):
             raise OutputExistsError("{folder} is a workspace already; nothing was changed.", folder=folder)
-        for name in ("redacted", "vault"):
+        for name in ("redacted", VAULT):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
-        Vault(folder / "vault", key_file=key_file)
+        Vault(folder / VAULT, key_file=key_file)
         Ledger.open(folder / "ledger.db").close()
         Register.open(folder / "register.db").close()
         partial = files.partial_path(path)
@@ -107,7 +110,17 @@ def create(folder: Path, *, key_file: bool = False) -> None:
 
 @contextlib.contextmanager
 def opened(folder: Path | None) -> Iterator[Workspace]:
-    """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError."""
+    """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError, and what its parts
+    raise."""
+    with opened_in_part(folder) as (workspace, broken):
+        for error in broken:
+            raise error
+        yield workspace
+
+
+@contextlib.contextmanager
+def opened_in_part(folder: Path | None) -> Iterator[tuple[Workspace, list[LesveilError | OSError]]]:
+    """The same for whoever looks what is wrong: with it comes why parts cannot be opened; who uses them hears it."""
     if folder is None:
         raise WorkspaceError("Name the workspace with -C FOLDER or LESVEIL_WORKSPACE; lesveil init FOLDER makes one.")
     if not (folder / FILE_NAME).is_file():
@@ -115,18 +128,40 @@ def opened(folder: Path | None) -> Iterator[Workspace]:
             "{folder} is not a workspace: it has no {file}; make one with lesveil init.", folder=folder, file=FILE_NAME
         )
     settings = load(folder / FILE_NAME)
-    for name in ("ledger.db", "register.db"):
-        if not (folder / name).is_file():  # init made both before lesveil.toml: a new one would hide that it is lost
-            raise WorkspaceError(
-                "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.",
-                file=folder / name,
-            )
-    vault = Vault(folder / "vault")
-    with (
-        Ledger.open(folder / "ledger.db") as ledger,
-        Register.open(folder / "register.db", Terms(settings.consent.purpose, settings.consent.grace_days)) as register,
-    ):
-        yield Workspace(folder, settings, ledger, register, vault)
+    terms = Terms(settings.consent.purpose, settings.consent.grace_days)
+    broken: list[LesveilError | OSError] = []
+    with contextlib.ExitStack() as stack:
+
+        def part(opening: Callable[[], Any]) -> Any:
+            try:
+                return opening()
+            except (LesveilError, OSError) as error:
+                broken.append(error)
+                return _Broken(error)
+
+        ledger = part(lambda: stack.enter_context(Ledger.open(_there(folder / "ledger.db"))))
+        register = part(lambda: stack.enter_context(Register.open(_there(folder / "register.db"), terms)))
+        vault = part(lambda: Vault(folder / VAULT))
+        yield Workspace(folder, settings, ledger, register, vault), broken
+
+
+class _Broken:
+    """Stands where a part could not be opened: whatever is asked of it raises why."""
+
+    def __init__(self, error: LesveilError | OSError) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error
+
+
+def _there(path: Path) -> Path:
+    """WorkspaceError where a file is gone: init made it before lesveil.toml, and a new one would hide the loss."""
+    if not path.is_file():
+        raise WorkspaceError(
+            "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.", file=path
+        )
+    return path
 
 
 def layout(settings: Settings, *, staff: bool = False) -> Layout:
@@ -148,13 +183,17 @@ def layout(settings: Settings, *, staff: bool = False) -> Layout:
 
 
 @contextlib.contextmanager
-def alone(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace: one run at a time. The lock goes with the process, however it ends. Raises BusyError."""
+def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
+    """Hold the workspace: one run at a time. The lock goes with the process, however it ends. Raises BusyError.
+
+    ``tidy``: what crashes left in the vault is swept.
+    """
     path = workspace.folder / "run.lock"
     with files.writing(path), path.open("a+b") as file:
         if not files.lock(file):
             raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
-        workspace.vault.sweep()
+        if tidy:
+            workspace.vault.sweep()
         yield
 
 

@@ -34,6 +34,12 @@ def chosen(wanted: str, pixel_format: str, width: int, height: int) -> str:
     return next((name for name in names if works(name, pixel_format, width, height)), SOFTWARE)
 
 
+def usual(wanted: str) -> str | None:
+    """The encoder for what cameras make for the most part (1080p, 8 bits); None where not even libx264 works."""
+    name = chosen(wanted, "yuv420p", 1920, 1080)
+    return name if name != SOFTWARE or works(SOFTWARE, "yuv420p", 1920, 1080) else None
+
+
 def options(name: str, preset: str, crf: int) -> dict[str, str]:
     """Options for about the quality that libx264 has at ``crf``; every keyframe begins a closed group (forced IDR)."""
     if name == "h264_nvenc":

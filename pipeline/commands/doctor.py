@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer
 from pipeline.errors import NotReadyError
-from pipeline.lesson.checks import Finding
+from pipeline.lesson.checks import Finding, tried
 from pipeline.messages import tr
 from pipeline.workspace import Workspace
 
@@ -46,8 +46,11 @@ def _cards(place: Workspace) -> list[Finding]:
 def _delivering(place: Workspace) -> list[Finding]:
     from pipeline.lesson.target_checks import target_findings
 
-    return target_findings(place)
+    return tried((target_findings,), place)
 
+
+OPENING = "the workspace"
+"""Title of the section that comes first: which parts of it can be opened at all."""
 
 SECTIONS: tuple[tuple[str, Callable[[Workspace], list[Finding]]], ...] = (
     ("this machine", _machine),
@@ -64,8 +67,12 @@ _SIGNS = {"good": "+", "warning": "!", "bad": "-"}
 
 def doctor(args: argparse.Namespace) -> int:
     """lesveil doctor"""
-    with workspace.opened(args.workspace) as place, workspace.alone(place):
-        found = [(title, work(place)) for title, work in SECTIONS]
+    from pipeline.lesson.house_checks import part_findings
+
+    with workspace.opened_in_part(args.workspace) as (place, broken), workspace.alone(place, tidy=False):
+        found = [(OPENING, part_findings(broken))]
+        for title, work in SECTIONS:  # who needs a part that is broken says the same again
+            found.append((title, [one for one in work(place) if one not in found[0][1]]))
     lines: list[str] = []
     for title, findings in found:
         lines.append(tr(title))

@@ -30,6 +30,7 @@ def run_card(args: argparse.Namespace) -> int:
             say("Recognition is off in this workspace: everyone is hidden.")
         if not place.settings.cards.registered:
             say("No card is registered in lesveil.toml, so any card is taken; lesveil cards shows how to register.")
+        _say_slower(place)
         quiet = args.quiet or args.json
         result = card.run_card(place, folder, today, lambda name: Bar(name, quiet), args.any_card, args.teacher)
         _remind(place, today)
@@ -110,6 +111,16 @@ def _card_document(volume: Any) -> dict[str, Any]:
         "read_only": volume.read_only,
         "mtp": volume.mtp,
     }
+
+
+def _say_slower(place: workspace.Workspace) -> None:
+    """That hardware was asked for and none here works; found out once, with pictures as most cameras make them."""
+    from pipeline.adapters import encoders
+    from pipeline.lesson.house_checks import FALLS_BACK
+
+    wanted = place.settings.rendering.encoder
+    if wanted != "software" and encoders.usual(wanted) == encoders.SOFTWARE:
+        say(FALLS_BACK, wanted=wanted)
 
 
 def _remind(place: workspace.Workspace, today: date) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from pipeline.errors import LesveilError
+from pipeline.messages import told, tr
+from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -13,3 +18,26 @@ class Finding:
     state: Literal["good", "warning", "bad"]
     text: str
     todo: str = ""
+
+
+def tried(checks: Sequence[Callable[[Workspace], Iterable[Finding]]], workspace: Workspace) -> list[Finding]:
+    """What the checks find. What stops one of them is a finding as well, and the others go on."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.extend(check(workspace))
+        except (LesveilError, OSError) as error:
+            found.append(cannot(error))
+    return found
+
+
+def cannot(error: LesveilError | OSError) -> Finding:
+    """Something cannot be opened or read."""
+    if isinstance(error, LesveilError):
+        text = told(error)
+    else:
+        why = error.strerror or str(error)
+        text = tr("{file} cannot be used: {why}.", file=error.filename or "-", why=why)
+    return Finding(
+        "bad", text, tr("Put back a copy of it; if there is none keep the folder as it is and ask for help.")
+    )

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 import numpy as np
 
+from pipeline.adapters import encoders
 from pipeline.adapters.keys import POINTER, system_keyring
 from pipeline.adapters.networks import CenterFace
 from pipeline.adapters.volumes import candidates
 from pipeline.adapters.weights import manifest
 from pipeline.errors import LesveilError
-from pipeline.lesson.checks import Finding
+from pipeline.lesson.checks import Finding, cannot, tried
 from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
 from pipeline.messages import told, tr
-from pipeline.workspace import Workspace, load_templates
+from pipeline.settings import Rendering
+from pipeline.workspace import VAULT, Workspace, load_templates
 
 ROOM = 20e9
 """Bytes: a card's copies and their renderings, about two lessons in a row."""
@@ -29,6 +32,10 @@ LEAST = 1e9
 
 SLOW = 0.25
 """Seconds for one look at the small picture (960 x 544) from which a lesson takes several times its length."""
+
+FALLS_BACK = (
+    'No hardware here writes film as [rendering] encoder = "{wanted}" asks, so libx264 writes it, which takes longer.'
+)
 
 EARLIEST = date(2026, 1, 1)
 """A clock before this day is wrong."""
@@ -75,39 +82,44 @@ def model_findings(workspace: Workspace) -> list[Finding]:
     return [*found, Finding("good", text)]
 
 
+def part_findings(broken: Sequence[LesveilError | OSError]) -> list[Finding]:
+    """Whether the ledger, the register and the master key can be opened; ``broken`` is why not."""
+    good = Finding("good", tr("The ledger, the register and the key of the working copies can be opened."))
+    return [cannot(error) for error in broken] or [good]
+
+
 def key_findings(workspace: Workspace) -> list[Finding]:
     """Where the master key lies, and who can read the workspace."""
-    found: list[Finding] = []
-    if (workspace.vault.root / POINTER).is_file():
-        found.append(Finding("good", tr("The key of the working copies is in the system's keyring.")))
+    return tried((_key, _permissions), workspace)
+
+
+def _key(workspace: Workspace) -> Iterator[Finding]:
+    if (workspace.folder / VAULT / POINTER).is_file():
+        yield Finding("good", tr("The key of the working copies is in the system's keyring."))
     elif system_keyring() is not None:
-        found.append(
-            Finding(
-                "warning",
-                tr("The key of the working copies is a file in the workspace, though this system has a keyring."),
-                tr("Make a new workspace with lesveil init for the next school year; keep this folder off shares."),
-            )
+        yield Finding(
+            "warning",
+            tr("The key of the working copies is a file in the workspace, though this system has a keyring."),
+            tr("Make a new workspace with lesveil init for the next school year; keep this folder off shares."),
         )
     else:
-        found.append(
-            Finding(
-                "warning",
-                tr("This system has no keyring, so the key of the working copies is a file in the workspace."),
-                tr("Switch on the disk's encryption, and never copy the workspace's folder elsewhere."),
-            )
+        yield Finding(
+            "warning",
+            tr("This system has no keyring, so the key of the working copies is a file in the workspace."),
+            tr("Switch on the disk's encryption, and never copy the workspace's folder elsewhere."),
         )
-    return found + list(_permissions(workspace))
 
 
 def _permissions(workspace: Workspace) -> Iterator[Finding]:
-    places = [workspace.folder, workspace.finished, workspace.vault.root, workspace.folder / "ledger.db"]
+    vault = workspace.folder / VAULT
+    places = [workspace.folder, workspace.finished, vault, workspace.folder / "ledger.db"]
     blocked = [str(path) for path in places if not os.access(path, os.R_OK | os.W_OK)]
     if blocked:
         todo = tr("Give yourself permission to write there, or make the workspace anew.")
         yield Finding("bad", tr("These cannot be written: {paths}", paths=", ".join(blocked)), todo)
     if os.name == "posix":
-        held = [*workspace.vault.root.glob("master.*"), *(workspace.vault.root / "keys").glob("*")]
-        held += [workspace.folder / name for name in ("ledger.db", "register.db")]
+        held = [*vault.glob("master.*"), *(vault / "keys").glob("*")]
+        held += [path for name in ("ledger.db", "register.db") if (path := workspace.folder / name).exists()]
         open_ = sorted(str(path.relative_to(workspace.folder)) for path in held if path.stat().st_mode & 0o077)
         if open_:
             yield Finding(
@@ -120,54 +132,96 @@ def _permissions(workspace: Workspace) -> Iterator[Finding]:
 
 
 def machine_findings(workspace: Workspace) -> list[Finding]:
-    """Room on the disk, and the clock."""
+    """Room on the disk, the clock, what writes the film, and where the work runs."""
+    return tried((_room, _clock, _encoder, _engine), workspace)
+
+
+def _room(workspace: Workspace) -> Iterator[Finding]:
     free = shutil.disk_usage(workspace.folder).free
     text = tr("{gigabytes} GB are free for the workspace.", gigabytes=f"{free / 1e9:.0f}")
     todo = tr("Make room: a card's copies need its size twice.")
-    found = [Finding("good", text) if free >= ROOM else Finding("bad" if free < LEAST else "warning", text, todo)]
+    yield Finding("good", text) if free >= ROOM else Finding("bad" if free < LEAST else "warning", text, todo)
+
+
+def _clock(workspace: Workspace) -> Iterator[Finding]:
     rows = workspace.ledger.entries()
     latest = datetime.fromisoformat(rows[-1].at).astimezone() if rows else None
     now = datetime.now().astimezone()
     if now.date() < EARLIEST or (latest is not None and latest > now):
         todo = tr("Set the clock: consent is asked for a day, and terms count in days.")
-        found.append(Finding("bad", tr("This machine's clock says {day}, which cannot be.", day=now.date()), todo))
+        yield Finding("bad", tr("This machine's clock says {day}, which cannot be.", day=now.date()), todo)
     else:
-        found.append(Finding("good", tr("The clock says {day}.", day=now.date())))
-    return found
+        yield Finding("good", tr("The clock says {day}.", day=now.date()))
+
+
+def _encoder(workspace: Workspace) -> Iterator[Finding]:
+    said = workspace.settings.rendering
+    name = encoders.usual(said.encoder)
+    if name is None:
+        text = tr("Nothing here writes H.264: {encoder} is missing or does not work.", encoder=encoders.SOFTWARE)
+        yield Finding("bad", text, tr("Install Lesveil again: pip install --force-reinstall lesveil"))
+    elif name == encoders.SOFTWARE and said.encoder != "software":
+        text = tr(FALLS_BACK, wanted=said.encoder)
+        todo = tr('Write encoder = "software" under [rendering], or see docs/performance.md for what is needed.')
+        yield Finding("good", text) if said.encoder == "auto" else Finding("warning", text, todo)
+    else:
+        yield Finding("good", tr("{encoder} writes the film.", encoder=name))
+    if name not in (None, encoders.SOFTWARE) and said.preset != Rendering().preset:
+        text = tr('[rendering] preset = "{preset}" is not heeded by {encoder}.', preset=said.preset, encoder=name)
+        yield Finding("warning", text, tr('Take the line out, or write encoder = "software".'))
+
+
+def _engine(workspace: Workspace) -> Iterator[Finding]:
+    if workspace.settings.engine.kind != "dask":
+        return
+    if all(importlib.util.find_spec(name) for name in ("dask", "distributed")):
+        yield Finding("good", tr("Dask, which [engine] asks for, is installed."))
+    else:
+        todo = tr('Run pip install "lesveil[cluster]", or change [engine] kind in lesveil.toml.')
+        yield Finding("bad", tr("Dask, which [engine] asks for, is not installed, so that nothing is rendered."), todo)
 
 
 def privacy_findings(workspace: Workspace) -> list[Finding]:
     """Recognition and its assessment, the consent list's age, old portraits, what is due, the ledger."""
-    today, settings = date.today(), workspace.settings
-    found: list[Finding] = []
+    return tried((_recognition, _list_today, _portraits, _ledger), workspace)
+
+
+def _recognition(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings
     if settings.recognition.mode == "on" and not workspace.recognises:
-        found.append(
-            Finding(
-                "bad",
-                tr("Recognition is on, but no assessment is named, so nobody is recognised."),
-                tr("Name it in lesveil.toml: [privacy] dpia; docs/nl/dpia.md is a template."),
-            )
+        yield Finding(
+            "bad",
+            tr("Recognition is on, but no assessment is named, so nobody is recognised."),
+            tr("Name it in lesveil.toml: [privacy] dpia; docs/nl/dpia.md is a template."),
         )
     elif workspace.recognises:
-        found.append(Finding("good", tr("Recognition is on, under the assessment {dpia}.", dpia=settings.privacy.dpia)))
+        yield Finding("good", tr("Recognition is on, under the assessment {dpia}.", dpia=settings.privacy.dpia))
     else:
-        found.append(Finding("good", tr("Recognition is off in this workspace: everyone is hidden.")))
-    found.append(_list(workspace, today))
+        yield Finding("good", tr("Recognition is off in this workspace: everyone is hidden."))
+
+
+def _list_today(workspace: Workspace) -> Iterator[Finding]:
+    yield _list(workspace, date.today())
+
+
+def _portraits(workspace: Workspace) -> Iterator[Finding]:
+    workspace.vault.ids()  # a vault that cannot be opened is no reason to enrol again
     try:
-        old = aged(load_templates(workspace), today)
+        old = aged(load_templates(workspace), date.today())
     except LesveilError as error:
-        old = []
-        found.append(Finding("bad", told(error), tr("Run lesveil enrol again.")))
+        yield Finding("bad", told(error), tr("Run lesveil enrol again."))
+        return
     if old:
         text = tr("The portraits of {people} are over a year old.", people=", ".join(old))
-        found.append(Finding("warning", text, tr("Take new ones and run lesveil enrol again.")))
+        yield Finding("warning", text, tr("Take new ones and run lesveil enrol again."))
+
+
+def _ledger(workspace: Workspace) -> Iterator[Finding]:
     broken = workspace.ledger.verify()
-    found.append(
-        Finding("bad", broken[0], tr("Keep the ledger's file as it is, and tell the privacy officer."))
-        if broken
-        else Finding("good", tr("The ledger is whole."))
-    )
-    return found
+    if broken:
+        yield Finding("bad", broken[0], tr("Keep the ledger's file as it is, and tell the privacy officer."))
+    else:
+        yield Finding("good", tr("The ledger is whole."))
 
 
 def _list(workspace: Workspace, today: date) -> Finding:

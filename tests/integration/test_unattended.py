@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline import messages, workspace
+from pipeline.adapters import encoders
 from pipeline.cli import main
 from pipeline.commands import unattended
+from pipeline.errors import LesveilError
 from pipeline.lesson import card as cards
 from pipeline.lesson import house_checks
 from tests.clips import make
@@ -131,7 +134,7 @@ def findings(school: School, section: str, code: int = 0) -> list[dict[str, str]
 def test_doctor_looks_at_everything(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
     told = school.lesveil("doctor")["sections"]
     assert [one["section"] for one in told] == [
-        "this machine", "models", "keys and permissions", "privacy", "cards", "delivering"
+        "the workspace", "this machine", "models", "keys and permissions", "privacy", "cards", "delivering"
     ]  # fmt: skip
     for section in told:
         for one in section["findings"]:
@@ -165,3 +168,94 @@ def test_doctor_knows_how_old_the_list_is_and_what_the_clock_says(
         monkeypatch.setattr(house_checks, "datetime", Earlier)
         assert house_checks.machine_findings(place)[1].state == "bad", "a clock before the ledger's last row is wrong"
         assert house_checks._list(place, date.today()).state == "good"
+
+
+BROKEN = {
+    "ledger.db": ("The ledger", "this machine"),
+    "register.db": ("The register", ""),
+    "vault/master.key": ("is not a master key", ""),
+}
+"""Parts of a workspace: what is said when they are broken, and which section needs them for a line of its own."""
+
+
+@pytest.mark.parametrize("how", ["changed", "gone"])
+@pytest.mark.parametrize("part", BROKEN)
+def test_doctor_lists_what_is_broken_and_goes_on(school: School, part: str, how: str) -> None:
+    path = school.place / part
+    (school.place / "vault" / "keys" / ("0" * 64 + ".key")).write_bytes(b"of something that was sealed")
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"this is something else" * 300)
+    before = path.read_bytes() if path.exists() else None
+    told = {one["section"]: one["findings"] for one in school.lesveil("doctor", code=4)["sections"]}
+    (broken,) = told["the workspace"]
+    assert broken["state"] == "bad"
+    assert broken["todo"]
+    assert (BROKEN[part][0] if how == "changed" else path.name) in broken["text"]
+    for section in ("this machine", "models", "keys and permissions", "privacy", "cards", "delivering"):
+        assert told[section], section
+        assert broken not in told[section]
+    said = [one["text"] for findings in told.values() for one in findings]
+    assert any("GB are free" in text for text in said)
+    assert any("Recognition is off" in text for text in said)
+    assert any("The ledger is whole" in text for text in said) == (part != "ledger.db")
+    assert (path.read_bytes() if path.exists() else None) == before
+    with pytest.raises(LesveilError), workspace.opened(school.place):
+        pass
+
+
+def test_doctor_lists_several_that_are_broken(school: School) -> None:
+    for part in BROKEN:
+        (school.place / part).write_bytes(b"this is something else" * 300)
+    assert [one["state"] for one in findings(school, "the workspace", code=4)] == ["bad"] * 3
+
+
+def _settings(school: School, text: str) -> None:
+    (school.place / "lesveil.toml").write_text(text, encoding="utf-8")
+
+
+def test_doctor_says_who_writes_the_film(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(code: int = 0) -> list[tuple[str, str]]:
+        return [(one["state"], one["text"]) for one in findings(school, "this machine", code) if "film" in one["text"]]
+
+    assert lines() == [("good", "libx264 writes the film.")]
+    works = {"libx264"}
+    monkeypatch.setattr(encoders, "works", lambda name, *_: name in works)
+    _settings(school, '[rendering]\nencoder = "h264_nvenc"\n')
+    ((state, text),) = lines()
+    assert (state, "h264_nvenc" in text, "libx264 writes it" in text) == ("warning", True, True)
+    _settings(school, '[rendering]\nencoder = "auto"\n')
+    assert lines()[0][0] == "good"
+    works.add("h264_qsv")
+    assert lines() == [("good", "h264_qsv writes the film.")]
+    _settings(school, '[rendering]\nencoder = "auto"\npreset = "slow"\n')
+    told = findings(school, "this machine")
+    assert any(one["state"] == "warning" and 'preset = "slow"' in one["text"] for one in told)
+    works.clear()
+    _settings(school, "")
+    assert any("libx264 is missing" in one["text"] for one in findings(school, "this machine", code=4))
+
+
+def test_doctor_says_that_dask_is_missing(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    _settings(school, '[engine]\nkind = "dask"\n')
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    (one,) = [one for one in findings(school, "this machine", code=4) if "Dask" in one["text"]]
+    assert (one["state"], "lesveil[cluster]" in one["todo"]) == ("bad", True)
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(__spec__=object()))
+    monkeypatch.setitem(sys.modules, "dask", SimpleNamespace(__spec__=object()))
+    (one,) = [one for one in findings(school, "this machine") if "Dask" in one["text"]]
+    assert one["state"] == "good"
+
+
+def test_a_run_says_once_that_no_hardware_writes_the_film(
+    school: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(encoders, "works", lambda name, *_: name == "libx264")
+    school.film()
+    school.film("MVI_0002.MP4")
+    words = ["run", "--card", str(school.card), "-C", str(school.place), "--lang", "en", "--quiet"]
+    for wanted, times in (("h264_nvenc", 1), ("software", 0)):
+        _settings(school, f'[rendering]\nencoder = "{wanted}"\n')
+        assert main(words) == 0
+        assert capsys.readouterr().err.count("No hardware here writes film") == times

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import cli, consent, errors, messages
 from pipeline.commands import afterwards, doctor, terminal, unattended
-from pipeline.lesson import audit, deleted, recall, report, report_page, retention
+from pipeline.lesson import audit, deleted, house_checks, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -25,7 +25,7 @@ SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
 PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind", "one.template"}
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
-PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "item['action']", "item['kind']"}
+PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "FALLS_BACK", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
 PASSED_ON |= {"state.deleted.because"}
@@ -129,8 +129,9 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "a report")
     for text in unattended.RESULTS:
         found.setdefault(text, "unattended.RESULTS")
-    for text, _ in doctor.SECTIONS:
+    for text in (doctor.OPENING, *(title for title, _ in doctor.SECTIONS)):
         found.setdefault(text, "doctor.SECTIONS")
+    found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
     return found
 
 

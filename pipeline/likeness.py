@@ -150,6 +150,16 @@ def look_alikes(people: Sequence[Person]) -> list[tuple[str, str, float]]:
     return sorted(pairs, key=lambda pair: pair[2])
 
 
+def same_person(made: Person, before: Person) -> bool:
+    """Whether two templates under one number are near enough to be of one person: as near as a piece of a film must be.
+
+    Of 13 people with four portraits each, means of two lay at most 0.30 from the means of the other two; the nearest of
+    156 pairs of strangers lay 0.38 apart.
+    """
+    apart = float(np.linalg.norm(made.template - before.template))
+    return apart <= loosest(before.portraits).of_piece(made.portraits)
+
+
 def frontal(landmarks: F32) -> F32:
     """How far faces (N, 5, 2) look towards the camera: 1 straight, 0 in profile. (N,)
 

@@ -25,7 +25,7 @@ def enrol(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         bar = Bar(tr("portraits"), args.quiet or args.json)
         try:
-            done = enrolling.enrol(place, Path(args.portraits), today, bar)
+            done = enrolling.enrol(place, Path(args.portraits), today, bar, args.replace)
         finally:
             bar.close()
         recognises = place.recognises
@@ -87,6 +87,12 @@ def _why(one: Refused) -> str:
         return tr("the register gives this folder to {other}; give each a folder of their own.", other=one.other)
     if one.reason == "different_people":
         return tr("{other} may be of somebody else than the other pictures; take out what is wrong.", other=one.other)
+    if one.reason == "not_as_before":
+        return tr(
+            "the pictures do not look like those that were enrolled before, whose template stays; check whose they are"
+            " and, if they are right, enrol again with --replace {person}.",
+            person=one.person,
+        )
     if one.reason == "look_alike":
         return tr(
             "looks too much like {other}, so both stay hidden; look at both folders and then say lesveil consent alike"
@@ -102,6 +108,12 @@ def _why(one: Refused) -> str:
 
 
 def add_to(add: Add, group: Group) -> None:
-    add("enrol", enrol, "make templates of people who agreed to be recognised").add_argument(
-        "portraits", metavar="PORTRAITS"
+    enrolled = add("enrol", enrol, "make templates of people who agreed to be recognised")
+    enrolled.add_argument("portraits", metavar="PORTRAITS")
+    enrolled.add_argument(
+        "--replace",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="this person's pictures are right, though they do not look like those that were enrolled before",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.errors import (
     PortraitsNotFoundError,
     PortraitUnreadableError,
 )
-from pipeline.likeness import frontal, look_alikes
+from pipeline.likeness import frontal, look_alikes, same_person
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
@@ -65,13 +65,29 @@ class Enrolled:
     removed: list[str] = field(default_factory=list)
 
 
-def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = no_progress) -> Enrolled:
+def enrol(
+    workspace: Workspace,
+    folder: Path,
+    today: date,
+    progress: Progress = no_progress,
+    replace_by_name: Collection[str] = (),
+) -> Enrolled:
     """Make templates of everyone in ``folder`` who may be recognised today; whoever is not in it loses theirs.
+
+    Pictures that do not look like somebody's template from before are not taken: it stays, unless the person is in
+    ``replace_by_name``.
 
     Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
     EnrolmentError, and PortraitsNotFoundError for a folder that can only be the wrong one.
     """
     wanted, refused = _folders(workspace, folder, today)
+    for person in replace_by_name:
+        if person not in wanted:
+            raise EnrolmentError(
+                "--replace names {person}, who cannot be enrolled from {folder}; check the number.",
+                person=person,
+                folder=folder,
+            )
     if not workspace.recognises:
         refused += [Refused(sub, "recognition_off", person) for person, sub in wanted.items()]
         return Enrolled([], refused, removed=prune_templates(workspace, today))
@@ -81,6 +97,8 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
         prune_templates(workspace, today)  # whose consent ended loses theirs, whatever folder was named
         raise
     networks = run.Networks(True)
+    before = {person.id: person for person in _known(workspace)}
+    replaced: list[str] = []
     people: list[Person] = []
     left_out: list[tuple[str, LesveilError]] = []
     for done, (person, sub) in enumerate(wanted.items()):
@@ -95,8 +113,14 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
             refused.append(Refused(sub, FAULTS[type(first)] if first else "no_pictures", person, error=first))
         else:
             made = identify.template(person, [chip for _, chip in chips], networks.embedder)
-            people.append(replace(made, taken=max(taken, default=None)))
             left_out += [(person, error) for _, error in poor]
+            if person in before and not same_person(made, before[person]):
+                if person not in replace_by_name:
+                    refused.append(Refused(sub, "not_as_before", person))
+                    people.append(before[person])
+                    continue
+                replaced.append(person)
+            people.append(replace(made, taken=max(taken, default=None)))
     alike = look_alikes(people)
     people, doubles = _without_doubles(workspace, people, alike, today)
     refused += [Refused(wanted[one], why, one, other=other) for one, why, other in doubles]
@@ -106,10 +130,10 @@ def enrol(workspace: Workspace, folder: Path, today: date, progress: Progress = 
         now = workspace.register.may_be_shown(person, today, today)
         refused.append(Refused(wanted[person], "double_hidden" if now.kept else str(now.why), person, now.ground))
     people = [person for person in people if person.id in allowed]
-    before = {person.id for person in _known(workspace)}
     save_templates(workspace, people)
-    workspace.ledger.append("enrolment", None, {"people": [person.id for person in people]})
-    removed = sorted(before - {person.id for person in people})
+    row = {"people": [person.id for person in people]}
+    workspace.ledger.append("enrolment", None, row | ({"replaced": replaced} if replaced else {}))
+    removed = sorted(before.keys() - {person.id for person in people})
     return Enrolled(people, refused, left_out, alike, removed)
 
 

@@ -228,6 +228,54 @@ def test_a_picture_of_somebody_else_is_found(school: School) -> None:
     assert RENEE in school.templates
 
 
+def test_pictures_of_another_person_do_not_take_over_a_template(school: School) -> None:
+    school.enrol()
+    with workspace.opened(school.place) as place:
+        before = {person.id: person.template.tolist() for person in workspace.load_templates(place)}
+    for path in school.pictures(ZOE):
+        path.unlink()
+    for path in school.pictures(JURGEN):
+        shutil.copy(path, school.portraits / ZOE)
+    said = school.enrol()
+    told = refused(said, ZOE)
+    assert (told["reason"], told["id"]) == ("not_as_before", ZOE)
+    assert f"enrol again with --replace {ZOE}." in told["text"]
+    assert said["removed"] == []
+    with workspace.opened(school.place) as place:
+        assert {one.id: one.template.tolist() for one in workspace.load_templates(place)} == before
+    school.lesveil("enrol", school.portraits, "--replace", "90000", code=52)
+    said = school.lesveil("enrol", school.portraits, "--replace", ZOE)
+    assert [one["folder"] for one in said["refused"]] == [JURGEN]
+    assert school.rows("enrolment")[-1]["replaced"] == [ZOE]
+    with workspace.opened(school.place) as place:
+        after = {one.id: one.template.tolist() for one in workspace.load_templates(place)}
+    assert after.keys() == before.keys()
+    assert {one for one in after if after[one] != before[one]} == {ZOE}
+    assert [one["folder"] for one in school.enrol()["refused"]] == [JURGEN], "they are those from before by now"
+
+
+def test_a_template_from_before_does_not_outlive_the_consent(school: School) -> None:
+    school.enrol()
+    for path in school.pictures(ZOE):
+        path.unlink()
+    for path in school.pictures(JURGEN):
+        shutil.copy(path, school.portraits / ZOE)
+    school.lesveil("consent", "withdraw", ZOE)
+    assert refused(school.enrol(), ZOE)["reason"] == "withdrawn"
+    assert ZOE not in school.templates
+
+
+def test_fewer_or_newer_pictures_of_the_same_person_are_taken(school: School) -> None:
+    school.enrol()
+    for kept in (2, 1):
+        for person in (ZOE, RENEE, TEACHER):
+            for path in school.pictures(person)[kept:]:
+                path.unlink()
+        said = school.enrol()
+        assert [one["folder"] for one in said["refused"]] == [JURGEN]
+        assert {one["portraits"] for one in said["enrolled"]} == {kept}
+
+
 def test_old_pictures_are_told_and_used(school: School) -> None:
     two_years = (datetime.now() - timedelta(days=730)).timestamp()
     for path in school.pictures(ZOE):

@@ -18,6 +18,7 @@ from pipeline.adapters.pictures import cut_out, fingerprint, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.adapters.weights import models_digest
 from pipeline.doubt import doubtful
+from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Engine, Here
 from pipeline.errors import (
     CheckFailedError,
@@ -119,7 +120,7 @@ def analyse(
     networks: Networks,
     progress: Progress,
     figures: Figures,
-    elsewhere: jobs.Elsewhere | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Analysis:
     """Detections, tracks, identities, decisions and the plan of one clip. Raises QuarantinedError.
 
@@ -179,7 +180,7 @@ def render_checked(
     progress: Progress,
     figures: Figures,
     mutes: Sequence[tuple[float, float]] = (),
-    elsewhere: jobs.Elsewhere | None = None,
+    elsewhere: Elsewhere | None = None,
     watch: Watch | None = None,
 ) -> tuple[render.Rendered, Any, Check]:
     """Write the clip to ``partial``, then read it again; ``mutes`` are silent stretches in seconds.
@@ -256,7 +257,7 @@ def redact_clip(
     """
     elsewhere = None
     if engine is not None and not isinstance(engine, Here):
-        elsewhere = jobs.Elsewhere(engine, Film(source.name, source.absolute()), settings.engine.priority)
+        elsewhere = Elsewhere(engine, Film(source.name, source.absolute()), settings.engine.priority)
     if os.path.lexists(out):
         raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
     figures = Figures()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "wipeable"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -27,19 +27,32 @@ MAY_IMPORT = {
     "layout": set(),
     "doubles": {"records"},
     "doubt": {"records"},
+    "wipeable": {"records"},
     "settings": {"likeness", "layout"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,
     "processes": GROUND,
     "cluster": GROUND,
-    "jobs": {"stages", "adapters", "engine"} | GROUND,
+    "jobs": {"stages", "adapters"} | GROUND,
+    "elsewhere": {"jobs", "stages", "adapters", "engine"} | GROUND,
     "views": FLOOR,
     "adapters": {"adapters"} | GROUND,
     "stages": GROUND,
     "review": {"review", "adapters", "messages", "views"} | GROUND,
     "workspace": {"adapters", "messages"} | GROUND,
     "opinion": {"stages", "adapters"} | GROUND,
-    "run": {"jobs", "opinion", "stages", "adapters", "engine", "messages", "workspace"} | GROUND,
-    "lesson": {"lesson", "run", "jobs", "opinion", "workspace", "stages", "adapters", "engine", "messages", "views"}
+    "run": {"jobs", "elsewhere", "opinion", "stages", "adapters", "engine", "messages", "workspace"} | GROUND,
+    "lesson": {
+        "lesson",
+        "run",
+        "elsewhere",
+        "opinion",
+        "workspace",
+        "stages",
+        "adapters",
+        "engine",
+        "messages",
+        "views",
+    }
     | GROUND,
     "demo": {"lesson", "run", "workspace", "adapters", "messages"} | GROUND,
     "commands": {
@@ -146,6 +159,7 @@ def test_no_package_pulls_rooms_in():
             "doubles",
             "doubt",
             "consent",
+            "wipeable",
             "stages.decide",
             "stages.track",
             "stages.naming",

@@ -18,9 +18,9 @@ from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
 from pipeline.doubles import doubles, hidden_beside
+from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Here, opened
 from pipeline.errors import LesveilError
-from pipeline.jobs import Elsewhere
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row

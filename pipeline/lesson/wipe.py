@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
@@ -47,7 +48,7 @@ def wipe_plan(
         return begun
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
-        return wipe.plan((), number=wipe.plans_done(workspace.ledger))
+        return wipeable.plan((), number=wipe.plans_done(workspace.ledger))
     if wanted.whole and volume.root == MISSING:
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     everything = _everything(volume.root, progress) if wanted.whole else None
@@ -55,7 +56,7 @@ def wipe_plan(
     gone = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
-    return wipe.plan(
+    return wipeable.plan(
         chains,
         gone,
         card=volume.identity,
@@ -85,7 +86,7 @@ def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
     """The clips on the plan that were deleted on purpose: what goes is all that there still is of them."""
-    copies = {item.path for item in plan.items if item.kind == wipe.COPY}
+    copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
     return [state for state in states(workspace) if state.clip in copies and state.stage == "deleted"]
 
 
@@ -131,7 +132,7 @@ def execute_wipe(
         raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
     if plan.whole and confirmed != volume.title:
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
-    _still_delivered(workspace, {item.path for item in plan.items if item.kind == wipe.COPY})
+    _still_delivered(workspace, {item.path for item in plan.items if item.kind == wipeable.COPY})
     return wipe.execute(
         plan,
         digest,
@@ -171,7 +172,7 @@ def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
     return moved[0] if moved else Volume(MISSING, serial=last["card"])
 
 
-def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.Chain:
+def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeable.Chain:
     rows = workspace.ledger.entries(clip=state.clip)
     ingests = [row.payload for row in rows if row.kind == "ingest"]
     render = state.render["sha256"] if state.render else None
@@ -181,11 +182,11 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipe.C
         if row.kind == "receipt" and row.payload["stage"] == "check" and row.payload["outcome"]["passed"]
     ]
     delivery = state.delivered.payload if state.delivered else None
-    return wipe.Chain(
+    return wipeable.Chain(
         clip=state.clip,
         copied=state.ingest.payload["sha256"],
         bytes=state.ingest.payload["bytes"],
-        files=wipe.sources_of(ingests, card),
+        files=wipeable.sources_of(ingests, card),
         verified=tuple(state.ingest.payload["verified"]),
         rendered=render,
         checked=render if render in checked else None,
@@ -211,7 +212,7 @@ def _listed(root: Path) -> list[tuple[str, int]]:
     return [(name, size) for name, size in cards.all_files(root) if not name.startswith(WINDOWS_OWN)]
 
 
-def _everything(root: Path, progress: Progress) -> list[wipe.Source]:
+def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
     """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies."""
     found = []
     listed = _listed(root)
@@ -221,7 +222,7 @@ def _everything(root: Path, progress: Progress) -> list[wipe.Source]:
         with CardReader(root / name) as card:
             while block := card.read():
                 digest.update(block)
-        found.append(wipe.Source(name, size, digest.hexdigest(), "video" if _is_film(name) else wipe.OTHER))
+        found.append(wipeable.Source(name, size, digest.hexdigest(), "video" if _is_film(name) else wipeable.OTHER))
     return found
 
 

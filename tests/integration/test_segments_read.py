@@ -15,6 +15,7 @@ from pipeline.adapters import files
 from pipeline.adapters.film import Film
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import open_clip
+from pipeline.elsewhere import Elsewhere, segments
 from pipeline.errors import QuarantinedError
 from pipeline.records import Figures, RedactionPlan, Style, no_progress
 from pipeline.settings import Rendering
@@ -62,7 +63,7 @@ def marks(frames):
 
 def apart(clip):
     found = []
-    for stretch in jobs.segments(clip):
+    for stretch in segments(clip):
         piece = Segment(clip, stretch.since, stretch.until)
         numbers = []
         for frame in piece.frames():
@@ -78,13 +79,13 @@ def test_segments_hold_the_very_frames_of_the_clip(tmp_path, kind, container):
     path = clips.make(tmp_path / f"a.{container}", **({"frames": 85} | KINDS[kind]))
     clip = open_clip(path)
     assert can_be_cut(clip)
-    assert len(jobs.segments(clip)) == 4
+    assert len(segments(clip)) == 4
     assert apart(clip) == marks(clip.frames())
 
 
 def test_a_frame_beyond_is_the_next_segments_first(tmp_path):
     clip = open_clip(clips.make(tmp_path / "a.mp4", frames=70, g=30))
-    parts = [Segment(clip, s.since, s.until, beyond=True) for s in jobs.segments(clip)]
+    parts = [Segment(clip, s.since, s.until, beyond=True) for s in segments(clip)]
     for part in parts:
         list(part.frames())
     for one, other in pairwise(parts):
@@ -113,7 +114,7 @@ def test_a_damaged_clip_is_read_in_one_go_or_just_as_well(tmp_path, harm, contai
         bad.write_bytes(data)
     clip = open_clip(bad)
     engine = InTurn()
-    found, _ = jobs.Elsewhere(engine, Film("b", bad)).look(clip, [], _settings(), no_progress, Figures())
+    found, _ = Elsewhere(engine, Film("b", bad)).look(clip, [], _settings(), no_progress, Figures())
     truth = open_clip(bad)
     frames = list(truth.frames())
     assert found.frames == len(frames)
@@ -130,10 +131,10 @@ def _settings():
 
 def test_transport_streams_and_takes_of_several_files_are_not_cut(tmp_path):
     path = clips.make(tmp_path / "a.ts", frames=60)
-    assert len(jobs.segments(open_clip(path))) == 1
+    assert len(segments(open_clip(path))) == 1
     two = [clips.make(tmp_path / f"{n}.mp4", frames=40) for n in range(2)]
     clip = open_clip(tmp_path / "take", [lambda path=path: path.open("rb") for path in two])
-    assert len(jobs.segments(clip)) == 1
+    assert len(segments(clip)) == 1
 
 
 def plan_for(frames, *regions):
@@ -158,8 +159,8 @@ def written(path, out, engine, audio="keep", mutes=(), plan=None, spoil=None):
     clip = open_clip(path)
     frames = [frame.pts for frame in clip.frames()]
     plan = plan or plan_for(len(frames), *((n, (20 + n % 30, 16, 60 + n % 30, 60)) for n in range(3, len(frames))))
-    elsewhere = jobs.Elsewhere(engine, Film("a", path))
-    stretches = jobs.segments(clip)
+    elsewhere = Elsewhere(engine, Film("a", path))
+    stretches = segments(clip)
     tick = clip.info.time_base
     counts = [
         sum((s.since is None or p * tick >= s.since) and (s.until is None or p * tick < s.until) for p in frames)
@@ -259,7 +260,7 @@ def test_an_answer_that_does_not_meet_its_neighbour_is_not_believed(tmp_path):
         return replace(answer, first=Mark(answer.first.pts, b"another")) if n == 2 else answer
 
     engine = InTurn(odd)
-    found, _ = jobs.Elsewhere(engine, Film("a", path)).look(open_clip(path), [], _settings(), no_progress, Figures())
+    found, _ = Elsewhere(engine, Film("a", path)).look(open_clip(path), [], _settings(), no_progress, Figures())
     assert engine.done[-1].stretch.whole
     assert found.frames == 85
 

@@ -20,21 +20,17 @@ from pipeline.adapters.vault import Vault
 from pipeline.errors import WipeError
 from pipeline.records import WipePlan
 from pipeline.stages.ingest import ingest
-from pipeline.stages.wipe import (
+from pipeline.stages.wipe import END, PROMISE, execute, unfinished, wiped_since
+from pipeline.wipeable import (
     COPY,
-    END,
     FREE_SPACE,
     OTHER,
-    PROMISE,
     Chain,
     Source,
     digest_of,
-    execute,
     missing_link,
     plan,
     sources_of,
-    unfinished,
-    wiped_since,
 )
 
 RENDER = "d" * 64

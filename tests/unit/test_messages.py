@@ -13,7 +13,7 @@ from pathlib import Path
 import polib
 import pytest
 
-from pipeline import cli, consent, errors, messages
+from pipeline import cli, consent, errors, messages, wipeable
 from pipeline.commands import afterwards, doctor, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report, report_page, retention
 from pipeline.lesson.state import State
@@ -110,11 +110,19 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "a stage")
     for text in _returned("lesson/state.py", "stage"):
         found.setdefault(text, State.__name__)
-    for text in _returned("stages/wipe.py", "missing_link"):
-        found.setdefault(text, "wipe.missing_link")
-    for text in (wipe.PROMISE, wipe.DELETED_ONLY, wipe.COPY, wipe.FREE_SPACE, wipe.OTHER, "video", "sidecar"):
+    for text in _returned("wipeable.py", "missing_link"):
+        found.setdefault(text, "wipeable.missing_link")
+    for text in (
+        wipe.PROMISE,
+        wipe.DELETED_ONLY,
+        wipeable.COPY,
+        wipeable.FREE_SPACE,
+        wipeable.OTHER,
+        "video",
+        "sidecar",
+    ):
         found.setdefault(text, "stages/wipe.py")
-    found.setdefault("it was never copied from this card", "wipe.plan")
+    found.setdefault("it was never copied from this card", "wipeable.plan")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")
     for text in _remarks():

@@ -1,0 +1,168 @@
+"""What may be wiped from a card, and the plan of it: exactly what is shown, and only where the whole chain holds. Pure.
+
+Who carries a plan out is `stages/wipe.py`; what the ledger knows of each clip is collected by `lesson/wipe.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.records import WipeItem, WipePlan
+
+COPY = "working_copy"
+"""The kind of item whose path is a clip's id: its key is destroyed, then its data, with all that was made from it."""
+
+FREE_SPACE = "free_space"
+"""The kind of the one item that stands for everything on the card that belongs to no file."""
+
+OTHER = "other"
+"""The kind of a file that belongs to no film, on the plan of a whole card."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a clip on the card. ``path`` is its name there, with slashes; ``kind`` is video or sidecar."""
+
+    path: str
+    bytes: int
+    sha256: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the ledger knows of one clip. A link is None or False until it is proven; digests are SHA-256 in hex."""
+
+    clip: str
+    copied: str | None
+    """Of the working copy as it was read back; equal to that of the film on the card."""
+    bytes: int
+    files: tuple[Source, ...]
+    """Those on the card that is to be wiped."""
+    verified: tuple[str, ...] = ()
+    """Of the films as they were read back from the working copy; by default its one film's."""
+    rendered: str | None = None
+    checked: str | None = None
+    """Of the rendering whose check passed."""
+    approved: str | None = None
+    delivered: str | None = None
+    archived: bool = False
+    """Whether that delivery is to a target that may permit a wipe."""
+    consent: bool = False
+    """Whether what the rendering shows is still consented to today."""
+    deleted: bool = False
+    """Whether the clip was deleted on purpose, everywhere: nothing of it is to be kept, so nothing of it need be."""
+
+
+def sources_of(payloads: Iterable[dict[str, Any]], card: str | None = None) -> tuple[Source, ...]:
+    """The files of one clip from its ingest rows, in order: of a film that was met again, the later row counts.
+
+    ``card`` chooses those on one card; None takes all.
+    """
+    latest = {(p["card"], p["files"][0]["path"]): p["files"] for p in payloads if card in (None, p["card"])}
+    return tuple(Source(**file) for listed in latest.values() for file in listed)
+
+
+def missing_link(chain: Chain) -> str | None:
+    """The first thing that is not proven about a clip, as a reason for people; None when the whole chain holds."""
+    videos = {file.sha256 for file in chain.files if file.kind == "video"}
+    if chain.copied is None or videos != set(chain.verified or (chain.copied,)):
+        return "there is no verified copy"
+    if chain.deleted:
+        return None
+    if chain.rendered is None:
+        return "it was not rendered"
+    if chain.checked != chain.rendered:
+        return "the rendering did not pass its check"
+    if chain.approved != chain.rendered:
+        return "the rendering was not approved"
+    if chain.delivered != chain.rendered:
+        return "what was approved did not verifiably arrive"
+    if not chain.archived:
+        return (
+            "it was delivered to a folder that was not the archive (if it is: folder_is_the_archive = true in"
+            " lesveil.toml, then lesveil deliver)"
+        )
+    if not chain.consent:
+        return "consent is no longer in force"
+    return None
+
+
+def plan(
+    chains: Iterable[Chain],
+    wiped: Collection[tuple[str, str]] = (),
+    *,
+    card: str = "",
+    number: int = 0,
+    fill: bool = False,
+    everything: Iterable[Source] | None = None,
+) -> WipePlan:
+    """What may be wiped from one card: all files of the clips whose chain holds, then their working copies. Pure.
+
+    ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_since`); a clip of which nothing is left is not
+    mentioned. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds the free space.
+    ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip that must stay,
+    nothing goes; a film (kind "video") that no chain names must stay.
+    """
+    everyone = list(chains)
+    refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
+    claims: dict[str, set[tuple[str, Source]]] = defaultdict(set)
+    for chain in everyone:
+        for file in chain.files:
+            claims[folded(file.path)].add((chain.clip, file))
+    shared = [owners for owners in claims.values() if len(owners) > 1]
+    before = -1
+    while len(refused) != before:  # a refusal may spread over several shared files
+        before = len(refused)
+        for owners in shared:
+            if len({file for _, file in owners}) > 1 or any(clip in refused for clip, _ in owners):
+                for clip, file in owners:
+                    refused.setdefault(clip, f"{file.path} belongs to a clip that stays")
+    items: set[WipeItem] = set()
+    for chain in everyone:
+        if chain.clip not in refused and chain.copied is not None:
+            items |= {WipeItem(file.path, file.bytes, file.sha256, file.kind) for file in chain.files}
+            items.add(WipeItem(chain.clip, chain.bytes, chain.copied, COPY))
+    for file in everything or ():
+        claimed = {source for _, source in claims.get(folded(file.path), ())}
+        if file.kind == "video" and file.sha256 not in {source.sha256 for source in claimed}:
+            refused.setdefault(file.path, "it was never copied from this card")
+        elif not claimed:
+            items.add(WipeItem(file.path, file.bytes, file.sha256, OTHER))
+    if everything is not None and refused:
+        items = set()
+    todo = [item for item in items if item.kind == OTHER or (item.path, item.sha256) not in wiped]
+    if fill and not (everything is not None and refused):
+        todo.append(WipeItem("*", 0, "", FREE_SPACE))
+    left = tuple(sorted(todo, key=lambda item: (item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes)))
+    whole = everything is not None
+    digest = digest_of(left, card, whole, number)
+    return WipePlan(left, tuple(sorted(refused.items())), digest, card, whole, number)
+
+
+def digest_of(items: Sequence[WipeItem], card: str = "", whole: bool = False, number: int = 0) -> str:
+    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, and as which plan."""
+    text = [card, whole, number, [asdict(item) for item in items]]
+    return hashlib.sha256(json.dumps(text, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _reason(chain: Chain) -> str | None:
+    for file in chain.files:
+        parts = PurePosixPath(file.path).parts
+        if not parts or file.path != "/".join(parts) or {"..", "."} & set(parts) or set("\\:\0") & set(file.path):
+            return f"{file.path!r} is not a file on the card"
+        if file.kind == COPY:
+            return f"{file.path!r} is named as a working copy"
+    return missing_link(chain)
+
+
+def folded(path: str) -> str:
+    """The card's own idea of the same name: FAT knows no case."""
+    return unicodedata.normalize("NFC", path).casefold()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "wipeable"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "wipeable", "regions"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "doubles": {"records"},
     "doubt": {"records"},
     "wipeable": {"records"},
+    "regions": {"records"},
     "settings": {"likeness", "layout"} | FLOOR,
     "engine": {"processes", "cluster"} | GROUND,
     "processes": GROUND,
@@ -160,6 +161,7 @@ def test_no_package_pulls_rooms_in():
             "doubt",
             "consent",
             "wipeable",
+            "regions",
             "stages.decide",
             "stages.track",
             "stages.naming",

@@ -31,6 +31,7 @@ from pipeline.records import (
     joined,
     no_progress,
 )
+from pipeline.regions import DRAWN, UNDER, together, with_regions
 from pipeline.settings import Settings
 from pipeline.stages import decide, mend
 from pipeline.stages.follow import Followed, follow
@@ -147,10 +148,10 @@ def lay_over(
         found.plan.register_digest,
         Extent(settings.redaction.extent),
     )
-    hidden = mend.with_regions(plan, mended.regions)
+    hidden = with_regions(plan, mended.regions)
     if plan.extent is Extent.PERSON:
-        faces = mend.together([where[id].faces for id in standing(all_repairs) if id in where])
-        hidden = mend.with_regions(hidden, _under(faces, mended), mend.UNDER)
+        faces = together([where[id].faces for id in standing(all_repairs) if id in where])
+        hidden = with_regions(hidden, _under(faces, mended), UNDER)
     return Mending(mended, hidden, where, standing(all_repairs))
 
 
@@ -174,7 +175,7 @@ def _under(faces: Regions, mended: mend.Mended) -> Regions:
         middle = (box[:2] + box[2:]) / 2
         inside = (middle > heads[first:last, :2]) & (middle < heads[first:last, 2:])
         seen[row] = not inside.all(axis=1).any()
-    nobody = np.full(len(faces.frame), mend.UNDER, np.int32)
+    nobody = np.full(len(faces.frame), UNDER, np.int32)
     frame, box, _ = decide.bodies(faces.frame, faces.region, nobody, kept.frame[seen], kept.box[seen])
     return Regions(frame, box, np.full(len(frame), Shape.RECTANGLE, np.uint8))
 
@@ -242,12 +243,12 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
 
 def hidden_at_once(tracks: Sequence[Track], plan: RedactionPlan) -> int:
     """The largest number of faces hidden in one frame, counting those that were clearly faces or drawn by hand."""
-    clear = {track.number for track in tracks if track.strength >= 0.5} | {mend.DRAWN}
+    clear = {track.number for track in tracks if track.strength >= 0.5} | {DRAWN}
     counts: dict[int, int] = {}
     seen: set[tuple[int, int]] = set()
     for frame, track in zip(plan.frame.tolist(), plan.track.tolist(), strict=True):
         # a head drawn back and a body are further regions of one person; drawn ones are each their own
-        if track in clear and (track == mend.DRAWN or (frame, track) not in seen):
+        if track in clear and (track == DRAWN or (frame, track) not in seen):
             seen.add((frame, track))
             counts[frame] = counts.get(frame, 0) + 1
     return max(counts.values(), default=0)

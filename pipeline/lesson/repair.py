@@ -30,8 +30,8 @@ from pipeline.lesson.state import State, film, find
 from pipeline.lesson.withdraw import refuse_changed
 from pipeline.opinion import Opinion
 from pipeline.records import Figures, Progress, Repair, SecondEyes, Sighting, joined, no_progress
+from pipeline.regions import changed_frames
 from pipeline.stages import second_opinion
-from pipeline.stages.mend import changed_frames
 from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace
 

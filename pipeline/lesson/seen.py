@@ -26,8 +26,8 @@ from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import KEYFRAMES, Written
 from pipeline.errors import RepairError
 from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
+from pipeline.regions import no_regions
 from pipeline.run import Analysis
-from pipeline.stages.mend import no_regions
 from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace
 

@@ -17,7 +17,6 @@ import itertools
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +25,7 @@ import xxhash
 
 from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
+from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.sealed import CHUNK, sealed_size
@@ -60,14 +60,6 @@ class Recorder(Protocol):
     def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One film as it was read: SHA-256 and XXH128 in hex."""
-
-    sha256: str
-    xxh128: str
-
-
 def ingest(
     card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress = no_progress, card: str = ""
 ) -> Clip:
@@ -82,7 +74,7 @@ def ingest(
         if found.st_size == 0:
             raise NotAVideoError("{file} is empty.", file=path)
     sizes = tuple(found.st_size for found in before)
-    sample = _sample(card_clip.paths, sizes)
+    sample = sample_of(card_clip.paths, sizes)
     if (known := _known(card_clip, card, sizes, sample, vault, ledger)) is not None:
         return known
     source = _source(card_clip, card, before, sample)
@@ -96,14 +88,14 @@ def ingest(
     progress("verify", sum(sizes), sum(sizes))
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
     for path, found in zip(card_clip.paths, before, strict=True):
-        if _changed(found, look(path)):
-            raise _grew(path)
+        if changed(found, look(path)):
+            raise grew(path)
     listed = [
         (_listed(card_clip, path, found, one.sha256, "video"), _for_manifest(found, one.xxh128))
         for path, found, one in zip(card_clip.paths, before, read, strict=True)
     ]
     for sidecar in card_clip.sidecars:
-        found, one = _hash(sidecar)
+        found, one = hashed(sidecar)
         listed.append((_listed(card_clip, sidecar, found, one.sha256, "sidecar"), _for_manifest(found, one.xxh128)))
     row = {
         "card": card,
@@ -126,13 +118,13 @@ def clip_name(path: Path, id: str) -> str:
 def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
     """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
     sizes = tuple(look(path).st_size for path in card_clip.paths)
-    return _known(card_clip, card, sizes, _sample(card_clip.paths, sizes), vault, ledger) is not None
+    return _known(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger) is not None
 
 
 def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
     """The ids of the clips that were copied from films like these, on whatever card. Raises CardError."""
     sizes = tuple(look(path).st_size for path in card_clip.paths)
-    sample = _sample(card_clip.paths, sizes) if all(sizes) else ""
+    sample = sample_of(card_clip.paths, sizes) if all(sizes) else ""
     return {str(row.clip) for row in ledger.entries(kind=KIND) if row.payload.get("sample") == sample}
 
 
@@ -148,7 +140,7 @@ def check_room(vault: Vault, path: Path, size: int) -> None:
         )
 
 
-def _digest(read: Sequence[_Read]) -> str:
+def _digest(read: Sequence[Read]) -> str:
     """The take's SHA-256: that of its one film, or of the digests of its films in order."""
     if len(read) == 1:
         return read[0].sha256
@@ -194,33 +186,12 @@ def _known(
     return None
 
 
-def _written(source: str, vault: Vault, ledger: Recorder) -> list[_Read] | None:
+def _written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:
     """What was read when an earlier call wrote this copy whole, and was interrupted before it was recorded."""
     for entry in reversed(ledger.entries(kind=COPIED)):
         if entry.payload["source"] == source and vault.has(entry.payload["sha256"][:16]):
-            return [_Read(part["sha256"], part["xxh128"]) for part in entry.payload["parts"]]
+            return [Read(part["sha256"], part["xxh128"]) for part in entry.payload["parts"]]
     return None
-
-
-class _Films:
-    """Cuts a stream of blocks at the ends of its films and hashes each by itself."""
-
-    def __init__(self, sizes: Sequence[int], digests: Digests) -> None:
-        self._left, self._digests = list(sizes), digests
-        self.done = 0
-        self.read: list[_Read] = []
-
-    def feed(self, block: bytes | memoryview) -> None:
-        view = memoryview(block)
-        self.done += len(view)
-        while view:
-            piece = view[: self._left[0]]
-            self._digests.update(piece)
-            view = view[len(piece) :]
-            self._left[0] -= len(piece)
-            if not self._left[0]:
-                self._left.pop(0)
-                self.read.append(_Read(*self._digests.next()))
 
 
 def _copy(
@@ -230,7 +201,7 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> tuple[list[_Read], bool]:
+) -> tuple[list[Read], bool]:
     """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
 
     A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
@@ -239,7 +210,7 @@ def _copy(
     total = sum(sizes)
     buffers = itertools.cycle([memoryview(bytearray(files.BLOCK)) for _ in range(WAITING + 1)])
     with Digests() as digests:
-        films = _Films(sizes, digests)
+        films = Films(sizes, digests)
         with vault.resumable(source[:32], films.feed) as copy, copy.reread(sizes) as reread:
             try:
                 progress("copy", films.done, total)
@@ -251,13 +222,13 @@ def _copy(
                     with CardReader(path, films.done - start) as card:
                         while block := card.readinto(next(buffers)):
                             if films.done + len(block) > end:
-                                raise _grew(path)
+                                raise grew(path)
                             films.feed(block)
                             copy.write(block)
                             reread.advance(copy.chunks)
                             progress("copy", films.done, total)
-                        if films.done != end or _changed(found, card.look()):
-                            raise _grew(path)
+                        if films.done != end or changed(found, card.look()):
+                            raise grew(path)
                 copy.finish()
                 if reread.finish(copy.chunks) != [one.xxh128 for one in films.read]:
                     raise _differs(card_clip.path)
@@ -278,7 +249,7 @@ def _copy(
     return films.read, proved
 
 
-def _verify(path: Path, id: str, read: Sequence[_Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> None:
+def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> None:
     """Read a copy back that was written before, decrypted, and compare every film; one that differs is destroyed."""
     files.drop_cache(vault.path(id))
     found: list[str] = []
@@ -300,35 +271,3 @@ def _verify(path: Path, id: str, read: Sequence[_Read], sizes: Sequence[int], va
 
 def _differs(path: Path) -> CopyDiffersError:
     return CopyDiffersError("The copy of {file} differs from the card and was destroyed; try again.", file=path)
-
-
-def _sample(paths: Sequence[Path], sizes: Sequence[int]) -> str:
-    """SHA-256 of the first, middle and last MiB of each film: tells takes apart, says nothing of their every byte."""
-    digest = hashlib.sha256()
-    for path, size in zip(paths, sizes, strict=True):
-        digest.update(size.to_bytes(8, "big"))
-        for at in (0, size // 2, max(0, size - files.BLOCK)):
-            with CardReader(path, at) as card:
-                while (missing := min(size, at + files.BLOCK) - card.at) > 0 and (block := card.read(missing)):
-                    digest.update(block)
-    return digest.hexdigest()
-
-
-def _hash(path: Path) -> tuple[os.stat_result, _Read]:
-    with Digests() as digests, CardReader(path) as card:
-        found = card.look()
-        while block := card.read():
-            digests.update(block)
-        if card.at != found.st_size or _changed(found, card.look()):
-            raise _grew(path)
-        return found, _Read(*digests.next())
-
-
-def _changed(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
-
-
-def _grew(path: Path) -> CardChangedError:
-    return CardChangedError(
-        "{file} changed while it was copied; stop what writes to the card and try again.", file=path
-    )

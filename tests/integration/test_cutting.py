@@ -19,6 +19,7 @@ from pipeline import jobs, run, settings
 from pipeline.adapters.film import Film, Key
 from pipeline.adapters.vault import Vault
 from pipeline.cli import main
+from pipeline.elsewhere import segments
 from pipeline.engine import opened
 from pipeline.errors import NotAVideoError, UsageError
 from pipeline.records import Detections, RedactionPlan
@@ -130,7 +131,7 @@ def test_a_worker_reads_a_sealed_copy_with_its_key_and_tells_nobody(film, tmp_pa
     assert str(vault.key("clip")) not in repr(sealed) + str(sealed.key)
     with opened(settings.Engine(kind="processes", workers=1)) as engine:
         clip = sealed.open()
-        stretch = jobs.segments(clip)[-1]
+        stretch = segments(clip)[-1]
         (last,) = engine.map(jobs.look, [jobs.Look(sealed, stretch, (), 24.0, 0.07, 1)])
     assert stretch.since == Fraction(60)
     assert last.found.frames == SECONDS - 60

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import regions
 from pipeline.lesson.mending import hidden_at_once
 from pipeline.records import Decision, Reason, Regions, Repair, RepairKind, Shape, Style, Track
 from pipeline.stages import decide, mend
@@ -166,15 +167,15 @@ def test_what_hides_is_told_as_places():
 def test_the_plan_holds_the_drawn_regions_in_order():
     plan = decide.plan("c", FRAMES, [track(1)], [hidden(1)], [], Style.VEIL, "s", "m", "r")
     drawn = Regions(np.array([39, 2, 99]), np.ones((3, 4), np.float32), np.full(3, Shape.RECTANGLE, np.uint8))
-    result = mend.with_regions(plan, drawn)
+    result = regions.with_regions(plan, drawn)
     assert (np.diff(result.frame) >= 0).all()
-    assert result.track[result.regions(2)].tolist() == [1, mend.DRAWN]
-    whole = mend.with_regions(result, drawn, mend.UNDER)
-    assert sorted(whole.track[whole.regions(39)].tolist()) == [mend.UNDER, mend.DRAWN, 1]
+    assert result.track[result.regions(2)].tolist() == [1, regions.DRAWN]
+    whole = regions.with_regions(result, drawn, regions.UNDER)
+    assert sorted(whole.track[whole.regions(39)].tolist()) == [regions.UNDER, regions.DRAWN, 1]
     assert hidden_at_once([track(1)], whole) == hidden_at_once([track(1)], result), "a body is no further person"
     assert len(result.frame) == FRAMES + 2
-    assert mend.changed_frames(plan, result) == [(2, 3), (39, 40)]
-    assert mend.changed_frames(plan, plan) == []
+    assert regions.changed_frames(plan, result) == [(2, 3), (39, 40)]
+    assert regions.changed_frames(plan, plan) == []
 
 
 kinds = st.sampled_from([RepairKind.HIDE, RepairKind.SHOW, RepairKind.SPLIT, RepairKind.JOIN, RepairKind.MUTE])

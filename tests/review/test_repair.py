@@ -22,7 +22,8 @@ from pipeline.lesson.repair import Repaired
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.withdraw import withdraw
 from pipeline.records import Decision, Extent, Reason, RedactionPlan, Track
-from pipeline.stages import decide, mend, redact
+from pipeline.regions import UNDER
+from pipeline.stages import decide, redact
 
 TODAY = date.today()
 
@@ -278,7 +279,7 @@ def test_who_was_hidden_by_hand_is_hidden_whole_when_the_clip_is_looked_at_anew(
     assert after.plan.extent is Extent.PERSON
     for number in range(30, 40):
         rows = after.plan.regions(number)
-        mine = after.plan.region[rows][after.plan.track[rows] == mend.UNDER]
+        mine = after.plan.region[rows][after.plan.track[rows] == UNDER]
         face = track.box[number - track.start][None]
         kept = [
             old_tracks[d.track].box[number - old_tracks[d.track].start]

@@ -125,19 +125,35 @@ def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
     doubts = sum(len(clip["doubts"]) for clip in run["clips"])
     lines = [
         "",
-        tr("{clips} clips, {seconds} seconds of film.", clips=len(run["clips"]), seconds=round(seconds)),
         tr(
-            "{n} people on the consent list; {enrolled} may be recognised.",
+            "{clips} {clips:clip|clips}, {seconds} {seconds:second|seconds} of film.",
+            clips=len(run["clips"]),
+            seconds=round(seconds),
+        ),
+        tr(
+            "{n} {n:person|people} on the consent list; {enrolled} may be recognised.",
             n=len(imported["new"]),
             enrolled=len(enrolled["enrolled"]),
         ),
-        tr("{n} portrait folders were refused, because consent is missing or withdrawn.", n=len(enrolled["refused"])),
-        tr("{n} people are shown; everyone else is hidden; {doubts} moments to look at.", n=len(shown), doubts=doubts),
         tr(
-            "Delivered and verified: {n} clips. Wiped from the card: {files} files.", n=len(where), files=wiped["files"]
+            "{n} portrait {n:folder was|folders were} refused, because consent is missing or withdrawn.",
+            n=len(enrolled["refused"]),
+        ),
+        tr(
+            "{n} {n:person is|people are} shown; everyone else is hidden; {doubts} {doubts:moment|moments} to look at.",
+            n=len(shown),
+            doubts=doubts,
+        ),
+        tr(
+            "Delivered and verified: {n} {n:clip|clips}. Wiped from the card: {files} {files:file|files}.",
+            n=len(where),
+            files=wiped["files"],
         ),
         tr("The ledger is whole; its head is {head}.", head=book["head"]),
-        tr("Nothing has left this machine. It took {seconds} seconds.", seconds=round(time.perf_counter() - started)),
+        tr(
+            "Nothing has left this machine. It took {seconds} {seconds:second|seconds}.",
+            seconds=round(time.perf_counter() - started),
+        ),
         "",
         tr("Where to look:"),
         f"  {sheet}   " + tr("before and after, side by side"),

@@ -7,6 +7,23 @@ error carries both apart.
 
 from __future__ import annotations
 
+import string
+from collections.abc import Mapping
+from typing import Any
+
+
+class _Words(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, bar, many = format_spec.partition("|")
+        if bar:
+            return one if str(value) == "1" else many
+        return str(super().format_field(value, format_spec))
+
+
+def fill(template: str, fields: Mapping[str, object]) -> str:
+    """A template with its named fields filled in: "{n} {n:clip was|clips were} copied" says the one where n is 1."""
+    return _Words().vformat(template, (), fields)
+
 
 class LesveilError(Exception):
     """Something went wrong that has no code of its own.
@@ -19,7 +36,7 @@ class LesveilError(Exception):
     def __init__(self, template: str, **fields: object) -> None:
         self.template = template
         self.fields = fields
-        super().__init__(template.format(**fields))
+        super().__init__(fill(template, fields))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors travel from worker processes with their message in parts."""

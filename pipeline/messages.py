@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polib
 
-from pipeline.errors import LesveilError
+from pipeline.errors import LesveilError, fill
 
 CATALOGUES = Path(__file__).parent / "locale"
 LANGUAGES = ("nl", "en")
@@ -37,7 +37,8 @@ def choose(*wishes: str) -> str:
 def tr(text: str, **fields: object) -> str:
     """The text in the language chosen, with its named fields filled in.
 
-    Without fields nothing is filled in: a reason may hold the name of a file, and that name a brace.
+    A number may choose between two words, see `fill`. Without fields nothing is filled in: a reason may hold the name
+    of a file, and that name a brace.
     """
     words = _catalogue.get(text, text)
     return _filled(words, fields)
@@ -48,7 +49,7 @@ def _filled(words: str, fields: Mapping[str, object]) -> str:
     shown = {
         name: printable(value) if isinstance(value, str | os.PathLike) else value for name, value in fields.items()
     }
-    return words.format(**shown) if fields else words
+    return fill(words, shown) if fields else words
 
 
 def printable(value: str | os.PathLike[str]) -> str:

@@ -115,7 +115,8 @@ def _refuse_wrong_widths(sheet: Sheet) -> None:
     for number, row in sheet.lines:
         if len(row) < width or not all(map(cells.is_blank, row[width:])):
             raise ConsentError(
-                "{file}, row {row} has {found} columns where the header has {width}, so the file was cut off or cells"
+                "{file}, row {row} has {found} {found:column|columns} where the header has {width}, so the file was "
+                "cut off or cells"
                 " have shifted; export the list again.",
                 **sheet.place(number, ""),
                 found=len(row),

@@ -99,7 +99,7 @@ class Patience:
         asked = retry_after(failure) if isinstance(failure, httpx.Response) else None
         if asked is not None and asked > LONGEST_WAIT:
             raise DeliveryError(
-                "OneDrive asks to come back in {minutes} minutes; run lesveil deliver again then.",
+                "OneDrive asks to come back in {minutes} {minutes:minute|minutes}; run lesveil deliver again then.",
                 minutes=round(asked / 60) or 1,
             )
         if self._failures >= ATTEMPTS:

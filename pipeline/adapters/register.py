@@ -100,7 +100,8 @@ class Register(database.Held):
         """
         if plan.mass_loss and not allow_loss:
             raise ConsentError(
-                "{file} names {now} people and {gone} of the {before} on the list before are gone, so it may be cut off"
+                "{file} names {now} {now:person|people} and {gone} of the {before} on the list before are gone, so "
+                "it may be cut off"
                 " or hold a part of the school; export all of it, or, if they have left, import it with --allow-loss.",
                 file=plan.listed.file,
                 now=len(plan.listed.people),

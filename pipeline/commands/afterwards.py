@@ -126,7 +126,8 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
         if what.get("second_look_left"):
             lines.append(
                 tr(
-                    "{clip}: a second look still sees {n} faces that are not hidden, as they were not before; watch it,"
+                    "{clip}: a second look still sees {n} {n:face that is|faces that are} not hidden, as "
+                    "{n:it was|they were} not before; watch it,"
                     " and take it away with lesveil deliver --remove {id} if somebody is to be hidden.",
                     clip=name,
                     n=what["second_look_left"],

@@ -60,7 +60,7 @@ def consent_import(args: argparse.Namespace) -> int:
     if reach:
         lines += _reached(reach)
     if ending:
-        lines.append(tr("Consent of {n} people ends soon: see lesveil consent list.", n=len(ending)))
+        lines.append(tr("Consent of {n} {n:person|people} ends soon: see lesveil consent list.", n=len(ending)))
     if args.dry_run:
         lines.append(tr("Nothing was changed (--dry-run)."))
         if plan.mass_loss:
@@ -75,7 +75,7 @@ def _difference(plan: Any, names: dict[str, str]) -> list[str]:
     lines = [tr(one.template, row=one.row, column=one.column) for one in plan.remarks]
     lines.append(
         tr(
-            "{n} people on the list: {new} new, {gone} gone, {changed} changed.",
+            "{n} {n:person|people} on the list: {new} new, {gone} gone, {changed} changed.",
             n=len(plan.listed.people),
             new=len(plan.new),
             gone=len(plan.gone),
@@ -92,7 +92,7 @@ def _difference(plan: Any, names: dict[str, str]) -> list[str]:
     quiet = sorted(set(plan.gone) - set(lost))
     lines += [tr("- no longer on the list: {person}", person=_who(one, names)) for one in quiet]
     if lost:
-        lines.append(tr("{n} PEOPLE LOSE CONSENT and are hidden from now on:", n=len(lost)))
+        lines.append(tr("{n} {n:PERSON LOSES|PEOPLE LOSE} CONSENT and {n:is|are} hidden from now on:", n=len(lost)))
     for one in lost:
         why = plan.answers[one].why
         said = tr(TEXTS[why]) if why is not Why.IN_FORCE else ""

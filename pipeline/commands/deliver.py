@@ -52,7 +52,8 @@ def deliver(args: argparse.Namespace) -> int:
         if what.versions_left:
             lines.append(
                 tr(
-                    "{clip}: OneDrive still keeps {n} older versions; remove them there, or take the clip away.",
+                    "{clip}: OneDrive still keeps {n} older {n:version|versions}; remove {n:it|them} there, or take "
+                    "the clip away.",
                     clip=Path(state.file).name,
                     n=what.versions_left,
                 )

@@ -60,7 +60,7 @@ def enrol(args: argparse.Namespace) -> int:
     lines += [tr("The pictures of {person} are over a year old; take new ones.", person=person) for person in old]
     if done.removed:
         lines.append(tr("Templates destroyed: {people}", people=", ".join(done.removed)))
-    lines.append(tr("{n} people can be recognised.", n=len(done.people)))
+    lines.append(tr("{n} {n:person|people} can be recognised.", n=len(done.people)))
     answer(args, document, *lines)
     if not recognises:
         raise RecognitionOffError(

@@ -42,7 +42,7 @@ def ledger(args: argparse.Namespace) -> int:
         findings = place.ledger.verify(*heads) + missing
         head = place.ledger.head()
     lines = [*findings] or [tr("The ledger is whole; its head is {head}.", head=head)]
-    lines.append(tr("Compared with {n} heads that were noted elsewhere.", n=len(heads)))
+    lines.append(tr("Compared with {n} {n:head that was|heads that were} noted elsewhere.", n=len(heads)))
     answer(args, {"head": head, "findings": findings, "heads_compared": len(heads), "archive_asked": archive}, *lines)
     return LedgerError.code if findings else 0
 

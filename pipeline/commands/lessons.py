@@ -129,7 +129,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 
     ending = [one for one in place.register.people(today, place.settings.consent.warn_days) if one.ending is not None]
     if ending:
-        say("Consent of {n} people ends soon: see lesveil consent list.", n=len(ending))
+        say("Consent of {n} {n:person|people} ends soon: see lesveil consent list.", n=len(ending))
     old = aged(workspace.load_templates(place), today) if place.recognises else []
     if old:
         say("The pictures of {people} are over a year old; take new ones and enrol again.", people=", ".join(old))
@@ -155,7 +155,8 @@ def _summary(result: Any) -> list[str]:
         if state.render and undecided(state.render):
             lines.append(
                 tr(
-                    "{clip}: a second look sees {n} faces that are not hidden; nobody can approve it before deciding.",
+                    "{clip}: a second look sees {n} {n:face that is|faces that are} not hidden; nobody can approve "
+                    "it before deciding.",
                     clip=Path(state.file).name,
                     n=undecided(state.render),
                 )
@@ -163,7 +164,7 @@ def _summary(result: Any) -> list[str]:
         if state.render and state.render["damaged"]:
             lines.append(
                 tr(
-                    "{clip}: {n} damaged frames are hidden whole.",
+                    "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
                     clip=Path(state.file).name,
                     n=state.render["damaged"],
                 )
@@ -248,17 +249,23 @@ def status(args: argparse.Namespace) -> int:
     if elsewhere:
         lines.append(
             tr(
-                "{n} delivered clips lie in a folder that was not the archive, so they cannot be wiped from the card;"
+                "{n} delivered {n:clip lies|clips lie} in a folder that was not the archive, so {n:it|they} cannot "
+                "be wiped from the card;"
                 " if it is, set folder_is_the_archive = true in lesveil.toml and run lesveil deliver.",
                 n=len(elsewhere),
             )
         )
     if over:
-        lines.append(tr("{n} things have served or are past their term: see lesveil purge.", n=len(over)))
+        lines.append(
+            tr(
+                "{n} {n:thing has served or is past its|things have served or are past their} term: see lesveil purge.",
+                n=len(over),
+            )
+        )
     if len(soon) > len(over):
         lines.append(
             tr(
-                "{n} more will be past their term within {days} days.",
+                "{n} more will be past {n:its|their} term within {days} {days:day|days}.",
                 n=len(soon) - len(over),
                 days=place.settings.retention.warn_days,
             )
@@ -319,7 +326,7 @@ def wipe(args: argparse.Namespace) -> int:
             "promise": done.promise,
         }
         line = tr(
-            "{files} files wiped from the card, {copies} working copies destroyed.",
+            "{files} {files:file|files} wiped from the card, {copies} working {copies:copy|copies} destroyed.",
             files=done.files,
             copies=done.copies,
         )

@@ -65,16 +65,21 @@ def redact(args: argparse.Namespace) -> int:
             if not args.quiet:
                 speed = entry["figures"]["frames_per_second"]
                 say(
-                    "{clip}: done, {frames} frames at {speed} per second.",
+                    "{clip}: done, {frames} {frames:frame|frames} at {speed} per second.",
                     clip=source.name,
                     frames=entry["frames"],
                     speed=speed,
                 )
                 if outcome.render.damaged:
-                    say("{clip}: {n} damaged frames are hidden whole.", clip=source.name, n=len(outcome.render.damaged))
+                    say(
+                        "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
+                        clip=source.name,
+                        n=len(outcome.render.damaged),
+                    )
                 if outcome.opinion.hidden:
                     say(
-                        "{clip}: a second look found {n} more places, which are hidden too ({moments}).",
+                        "{clip}: a second look found {n} more {n:place, which is|places, which are} hidden too "
+                        "({moments}).",
                         clip=source.name,
                         n=len(outcome.opinion.hidden),
                         moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame] - outcome.times[0]),
@@ -117,9 +122,11 @@ def redact(args: argparse.Namespace) -> int:
         raise failures[0]
     if failures:
         codes = {error.code for error in failures}
-        summary = PartialError("{bad} of {all} clips were not done.", bad=len(failures), all=len(jobs))
+        summary = PartialError(
+            "{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs)
+        )
         if len(codes) == 1:
-            say("{bad} of {all} clips were not done.", bad=len(failures), all=len(jobs))
+            say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
             return codes.pop()
         raise summary
     return 0

@@ -67,7 +67,8 @@ def judge(
     left = undecided(state.render) if approve else 0
     if left and not despite:
         raise ApprovalError(
-            "A second look sees {n} faces in {clip} that are not hidden; look at each, hide them with lesveil review, "
+            "A second look sees {n} {n:face|faces} in {clip} that {n:is|are} not hidden; look at "
+            "{n:it, hide it|each, hide them} with lesveil review, "
             "or approve it with --despite-second-look if there is nobody to hide.",
             n=left,
             clip=name,

@@ -73,7 +73,7 @@ def model_findings(workspace: Workspace) -> list[Finding]:
         detector(picture, 0.5)
         took.append(time.perf_counter() - started)
     seconds = min(took)
-    text = tr("Faces are looked for on the processor, {n} looks a second.", n=f"{1 / seconds:.0f}")
+    text = tr("Faces are looked for on the processor, {n} {n:look|looks} a second.", n=f"{1 / seconds:.0f}")
     if seconds > SLOW:
         return [
             *found,
@@ -230,7 +230,7 @@ def _list(workspace: Workspace, today: date) -> Finding:
         todo = tr("Run lesveil consent import with administration's export.")
         return Finding("warning", tr("No consent list was imported, so everyone is hidden."), todo)
     age = (today - datetime.fromisoformat(imports[-1].at).astimezone().date()).days
-    text = tr("The consent list was imported {n} days ago.", n=age)
+    text = tr("The consent list was imported {n} {n:day|days} ago.", n=age)
     if age > workspace.settings.consent.list_days:
         return Finding("warning", text, tr("Ask administration for a new export: people withdraw in between."))
     return Finding("good", text)
@@ -240,7 +240,7 @@ def card_findings(workspace: Workspace) -> list[Finding]:
     """Which cards are the school's, and which are in."""
     registered = workspace.settings.cards.registered
     found = [
-        Finding("good", tr("{n} cards and cameras are registered.", n=len(registered)))
+        Finding("good", tr("{n} {n:card or camera is|cards and cameras are} registered.", n=len(registered)))
         if registered
         else Finding(
             "warning",

@@ -123,7 +123,8 @@ def _recall(
         raise arrived
     if arrived.versions_left:
         raise DeliveryError(
-            "{clip} was replaced, but OneDrive still keeps {n} older versions that show somebody; remove them there.",
+            "{clip} was replaced, but OneDrive still keeps {n} older {n:version that shows|versions that show} "
+            "somebody; remove {n:it|them} there.",
             clip=state.file,
             n=arrived.versions_left,
         )

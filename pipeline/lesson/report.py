@@ -91,7 +91,8 @@ def summary(clips: Sequence[Document]) -> Document:
 def summary_line(figures: Document) -> str:
     """The coach's sentence about a batch."""
     told = tr(
-        "{clips} clips, {minutes} minutes; {hidden} of {all} people unrecognisable; {doubts} moments to look at",
+        "{clips} {clips:clip|clips}, {minutes} {minutes:minute|minutes}; {hidden} of {all} {all:person|people} "
+        "unrecognisable; {doubts} {doubts:moment|moments} to look at",
         clips=figures["clips"],
         minutes=_minutes(figures["seconds"]),
         hidden=figures["hidden"],
@@ -99,7 +100,7 @@ def summary_line(figures: Document) -> str:
         doubts=figures["doubts"],
     )
     if figures.get("delivered"):
-        return f"{told}; " + tr("{n} clips were delivered.", n=figures["delivered"])
+        return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
     return f"{told}; " + tr("nothing has left this machine.")
 
 
@@ -425,7 +426,7 @@ def in_words(document: Document, kind: str) -> list[str]:
     if kind == "person":
         lines = [
             tr(
-                "{person}: shown in {n} renderings, {still} of them delivered now.",
+                "{person}: shown in {n} {n:rendering|renderings}, {still} of them delivered now.",
                 person=document["person"]["id"],
                 n=len(document["shown_in"]),
                 still=sum(one["still_delivered"] for one in document["shown_in"]),
@@ -450,7 +451,12 @@ def in_words(document: Document, kind: str) -> list[str]:
     if not document["batches"]:
         lines.append(tr("Nothing came in in this period."))
     if document["due"]:
-        lines.append(tr("{n} things have served or are past their term: see lesveil purge.", n=len(document["due"])))
+        lines.append(
+            tr(
+                "{n} {n:thing has served or is past its|things have served or are past their} term: see lesveil purge.",
+                n=len(document["due"]),
+            )
+        )
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
     return lines

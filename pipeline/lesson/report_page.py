@@ -135,7 +135,7 @@ def _afterwards(document: Document) -> list[str]:
         body.append(f"<h2>{_e(tr('Wiped'))}</h2>")
         for one in document["wipes"]:
             said = tr(
-                "{files} files wiped from the card, {copies} working copies destroyed.",
+                "{files} {files:file|files} wiped from the card, {copies} working {copies:copy|copies} destroyed.",
                 files=one["files"],
                 copies=one["working_copies"],
             )
@@ -169,7 +169,8 @@ def _afterwards(document: Document) -> list[str]:
         body += [f"<h2>{_e(tr('Due to be deleted'))}</h2>", _table((), rows)]
     here = document["here"]
     said = tr(
-        "{copies} working copies (encrypted), {clips} finished clips, {templates} templates.",
+        "{copies} working {copies:copy|copies} (encrypted), {clips} finished {clips:clip|clips}, {templates} "
+        "{templates:template|templates}.",
         copies=len(here["working_copies"]),
         clips=len(here["finished_clips"]),
         templates=here["templates"],

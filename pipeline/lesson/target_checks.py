@@ -87,7 +87,7 @@ def _onedrive(workspace: Workspace) -> Iterator[Finding]:
         if days < SOON:
             yield Finding(
                 "bad" if days < 0 else "warning",
-                tr("The certificate ends in {days} days.", days=round(days)),
+                tr("The certificate ends in {days} {days:day|days}.", days=round(days)),
                 tr("Make a new one and register it; see docs/onedrive.md."),
             )
     signing = SignIn(registration, workspace.vault)

@@ -103,7 +103,9 @@ def script(speech: Speech) -> dict[str, str]:
         "moot": tr("no longer applies"),
         "pending": tr("being rendered"),
         "sent_later": tr("waits for the connection"),
-        "offline": tr("No connection. {n} repairs wait here and are sent as soon as it is back."),
+        "offline": tr(
+            "No connection. {n} {n:repair waits|repairs wait} here and {n:is|are} sent as soon as it is back."
+        ),
         "offline_none": tr("No connection. You can go on; nothing gets lost."),
         "signed_out": tr("You are no longer signed in. Your repairs wait here; sign in again in another tab."),
         "work_begin": tr("Starting"),

@@ -353,7 +353,7 @@ def test_a_bad_clip_among_others(
     said = lesveil("redact", bad, clip, "-o", out)
     assert said.code == code
     assert f"les 3b.mp4: {bad}" in said.err
-    assert "1 of 2 clips were not done." in said.err
+    assert "1 of 2 clips was not done." in said.err
     assert "Traceback" not in said.err
     assert names(out) == ["leeg.mp4"]
 

@@ -139,7 +139,7 @@ def test_doctor_looks_at_everything(school: School, monkeypatch: pytest.MonkeyPa
     for section in told:
         for one in section["findings"]:
             assert one["state"] == "good" or one["todo"], one
-    assert "looks a second" in findings(school, "models")[-1]["text"]
+    assert "a second." in findings(school, "models")[-1]["text"]
     if os.name == "posix":
         (school.place / "register.db").chmod(0o644)
         bad = [one for one in findings(school, "keys and permissions", code=4) if one["state"] == "bad"]

@@ -269,6 +269,7 @@ def test_the_story(tab: Any, house: Page) -> None:
     page.keyboard.press("a")
     page.wait_for_selector("#judge[open]")
     assert "Truus" in page.text_content("#overruled:not([hidden])")
+    assert "{" not in page.text_content("#judge")
     one.shot("08-approve")
     page.keyboard.press("Enter")
     until(lambda: "Bob" in page.text_content("#verdictstate"))

@@ -33,6 +33,11 @@ PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
+NEVER_ONE = {"faces", "gezichten", "clips", "opnamen", "tries", "pogingen", "characters", "tekens", "processes"}
+NEVER_ONE |= {"werkprocessen", "lezen"}
+"""Plurals of which there are always more than one: constants, and what is told only of several."""
+
+
 def _calls() -> Iterator[tuple[str, str, ast.expr]]:
     """(place, name called, first argument) of each call in the package."""
     for path in sorted(PIPELINE.rglob("*.py")):
@@ -155,8 +160,17 @@ def _remarks() -> set[str]:
 
 
 def _fields(text: str) -> Counter[str]:
-    """The named fields of a template, with their conversions, each as often as it stands there."""
-    return Counter(f"{name}!{how or ''}:{spec}" for _, name, spec, how in string.Formatter().parse(text) if name)
+    """The named fields of a template, with their conversions, each as often as it stands there.
+
+    Choices by a number do not count: languages need them in other places.
+    """
+    parts = [(name, spec or "", how) for _, name, spec, how in string.Formatter().parse(text) if name]
+    return Counter(f"{name}!{how or ''}:{spec}" for name, spec, how in parts if "|" not in spec)
+
+
+def _choices(text: str) -> list[tuple[str, str]]:
+    """What a template lets a number choose: (name, "one|many")."""
+    return [(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name and spec and "|" in spec]
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +193,39 @@ def test_nothing_waits_for_a_second_look() -> None:
 
 def test_the_named_fields_are_the_same(dutch: dict[str, str]) -> None:
     assert {text: said for text, said in dutch.items() if set(_fields(text)) != set(_fields(said))} == {}
+
+
+def test_a_number_chooses_between_two_forms_and_stands_there_itself(dutch: dict[str, str]) -> None:
+    for text in [*dutch, *dutch.values()]:
+        for name, spec in _choices(text):
+            one, many = spec.split("|")
+            assert one, text
+            assert many != one, text
+            assert f"{name}!:" in _fields(text), text
+
+
+def test_one_is_one_and_two_are_two_in_both_languages() -> None:
+    text = "{n} {n:person|people} can be recognised."
+    assert messages.tr(text, n=1) == "1 person can be recognised."
+    assert messages.tr(text, n=0) == "0 people can be recognised."
+    assert messages.Speech("nl").tr(text, n=1) == "1 persoon kan worden herkend."
+    assert messages.Speech("nl").tr(text, n="2") == "2 mensen kunnen worden herkend."
+    error = errors.PartialError("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=1, all=2)
+    assert str(error) == "1 of 2 clips was not done."
+    assert messages.Speech("nl").told(error) == "1 van de 2 opnamen is niet gelukt."
+
+
+def test_no_text_counts_a_thing_as_if_there_were_always_many(dutch: dict[str, str]) -> None:
+    """A number straight before a plural: only where there are at least two, or it is not a count of things."""
+    plural = re.compile(r"\{(\w+)\} (?:[a-z-]+ )?([a-z]+(?:s|en))\b")
+    counts = {"n", "count", "clips", "files", "copies", "doubts", "days", "minutes", "frames", "templates"}
+    odd = {
+        text
+        for text in [*dutch, *dutch.values()]
+        for name, word in plural.findall(text)
+        if name in counts and word not in NEVER_ONE
+    }
+    assert odd == set()
 
 
 def test_dutch_ends_as_the_english_does(dutch: dict[str, str]) -> None:

@@ -30,8 +30,12 @@ function say(text, long = false) {
   say.timer = setTimeout(() => { by("status").textContent = ""; }, long ? 8000 : 3500);
 }
 
+// As `fill` of errors.py: {n:one|many} says the one where n is 1.
 function fill(text, fields) {
-  return text.replace(/\{(\w+)\}/g, (all, name) => (name in fields ? fields[name] : all));
+  return text.replace(/\{(\w+)(?::([^{}|]*)\|([^{}|]*))?\}/g, (all, name, one, many) => {
+    if (!(name in fields)) return all;
+    return many === undefined ? fields[name] : String(fields[name]) === "1" ? one : many;
+  });
 }
 
 function label(lane) {
@@ -342,11 +346,11 @@ async function judge(approve) {
   if (approve) {
     const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(`${one.start} ${one.track}`)).length;
     by("unseen").hidden = !left;
-    by("unseen").textContent = by("unseen").dataset.text.replace("{n}", left);
+    by("unseen").textContent = fill(by("unseen").dataset.text, { n: left });
     by("sighted").hidden = !view.sightings;
-    by("sighted").textContent = by("sighted").dataset.text.replace("{n}", view.sightings);
+    by("sighted").textContent = fill(by("sighted").dataset.text, { n: view.sightings });
     by("overruled").hidden = !view.row.rejected_by;
-    by("overruled").textContent = by("overruled").dataset.text.replace("{name}", () => view.row.rejected_by);
+    by("overruled").textContent = fill(by("overruled").dataset.text, { name: view.row.rejected_by });
     if ((await ask("judge")) !== "yes") return;
   } else if (!window.confirm(words.confirm_reject)) return;
   try {

@@ -170,12 +170,8 @@ def test_doctor_knows_how_old_the_list_is_and_what_the_clock_says(
         assert house_checks._list(place, date.today()).state == "good"
 
 
-BROKEN = {
-    "ledger.db": ("The ledger", "this machine"),
-    "register.db": ("The register", ""),
-    "vault/master.key": ("is not a master key", ""),
-}
-"""Parts of a workspace: what is said when they are broken, and which section needs them for a line of its own."""
+BROKEN = {"ledger.db": "The ledger", "register.db": "The register", "vault/master.key": "is not a master key"}
+"""Parts of a workspace, and what is said when they are broken."""
 
 
 @pytest.mark.parametrize("how", ["changed", "gone"])
@@ -192,12 +188,13 @@ def test_doctor_lists_what_is_broken_and_goes_on(school: School, part: str, how:
     (broken,) = told["the workspace"]
     assert broken["state"] == "bad"
     assert broken["todo"]
-    assert (BROKEN[part][0] if how == "changed" else path.name) in broken["text"]
+    assert (BROKEN[part] if how == "changed" else path.name) in broken["text"]
     for section in ("this machine", "models", "keys and permissions", "privacy", "cards", "delivering"):
         assert told[section], section
         assert broken not in told[section]
     said = [one["text"] for findings in told.values() for one in findings]
     assert any("GB are free" in text for text in said)
+    assert any("The clock says" in text for text in said)
     assert any("Recognition is off" in text for text in said)
     assert any("The ledger is whole" in text for text in said) == (part != "ledger.db")
     assert (path.read_bytes() if path.exists() else None) == before

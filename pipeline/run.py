@@ -167,7 +167,7 @@ def analyse(
             models_digest(),
             register_digest,
             Extent(settings.redaction.extent),
-            found.prints,
+            prints=found.prints,
         )
     return Analysis(found, tracks, identities, decisions, plan)
 
@@ -347,6 +347,7 @@ def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: A
         old.models_digest,
         old.register_digest,
         old.extent,
+        prints=old.prints,
     )
     return Planned(tracks, decisions, plan, planned.cuts)
 

@@ -156,8 +156,11 @@ class _Broken:
 
 
 def _there(path: Path) -> Path:
-    """WorkspaceError where a file is gone: init made it before lesveil.toml, and a new one would hide the loss."""
-    if not path.is_file():
+    """WorkspaceError where a file is gone, or empty, which SQLite takes for a new one.
+
+    ``init`` made it before lesveil.toml, and a new one would hide the loss.
+    """
+    if not path.is_file() or not path.stat().st_size:
         raise WorkspaceError(
             "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.", file=path
         )

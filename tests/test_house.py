@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
 FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "wipeable", "regions"} | FLOOR
+GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "glances", "wipeable", "regions"} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "likeness": {"records"},
     "layout": set(),
     "doubles": {"records"},
+    "glances": {"records"},
     "doubt": {"records"},
     "wipeable": {"records"},
     "regions": {"records"},
@@ -162,6 +163,7 @@ def test_no_package_pulls_rooms_in():
             "consent",
             "wipeable",
             "regions",
+            "glances",
             "stages.decide",
             "stages.track",
             "stages.naming",

@@ -147,6 +147,7 @@ def lay_over(
         found.plan.models_digest,
         found.plan.register_digest,
         Extent(settings.redaction.extent),
+        prints=found.plan.prints,
     )
     hidden = with_regions(plan, mended.regions)
     if plan.extent is Extent.PERSON:

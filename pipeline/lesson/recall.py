@@ -189,6 +189,7 @@ def _make(
                 analysis.plan.models_digest,
                 analysis.plan.register_digest,
                 analysis.plan.extent,
+                prints=analysis.plan.prints,
             )
             # there is no film to repair, so what is seen is hidden whatever [second_opinion] on_finding says
             looked = opinion.settle(

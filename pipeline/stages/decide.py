@@ -257,7 +257,8 @@ def plan(
     models_digest: str,
     register_digest: str,
     extent: Extent = Extent.HEAD,
-    prints: U64 | None = None,
+    *,
+    prints: U64,
 ) -> RedactionPlan:
     """The regions of every hidden stretch, sorted by frame. ``damaged`` frames are hidden whole; ``prints`` (frames,)
     are those of the pictures that were looked at.
@@ -296,5 +297,5 @@ def plan(
         models_digest=models_digest,
         register_digest=register_digest,
         extent=extent,
-        prints=np.empty(0, np.uint64) if prints is None else prints,
+        prints=prints,
     )

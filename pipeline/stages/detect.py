@@ -1,19 +1,13 @@
-"""Faces found: which frames are looked at, at which sizes, and what was seen there.
+"""Faces found: the looks at a film, several at once, and what was seen there.
 
-The scheme over time, chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one
-for faces close by that a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
-Sound timing between two looks is the tracker's work.
-
-The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
-found by turning the picture: a small one after a cut and a tiny one once a second. From when that shows a face, every
-look of the scene is taken at that turn as well.
+When there is a look and at what is said in `pipeline.glances`; sound timing between two looks is the tracker's work.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,6 +17,7 @@ import cv2
 import numpy as np
 
 from pipeline.geometry import suppress
+from pipeline.glances import TURNED, Glance, Scheme, sizes
 from pipeline.records import (
     F32,
     I32,
@@ -37,20 +32,10 @@ from pipeline.records import (
     no_progress,
 )
 
-LOOK_SECONDS = Fraction(1, 5)
-"""A look at the small and the tiny picture at least this often."""
-
-ALL_SECONDS = Fraction(1)
-"""A look at all sizes at least this often."""
-
 CUT, SAME = 14.0, 0.7
 """A cut is assumed where a 64 x 36 grey picture changes by this many grey levels in the mean, and correlates with the
 one before by less than this. A pan, somebody who walks past close by and lights that go on change as much; but the
 picture stays alike, and to break tracks there would forget who is in sight."""
-
-STIRRED, STIR_SHARE = 20.0, 0.004
-"""When this share of the 64 x 36 picture changes by this many grey levels from one frame to the next, something moves
-fast, and looks come twice as often."""
 
 SEGMENT_SECONDS = Fraction(60)
 """A clip is gone through in segments of this length, counted from its first frame; nothing about when and at which size
@@ -60,15 +45,9 @@ is found is the same to the bit."""
 AHEAD = 4
 """Looks per worker that may be taken before the first of them is told: recognition comes in bursts."""
 
-TINY_COUNTS = 0.5
-"""What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
-it finds the masked and blurred faces close by that no other size does."""
-
-TURNS = frozenset({1, 2, 3})
-"""Quarter turns at which faces are looked for that are not upright."""
-
-TURNED = 0.6
-"""Score from which a face in a turned picture is reason to look on at that turn, where faint ones count as well."""
+TURNED_GROWS = 0.15
+"""Share of its size by which the box of a turned face grows on every side: what is hidden around a box is made for
+heads whose hair is above."""
 
 THUMB = 16
 
@@ -84,54 +63,6 @@ class Observer(Protocol):
 
     def scene_ends(self) -> None:
         """The look before was the last of its scene."""
-
-
-@dataclass(frozen=True)
-class Glance:
-    """One picture for the network: width and height, what its scores count, and by how many quarters it is turned."""
-
-    size: tuple[int, int]
-    counts: float = 1.0
-    turn: int = 0
-    least: float = 0.0
-    """Score under which nothing counts here, whatever counts elsewhere."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Widths and heights in square pixels of the pictures the network sees, before they are turned."""
-
-    tiny: tuple[int, int]
-    small: tuple[int, int]
-    large: tuple[int, int]
-
-    @property
-    def usual(self) -> tuple[Glance, ...]:
-        return Glance(self.tiny, TINY_COUNTS), Glance(self.small)
-
-    @property
-    def all(self) -> tuple[Glance, ...]:
-        return Glance(self.tiny), Glance(self.small), Glance(self.large)
-
-    def tried(self, size: tuple[int, int], turns: Collection[int]) -> tuple[Glance, ...]:
-        return tuple(Glance(size, turn=turn, least=TURNED) for turn in sorted(turns))
-
-    def turned(self, turns: Collection[int]) -> tuple[Glance, ...]:
-        return tuple(Glance(size, turn=turn) for turn in sorted(turns) for size in (self.tiny, self.small))
-
-
-def sizes(info: VideoInfo) -> Sizes:
-    """Small: half of the displayed picture, 640 to 960 on its long side. Tiny: half of that. Large: the picture itself,
-    from 960 on; but of one wider than 1280 three quarters, to 1920 at most."""
-    width, height = float(info.width * info.sample_aspect), float(info.height)
-    longest = max(width, height)
-    large = min(max(min(longest, 1280.0), 0.75 * longest, 960.0), 1920.0)
-    small = min(max(longest / 2, 640.0), 960.0)
-
-    def scaled(side: float) -> tuple[int, int]:
-        return max(32, round(width * side / longest)), max(32, round(height * side / longest))
-
-    return Sizes(scaled(small / 2), scaled(small), scaled(large))
 
 
 @dataclass(frozen=True)
@@ -233,26 +164,21 @@ def detect(
         looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold)
         previous: Frame | None = None
         tiny_before: Any = None
-        last_look = last_all = due = Fraction(-(10**6))
-        turns: set[int] = set()  # those at which there was a face in this scene
-        probe: Future[_Seen] | None = None  # a look that tried them all
+        scheme = Scheme(shapes)
         frames = 0
         origin = one_segment
         segment: int | None = None
 
+        def look(frame: Frame, glances: Sequence[Glance]) -> None:
+            if glances:
+                answer = looks.at(frame, glances)
+                scheme.asked(glances, lambda: answer.result().turns)
+
         def end_scene(last: Frame | None) -> None:
             # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
             if last is not None and last.number != looks.latest:
-                looks.at(last, shapes.usual + turned(last.time))
+                look(last, scheme.usual(last.time))
             looks.end_scene()
-
-        def turned(now: Fraction) -> tuple[Glance, ...]:
-            # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
-            nonlocal probe
-            if probe is not None and now >= due:
-                turns.update(probe.result().turns)
-                probe = None
-            return shapes.turned(turns)
 
         for frame in source.frames():
             number = frame.number
@@ -267,7 +193,8 @@ def detect(
                 progress("detect", number, info.frames)
             if frame.damaged or frame.picture is None:
                 end_scene(previous)
-                previous, tiny_before, probe = None, None, None
+                previous, tiny_before = None, None
+                scheme = Scheme(shapes) if seam else scheme
                 if beyond:
                     break
                 found.damaged.append(number)
@@ -288,19 +215,8 @@ def detect(
             if beyond:
                 previous = None
                 break
-            moving = not cut and float((np.abs(tiny - tiny_before) > STIRRED).mean()) > STIR_SHARE
-            if cut or seam or frame.time - last_all >= ALL_SECONDS:
-                known = turned(frame.time)
-                if cut or seam:
-                    turns.clear()
-                    known = ()
-                tried = shapes.tried(shapes.small if cut or seam else shapes.tiny, TURNS - turns)
-                probe = looks.at(frame, shapes.all + known + tried)
-                due = frame.time if cut or seam else frame.time + 2 * LOOK_SECONDS
-                last_look = last_all = frame.time
-            elif frame.time - last_look >= (LOOK_SECONDS / 2 if moving else LOOK_SECONDS):
-                looks.at(frame, shapes.usual + turned(frame.time))
-                last_look = frame.time
+            scheme = Scheme(shapes) if seam else scheme
+            look(frame, scheme.due(frame.time, tiny, cut))
             previous, tiny_before = frame, tiny
         end_scene(previous)
         looks.finish()
@@ -392,6 +308,8 @@ def _examine(picture: Any, which: Sequence[Glance], info: VideoInfo, detector: F
     turns = set()
     for turn in sorted({one.turn for one in which} - {0}):
         found = _merge([_look(picture, one, info, detector, threshold) for one in which if one.turn == turn])
+        size = (found[0][:, 2:] - found[0][:, :2]) * np.float32(TURNED_GROWS)
+        found = (found[0] + np.concatenate([-size, size], axis=1), *found[1:])
         new = ~_same_face(found[0], boxes[scores >= CLEAR])
         if (new & (found[1] >= TURNED)).any():
             turns.add(turn)

@@ -50,11 +50,13 @@ def render(
 
     ``blank`` makes a wholly hidden picture; it stands for every frame that did not decode, that the plan hides, or
     whose ``fingerprint`` is not that of the picture that was looked at. Raises QuarantinedError when the frames read
-    are not the frames that were planned for.
+    are not the frames that were planned for, ValueError when the plan does not say which pictures were looked at.
     """
     figures = figures or Figures()
     whole = set(plan.hidden_frames)
-    prints = plan.prints.tolist() if fingerprint is not None else []
+    prints = plan.prints.tolist()
+    if fingerprint is not None and len(prints) != plan.frames:
+        raise ValueError(f"{len(prints)} fingerprints for {plan.frames} frames")
     pts: list[int] = []
     damaged: list[int] = []
     # Pictures are hidden two at a time and written in their order, each only when its own hiding is done.
@@ -79,7 +81,7 @@ def render(
             rows = plan.regions(frame.number)
             hiding = None
             trusted = not frame.damaged and frame.picture is not None and frame.number not in whole
-            if trusted and prints and fingerprint is not None:
+            if trusted and fingerprint is not None:
                 trusted = fingerprint(frame.picture) == prints[frame.number]
             if not trusted:
                 damaged.append(frame.number)

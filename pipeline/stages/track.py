@@ -19,8 +19,9 @@ from pipeline.records import F32, Detections, Support, Track
 GAP_SECONDS = 1.2
 """A face not seen for longer than this starts a new track."""
 
-QUICK_SECONDS = 0.3
-"""A face may jump by two of its sizes between looks at most this far apart."""
+QUICK_SECONDS, FAR, FARTHEST = 0.3, 2.0, 4.0
+"""Between looks at most so many seconds apart a face may jump by two of its sizes, and one that is seen well before and
+after by four: what is hidden in between is then the way, instead of two places beside it."""
 
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
@@ -68,6 +69,7 @@ class _Open:
     rows: list[int]
     frame: int
     box: F32
+    score: float
     velocity: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
 
     def predict(self, frame: int) -> F32:
@@ -76,12 +78,12 @@ class _Open:
         shift = self.velocity * ahead
         return np.asarray(self.box + np.concatenate([shift, shift]), np.float32)
 
-    def add(self, row: int, frame: int, box: F32) -> None:
+    def add(self, row: int, frame: int, box: F32, score: float) -> None:
         step = max(1, frame - self.frame)
         moved = ((box[:2] + box[2:]) - (self.box[:2] + self.box[2:])) / 2 / step
         self.velocity = (0.5 * self.velocity + 0.5 * moved).astype(np.float32)
         self.rows.append(row)
-        self.frame, self.box = frame, box
+        self.frame, self.box, self.score = frame, box, score
 
 
 def follow(
@@ -107,12 +109,12 @@ def follow(
             crossed = np.searchsorted(cut_list, track.frame, "right") < np.searchsorted(cut_list, frame, "right")
             (done if crossed or frame - track.frame > gap else still).append(track)
         live = still
-        taken = _link(live, found.box[rows], frame, quick)
+        taken = _link(live, found.box[rows], found.score[rows], frame, quick)
         for place, row in enumerate(rows.tolist()):
             if place in taken:
-                taken[place].add(row, frame, found.box[row])
+                taken[place].add(row, frame, found.box[row], float(found.score[row]))
             else:
-                live.append(_Open([row], frame, found.box[row]))
+                live.append(_Open([row], frame, found.box[row], float(found.score[row])))
     done += live
     done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
     near = NEAR_SECONDS * float(rate)
@@ -150,7 +152,7 @@ def _staying(found: Detections, rows: list[int], usual: float, alone: float, tog
     return stays or rows
 
 
-def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _Open]:
+def _link(live: list[_Open], boxes: F32, scores: F32, frame: int, quick: int) -> dict[int, _Open]:
     """Which detection continues which track, nearest first; each is used once.
 
     What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back: a
@@ -162,13 +164,16 @@ def _link(live: list[_Open], boxes: F32, frame: int, quick: int) -> dict[int, _O
     predicted = np.stack([track.predict(frame) for track in live])
     late = np.array([frame - track.frame > quick for track in live])
     used: set[int] = set()
-    far = closeness(predicted, boxes, reach=2.0, scale=1.4)
+    far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[late] = 0
+    farthest = closeness(np.stack([track.box for track in live]), boxes, reach=FARTHEST, scale=1.4)
+    farthest[late | (np.array([track.score for track in live]) < SEEN_WELL)] = 0
+    farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)
     proven = near.copy()
     proven[[len(track.rows) < PROVEN for track in live]] = 0
     proven[proven < 0.3] = 0
-    for nearness in (proven, near, far):
+    for nearness in (proven, near, far, farthest):
         pairs = np.flatnonzero(nearness > 0)
         for flat in pairs[np.argsort(-nearness.ravel()[pairs], kind="stable")].tolist():
             which, place = divmod(flat, len(boxes))

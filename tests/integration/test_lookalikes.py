@@ -81,7 +81,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         tracks, found, views = lesson(*sorted_rows(scenes[name.split("-")[0]]), frames=FRAMES)
         identities = naming.identify(tracks, found, views, people, RATE, SMALLEST, RISK)
         decisions = decide.decide(tracks, identities, grounds)
-        plan = decide.plan(name, FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", register)
+        plan = decide.plan(
+            name, FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", register, prints=np.empty(0, np.uint64)
+        )
         return run.Analysis(found, tracks, identities, decisions, plan)
 
     monkeypatch.setattr(run, "analyse", analyse)

@@ -75,7 +75,7 @@ class Tape:
 
 
 def planned(prints):
-    made = decide.plan("a", 5, [], [], [], Settings().redaction.style, "", "", "")
+    made = decide.plan("a", 5, [], [], [], Settings().redaction.style, "", "", "", prints=np.empty(0, np.uint64))
     return replace(made, prints=np.array(prints, np.uint64))
 
 

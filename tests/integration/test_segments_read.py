@@ -13,6 +13,7 @@ import pytest
 from pipeline import jobs
 from pipeline.adapters import files
 from pipeline.adapters.film import Film
+from pipeline.adapters.pictures import fingerprint
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import open_clip
 from pipeline.elsewhere import Elsewhere, segments
@@ -157,8 +158,9 @@ def plan_for(frames, *regions):
 
 def written(path, out, engine, audio="keep", mutes=(), plan=None, spoil=None):
     clip = open_clip(path)
-    frames = [frame.pts for frame in clip.frames()]
+    frames, prints = zip(*((frame.pts, fingerprint(frame.picture)) for frame in clip.frames()), strict=True)
     plan = plan or plan_for(len(frames), *((n, (20 + n % 30, 16, 60 + n % 30, 60)) for n in range(3, len(frames))))
+    plan = replace(plan, prints=np.resize(np.array(prints, np.uint64), plan.frames))
     elsewhere = Elsewhere(engine, Film("a", path))
     stretches = segments(clip)
     tick = clip.info.time_base

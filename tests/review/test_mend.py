@@ -165,7 +165,9 @@ def test_what_hides_is_told_as_places():
 
 
 def test_the_plan_holds_the_drawn_regions_in_order():
-    plan = decide.plan("c", FRAMES, [track(1)], [hidden(1)], [], Style.VEIL, "s", "m", "r")
+    plan = decide.plan(
+        "c", FRAMES, [track(1)], [hidden(1)], [], Style.VEIL, "s", "m", "r", prints=np.empty(0, np.uint64)
+    )
     drawn = Regions(np.array([39, 2, 99]), np.ones((3, 4), np.float32), np.full(3, Shape.RECTANGLE, np.uint8))
     result = regions.with_regions(plan, drawn)
     assert (np.diff(result.frame) >= 0).all()

@@ -147,7 +147,7 @@ def test_what_each_identity_says_of_its_own_track_only():
 
 
 def _plan(tracks, decisions, damaged=(), style=Style.VEIL):
-    return plan("clip", FRAMES, tracks, decisions, damaged, style, "s", "m", "r")
+    return plan("clip", FRAMES, tracks, decisions, damaged, style, "s", "m", "r", prints=np.empty(0, np.uint64))
 
 
 def _box_of(tracks, number, frame):
@@ -368,7 +368,7 @@ def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
 
 
 def _person(tracks, decisions, extent=Extent.PERSON, style=Style.VEIL):
-    return plan("clip", FRAMES, tracks, decisions, (), style, "s", "m", "r", extent)
+    return plan("clip", FRAMES, tracks, decisions, (), style, "s", "m", "r", extent, prints=np.empty(0, np.uint64))
 
 
 def _rows(made, frame):
@@ -455,7 +455,19 @@ def test_nothing_of_a_body_is_left_in_any_style(style):
     track = Track(
         1, 0, np.array([[60, 20, 90, 60]] * 3, np.float32), np.full(3, Support.SEEN, np.uint8), np.empty(0, np.int32)
     )
-    made = plan("clip", 3, [track], decide([track], [], {}), (), style, "s", "m", "r", Extent.PERSON)
+    made = plan(
+        "clip",
+        3,
+        [track],
+        decide([track], [], {}),
+        (),
+        style,
+        "s",
+        "m",
+        "r",
+        Extent.PERSON,
+        prints=np.empty(0, np.uint64),
+    )
     dice = np.random.default_rng(1)
     plane = dice.integers(16, 235, (400, 300)).astype(np.uint8)
     rows = made.regions(1)

@@ -13,16 +13,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, sizes
 from pipeline.records import Figures, Frame, VideoInfo
-from pipeline.stages.detect import (
-    ALL_SECONDS,
-    LOOK_SECONDS,
-    Glance,
-    _turned_back,
-    detect,
-    echoes,
-    sizes,
-)
+from pipeline.stages.detect import TURNED_GROWS, _turned_back, detect, echoes
 
 WIDTH, HEIGHT = 192, 108
 THRESHOLD = 0.06
@@ -161,7 +154,7 @@ def test_both_sides_of_a_cut_are_looked_at_the_new_scene_large():
     assert found.cuts.tolist() == [7]
     assert {6, 7, 15} <= set(found.looked.tolist())
     large = sizes(info()).large
-    assert sum(shape == (large[1], large[0]) for shape in detector.shown) == 2
+    assert sum(shape == (large[1], large[0]) for shape in detector.shown) == 3  # the first also upside down
     assert observer.told.count("end") == 3
     after = observer.told.index((7, 0, 0))
     assert observer.told[after - 2 : after] == [(6, 0, 0), "end"]
@@ -345,7 +338,9 @@ def test_whoever_is_not_upright_is_found_at_every_look(turn):
     found = detect(Source([headed(turn)] * 60), Upright(), THRESHOLD, Observer())
     assert len(found.looked) > 10
     assert np.unique(found.frame).tolist() == found.looked.tolist()
-    np.testing.assert_allclose(found.box, np.tile((60, 40, 92, 72), (len(found), 1)), atol=1.5)
+    more = 32 * TURNED_GROWS
+    wide = (60 - more, 40 - more, 92 + more, 72 + more)
+    np.testing.assert_allclose(found.box, np.tile(wide, (len(found), 1)), atol=1.5)
     np.testing.assert_allclose(found.landmarks, np.tile([76, 56], (len(found), 5, 1)), atol=1.5)
 
 
@@ -364,8 +359,8 @@ def test_a_faint_face_is_no_reason_to_look_turned():
     detector = Upright(score=0.45)
     found = detect(Source([headed(2)] * 60), detector, THRESHOLD)
     assert len(found) == 0
-    # 13 looks at two sizes, 3 of them at all, where three turns are tried besides
-    assert len(detector.taken) == 2 * len(found.looked) + 3 * (1 + 3)
+    # 13 looks at two sizes, 3 of them at all, where three turns are tried besides; the first of these at two sizes
+    assert len(detector.taken) == 2 * len(found.looked) + 3 * (1 + 3) + 3
 
 
 def test_an_upright_face_is_not_found_twice():
@@ -395,3 +390,29 @@ def test_a_pan_or_lights_that_go_on_are_no_cut():
     assert detect(Source([drawn(noise(1))] * 10 + [drawn(passing)] * 10), Detector(), THRESHOLD).cuts.tolist() == []
     other = [drawn(noise(1))] * 10 + [drawn(noise(2))] * 10
     assert detect(Source(other), Detector(), THRESHOLD).cuts.tolist() == [10]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+@pytest.mark.parametrize("at", range(11, 16))
+def test_whoever_stands_there_all_at_once_is_looked_at_at_once(at, frames):
+    shots = [picture()] * 40
+    shots[at : at + frames] = [picture(FACE)] * frames
+    found = detect(Source(shots), Detector(), THRESHOLD)
+    assert at in found.looked
+    assert at in found.frame
+
+
+def test_a_stir_is_not_forgotten_before_the_next_look():
+    """Somebody moves between two frames and stands still again; the next look comes sooner all the same."""
+    shots = [picture(FACE)] * 7 + [picture((100, 40, 124, 70))] * 20
+    looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
+    assert looked[:4] == [0, 5, 7, 12]
+    shots = [picture(FACE)] * 6 + [picture((100, 40, 124, 70))] + [picture((110, 40, 134, 70))] * 20
+    looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
+    assert looked[:4] == [0, 5, 6, 9]
+
+
+def test_what_moves_fast_at_many_frames_a_second_moves_fast():
+    shots = [picture((20 + n, 40, 44 + n, 70)) for n in range(120)]
+    looked = detect(Source(shots, Fraction(120)), Detector(), THRESHOLD).looked
+    assert np.diff(looked).max() <= 12

@@ -77,7 +77,7 @@ def test_nothing_to_hide_stays_and_all_frames_are_decided(found: Any, gone: Any,
     for one in tracks:
         told = sorted((d.start, d.stop) for d in decisions if d.track == one.number)
         assert [n for start, stop in told for n in range(start, stop)] == list(range(one.start, one.stop))
-    plan = decide.plan("c", 40, tracks, decisions, (), decide.Style.VEIL, "", "", "")
+    plan = decide.plan("c", 40, tracks, decisions, (), decide.Style.VEIL, "", "", "", prints=np.empty(0, np.uint64))
     to_hide = [*gone, *(f for f in kept if f.person not in agreed)]
     for f in to_hide:
         for n, box in enumerate(f.box, f.start):

@@ -227,7 +227,7 @@ def test_what_was_seen_is_hidden_whatever_stands_beside(dx, dy, size, score):
     found, decided = as_track(9, np.arange(3, dtype=np.int32), np.repeat(box, 3, axis=0), score)
     kept = track(1, (80 + dx, 80 + dy, 120 + dx, 130 + dy), 3)
     decisions = [Decision(1, 0, 3, True, Reason.MATCHED, "ann"), decided]
-    made = decide.plan("clip", 3, [kept, found], decisions, (), Style.VEIL, "", "", "")
+    made = decide.plan("clip", 3, [kept, found], decisions, (), Style.VEIL, "", "", "", prints=np.empty(0, np.uint64))
     rows = made.regions(1)
     covered = hidden(made.region[rows], made.shape[rows], (300, 300))
     x1, y1, x2, y2 = box[0].astype(int)

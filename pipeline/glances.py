@@ -1,0 +1,150 @@
+"""When there is a look at the film, at which sizes, and how the picture is turned for it. Pure.
+
+Chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one for faces close by that
+a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
+
+The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
+found by turning the picture: all of it at the start of a segment, a small one after a cut and a tiny one once a second.
+From when that shows a face, every look of the segment is taken at that turn as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from pipeline.records import F32, VideoInfo
+
+LOOK_SECONDS = Fraction(1, 5)
+"""A look at the small and the tiny picture at least this often."""
+
+ALL_SECONDS = Fraction(1)
+"""A look at all sizes at least this often."""
+
+STIRRED, STIR_SHARE = 20.0, 0.004
+"""When this share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves fast:
+there is a look at once when it begins, and looks come twice as often until the next one."""
+
+STIR_SECONDS = Fraction(1, 30)
+"""The time between two frames that are compared so, or that of one frame where frames are longer."""
+
+TINY_COUNTS = 0.5
+"""What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
+it finds the masked and blurred faces close by that no other size does."""
+
+TURNS = frozenset({1, 2, 3})
+"""Quarter turns at which faces are looked for that are not upright."""
+
+TURNED = 0.6
+"""Score from which a face in a turned picture is reason to look on at that turn, where faint ones count as well."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One picture for the network: width and height, what its scores count, and by how many quarters it is turned."""
+
+    size: tuple[int, int]
+    counts: float = 1.0
+    turn: int = 0
+    least: float = 0.0
+    """Score under which nothing counts here, whatever counts elsewhere."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and heights in square pixels of the pictures the network sees, before they are turned."""
+
+    tiny: tuple[int, int]
+    small: tuple[int, int]
+    large: tuple[int, int]
+
+    @property
+    def usual(self) -> tuple[Glance, ...]:
+        return Glance(self.tiny, TINY_COUNTS), Glance(self.small)
+
+    @property
+    def all(self) -> tuple[Glance, ...]:
+        return Glance(self.tiny), Glance(self.small), Glance(self.large)
+
+    @staticmethod
+    def tried(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:
+        return tuple(Glance(size, turn=turn, least=TURNED) for turn in sorted(turns) for size in sizes)
+
+    @staticmethod
+    def turned(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:
+        return tuple(Glance(size, turn=turn) for turn in sorted(turns) for size in sizes)
+
+
+def sizes(info: VideoInfo) -> Sizes:
+    """Small: half of the displayed picture, 640 to 960 on its long side. Tiny: half of that. Large: the picture itself,
+    from 960 on; but of one wider than 1280 three quarters, to 1920 at most."""
+    width, height = float(info.width * info.sample_aspect), float(info.height)
+    longest = max(width, height)
+    large = min(max(min(longest, 1280.0), 0.75 * longest, 960.0), 1920.0)
+    small = min(max(longest / 2, 640.0), 960.0)
+
+    def scaled(side: float) -> tuple[int, int]:
+        return max(32, round(width * side / longest)), max(32, round(height * side / longest))
+
+    return Sizes(scaled(small / 2), scaled(small), scaled(large))
+
+
+class Scheme:
+    """When there is a look within one segment, and at what."""
+
+    def __init__(self, shapes: Sizes) -> None:
+        self._shapes = shapes
+        self._last_look = self._last_all = Fraction(-(10**6))
+        self._first = True
+        self._compared: tuple[Fraction, F32] | None = None
+        self._moving = self._stirred = False
+        self._turns: set[int] = set()
+        self._trial: Callable[[], Collection[int]] | None = None
+        self._answer = Fraction(0)
+
+    def due(self, now: Fraction, tiny: F32, fresh: bool) -> tuple[Glance, ...]:
+        """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
+        shapes, begins = self._shapes, self._begins_to_move(now, tiny, fresh)
+        if fresh or self._first or now - self._last_all >= ALL_SECONDS:
+            known = self._known(now)
+            sizes = (shapes.small, shapes.large) if self._first else (shapes.small,) if fresh else (shapes.tiny,)
+            # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
+            self._answer = now if fresh or self._first else now + 2 * LOOK_SECONDS
+            self._last_look = self._last_all = now
+            self._first = self._stirred = False
+            glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
+            return shapes.all + glances + shapes.tried(TURNS - known, *sizes)
+        if begins or now - self._last_look >= (LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS):
+            self._last_look, self._stirred = now, False
+            return self.usual(now)
+        return ()
+
+    def usual(self, now: Fraction) -> tuple[Glance, ...]:
+        return self._shapes.usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)
+
+    def asked(self, glances: Sequence[Glance], answer: Callable[[], Collection[int]]) -> None:
+        """``answer`` will tell, when it is called, at which turns these glances showed a face."""
+        if any(one.least for one in glances):
+            self._trial = answer
+
+    def _known(self, now: Fraction) -> frozenset[int]:
+        """The turns at which there was a face in this segment."""
+        if self._trial is not None and now >= self._answer:
+            self._turns |= set(self._trial())
+            self._trial = None
+        return frozenset(self._turns)
+
+    def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
+        if fresh or self._compared is None:
+            self._compared, self._moving = (now, tiny), False
+            return False
+        since, before = self._compared
+        if now - since < STIR_SECONDS:
+            return False
+        was, self._moving = self._moving, float((np.abs(tiny - before) > STIRRED).mean()) > STIR_SHARE
+        self._stirred |= self._moving
+        self._compared = now, tiny
+        return self._moving and not was

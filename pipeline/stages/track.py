@@ -166,7 +166,11 @@ def _link(live: list[_Open], boxes: F32, scores: F32, frame: int, quick: int) ->
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[late] = 0
-    farthest = closeness(np.stack([track.box for track in live]), boxes, reach=FARTHEST, scale=1.4)
+    last = np.stack([track.box for track in live])
+    farthest = closeness(last, boxes, reach=FARTHEST, scale=1.4)
+    way = (boxes[None, :, :2] + boxes[None, :, 2:] - last[:, None, :2] - last[:, None, 2:]) / 2
+    back = (way * np.stack([track.velocity for track in live])[:, None]).sum(axis=2) < 0
+    farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
     farthest[late | (np.array([track.score for track in live]) < SEEN_WELL)] = 0
     farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)

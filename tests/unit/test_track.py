@@ -216,3 +216,28 @@ def test_a_face_that_turns_away_and_back_stays_one():
     assert (track.start, track.stop) == (0, 100)
     assert track.certainty[0] == pytest.approx(0.9)
     assert track.certainty[50] == pytest.approx(0.17)
+
+
+def test_a_face_that_crosses_the_picture_is_one_track():
+    """Two heights or more between looks, seen well each time: what lies between is hidden, not two places beside it."""
+    rows = [(frame, at(20 + 25 * frame), 0.8) for frame in range(0, 19, 3)]
+    (track,) = follow(detections(rows, 19, range(0, 19, 3)), RATE)
+    for frame in range(1, 18):
+        x = 20 + 25 * frame
+        box = track.box[frame - track.start]
+        assert box[0] <= x + 3
+        assert box[2] >= x + 17
+
+
+def test_whoever_goes_one_way_does_not_leap_the_other():
+    """One slides out to the right as another slides in from the left: two people, each drawn on as they moved."""
+    out = [(frame, at(100 + 8 * frame), 0.9) for frame in range(0, 13, 3)]
+    into = [(frame, at(130 + 8 * (frame - 15)), 0.9) for frame in range(15, 30, 3)]
+    tracks = follow(detections(sorted(out + into), 30, range(0, 30, 3)), RATE)
+    assert [track.detections.tolist() for track in tracks] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.9), (0.9, 0.3)])
+def test_what_is_not_seen_well_does_not_leap_so_far(before, after):
+    rows = [(0, at(20), before), (3, at(20), before), (6, at(100), after), (9, at(100), after)]
+    assert len(follow(detections(rows, 12, range(0, 12, 3)), RATE)) == 2

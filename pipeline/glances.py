@@ -24,9 +24,9 @@ LOOK_SECONDS = Fraction(1, 5)
 ALL_SECONDS = Fraction(1)
 """A look at all sizes at least this often."""
 
-STIRRED, STIR_SHARE = 20.0, 0.004
-"""When this share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves fast:
-there is a look at once when it begins, and looks come twice as often until the next one."""
+STIRRED, STIR_SHARE, SUDDEN_SHARE = 20.0, 0.004, 0.016
+"""When the first share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves
+fast, and the next look comes after half the time. When the second does where nothing moved, it comes at once."""
 
 STIR_SECONDS = Fraction(1, 30)
 """The time between two frames that are compared so, or that of one frame where frames are longer."""
@@ -144,7 +144,8 @@ class Scheme:
         since, before = self._compared
         if now - since < STIR_SECONDS:
             return False
-        was, self._moving = self._moving, float((np.abs(tiny - before) > STIRRED).mean()) > STIR_SHARE
+        share = float((np.abs(tiny - before) > STIRRED).mean())
+        was, self._moving = self._moving, share > STIR_SHARE
         self._stirred |= self._moving
         self._compared = now, tiny
-        return self._moving and not was
+        return share > SUDDEN_SHARE and not was

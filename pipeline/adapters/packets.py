@@ -148,7 +148,10 @@ class Samples:
         self._read += 1
         if packet.is_discard:
             packet.pts = None
-            return  # the edit list says that it is only there to be leaned on
+            if not self._count:
+                # It is only there to be leaned on: a film that was trimmed without encoding it anew begins so.
+                self._tainted = packet.is_corrupt or (self._tainted and not packet.is_keyframe)
+            return
         index, pts, dts = self._count, packet.pts, packet.dts
         self._count += 1
         if index == 0 and (pts is None or self._container.format.name == "avi"):
@@ -172,6 +175,7 @@ class Samples:
         try:
             pictures = self._stream.codec_context.decode(packet)
         except (av.error.FFmpegError, OSError):
+            self._tainted |= packet is not None and packet.is_discard
             return  # its sample will be passed over
         for picture in pictures:
             self._arrive(picture)

@@ -289,6 +289,37 @@ def test_the_late_clip_of_the_evaluation_set(tmp_path: Path) -> None:
     assert times(tmp_path / "out.mp4") == times(path)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_clip_that_was_trimmed_without_encoding_it_anew(codec: str, tmp_path: Path) -> None:
+    """It begins with a keyframe that is only there to be leaned on, and shows pictures from a later one on."""
+    options = {"x265-params": "log-level=none:keyint=60:min-keyint=60"} if codec == "libx265" else {"g": 60, "bf": 2}
+    whole = clips.make(tmp_path / "whole.mp4", codec=codec, frames=90, **options)
+    path = clips.remux(whole, tmp_path / "trimmed.mp4", inputs={"ss": "1.5"})
+    with av.open(str(path)) as container:
+        first = next(container.demux(container.streams.video[0]))
+        assert (first.is_discard, first.is_keyframe) == (True, True)
+    with open_clip(path) as clip:
+        frames = seen(clip)
+    assert len(frames) == len(clips.oracle(path)) >= 50
+    assert not any(damaged for _, _, damaged in frames)
+    assert [told for _, told, _ in frames] == [told for _, told in clips.oracle(path)]
+
+
+def test_a_trimmed_clip_whose_keyframe_is_broken_is_not_trusted(tmp_path: Path) -> None:
+    whole = clips.make(tmp_path / "whole.mp4", codec="libx264", frames=90, g=60, bf=2)
+    path = clips.remux(whole, tmp_path / "trimmed.mp4", inputs={"ss": "1.5"}, movflags="faststart")
+    with av.open(str(path)) as container:
+        first = next(container.demux(container.streams.video[0]))
+        at, size = first.pos, first.size
+    data = bytearray(path.read_bytes())
+    data[at + 4 : at + size] = bytes(size - 4)
+    path.write_bytes(data)
+    with open_clip(path) as clip:
+        frames = seen(clip)
+    assert frames
+    assert all(damaged for _, _, damaged in frames[: 60 - 38])  # until the next keyframe
+
+
 def test_a_transport_stream_starts_at_zero(tmp_path: Path) -> None:
     path = clips.make(tmp_path / "clip.ts", audio="ac3")
     written = check_both_ways(path, tmp_path / "out.mp4")

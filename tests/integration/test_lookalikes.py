@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline import run, workspace
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
+from pipeline.adapters.pictures import fingerprint
 from pipeline.consent import Giver
 from pipeline.doubles import CLEARLY, hidden_beside
 from pipeline.errors import ApprovalError, CheckFailedError
@@ -81,9 +82,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         tracks, found, views = lesson(*sorted_rows(scenes[name.split("-")[0]]), frames=FRAMES)
         identities = naming.identify(tracks, found, views, people, RATE, SMALLEST, RISK)
         decisions = decide.decide(tracks, identities, grounds)
-        plan = decide.plan(
-            name, FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", register, prints=np.empty(0, np.uint64)
-        )
+        prints = np.array([fingerprint(frame.picture) for frame in clip.frames()], np.uint64)
+        plan = decide.plan(name, FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", register, prints=prints)
         return run.Analysis(found, tracks, identities, decisions, plan)
 
     monkeypatch.setattr(run, "analyse", analyse)

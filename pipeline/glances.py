@@ -4,7 +4,8 @@ Chosen by measurement (docs/quality.md): several times a second a small picture,
 a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
 
 The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
-found by turning the picture: all of it at the start of a segment, a small one after a cut and a tiny one once a second.
+found by turning the picture: a small one after a cut and a tiny one once a second; a large one upside down at the start
+of a segment.
 From when that shows a face, every look of the segment is taken at that turn as well.
 """
 
@@ -35,7 +36,7 @@ TINY_COUNTS = 0.5
 """What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
 it finds the masked and blurred faces close by that no other size does."""
 
-TURNS = frozenset({1, 2, 3})
+TURNS, UPSIDE_DOWN = frozenset({1, 2, 3}), frozenset({2})
 """Quarter turns at which faces are looked for that are not upright."""
 
 TURNED = 0.6
@@ -110,13 +111,15 @@ class Scheme:
         shapes, begins = self._shapes, self._begins_to_move(now, tiny, fresh)
         if fresh or self._first or now - self._last_all >= ALL_SECONDS:
             known = self._known(now)
-            sizes = (shapes.small, shapes.large) if self._first else (shapes.small,) if fresh else (shapes.tiny,)
+            tried = shapes.tried(TURNS - known, shapes.small if fresh or self._first else shapes.tiny)
+            if self._first:
+                tried += shapes.tried(UPSIDE_DOWN, shapes.large)  # on its side it would be a network more in memory
             # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
             self._answer = now if fresh or self._first else now + 2 * LOOK_SECONDS
             self._last_look = self._last_all = now
             self._first = self._stirred = False
             glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
-            return shapes.all + glances + shapes.tried(TURNS - known, *sizes)
+            return shapes.all + glances + tried
         if begins or now - self._last_look >= (LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS):
             self._last_look, self._stirred = now, False
             return self.usual(now)

@@ -100,7 +100,7 @@ class Scheme:
         self._shapes = shapes
         self._last_look = self._last_all = Fraction(-(10**6))
         self._first = True
-        self._compared: tuple[Fraction, F32] | None = None
+        self._compared: tuple[Fraction, F32] = Fraction(0), np.empty(0, np.float32)
         self._moving = self._stirred = False
         self._turns: set[int] = set()
         self._trial: Callable[[], Collection[int]] | None = None
@@ -108,14 +108,15 @@ class Scheme:
 
     def due(self, now: Fraction, tiny: F32, fresh: bool) -> tuple[Glance, ...]:
         """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
+        fresh |= self._first  # a segment begins like a scene
         shapes, begins = self._shapes, self._begins_to_move(now, tiny, fresh)
-        if fresh or self._first or now - self._last_all >= ALL_SECONDS:
+        if fresh or now - self._last_all >= ALL_SECONDS:
             known = self._known(now)
-            tried = shapes.tried(TURNS - known, shapes.small if fresh or self._first else shapes.tiny)
+            tried = shapes.tried(TURNS - known, shapes.small if fresh else shapes.tiny)
             if self._first:
                 tried += shapes.tried(UPSIDE_DOWN, shapes.large)  # on its side it would be a network more in memory
             # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
-            self._answer = now if fresh or self._first else now + 2 * LOOK_SECONDS
+            self._answer = now if fresh else now + 2 * LOOK_SECONDS
             self._last_look = self._last_all = now
             self._first = self._stirred = False
             glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
@@ -141,10 +142,10 @@ class Scheme:
         return frozenset(self._turns)
 
     def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
-        if fresh or self._compared is None:
+        since, before = self._compared
+        if fresh:
             self._compared, self._moving = (now, tiny), False
             return False
-        since, before = self._compared
         if now - since < STIR_SECONDS:
             return False
         share = float((np.abs(tiny - before) > STIRRED).mean())

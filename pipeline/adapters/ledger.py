@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +56,11 @@ class Entry:
     payload: dict[str, Any]
     previous: str
     hash: str
+
+    @property
+    def day(self) -> date:
+        """The day on which it was written, as the clock here counts days."""
+        return datetime.fromisoformat(self.at).astimezone().date()
 
 
 class Ledger(database.Held):

@@ -279,7 +279,7 @@ def status(args: argparse.Namespace) -> int:
 
 def approve(args: argparse.Namespace) -> int:
     """lesveil approve, lesveil reject"""
-    from pipeline.lesson.approve import day_of, judge
+    from pipeline.lesson.approve import judge
     from pipeline.lesson.state import find
 
     approves = args.command == "approve"
@@ -289,9 +289,7 @@ def approve(args: argparse.Namespace) -> int:
         state = judge(place, args.clip, args.by, approves, despite=despite, despite_rejection=anyway)
     lines = [f"{Path(state.file).name}: {tr('approved') if approves else tr('rejected')}"]
     if approves and before is not None:
-        lines.append(
-            tr("The rejection by {by} of {day} no longer counts.", by=before.payload["by"], day=day_of(before))
-        )
+        lines.append(tr("The rejection by {by} of {day} no longer counts.", by=before.payload["by"], day=before.day))
     return answer(args, _clip_document(state), *lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
@@ -62,7 +61,7 @@ def judge(
             "with --despite-rejection, which takes the rejection back.",
             by=rejection.payload["by"],
             clip=name,
-            day=day_of(rejection),
+            day=rejection.day,
         )
     left = undecided(state.render) if approve else 0
     if left and not despite:
@@ -107,8 +106,3 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
         elif row.payload["by"].casefold() not in map(str.casefold, names):
             names.append(row.payload["by"])
     return names
-
-
-def day_of(row: Entry) -> date:
-    """The day on which a row was written, as the clock here counts days."""
-    return datetime.fromisoformat(row.at).astimezone().date()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from pipeline.adapters.ledger import Entry
 
@@ -52,16 +51,12 @@ def fate(rows: Iterable[Entry]) -> Fate:
         elif row.kind == "delivery_removed":
             there.discard(said["where"])
         elif row.kind == "recall_done" and said.get("outcome") == "deleted":
-            found = found or Deleted(_day(row), said["item"].get("because", TERM))
+            found = found or Deleted(row.day.isoformat(), said["item"].get("because", TERM))
         elif row.kind == "purge_done":
             item = said["item"]
             # one that was not carried out any more (a tick that was taken back meanwhile) decides nothing
             served = item["because"] == USED and ticked != "" and item["since"] == ticked
             over = item["because"] != USED and item["kind"] == DELIVERED and item["where"] not in there
             if served or over:
-                found = found or Deleted(_day(row), item["because"])
+                found = found or Deleted(row.day.isoformat(), item["because"])
     return Fate(found, since)
-
-
-def _day(row: Entry) -> str:
-    return datetime.fromisoformat(row.at).astimezone().date().isoformat()

@@ -232,7 +232,7 @@ def _list(workspace: Workspace, today: date) -> Finding:
     if not imports:
         todo = tr("Run lesveil consent import with administration's export.")
         return Finding("warning", tr("No consent list was imported, so everyone is hidden."), todo)
-    age = (today - datetime.fromisoformat(imports[-1].at).astimezone().date()).days
+    age = (today - imports[-1].day).days
     text = tr("The consent list was imported {n} {n:day|days} ago.", n=age)
     if age > workspace.settings.consent.list_days:
         return Finding("warning", text, tr("Ask administration for a new export: people withdraw in between."))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ def _batch(
     return {
         "number": number,
         "copied_at": card.at,
-        "day": _day(card.at).isoformat(),
+        "day": card.day.isoformat(),
         "card": card.payload["card"],
         "registered": card.payload.get("registered"),
         "summary": summary(told),
@@ -402,17 +402,13 @@ def _done(rows: Sequence[Entry], kind: str, wanted: Wanted) -> list[Entry]:
 
 def _within(rows: Sequence[Entry], kinds: tuple[str, ...], wanted: Wanted) -> list[Entry]:
     first, last = wanted.first or date.min, wanted.last or date.max
-    return [row for row in rows if row.kind in kinds and first <= _day(row.at) <= last]
+    return [row for row in rows if row.kind in kinds and first <= row.day <= last]
 
 
 def _wanted(batch: Document, wanted: Wanted) -> bool:
     if wanted.batch is not None:
         return wanted.batch in (str(batch["number"]), batch["day"])
     return (wanted.first or date.min) <= date.fromisoformat(batch["day"]) <= (wanted.last or date.max)
-
-
-def _day(at: str) -> date:
-    return datetime.fromisoformat(at).astimezone().date()
 
 
 def _plain(record: Document) -> Document:

@@ -6,7 +6,7 @@ Terms are in lesveil.toml under [retention]. A clip that is ticked as used has s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from pipeline.adapters import files
@@ -80,7 +80,8 @@ def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]
         for row in there:
             key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
             found.append(_item(state, DELIVERED, why, until, **key))
-    copied = _day(_first(rows, "ingest", COPY)) + timedelta(workspace.settings.retention.working_copy_days)
+    ingest = _first(rows, "ingest", COPY) or state.ingest
+    copied = ingest.day + timedelta(workspace.settings.retention.working_copy_days)
     if state.deleted is not None and not used and copied > today:  # nothing of it is to be kept
         why, copied = state.deleted.because, date.fromisoformat(state.deleted.day)
     if used or copied <= today:
@@ -140,7 +141,7 @@ def _tick_day(state: State) -> str:
 def _delivered_until(workspace: Workspace, state: State) -> date | None:
     """The last day of a clip's term, counted from its first delivery; None when it was never delivered."""
     first = _first(workspace.ledger.entries(clip=state.clip), "delivery", DELIVERED)
-    return None if first is None else _day(first) + timedelta(workspace.settings.retention.delivered_days)
+    return None if first is None else first.day + timedelta(workspace.settings.retention.delivered_days)
 
 
 def _first(rows: Sequence[Entry], kind: str, thing: str) -> Entry | None:
@@ -152,11 +153,6 @@ def _first(rows: Sequence[Entry], kind: str, thing: str) -> Entry | None:
         or (thing == DELIVERED and row.kind == "recall_done" and row.payload.get("outcome") == "deleted")
     ]
     return next((row for at in (gone[-1] if gone else 0, 0) for row in rows[at:] if row.kind == kind), None)
-
-
-def _day(row: Entry | None) -> date:
-    assert row is not None
-    return datetime.fromisoformat(row.at).astimezone().date()
 
 
 def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> list[str]:
@@ -173,7 +169,7 @@ def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
     except VaultError:  # what cannot be read recognises nobody; the next run destroys it
         return []
     enrolled = workspace.ledger.entries("enrolment")
-    since = {one: _day(row) for row in reversed(enrolled) for one in row.payload["people"]} if enrolled else {}
+    since = {one: row.day for row in reversed(enrolled) for one in row.payload["people"]} if enrolled else {}
     out: list[plans.Item] = []
     for person in people:
         taken = person.taken or since.get(person.id)
@@ -189,7 +185,7 @@ def _old_ledger(workspace: Workspace, everything: list[State], today: date) -> l
     told = [row for row in rows if not row.kind.startswith(KIND)]
     if not told or told[-1].kind == "continued":
         return []
-    ends = _day(told[-1]) + timedelta(workspace.settings.retention.ledger_days)
+    ends = told[-1].day + timedelta(workspace.settings.retention.ledger_days)
     left = any(
         standing(workspace.ledger.entries(clip=state.clip)) or workspace.vault.has(state.clip) for state in everything
     )

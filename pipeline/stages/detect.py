@@ -191,7 +191,10 @@ def detect(
             if not beyond:
                 frames = number + 1
                 progress("detect", number, info.frames)
-            if frame.damaged or frame.picture is None:
+            lost = frame.damaged or frame.picture is None
+            if fingerprint is not None:
+                found.prints.append(0 if lost else fingerprint(frame.picture))
+            if lost:
                 end_scene(previous)
                 previous, tiny_before = None, None
                 scheme = Scheme(shapes) if seam else scheme
@@ -199,11 +202,7 @@ def detect(
                     break
                 found.damaged.append(number)
                 found.cuts.append(number)
-                if fingerprint is not None:
-                    found.prints.append(0)
                 continue
-            if fingerprint is not None:
-                found.prints.append(fingerprint(frame.picture))
             tiny = _tiny(frame.picture)
             cut = tiny_before is None or _is_cut(tiny_before, tiny)
             if cut:

@@ -111,6 +111,7 @@ class Scheme:
         fresh |= self._first  # a segment begins like a scene
         shapes, begins = self._shapes, self._begins_to_move(now, tiny, fresh)
         if fresh or now - self._last_all >= ALL_SECONDS:
+            self._answer = min(self._answer, now)  # the next trial takes its place
             known = self._known(now)
             tried = shapes.tried(TURNS - known, shapes.small if fresh else shapes.tiny)
             if self._first:

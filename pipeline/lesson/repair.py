@@ -137,7 +137,7 @@ def _before(workspace: Workspace, state: State) -> Seen:
     if state.wiped or not workspace.vault.has(state.clip):
         raise RepairError("The working copy of {clip} is gone; it can no longer be repaired.", clip=state.file)
     before = seen.load(workspace.vault, state.clip, state.render["sha256"])
-    if before is None:
+    if before is None or len(before.plan.prints) != before.plan.frames:  # kept by a version that took no fingerprints
         raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
     return before
 

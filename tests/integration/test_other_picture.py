@@ -15,12 +15,14 @@ from pipeline import jobs
 from pipeline.adapters import files
 from pipeline.adapters.pictures import fingerprint, planes
 from pipeline.adapters.video_in import open_clip
-from pipeline.errors import QuarantinedError
+from pipeline.errors import QuarantinedError, TruncatedVideoError
 from pipeline.records import Frame
 from pipeline.run import Networks, redact_clip
 from pipeline.settings import Settings
 from pipeline.stages import decide, detect, render
+from samples import damage
 from tests import clips
+from tests.conftest import TABLES
 
 
 def picture(pixels="yuv420p", width=70, height=50, seed=0):
@@ -164,3 +166,36 @@ class Blind:
 
     def __call__(self, shown, threshold):
         return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
+
+
+FLIPS = 40
+
+
+def test_a_garbled_picture_of_hevc_mostly_comes_out_otherwise_the_other_way(tmp_path, request):
+    """One bit flipped at each of FLIPS places: what the decoder itself reports, and what comparing two ways finds."""
+    film = clips.make(tmp_path / "a.mp4", codec="libx265", frames=15, size="256x192")
+
+    def prints(path, otherwise):
+        with open_clip(path) as clip:
+            if otherwise:
+                clip.read_otherwise()
+            frames = list(clip.frames())
+            return [fingerprint(frame.picture) if frame.picture else 0 for frame in frames], bool(clip.damaged)
+
+    sound, _ = prints(film, False)
+    assert prints(film, True)[0] == sound
+    changed = reported = found = 0
+    for place in range(FLIPS):
+        path = damage.flip(film, tmp_path / f"{place}.mp4", 1, place)
+        try:
+            one, told = prints(path, False)
+            other, _ = prints(path, True)
+        except (QuarantinedError, TruncatedVideoError):
+            continue
+        if one != sound:
+            changed, reported, found = changed + 1, reported + told, found + (one != other)
+    line = f"HEVC, {changed} flips that changed the picture: reported by the decoder {reported}, by comparing {found}"
+    request.config.stash.setdefault(TABLES, []).append(line)
+    assert changed > FLIPS / 2
+    assert found > 0.6 * changed
+    assert found > 2 * reported

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -309,6 +309,18 @@ def test_a_changed_rendering_is_no_base_for_a_repair(school: School) -> None:
         file.seek(-900, 2)
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(RepairError, match="not the file that was checked"):
+        carried_out(school)
+
+
+def test_what_was_kept_without_fingerprints_is_no_base_for_a_repair(school: School) -> None:
+    """Nobody knows whether the pictures are those that were looked at, so nothing is rendered, and it is said."""
+    before = school.seen()
+    assert len(before.plan.prints) == before.plan.frames
+    with school.opened() as place:
+        older = replace(before, plan=replace(before.plan, prints=before.plan.prints[:0]))
+        seen.keep(place.vault, school.state().clip, older)
+    school.add("hide", 30, 40, track=1)
+    with pytest.raises(RepairError, match="run lesveil run again"):
         carried_out(school)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, sizes
+from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, Scheme, sizes
 from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages.detect import TURNED_GROWS, _turned_back, detect, echoes
 
@@ -416,3 +416,12 @@ def test_what_moves_fast_at_many_frames_a_second_moves_fast():
     shots = [picture((20 + n, 40, 44 + n, 70)) for n in range(120)]
     looked = detect(Source(shots, Fraction(120)), Detector(), THRESHOLD).looked
     assert np.diff(looked).max() <= 12
+
+
+def test_a_cut_does_not_forget_what_a_turned_picture_has_just_shown():
+    """The answer to a trial may be out for two looks; a cut within them must not lose it."""
+    scheme, grey = Scheme(sizes(info())), np.zeros((36, 64), np.float32)
+    scheme.asked(scheme.due(Fraction(0), grey, True), lambda: ())
+    scheme.asked(scheme.due(Fraction(1), grey, False), lambda: {2})
+    after_cut = scheme.due(Fraction(11, 10), grey, True)
+    assert {one.turn for one in after_cut if not one.least} == {0, 2}

@@ -99,12 +99,13 @@ def _ours(card: Path, place: Path) -> None:
     from pipeline.adapters.card import find_clips
     from pipeline.adapters.ledger import Ledger
     from pipeline.adapters.vault import Vault
-    from pipeline.stages.ingest import ingest
+    from pipeline.stages.ingest import ingest_all
 
     vault = Vault(place, key_file=True)
     with Ledger.open(place / "ledger.db") as ledger:
-        for take in find_clips(card):
-            ingest(take, vault, ledger)
+        for _, clip in ingest_all(find_clips(card), vault, ledger):
+            if isinstance(clip, Exception):
+                raise clip
 
 
 def _films(card: Path) -> list[Path]:

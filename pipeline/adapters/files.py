@@ -26,6 +26,9 @@ else:
 BLOCK = 1 << 20
 """Bytes read or written at a time."""
 
+ADVISE: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
+"""Tells the system how a stretch of a file will be used, where it listens."""
+
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EFBIG, errno.ENAMETOOLONG}
 _NO_LINKS = {
@@ -221,9 +224,14 @@ def drop_cache(path: Path) -> None:
 
 def drop_stretch(fd: int, at: int, size: int) -> None:
     """The same of some bytes of an open file; of all after ``at`` when ``size`` is 0."""
-    advise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
-    if advise is not None:
-        advise(fd, at, size, getattr(os, "POSIX_FADV_DONTNEED", 4))
+    if ADVISE is not None:
+        ADVISE(fd, at, size, getattr(os, "POSIX_FADV_DONTNEED", 4))
+
+
+def fetch_stretch(fd: int, at: int, size: int) -> None:
+    """Ask the system to read a stretch from the medium meanwhile, because it is needed soon."""
+    if ADVISE is not None:
+        ADVISE(fd, at, size, getattr(os, "POSIX_FADV_WILLNEED", 3))
 
 
 def sha256_of(path: Path) -> str:

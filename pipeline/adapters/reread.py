@@ -18,14 +18,18 @@ import xxhash
 from pipeline.adapters import files
 from pipeline.errors import VaultError
 
-STRETCH = 256
+STRETCH = 32
 """Chunks that are proved at a time: 16 MiB."""
 
-AT_ONCE = 16
+LAG = 4
+"""Stretches that may wait to be proved. Who writes waits for them then, or in the end one core would still prove while
+the others have nothing to do."""
+
+AT_ONCE = 2
 """Chunks that are read in one call."""
 
-Unseal = Callable[[memoryview, int, bool], bytes]
-"""Opens one sealed chunk, given its number and whether it is the last. Raises VaultError."""
+Unseal = Callable[[memoryview, int, bool], memoryview]
+"""Opens one sealed chunk, given its number and whether it is the last; good until the next. Raises VaultError."""
 
 
 class Reread:
@@ -58,12 +62,15 @@ class Reread:
         """So many chunks are written: prove the stretches that are whole. Raises what went wrong with earlier ones."""
         while chunks - self._asked >= STRETCH:
             self._ask(self._asked + STRETCH, False)
-        while self._jobs and self._jobs[0].done():
+        while self._jobs and (len(self._jobs) > LAG or self._jobs[0].done()):
             self._jobs.pop(0).result()
 
-    def finish(self, chunks: int) -> list[str]:
-        """The copy is whole, of so many chunks: prove the rest; XXH128 in hex of each film. Raises VaultError."""
+    def ask_rest(self, chunks: int) -> None:
+        """The copy is whole, of so many chunks: prove what is left of it, meanwhile."""
         self._ask(chunks, True)
+
+    def rest(self) -> list[str]:
+        """Wait for it: XXH128 in hex of each film. Raises VaultError."""
         for job in self._jobs:
             job.result()
         self._jobs.clear()
@@ -85,17 +92,18 @@ class Reread:
             for n in range(count):
                 sealed = read[n * self._step : min(size, (n + 1) * self._step)]
                 last = whole and index + n == stop - 1
-                self._take(memoryview(self._unseal(sealed, index + n, last)))
+                self._take(self._unseal(sealed, index + n, last))
         if whole and (self._left or self._file.read(1)):
             raise VaultError("{file} is not the copy that was written.", file=self._path)
 
     def _flush(self, at: int, size: int, whole: bool) -> None:
-        """To the medium, and out of the system's cache where that can be asked for."""
+        """To the medium, and out of the system's cache where that can be asked for; then it is soon on its way back."""
         if whole:
             files.sync_file(self._path)
         elif hasattr(os, "fdatasync"):
             os.fdatasync(self._file.fileno())
         files.drop_stretch(self._file.fileno(), at, size)
+        files.fetch_stretch(self._file.fileno(), at, size)
 
     def _take(self, data: memoryview) -> None:
         while data:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,22 +91,24 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
-    whole = _Whole(progress, sum(sizes[take] for take in todo))
-    for n, take in enumerate(found):
-        name = take.relative(take.path)
-        try:
-            clips.append((take, stage.ingest(take, vault, ledger, whole, card)))
-        except (LesveilError, OSError) as failure:  # the laptop's own disk may fail as well
-            error = failure if isinstance(failure, LesveilError) else _of_the_disk(failure, vault.root)
+    whole = _Whole(progress, {take: sizes[take] for take in todo})
+    rest = list(found)
+    with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card)) as outcomes:
+        for take, outcome in outcomes:
+            rest.remove(take)
+            if isinstance(outcome, Clip):
+                clips.append((take, outcome))
+                continue
+            error = outcome if isinstance(outcome, LesveilError) else _of_the_disk(outcome, vault.root)
+            name = take.relative(take.path)
             ledger.append("failure", None, failure_row(name, error))
             failed.append((name, error))
             if not os.path.isdir(volume.root):
                 gone = CardError(
                     "The card at {folder} is gone; put it back and repeat the command.", folder=volume.root
                 )
-                failed += [(later.relative(later.path), gone) for later in found[n + 1 :]]
+                failed += [(later.relative(later.path), gone) for later in rest]
                 break
-        whole.passed(sizes[take] if take in todo else 0)
     list_copies(workspace, volume)
     left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
     return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
@@ -203,13 +207,20 @@ def _left(root: Path) -> list[str]:
 
 
 class _Whole:
-    """A Progress over a whole card, made of those of its takes."""
+    """A Progress over a whole card, made of those of its takes, which lie end to end."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._before = progress, total, 0
+    def __init__(self, progress: Progress, sizes: Mapping[CardClip, int]) -> None:
+        self._progress, self._total, self._told = progress, sum(sizes.values()), 0
+        self._starts = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0), strict=False))
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        self._progress("copy", min(self._total, self._before + (done if stage == "copy" else total)), self._total)
+    def of(self, take: CardClip) -> Progress:
+        """What one take is to tell; it says nothing where nothing of it is to be copied."""
+        start = self._starts.get(take)
 
-    def passed(self, size: int) -> None:
-        self._before += size
+        def told(stage: str, done: int, total: int) -> None:
+            if start is not None:
+                # one take is still proved while the next is read: what was told is not taken back
+                self._told = max(self._told, min(self._total, start + (done if stage == "copy" else total)))
+                self._progress("copy", self._told, self._total)
+
+        return told

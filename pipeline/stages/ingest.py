@@ -6,20 +6,23 @@ that XXH128 is enough: a changed copy would have to pass the authentication of e
 accidents. What the ledger gets is the digests and names on the card of the films and their sidecars, so that the wipe
 can later take exactly those.
 
+The next take is read from the card while the last stretches of the one before it are still proved.
+
 Interrupted anywhere, a second call goes on from the last chunk that can be believed, or from the reading back, and
 finds a finished copy by a sample of the film.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import xxhash
 
@@ -32,8 +35,10 @@ from pipeline.adapters.sealed import CHUNK, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import (
     CardChangedError,
+    CardError,
     CopyDiffersError,
     DiskFullError,
+    LesveilError,
     NotAVideoError,
     OutputNotWritableError,
     VaultError,
@@ -60,6 +65,32 @@ class Recorder(Protocol):
     def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
+def ingest_all(
+    takes: Sequence[CardClip],
+    vault: Vault,
+    ledger: Recorder,
+    progress: Callable[[CardClip], Progress] = lambda take: no_progress,
+    card: str = "",
+) -> Generator[tuple[CardClip, Clip | LesveilError | OSError]]:
+    """Copy takes into the vault: each with its clip, or with why it is not there, in order.
+
+    What one raises does not stop the others; whoever wants no more of them leaves off.
+    """
+    with contextlib.ExitStack() as unfinished:
+        before: tuple[CardClip, _Steps] | None = None
+        for take in takes:
+            steps = _steps(take, vault, ledger, progress(take), card)
+            unfinished.callback(steps.close)
+            outcome = _go_on(steps)
+            if before is not None:
+                yield before[0], _finish(before[1])
+            before = (take, steps) if outcome is None else None
+            if outcome is not None:
+                yield take, outcome
+        if before is not None:
+            yield before[0], _finish(before[1])
+
+
 def ingest(
     card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress = no_progress, card: str = ""
 ) -> Clip:
@@ -69,6 +100,34 @@ def ingest(
     CardError (the card cannot be read, a file changed or the copy differs), NotAVideoError (no bytes), DiskFullError,
     OutputNotWritableError.
     """
+    ((_, outcome),) = ingest_all([card_clip], vault, ledger, lambda take: progress, card)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+_Steps = Generator[None, None, Clip]
+"""Ingest as far as the end of the card's films, then the rest."""
+
+
+def _go_on(steps: _Steps) -> Clip | LesveilError | OSError | None:
+    """None: it is to be gone on with."""
+    try:
+        next(steps)
+    except StopIteration as done:
+        return cast(Clip, done.value)
+    except (LesveilError, OSError) as error:  # the laptop's own disk may fail as well
+        return error
+    return None
+
+
+def _finish(steps: _Steps) -> Clip | LesveilError | OSError:
+    outcome = _go_on(steps)
+    assert outcome is not None
+    return outcome
+
+
+def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str) -> _Steps:
     before = [look(path) for path in card_clip.paths]
     for path, found in zip(card_clip.paths, before, strict=True):
         if found.st_size == 0:
@@ -78,25 +137,28 @@ def ingest(
     if (known := _known(card_clip, card, sizes, sample, vault, ledger)) is not None:
         return known
     source = _source(card_clip, card, before, sample)
+    beside = [(path, *hashed(path)) for path in card_clip.sidecars]
     read, proved = _written(source, vault, ledger), False
     if read is None:
         check_room(vault, card_clip.path, sum(sizes))
-        read, proved = _copy(card_clip, before, source, vault, ledger, progress)
+        read, proved = yield from _copy(card_clip, before, source, vault, ledger, progress)
     id = _digest(read)[:16]
     if not proved:
         _verify(card_clip.path, id, read, sizes, vault, progress)
     progress("verify", sum(sizes), sum(sizes))
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
     for path, found in zip(card_clip.paths, before, strict=True):
-        if changed(found, look(path)):
+        try:
+            now = look(path)
+        except CardError:
+            continue  # the card was pulled: all of it was read before
+        if changed(found, now):
             raise grew(path)
     listed = [
-        (_listed(card_clip, path, found, one.sha256, "video"), _for_manifest(found, one.xxh128))
-        for path, found, one in zip(card_clip.paths, before, read, strict=True)
+        (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
+        for kind, each in (("video", zip(card_clip.paths, before, read, strict=True)), ("sidecar", beside))
+        for path, found, one in each
     ]
-    for sidecar in card_clip.sidecars:
-        found, one = hashed(sidecar)
-        listed.append((_listed(card_clip, sidecar, found, one.sha256, "sidecar"), _for_manifest(found, one.xxh128)))
     row = {
         "card": card,
         "sha256": _digest(read),
@@ -201,7 +263,7 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> tuple[list[Read], bool]:
+) -> Generator[None, None, tuple[list[Read], bool]]:
     """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
 
     A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
@@ -230,7 +292,9 @@ def _copy(
                         if films.done != end or changed(found, card.look()):
                             raise grew(path)
                 copy.finish()
-                if reread.finish(copy.chunks) != [one.xxh128 for one in films.read]:
+                reread.ask_rest(copy.chunks)
+                yield  # from here on the card may be pulled
+                if reread.rest() != [one.xxh128 for one in films.read]:
                     raise _differs(card_clip.path)
                 sha256 = _digest(films.read)
                 parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]

@@ -15,11 +15,13 @@ import xxhash
 from pipeline.adapters import card_reader, files
 from pipeline.adapters.card import CardClip, find_clips
 from pipeline.adapters.ledger import Ledger
+from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, SEAL
 from pipeline.adapters.vault import Vault, VaultWriter
 from pipeline.errors import CardError, CopyDiffersError, DiskFullError, NotAVideoError
+from pipeline.records import Clip, Progress
 from pipeline.stages import ingest as stage
-from pipeline.stages.ingest import ingest
+from pipeline.stages.ingest import ingest, ingest_all
 
 FILM = os.urandom(6 * files.BLOCK + 12345)
 
@@ -96,6 +98,53 @@ def test_a_copy_that_was_not_recorded_is_verified_and_recorded(take: CardClip, v
     with Ledger.open(vault.root / "new.db") as empty:
         assert ingest(take, vault, empty) == clip
         assert len(empty.entries(kind="ingest")) == 1
+
+
+def test_a_take_that_cannot_be_read_does_not_stop_the_others(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = {n: os.urandom(3 * files.BLOCK) for n in (2, 3)}
+    for n, film in films.items():
+        (take.path.parent / f"MVI_000{n}.MP4").write_bytes(film)
+    takes = find_clips(take.card)
+    Worn(monkeypatch, takes[1].path, AT)
+    outcomes = [outcome for _, outcome in ingest_all(takes, vault, ledger)]
+    assert isinstance(outcomes[1], CardError)
+    wanted = [hashlib.sha256(film).hexdigest() for film in (FILM, films[3])]
+    assert [clip.sha256 for clip in outcomes if isinstance(clip, Clip)] == wanted
+    assert [row.payload["sha256"] for row in ledger.entries(kind="ingest")] == wanted
+
+
+def test_the_next_film_is_read_while_the_one_before_is_proved(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaving off in between loses nothing: what was not proved yet is gone on with."""
+    (take.path.parent / "MVI_0002.MP4").write_bytes(os.urandom(3 * files.BLOCK))
+    both = find_clips(take.card)
+    told: list[str] = []
+    rest = Reread.rest
+
+    def proved(self: Reread) -> list[str]:
+        told.append("proved")
+        return rest(self)
+
+    monkeypatch.setattr(Reread, "rest", proved)
+
+    def progress(one: CardClip) -> Progress:
+        return lambda stage, done, total: told.append(one.path.name) if (stage, done) == ("copy", total) else None
+
+    outcomes = ingest_all(both, vault, ledger, progress)
+    first, clip = next(outcomes)
+    assert told == ["MVI_0001.MP4", "MVI_0002.MP4", "proved"]
+    assert isinstance(clip, Clip)
+    assert first is both[0]
+    outcomes.close()
+    assert vault.ids() == [clip.id]
+    assert [clip.bytes for _, clip in ingest_all(both, vault, ledger) if isinstance(clip, Clip)] == [
+        len(FILM),
+        3 * files.BLOCK,
+    ]
+    assert not list(vault.root.rglob("*.unfinished"))
 
 
 def test_a_sidecar_that_appeared_is_recorded(take: CardClip, vault: Vault, ledger: Ledger) -> None:
@@ -272,11 +321,11 @@ def test_what_is_gone_on_with_must_be_believable(
             ingest(take, vault, ledger)
     (half,) = (vault.root / "clips").glob("*.unfinished")
     raw = bytearray(half.read_bytes())
-    raw[10 * (CHUNK + SEAL) + 500] ^= 1
+    raw[2 * (CHUNK + SEAL) + 500] ^= 1
     half.write_bytes(raw)
     told: list[int] = []
     clip = ingest(take, vault, ledger, lambda stage, done, _: told.append(done) if stage == "copy" else None)
-    assert told[0] == 10 * CHUNK
+    assert told[0] == 2 * CHUNK
     with vault.open(clip.id) as copy:
         assert copy.read() == FILM
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.adapters import files
+from pipeline.adapters import files, sealed
 from pipeline.adapters.sealed import CHUNK, HEADER, SEAL, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import OutputExistsError, VaultError
@@ -283,3 +283,23 @@ def test_pyav_plays_and_seeks_through_it(store: Vault, tmp_path: Path) -> None:
         through = pictures(copy)
     assert 10 <= len(through) < 40
     assert through == pictures(str(plain))
+
+
+def test_a_copy_of_an_older_version_with_smaller_chunks_is_read(store: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = os.urandom(300_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed, "CHUNK", 1 << 16)
+        keep(store, "old", data)
+    with store.open("old") as copy:
+        assert copy.read() == data
+        copy.seek(200_000)
+        assert copy.read(5) == data[200_000:200_005]
+
+
+def test_a_size_of_chunks_that_nobody_wrote_is_refused(store: Vault) -> None:
+    path = keep(store, "a", b"x" * 1000)
+    raw = bytearray(path.read_bytes())
+    raw[12:16] = (1 << 30).to_bytes(4, "big")
+    path.write_bytes(raw)
+    with pytest.raises(VaultError, match="was changed"):
+        store.open("a")

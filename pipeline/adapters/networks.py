@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock, local
 from typing import Any
 
@@ -21,7 +20,6 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import cv2
 import numpy as np
 import openvino as ov
-import platformdirs
 from openvino import opset1
 from openvino import opset8 as ops
 
@@ -51,14 +49,8 @@ CHIP_MEAN = (122.782, 117.001, 104.298)
 
 @lru_cache(maxsize=1)
 def core() -> ov.Core:
-    made = ov.Core()
-    cache = Path(platformdirs.user_cache_dir("lesveil")) / "openvino"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        made.set_property({"CACHE_DIR": str(cache)})
-    except OSError:
-        pass  # a read-only home costs a second at start, nothing else
-    return made
+    """Compiled networks are not kept on disk: recognition would leave 22 MB there at every start, under a new name."""
+    return ov.Core()
 
 
 def device(wanted: str) -> str:
@@ -279,26 +271,31 @@ def dlib_network(tensors: list[F32], batch: int = 1) -> ov.Model:
         weights = weights * gamma[:, None, None, None]
         bias = bias * gamma + beta
         out = ops.convolution(
-            node, ops.constant(weights), [stride, stride], [pad, pad], [pad, pad], [1, 1]
+            node, _constant(weights), [stride, stride], [pad, pad], [pad, pad], [1, 1]
         )  # fmt: skip
-        out = ops.add(out, ops.constant(bias.reshape(1, -1, 1, 1)))
+        out = ops.add(out, _constant(bias.reshape(1, -1, 1, 1)))
         return ops.relu(out) if relu else out
 
     chips = ops.parameter([batch, 150, 150, 3], np.uint8, name="chips")
-    picture = ops.convert(ops.transpose(chips, ops.constant(np.array([0, 3, 1, 2]))), "f32")
-    mean = ops.constant(np.array(CHIP_MEAN, np.float32).reshape(1, 3, 1, 1))
-    node = ops.divide(ops.subtract(picture, mean), ops.constant(np.float32(256)))
+    picture = ops.convert(ops.transpose(chips, _constant(np.array([0, 3, 1, 2]))), "f32")
+    mean = _constant(np.array(CHIP_MEAN, np.float32).reshape(1, 3, 1, 1))
+    node = ops.divide(ops.subtract(picture, mean), _constant(np.float32(256)))
     node = convolve(node, 32, 7, 2, 0, relu=True)
     node = opset1.max_pool(node, [2, 2], [0, 0], [0, 0], [3, 3])
     for level, widths in enumerate(_LAYERS):
         for block, width in enumerate(widths):
             node = _residual(node, width, level > 0 and block == 0, convolve)
-    node = ops.reduce_mean(node, ops.constant(np.array([2, 3])), keep_dims=False)
+    node = ops.reduce_mean(node, _constant(np.array([2, 3])), keep_dims=False)
     last = next(parts)
     if last.shape[:2] != (256, 128) or next(parts, None) is not None:
         raise ValueError("the recognition network does not end where it should")
-    node = ops.matmul(node, ops.constant(last.reshape(256, 128)), False, False)
+    node = ops.matmul(node, _constant(last.reshape(256, 128)), False, False)
     return ov.Model([node], [chips], "dlib_resnet")
+
+
+def _constant(values: Any) -> Any:
+    """As ops.constant, which goes through a list of Python's numbers and takes a hundred times as long."""
+    return ov.op.Constant(np.asarray(values, order="C"), shared_memory=False)
 
 
 def _residual(node: Any, width: int, down: bool, convolve: Callable[..., Any]) -> Any:
@@ -318,7 +315,7 @@ def _same_shape(a: Any, b: Any) -> tuple[Any, Any]:
     largest = np.max(shapes, axis=0)
     begin = np.zeros(4, np.int64)
     padded = [
-        ops.pad(node, ops.constant(begin), ops.constant(largest - shape), "constant", ops.constant(np.float32(0)))
+        ops.pad(node, _constant(begin), _constant(largest - shape), "constant", _constant(np.float32(0)))
         for node, shape in zip((a, b), shapes, strict=True)
     ]
     return padded[0], padded[1]

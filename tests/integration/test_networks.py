@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -250,3 +252,11 @@ def test_a_device_that_fails_leaves_the_work_to_the_processor(monkeypatch):
     monkeypatch.setattr(networks, "core", lambda: made)
     assert networks.compile_model(None, 2, None, "GPU") == "CPU"
     assert made.asked == ["GPU", "CPU"]
+
+
+def test_loading_the_networks_leaves_nothing_behind(tmp_path: Path) -> None:
+    """OpenVINO can keep compiled networks on disk; recognition's would come under a new name, 22 MB, at every start."""
+    code = "from pipeline.adapters.networks import CenterFace, FaceNet; FaceNet(1); CenterFace(1)._network(64, 64)"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "LOCALAPPDATA": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **home}, cwd=tmp_path)
+    assert list(tmp_path.rglob("*")) == []

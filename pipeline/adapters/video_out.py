@@ -250,6 +250,7 @@ class ClipWriter:
         context.sample_aspect_ratio = info.sample_aspect
         context.gop_size = max(1, int(KEYFRAMES * info.rate))
         context.thread_count = threads
+        context.thread_type = "FRAME"  # several pictures at once: in slices of one picture, threads wait for each other
         context.color_range = clip.colour.range
         context.color_primaries = clip.colour.primaries
         context.color_trc = clip.colour.transfer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import numpy.typing as npt
 from pipeline.errors import QuarantinedError
 from pipeline.records import F32, U8, Figures, FrameSource, Progress, RedactionPlan, no_progress
 
-AT_ONCE = 2
-"""Pictures that are being hidden at once; more would only wait for the encoder."""
+AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
+"""Pictures that are being hidden at once, beside decoding and encoding; more would only wait for the encoder."""
 
 Hide = Callable[[Any, F32, U8], None]
 """Hides regions (R, 4) of shapes (R,) in one picture, in place."""
@@ -59,7 +60,7 @@ def render(
         raise ValueError(f"{len(prints)} fingerprints for {plan.frames} frames")
     pts: list[int] = []
     damaged: list[int] = []
-    # Pictures are hidden two at a time and written in their order, each only when its own hiding is done.
+    # Pictures are hidden beside that and written in their order, each only when its own hiding is done.
     at_work: deque[tuple[Any, int, Future[float] | None]] = deque()
 
     def write_first() -> None:

@@ -172,8 +172,8 @@ def frontal(landmarks: F32) -> F32:
     return np.asarray(np.clip(1 - 2 * np.abs(share - 0.5), 0, 1), np.float32)
 
 
-def standard(thumb: U8) -> F32:
-    """A thumb with mean 0 and deviation 1: the mean of the product of two is their correlation."""
-    values = thumb.astype(np.float32)
-    values -= values.mean()
-    return np.asarray(values / max(float(values.std()), 1.0), np.float32)
+def standard(thumbs: U8) -> F32:
+    """Thumbs (N, 16, 16), each with mean 0 and deviation 1: the mean of the product of two is their correlation."""
+    values = thumbs.astype(np.float32)
+    values -= values.mean(axis=(1, 2), keepdims=True)
+    return np.asarray(values / np.maximum(values.std(axis=(1, 2), keepdims=True), np.float32(1)), np.float32)

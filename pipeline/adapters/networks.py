@@ -93,7 +93,8 @@ class CenterFace:
         self._precision = precision
         self._model = core().read_model((weights or manifest()["centerface"]).read())
         self._networks: dict[tuple[int, int], ov.CompiledModel] = {}
-        self._compiling = Lock()
+        self._compiling: dict[tuple[int, int], Lock] = {}
+        self._one_at_a_time = Lock()
         self._mine = local()
 
     def _request(self, height: int, width: int) -> ov.InferRequest:
@@ -104,20 +105,24 @@ class CenterFace:
         return mine[height, width]
 
     def _network(self, height: int, width: int) -> ov.CompiledModel:
-        with self._compiling:
-            if (height, width) in self._networks:
-                return self._networks[height, width]
+        with self._one_at_a_time:
+            compiling = self._compiling.setdefault((height, width), Lock())
+        with compiling:  # of one size once; networks of several sizes at the same time
+            if (height, width) not in self._networks:
+                self._networks[height, width] = self._compiled(height, width)
+            return self._networks[height, width]
+
+    def _compiled(self, height: int, width: int) -> ov.CompiledModel:
+        with self._one_at_a_time:
             model = self._model.clone()
-            model.reshape({model.inputs[0]: [1, 3, height, width]})
-            prepare = ov.preprocess.PrePostProcessor(model)
-            prepare.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
-                ov.preprocess.ColorFormat.BGR
-            )
-            prepare.input().model().set_layout(ov.Layout("NCHW"))
-            prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ov.preprocess.ColorFormat.RGB)
-            made = compile_model(prepare.build(), self.workers, self._precision, self._place)
-            self._networks[height, width] = made
-            return made
+        model.reshape({model.inputs[0]: [1, 3, height, width]})
+        prepare = ov.preprocess.PrePostProcessor(model)
+        prepare.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
+            ov.preprocess.ColorFormat.BGR
+        )
+        prepare.input().model().set_layout(ov.Layout("NCHW"))
+        prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ov.preprocess.ColorFormat.RGB)
+        return compile_model(prepare.build(), self.workers, self._precision, self._place)
 
     def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]:
         """Faces in a BGR picture (H, W, 3), best first: boxes (N, 4), scores (N,), landmarks (N, 5, 2), its pixels."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from threading import Lock
 from typing import Any, Protocol
 
 import cv2
@@ -45,6 +46,9 @@ is found is the same to the bit."""
 AHEAD = 4
 """Looks per worker that may be taken before the first of them is told: recognition comes in bursts."""
 
+MANY = 5
+"""Glances from which the workers share a look among them."""
+
 TURNED_GROWS = 0.15
 """Share of its size by which the box of a turned face grows on every side: what is hidden around a box is made for
 heads whose hair is above."""
@@ -53,6 +57,10 @@ THUMB = 16
 
 CLEAR = 0.4
 """A detection of this score is a face, and what is fainter within its box an echo of it."""
+
+
+_Faces = tuple[F32, F32, F32]
+"""Boxes (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the displayed frame."""
 
 
 class Observer(Protocol):
@@ -272,12 +280,26 @@ class _Looks:
     waiting: deque[Future[None]] = field(default_factory=deque)
 
     def at(self, frame: Frame, which: Sequence[Glance]) -> Future[_Seen]:
-        work = self.pool.submit(_examine, frame.picture, which, self.info, self.detector, self.threshold)
+        work = self._examined(frame.picture, which)
         self.waiting.append(self.teller.submit(self._tell, frame, work))
         self.latest = frame.number
         self.figures.count("looks", len(which))
         self._wait(self.ahead)
         return work
+
+    def _examined(self, picture: Any, which: Sequence[Glance]) -> Future[_Seen]:
+        """One look is one worker's, or, where it begins a scene and all wait for it, everybody's: the largest first, so
+        that who puts it together, and comes last, waits for the shortest."""
+        resizing = Lock()
+
+        def glance(one: Glance) -> _Faces:
+            return _look(picture, one, self.info, self.detector, self.threshold, resizing)
+
+        if len(which) < MANY:
+            return self.pool.submit(_examine, which, glance, picture)
+        largest = sorted(which, key=lambda one: -one.size[0] * one.size[1])
+        parts = {one: self.pool.submit(glance, one) for one in largest}
+        return self.pool.submit(_examine, which, lambda one: parts[one].result(), picture)
 
     def end_scene(self) -> None:
         if self.observe is not None:
@@ -301,12 +323,12 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _examine(picture: Any, which: Sequence[Glance], info: VideoInfo, detector: FaceDetector, threshold: float) -> _Seen:
+def _examine(which: Sequence[Glance], glance: Callable[[Glance], _Faces], picture: Any) -> _Seen:
     """One look: a picture at one or more sizes, upright and turned."""
-    boxes, scores, marks = _merge([_look(picture, one, info, detector, threshold) for one in which if not one.turn])
+    boxes, scores, marks = _merge([glance(one) for one in which if not one.turn])
     turns = set()
     for turn in sorted({one.turn for one in which} - {0}):
-        found = _merge([_look(picture, one, info, detector, threshold) for one in which if one.turn == turn])
+        found = _merge([glance(one) for one in which if one.turn == turn])
         size = (found[0][:, 2:] - found[0][:, :2]) * np.float32(TURNED_GROWS)
         found = (found[0] + np.concatenate([-size, size], axis=1), *found[1:])
         new = ~_same_face(found[0], boxes[scores >= CLEAR])
@@ -361,10 +383,13 @@ def _luma(picture: Any) -> U8:
     return np.asarray(wide >> (bits - 8), np.uint8)
 
 
-def _look(picture: Any, one: Glance, info: VideoInfo, detector: FaceDetector, threshold: float) -> tuple[F32, F32, F32]:
+def _look(
+    picture: Any, one: Glance, info: VideoInfo, detector: FaceDetector, threshold: float, resizing: Lock
+) -> _Faces:
     """One picture through the network; boxes and landmarks in pixels of the displayed frame, upright."""
     width, height = one.size
-    small = picture.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()
+    with resizing:  # a picture keeps what resized it last: two threads at it would crash
+        small = picture.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()
     boxes, scores, marks = detector(
         np.ascontiguousarray(np.rot90(small, one.turn)), max(threshold, one.least) / one.counts
     )
@@ -382,7 +407,7 @@ def _turned_back(points: F32, one: Glance) -> F32:
     return np.stack(before, axis=-1).astype(np.float32)
 
 
-def _merge(parts: list[tuple[F32, F32, F32]]) -> tuple[F32, F32, F32]:
+def _merge(parts: list[_Faces]) -> _Faces:
     """Looks at several sizes as one: of boxes that overlap by more than 0.4 (IoU) the surest stays, and no echoes."""
     boxes, scores, marks = (np.concatenate([part[i] for part in parts]) for i in range(3))
     kept = suppress(boxes, scores, 0.4)

@@ -137,8 +137,8 @@ class Sampler:
         near = closeness(np.stack([f.box for f in self.faces]), boxes) if self.faces else np.empty((0, len(boxes)))
         used: set[int] = set()
         due: list[_Sighting] = []
-        for place in np.flatnonzero((heights >= self.smallest) & (scores >= STILL_THERE)).tolist():
-            look = standard(thumbs[place])
+        places = np.flatnonzero((heights >= self.smallest) & (scores >= STILL_THERE))
+        for place, look in zip(places.tolist(), standard(thumbs[places]), strict=True):
             which = next(
                 (i for i in np.argsort(-near[:, place]).tolist() if near[i, place] > 0.3 and i not in used), -1
             )

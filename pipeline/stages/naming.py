@@ -146,8 +146,8 @@ def _views_of(
     named: F32 | None = None
     changed = unseen = may_be_named = False
     facing = frontal(found.landmarks[track.detections])
-    for row, towards in zip(track.detections.tolist(), facing.tolist(), strict=True):
-        look = standard(found.thumb[row])
+    looks = standard(found.thumb[track.detections])
+    for row, towards, look in zip(track.detections.tolist(), facing.tolist(), looks, strict=True):
         if before is not None and float((before * look).mean()) < LOOK_CHANGED:
             changed = True
         before = look

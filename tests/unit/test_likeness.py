@@ -119,8 +119,9 @@ def test_facing():
 
 def test_a_standard_thumb_does_not_depend_on_the_light():
     thumb = LOOKS[0] // 2
-    assert float((standard(thumb) * standard((thumb + 60).astype(np.uint8))).mean()) == pytest.approx(1, abs=1e-3)
-    assert np.isfinite(standard(np.full((16, 16), 7, np.uint8))).all()
+    brighter = (thumb + 60).astype(np.uint8)
+    assert float((standard(thumb[None]) * standard(brighter[None])).mean()) == pytest.approx(1, abs=1e-3)
+    assert np.isfinite(standard(np.full((1, 16, 16), 7, np.uint8))).all()
 
 
 def crowd(seed):

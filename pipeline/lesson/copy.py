@@ -109,6 +109,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 )
                 failed += [(later.relative(later.path), gone) for later in rest]
                 break
+    notes += _twins(clips)
     list_copies(workspace, volume)
     left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
     return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
@@ -169,6 +170,20 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                 tr("{clip}: an earlier chapter of this take is not on the card.", clip=clip.relative(clip.path))
             )
     return found, notes
+
+
+def _twins(clips: Sequence[tuple[CardClip, Clip]]) -> list[str]:
+    """A word on every film that is on the card more than once, so that nobody misses a clip."""
+    first: dict[str, CardClip] = {}
+    return [
+        tr(
+            "{clip} holds the same film as {other}; they are one clip.",
+            clip=take.relative(take.path),
+            other=first[clip.id].relative(first[clip.id].path),
+        )
+        for take, clip in clips
+        if first.setdefault(clip.id, take) is not take
+    ]
 
 
 def _deleted(workspace: Workspace, takes: Sequence[CardClip]) -> dict[CardClip, State]:

@@ -46,6 +46,19 @@ def as_volume(monkeypatch: pytest.MonkeyPatch, volume: Volume) -> None:
         monkeypatch.setattr(module, "volume_of", lambda folder, _=None: replace(volume, root=Path(folder).resolve()))
 
 
+def test_a_film_that_is_there_twice_is_one_clip_and_that_is_told(world: World) -> None:
+    """Also while the first of the two is still being proved when the second is read."""
+    lay(world.card, C=b"first lesson" * 999, A2=b"first lesson" * 999)
+    copied = world.copy()
+    assert copied.failed == []
+    assert len({clip.id for _, clip in copied.clips}) == 2
+    assert copied.notes == [
+        f"{AT}/A2.MP4 holds the same film as {AT}/A.MP4; they are one clip.",
+        f"{AT}/C.MP4 holds the same film as {AT}/A.MP4; they are one clip.",
+    ]
+    assert not list(world.place.rglob("*.unfinished"))
+
+
 # --- whose card -------------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,9 @@ STRIDE = 32
 MOST = 3000
 """Cells of one picture that are considered, best first; a face lights up a handful."""
 
+LARGE = 1_000_000
+"""Pixels of a picture from which only one is looked at at a time."""
+
 MOST_WORKERS = 4
 """Looks at once; more cores are better left to the decoder and to another clip."""
 
@@ -122,7 +125,9 @@ class CenterFace:
         )
         prepare.input().model().set_layout(ov.Layout("NCHW"))
         prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ov.preprocess.ColorFormat.RGB)
-        return compile_model(prepare.build(), self.workers, self._precision, self._place)
+        # a large picture takes 90 MB for each that is looked at at once, and there is one a second: they take turns
+        streams = self.workers if height * width < LARGE else 1
+        return compile_model(prepare.build(), streams, self._precision, self._place)
 
     def __call__(self, picture: U8, threshold: float) -> tuple[F32, F32, F32]:
         """Faces in a BGR picture (H, W, 3), best first: boxes (N, 4), scores (N,), landmarks (N, 5, 2), its pixels."""

@@ -69,6 +69,11 @@ class Reread:
         """The copy is whole, of so many chunks: prove what is left of it, meanwhile."""
         self._ask(chunks, True)
 
+    @property
+    def done(self) -> bool:
+        """Whether `rest` would not wait."""
+        return all(job.done() for job in self._jobs)
+
     def rest(self) -> list[str]:
         """Wait for it: XXH128 in hex of each film. Raises VaultError."""
         for job in self._jobs:

@@ -20,6 +20,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -31,6 +32,7 @@ from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
 from pipeline.adapters.digests import WAITING, Digests
+from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import (
@@ -74,21 +76,21 @@ def ingest_all(
 ) -> Generator[tuple[CardClip, Clip | LesveilError | OSError]]:
     """Copy takes into the vault: each with its clip, or with why it is not there, in order.
 
-    What one raises does not stop the others; whoever wants no more of them leaves off.
+    What one raises does not stop the others; whoever wants no more of them leaves off. A take is recorded as soon as it
+    is proved, be it in the midst of the next.
     """
     with contextlib.ExitStack() as unfinished:
-        before: tuple[CardClip, _Steps] | None = None
+        before: _Begun | None = None
         for take in takes:
-            steps = _steps(take, vault, ledger, progress(take), card)
-            unfinished.callback(steps.close)
-            outcome = _go_on(steps)
+            begun = _Begun(take)
+            begun.steps = _steps(take, vault, ledger, _meanwhile(progress(take), before), card)
+            unfinished.callback(begun.steps.close)
+            begun.go_on()
             if before is not None:
-                yield before[0], _finish(before[1])
-            before = (take, steps) if outcome is None else None
-            if outcome is not None:
-                yield take, outcome
+                yield before.take, before.end()
+            before = begun
         if before is not None:
-            yield before[0], _finish(before[1])
+            yield before.take, before.end()
 
 
 def ingest(
@@ -106,25 +108,42 @@ def ingest(
     return outcome
 
 
-_Steps = Generator[None, None, Clip]
-"""Ingest as far as the end of the card's films, then the rest."""
+_Steps = Generator[Reread, None, Clip]
+"""Ingest as far as the end of the card's films, where it hands out the proof that is still under way; then the rest."""
 
 
-def _go_on(steps: _Steps) -> Clip | LesveilError | OSError | None:
-    """None: it is to be gone on with."""
-    try:
-        next(steps)
-    except StopIteration as done:
-        return cast(Clip, done.value)
-    except (LesveilError, OSError) as error:  # the laptop's own disk may fail as well
-        return error
-    return None
+@dataclass
+class _Begun:
+    """A take that was begun: what became of it, or the proof that it waits for."""
+
+    take: CardClip
+    steps: _Steps = field(init=False)
+    proof: Reread | None = None
+    outcome: Clip | LesveilError | OSError | None = None
+
+    def go_on(self) -> None:
+        try:
+            self.proof = next(self.steps)
+        except StopIteration as done:
+            self.outcome = cast(Clip, done.value)
+        except (LesveilError, OSError) as error:  # the laptop's own disk may fail as well
+            self.outcome = error
+
+    def end(self) -> Clip | LesveilError | OSError:
+        while self.outcome is None:
+            self.go_on()
+        return self.outcome
 
 
-def _finish(steps: _Steps) -> Clip | LesveilError | OSError:
-    outcome = _go_on(steps)
-    assert outcome is not None
-    return outcome
+def _meanwhile(progress: Progress, before: _Begun | None) -> Progress:
+    """``progress`` of a take, in which the one before is recorded as soon as it is proved."""
+
+    def told(stage: str, done: int, total: int) -> None:
+        progress(stage, done, total)
+        if before is not None and before.proof is not None and before.proof.done:
+            before.end()
+
+    return told
 
 
 def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str) -> _Steps:
@@ -145,15 +164,9 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     id = _digest(read)[:16]
     if not proved:
         _verify(card_clip.path, id, read, sizes, vault, progress)
-    progress("verify", sum(sizes), sum(sizes))
+        progress("verify", sum(sizes), sum(sizes))
+        _refuse_changed(card_clip.paths, before)
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
-    for path, found in zip(card_clip.paths, before, strict=True):
-        try:
-            now = look(path)
-        except CardError:
-            continue  # the card was pulled: all of it was read before
-        if changed(found, now):
-            raise grew(path)
     listed = [
         (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
         for kind, each in (("video", zip(card_clip.paths, before, read, strict=True)), ("sidecar", beside))
@@ -263,7 +276,7 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> Generator[None, None, tuple[list[Read], bool]]:
+) -> Generator[Reread, None, tuple[list[Read], bool]]:
     """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
 
     A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
@@ -293,9 +306,11 @@ def _copy(
                             raise grew(path)
                 copy.finish()
                 reread.ask_rest(copy.chunks)
-                yield  # from here on the card may be pulled
+                yield reread  # from here on the card may be pulled
                 if reread.rest() != [one.xxh128 for one in films.read]:
                     raise _differs(card_clip.path)
+                progress("verify", total, total)
+                _refuse_changed(card_clip.paths, before)  # before it has a name: what is refused must not stay
                 sha256 = _digest(films.read)
                 parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
                 ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
@@ -331,6 +346,17 @@ def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vau
     if found != [one.xxh128 for one in read]:
         vault.destroy(id)
         raise _differs(path)
+
+
+def _refuse_changed(paths: Sequence[Path], before: Sequence[os.stat_result]) -> None:
+    """Raise CardChangedError when a film is not what it was. Of a card that was pulled all was read before."""
+    for path, found in zip(paths, before, strict=True):
+        try:
+            now = look(path)
+        except CardError:
+            continue
+        if changed(found, now):
+            raise grew(path)
 
 
 def _differs(path: Path) -> CopyDiffersError:

@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, SEAL
 from pipeline.adapters.vault import Vault, VaultWriter
 from pipeline.errors import CardError, CopyDiffersError, DiskFullError, NotAVideoError
-from pipeline.records import Clip, Progress
+from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
 from pipeline.stages.ingest import ingest, ingest_all
 
@@ -115,12 +116,64 @@ def test_a_take_that_cannot_be_read_does_not_stop_the_others(
     assert [row.payload["sha256"] for row in ledger.entries(kind="ingest")] == wanted
 
 
+@pytest.fixture
+def proofs(monkeypatch: pytest.MonkeyPatch) -> list[Reread]:
+    """The proofs that were asked for, in order."""
+    asked: list[Reread] = []
+    ask = Reread.ask_rest
+
+    def ask_rest(self: Reread, chunks: int) -> None:
+        asked.append(self)
+        ask(self, chunks)
+
+    monkeypatch.setattr(Reread, "ask_rest", ask_rest)
+    return asked
+
+
+def waiting_for(proofs: list[Reread], then: Callable[[], object]) -> Progress:
+    """While this take is read: once the one before is proved, ``then``, at every block."""
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stage == "copy":
+            for _ in range(1000):
+                if proofs[0].done:
+                    break
+                time.sleep(0.01)
+            then()
+
+    return told
+
+
+def two_takes(take: CardClip) -> list[CardClip]:
+    (take.path.parent / "MVI_0002.MP4").write_bytes(os.urandom(3 * files.BLOCK))
+    return find_clips(take.card)
+
+
+def test_a_film_is_recorded_as_soon_as_it_is_proved(
+    take: CardClip, vault: Vault, ledger: Ledger, proofs: list[Reread]
+) -> None:
+    """Not only when the next is read; and leaving off then loses nothing."""
+    both = two_takes(take)
+    told: list[int] = []
+    watching = waiting_for(proofs, lambda: told.append(len(ledger.entries(kind="ingest"))))
+    outcomes = ingest_all(both, vault, ledger, lambda one: watching if one is both[1] else no_progress)
+    first, clip = next(outcomes)
+    assert (told[0], told[-1]) == (0, 1)
+    assert first is both[0]
+    assert isinstance(clip, Clip)
+    outcomes.close()
+    assert vault.ids() == [clip.id]
+    assert [clip.bytes for _, clip in ingest_all(both, vault, ledger) if isinstance(clip, Clip)] == [
+        len(FILM),
+        3 * files.BLOCK,
+    ]
+    assert not list(vault.root.rglob("*.unfinished"))
+
+
 def test_the_next_film_is_read_while_the_one_before_is_proved(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And leaving off in between loses nothing: what was not proved yet is gone on with."""
-    (take.path.parent / "MVI_0002.MP4").write_bytes(os.urandom(3 * files.BLOCK))
-    both = find_clips(take.card)
+    both = two_takes(take)
     told: list[str] = []
     rest = Reread.rest
 
@@ -129,21 +182,31 @@ def test_the_next_film_is_read_while_the_one_before_is_proved(
         return rest(self)
 
     monkeypatch.setattr(Reread, "rest", proved)
+    monkeypatch.setattr(Reread, "done", False)
 
     def progress(one: CardClip) -> Progress:
         return lambda stage, done, total: told.append(one.path.name) if (stage, done) == ("copy", total) else None
 
-    outcomes = ingest_all(both, vault, ledger, progress)
-    first, clip = next(outcomes)
-    assert told == ["MVI_0001.MP4", "MVI_0002.MP4", "proved"]
-    assert isinstance(clip, Clip)
-    assert first is both[0]
-    outcomes.close()
-    assert vault.ids() == [clip.id]
-    assert [clip.bytes for _, clip in ingest_all(both, vault, ledger) if isinstance(clip, Clip)] == [
-        len(FILM),
-        3 * files.BLOCK,
+    assert len(list(ingest_all(both, vault, ledger, progress))) == 2
+    assert told == ["MVI_0001.MP4", "MVI_0002.MP4", "proved", "proved"]
+
+
+def test_a_film_that_changes_while_the_next_is_read_leaves_no_copy(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = two_takes(take)
+    monkeypatch.setattr(Reread, "done", False)
+
+    def meddle(stage: str, done: int, total: int) -> None:
+        with take.path.open("ab") as film:
+            film.write(b"more")
+
+    outcomes = [
+        clip for _, clip in ingest_all(both, vault, ledger, lambda one: meddle if one is both[1] else no_progress)
     ]
+    assert isinstance(outcomes[0], CardError)
+    assert isinstance(outcomes[1], Clip)
+    assert vault.ids() == [outcomes[1].id]
     assert not list(vault.root.rglob("*.unfinished"))
 
 
@@ -335,12 +398,16 @@ def test_a_copy_that_was_proved_and_not_recorded_is_not_copied_again(
 ) -> None:
     """It is read back once more, for nothing says any longer that it was; one that rotted meanwhile is destroyed."""
 
-    def interrupted(stage: str, done: int, total: int) -> None:
-        if stage == "verify":
-            raise KeyboardInterrupt
+    append = ledger.append
 
+    def interrupted(kind: str, clip: str | None, payload: dict[str, Any]) -> object:
+        if kind == "ingest":
+            raise KeyboardInterrupt
+        return append(kind, clip, payload)
+
+    monkeypatch.setattr(ledger, "append", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        ingest(take, vault, ledger, interrupted)
+        ingest(take, vault, ledger)
     assert ledger.entries(kind="ingest") == []
     (id,) = vault.ids()
     whole = vault.path(id).read_bytes()
@@ -351,7 +418,8 @@ def test_a_copy_that_was_proved_and_not_recorded_is_not_copied_again(
             ingest(take, vault, ledger)
     assert vault.ids() == []
     with pytest.raises(KeyboardInterrupt):
-        ingest(take, vault, ledger, interrupted)
+        ingest(take, vault, ledger)
+    monkeypatch.setattr(ledger, "append", append)
     monkeypatch.setattr(stage, "_copy", None)
     assert ingest(take, vault, ledger).sha256 == hashlib.sha256(FILM).hexdigest()
 

@@ -55,12 +55,14 @@ in the copy; ``listed`` has XXH128 and time of writing of every file, for the ma
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
+FAILURE = "failure"
+"""Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 SPARE = 64 << 20
 """Bytes that stay free beside the copy, for the ledger and what else runs."""
 
 
 class Recorder(Protocol):
-    """What ingest asks of the ledger: entries have a ``payload``, the dict that was appended."""
+    """What ingest asks of the ledger: entries have the ``payload`` that was appended, and a ``seq`` that grows."""
 
     def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> object: ...
 
@@ -252,13 +254,24 @@ def _known(
         recorded = {(file["path"], file["bytes"]) for file in held["files"]}
         id = held["sha256"][:16]
         if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
+            broken = _found_broken(id, entry, ledger)
             try:
-                vault.open(id).close()  # the key fits and the end is there
+                with vault.open(id) as copy:  # the key fits and the end is there
+                    while broken and copy.read(CHUNK):
+                        pass  # each chunk is authenticated
             except VaultError:
                 vault.destroy(id)  # it cannot be read, and the card is here to copy from
                 return None
             return _clip(card_clip.path, id, held["sha256"], sizes, vault)
     return None
+
+
+def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
+    """Whether the copy could not be read to its end since it was made."""
+    return any(
+        row.seq > ingested.seq and (row.payload.get("clip"), row.payload["error"]) == (id, VaultError.__name__)
+        for row in ledger.entries(kind=FAILURE)
+    )
 
 
 def _written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:

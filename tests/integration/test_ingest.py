@@ -19,7 +19,8 @@ from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, SEAL
 from pipeline.adapters.vault import Vault, VaultWriter
-from pipeline.errors import CardError, CopyDiffersError, DiskFullError, NotAVideoError
+from pipeline.errors import CardError, CopyDiffersError, DiskFullError, NotAVideoError, VaultError
+from pipeline.lesson.failures import failure_row
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
 from pipeline.stages.ingest import ingest, ingest_all
@@ -422,6 +423,21 @@ def test_a_copy_that_was_proved_and_not_recorded_is_not_copied_again(
     monkeypatch.setattr(ledger, "append", append)
     monkeypatch.setattr(stage, "_copy", None)
     assert ingest(take, vault, ledger).sha256 == hashlib.sha256(FILM).hexdigest()
+
+
+def test_a_copy_that_could_not_be_read_is_made_again(take: CardClip, vault: Vault, ledger: Ledger) -> None:
+    clip = ingest(take, vault, ledger)
+    raw = bytearray(clip.path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    clip.path.write_bytes(raw)
+    assert ingest(take, vault, ledger) == clip, "nobody read it yet, and to read all at every run takes too long"
+    with vault.open(clip.id) as copy, pytest.raises(VaultError) as caught:
+        copy.read()
+    ledger.append("failure", None, failure_row("MVI_0001.MP4", caught.value, clip.id))
+    assert ingest(take, vault, ledger) == clip
+    with vault.open(clip.id) as copy:
+        assert copy.read() == FILM
+    assert len(ledger.entries(kind="ingest")) == 2
 
 
 def test_an_unfinished_copy_of_long_ago_is_swept(

@@ -288,8 +288,8 @@ class _Looks:
         return work
 
     def _examined(self, picture: Any, which: Sequence[Glance]) -> Future[_Seen]:
-        """One look is one worker's, or, where it begins a scene and all wait for it, everybody's: the largest first, so
-        that who puts it together, and comes last, waits for the shortest."""
+        """A look at the usual sizes is one worker's. One at all sizes, for which others may be waiting, is everybody's:
+        the largest first, so that who puts it together, and comes last, waits for the shortest."""
         resizing = Lock()
 
         def glance(one: Glance) -> _Faces:

@@ -20,7 +20,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -84,8 +84,7 @@ def ingest_all(
     with contextlib.ExitStack() as unfinished:
         before: _Begun | None = None
         for take in takes:
-            begun = _Begun(take)
-            begun.steps = _steps(take, vault, ledger, _meanwhile(progress(take), before), card)
+            begun = _Begun(take, _steps(take, vault, ledger, _meanwhile(progress(take), before), card))
             unfinished.callback(begun.steps.close)
             begun.go_on()
             if before is not None:
@@ -119,7 +118,7 @@ class _Begun:
     """A take that was begun: what became of it, or the proof that it waits for."""
 
     take: CardClip
-    steps: _Steps = field(init=False)
+    steps: _Steps
     proof: Reread | None = None
     outcome: Clip | LesveilError | OSError | None = None
 

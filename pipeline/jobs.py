@@ -8,6 +8,7 @@ together what comes of them is `elsewhere`.
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,10 @@ from pipeline.records import Detections, Figures, Person, Progress, RedactionPla
 from pipeline.settings import Rendering
 from pipeline.stages import detect, identify, redact, render
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another has a picture to hand to a network. Python's own 5 ms are as
+long as decoding a frame."""
+
 
 class Networks:
     """The two networks, loaded once, in the background while the first clip is being opened.
@@ -39,6 +44,7 @@ class Networks:
 
     def __init__(self, recognition: bool, workers: int = 0, device: str = "cpu", ahead: bool = True) -> None:
         cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._workers, self._device = workers, device
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
         self._detector: Future[CenterFace] | None = None

@@ -72,9 +72,9 @@ class Clip:
 class Detections:
     """All faces found in one clip, in frame order.
 
-    ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``landmarks`` (N, 5, 2) in pixels: left eye, right
-    eye, nose, left and right corner of the mouth, as seen in the picture. ``thumb`` (N, 16, 16) is the face's look,
-    grey, aligned. Of both there are none, (0, 5, 2) and (0, 16, 16), where nobody is told apart by them, or no longer.
+    ``frame`` (N,), ``box`` (N, 4), ``score`` (N,) between 0 and 1, ``facing`` (N,) how far the face looks towards the
+    camera (`likeness.frontal`), ``look`` (N, 128) the face in little (`likeness.look`). Of both there are none, (0,)
+    and (0, 128), where nobody is told apart by them, or no longer.
     ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found empty, a frame not
     in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams`` the first of each
     segment but the first: where a long clip may be taken apart. ``prints`` (frames,) are the fingerprints of the
@@ -85,8 +85,8 @@ class Detections:
     frame: I32
     box: F32
     score: F32
-    landmarks: F32
-    thumb: U8
+    facing: F32
+    look: U8
     looked: I32
     cuts: I32
     damaged: I32
@@ -95,9 +95,9 @@ class Detections:
 
     def __post_init__(self) -> None:
         n = len(self.frame)
-        shapes = (self.box.shape, self.score.shape, self.landmarks.shape, self.thumb.shape)
-        marks, looks = n if len(self.landmarks) else 0, n if len(self.thumb) else 0
-        if shapes != ((n, 4), (n,), (marks, 5, 2), (looks, 16, 16)):
+        shapes = (self.box.shape, self.score.shape, self.facing.shape, self.look.shape)
+        faced, looks = n if len(self.facing) else 0, n if len(self.look) else 0
+        if shapes != ((n, 4), (n,), (faced,), (looks, 128)):
             raise ValueError(f"detections do not fit together: {n} frames, {shapes}")
         if n and (np.diff(self.frame) < 0).any():
             raise ValueError("detections are not in frame order")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__, jobs, opinion
-from pipeline.adapters import files, inspect, portraits
+from pipeline.adapters import files, inspect, memory, portraits
 from pipeline.adapters.film import Film
 from pipeline.adapters.pictures import cut_out, fingerprint, planes
 from pipeline.adapters.video_in import ClipReader, open_clip
@@ -154,7 +154,7 @@ def analyse(
         risk = settings.recognition.false_accept
         identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
         # how faces look has served, and it is most of what was found
-        found = replace(found, thumb=found.thumb[:0].copy(), landmarks=found.landmarks[:0].copy())
+        found = replace(found, look=found.look[:0].copy(), facing=found.facing[:0].copy())
         decisions = decide.decide(tracks, identities, grounds)
         plan = decide.plan(
             name,
@@ -169,6 +169,7 @@ def analyse(
             Extent(settings.redaction.extent),
             prints=found.prints,
         )
+    memory.give_back()
     return Analysis(found, tracks, identities, decisions, plan)
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from pipeline.likeness import frontal, look
 from pipeline.records import Detections, Person, Support, Track, Views
 from pipeline.stages.naming import identify
 
@@ -42,8 +43,8 @@ def lesson(*tracks, frames=200, tall=50):
         frame=np.array([row[0] for row in rows], np.int32),
         box=np.array([[100 * row[1], 0, 100 * row[1] + 40, 50] for row in rows], np.float32).reshape(-1, 4),
         score=np.full(count, 0.9, np.float32),
-        landmarks=np.tile(FRONTAL, (count, 1, 1)),
-        thumb=LOOKS[[row[3] for row in rows]].reshape(-1, 16, 16),
+        facing=frontal(np.tile(FRONTAL, (count, 1, 1))),
+        look=look(LOOKS[[row[3] for row in rows]].reshape(-1, 16, 16)),
         looked=np.unique(np.array([row[0] for row in rows], np.int32)),
         cuts=np.empty(0, np.int32),
         damaged=np.empty(0, np.int32),

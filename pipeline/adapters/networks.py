@@ -66,13 +66,17 @@ def device(wanted: str) -> str:
 
 
 def compile_model(model: ov.Model, streams: int, precision: str | None = "f32", place: str = "CPU") -> ov.CompiledModel:
-    """For ``streams`` callers at once with a core each: that wastes less than several cores on one picture."""
+    """For ``streams`` callers at once with a core each: that wastes less than several cores on one picture.
+
+    Not tied to particular cores: the first stream of every network would be tied to the same one, and wait there while
+    another is idle.
+    """
     if place != "CPU":
         try:
             return core().compile_model(model, place, {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError:
             pass  # a driver that does not do: the processor does it
-    options = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams)}
+    options = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams), "ENABLE_CPU_PINNING": "NO"}
     if precision:
         options["INFERENCE_PRECISION_HINT"] = precision
     return core().compile_model(model, "CPU", options)

@@ -7,7 +7,8 @@ is hidden, with its reason.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,9 @@ SKULL_HIGH = 1.35
 
 STEP = 16
 """Pixels to which a body's box is rounded outwards: it trembles less, and one mask serves many."""
+
+WINDOW = 1024
+"""Frames whose regions are worked out together."""
 
 EDGE = 0.2
 """Share of a region's smaller half by which its soft edge reaches out."""
@@ -226,24 +230,74 @@ def spared(
     return region, remains
 
 
-def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> tuple[I32, F32, I32]:
-    """Stretches as rows: frame (R,), face box (R, 4), track (R,)."""
+@dataclass(frozen=True)
+class _Rows:
+    """Stretches of tracks frame by frame: ``frame`` (R,), the face's box (R, 4), ``owner`` (R,) the track's number,
+    and ``certainty`` (R,): the best score of a sight around that moment, FIRM where nothing is known of that."""
+
+    frame: I32
+    face: F32
+    owner: I32
+    certainty: F32
+
+
+def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows:
     frames, faces, owners = [np.empty(0, np.int32)], [np.empty((0, 4), np.float32)], [np.empty(0, np.int32)]
+    certainties = [np.empty(0, np.float32)]
     for decision in decisions:
         track = tracks[decision.track]
         stretch = np.arange(decision.start, decision.stop, dtype=np.int32)
         frames.append(stretch)
         faces.append(track.box[stretch - track.start])
         owners.append(np.full(len(stretch), track.number, np.int32))
-    return np.concatenate(frames), np.concatenate(faces), np.concatenate(owners)
+        known = len(track.certainty) > 0
+        certainties.append(track.certainty[stretch - track.start] if known else np.full(len(stretch), FIRM, np.float32))
+    return _Rows(np.concatenate(frames), np.concatenate(faces), np.concatenate(owners), np.concatenate(certainties))
 
 
-def _firm(frame: I32, owner: I32, tracks: Mapping[int, Track]) -> npt.NDArray[np.bool_]:
-    """Which rows (R,) are surely faces at their moment; where nothing is known of that, they are."""
-    pairs = zip(frame.tolist(), owner.tolist(), strict=True)
-    return np.array(
-        [not len((track := tracks[n]).certainty) or track.certainty[at - track.start] >= FIRM for at, n in pairs], bool
-    )
+def _by_time(decisions: Iterable[Decision]) -> dict[int, list[Decision]]:
+    """Decisions cut into windows of WINDOW frames, by the number of the window."""
+    windows: dict[int, list[Decision]] = {}
+    for one in decisions:
+        for number in range(one.start // WINDOW, (one.stop - 1) // WINDOW + 1):
+            start, stop = max(one.start, number * WINDOW), min(one.stop, (number + 1) * WINDOW)
+            windows.setdefault(number, []).append(replace(one, start=start, stop=stop))
+    return windows
+
+
+def _regions(decisions: Sequence[Decision], tracks: Mapping[int, Track], extent: Extent) -> list[npt.NDArray[Any]]:
+    """Regions of some decisions, sorted by frame: frame (R,), region (R, 4), shape (R,), track (R,)."""
+    hidden = _spread([d for d in decisions if not d.keep], tracks)
+    kept = _spread([d for d in decisions if d.keep], tracks)
+    frame, face, owner = hidden.frame, hidden.face, hidden.owner
+    region, remains = spared(frame, face, hidden.certainty >= FIRM, kept.frame, kept.face)
+    more = remains if extent is Extent.PERSON else np.zeros(len(frame), bool)
+    under = bodies(frame[more], face[more], owner[more], kept.frame, kept.face)
+    # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
+    back = np.flatnonzero((region != head(face)).any(axis=1))
+    box = core(face[back])
+    box = np.concatenate([np.maximum(box[:, :2], region[back, :2]), np.minimum(box[:, 2:], region[back, 2:])], axis=1)
+    remains = np.concatenate([remains, remains[back] & (box[:, 2:] > box[:, :2]).all(axis=1)])
+    shape = np.full(len(remains), Shape.ELLIPSE, np.uint8)
+    shape[len(region) :] = Shape.RECTANGLE
+    frame, owner = np.concatenate([frame, frame[back]])[remains], np.concatenate([owner, owner[back]])[remains]
+    region, shape = np.concatenate([region, box])[remains], shape[remains]
+    frame, region, owner = (np.concatenate(pair) for pair in zip((frame, region, owner), under, strict=True))
+    shape = np.concatenate([shape, np.full(len(under[0]), Shape.RECTANGLE, np.uint8)])
+    order = np.argsort(frame, kind="stable")
+    return [column[order] for column in (frame, region, shape, owner)]
+
+
+def _joined(parts: Sequence[list[npt.NDArray[Any]]], column: int) -> npt.NDArray[Any]:
+    """One column of all windows; the windows give it up on the way."""
+    shape, kind = ((4,) if column == 1 else ()), (np.int32, np.float32, np.uint8, np.int32)[column]
+    whole = np.empty((sum(len(part[column]) for part in parts), *shape), kind)
+    at = 0
+    for part in parts:
+        rows, part[column] = part[column], whole[:0]
+        whole[at : at + len(rows)] = rows
+        at += len(rows)
+    return whole
 
 
 def plan(
@@ -266,32 +320,19 @@ def plan(
     With ``extent`` PERSON the heads are hidden exactly as without, and bodies besides.
     """
     by_number = {track.number: track for track in tracks}
-    decisions = list(decisions)
-    frame, face, owner = _spread([d for d in decisions if not d.keep], by_number)
-    kept_frame, kept_face, _ = _spread([d for d in decisions if d.keep], by_number)
-    region, remains = spared(frame, face, _firm(frame, owner, by_number), kept_frame, kept_face)
-    more = remains if extent is Extent.PERSON else np.zeros(len(frame), bool)
-    under = bodies(frame[more], face[more], owner[more], kept_frame, kept_face)
-    # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
-    back = np.flatnonzero((region != head(face)).any(axis=1))
-    box = core(face[back])
-    box = np.concatenate([np.maximum(box[:, :2], region[back, :2]), np.minimum(box[:, 2:], region[back, 2:])], axis=1)
-    remains = np.concatenate([remains, remains[back] & (box[:, 2:] > box[:, :2]).all(axis=1)])
-    shape = np.full(len(remains), Shape.ELLIPSE, np.uint8)
-    shape[len(region) :] = Shape.RECTANGLE
-    frame, owner = np.concatenate([frame, frame[back]])[remains], np.concatenate([owner, owner[back]])[remains]
-    region, shape = np.concatenate([region, box])[remains], shape[remains]
-    frame, region, owner = (np.concatenate(pair) for pair in zip((frame, region, owner), under, strict=True))
-    shape = np.concatenate([shape, np.full(len(under[0]), Shape.RECTANGLE, np.uint8)])
-    order = np.argsort(frame, kind="stable")
+    parts = [
+        _regions(some, by_number, extent)
+        for _, some in sorted(_by_time(decisions).items())  # one after the other: all at once takes four times as much
+    ]
+    frame, region, shape, owner = (_joined(parts, column) for column in range(4))
     return RedactionPlan(
         clip=clip,
         frames=frames,
         style=style,
-        frame=frame[order],
-        region=region[order],
-        shape=shape[order],
-        track=owner[order],
+        frame=frame,
+        region=region,
+        shape=shape,
+        track=owner,
         hidden_frames=tuple(sorted(set(damaged))),
         settings_digest=settings_digest,
         models_digest=models_digest,

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from pipeline import likeness
 from pipeline.geometry import suppress
 from pipeline.glances import TURNED, Glance, Scheme, sizes
 from pipeline.records import (
@@ -55,6 +56,9 @@ heads whose hair is above."""
 
 THUMB = 16
 
+SPARE, FEW = 16, 256
+"""What was found gets room for a sixteenth more, and for so many, whenever it needs some."""
+
 CLEAR = 0.4
 """A detection of this score is a face, and what is fainter within its box an echo of it."""
 
@@ -66,8 +70,8 @@ _Faces = tuple[F32, F32, F32]
 class Observer(Protocol):
     """Told of every look while the picture is at hand."""
 
-    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, thumbs: U8) -> None:
-        """``first`` is the index of the look's first detection; (N, 4), (N,), (N, 5, 2), (N, 16, 16)."""
+    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, looks: U8) -> None:
+        """``first`` is the index of the look's first detection; (N, 4), (N,), (N, 5, 2), (N, 128)."""
 
     def scene_ends(self) -> None:
         """The look before was the last of its scene."""
@@ -75,68 +79,78 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one look found: (N, 4), (N,), (N, 5, 2), (N, 16, 16); and the quarter turns at which there was a face."""
+    """What one look found: (N, 4), (N,), (N, 5, 2), (N, 128); and the quarter turns at which there was a face."""
 
     boxes: F32
     scores: F32
     landmarks: F32
-    thumbs: U8
+    looks: U8
     turns: frozenset[int]
 
 
-@dataclass
-class _Found:
-    """Detections so far, one array per look. How faces look is kept only where they are to be told apart."""
+class _Column:
+    """Rows that become more with the film, in one piece: thousands of small arrays would take twice the memory."""
 
-    observed: bool
-    frame: list[Any] = field(default_factory=list)
-    box: list[F32] = field(default_factory=list)
-    score: list[F32] = field(default_factory=list)
-    landmarks: list[F32] = field(default_factory=list)
-    thumb: list[U8] = field(default_factory=list)
-    looked: list[int] = field(default_factory=list)
-    cuts: list[int] = field(default_factory=list)
-    damaged: list[int] = field(default_factory=list)
-    seams: list[int] = field(default_factory=list)
-    prints: list[int] = field(default_factory=list)
-    count: int = 0
+    def __init__(self, kind: type, *shape: int) -> None:
+        self._rows: Any = np.empty((0, *shape), kind)
+        self._used = 0
+
+    def add(self, rows: Any) -> None:
+        start, self._used = self._used, self._used + len(rows)
+        if self._used > len(self._rows):
+            self._grow(self._used + self._used // SPARE + FEW)
+        self._rows[start : self._used] = rows
+
+    def taken(self) -> Any:
+        """All rows; the column gives them up."""
+        self._grow(self._used)
+        rows, self._rows, self._used = self._rows, self._rows[:0].copy(), 0
+        return rows
+
+    def _grow(self, count: int) -> None:
+        # in place where the system can, so that the rows are not there twice; nobody else holds on to them
+        self._rows.resize((count, *self._rows.shape[1:]), refcheck=False)
+
+
+class _Found:
+    """Detections so far. How faces look is kept only where they are to be told apart."""
+
+    def __init__(self, observed: bool) -> None:
+        self.observed = observed
+        self.frame, self.box, self.score = _Column(np.int32), _Column(np.float32, 4), _Column(np.float32)
+        self.facing, self.look = _Column(np.float32), _Column(np.uint8, 128)
+        self.looked, self.prints = _Column(np.int32), _Column(np.uint64)
+        self.cuts: list[int] = []
+        self.damaged: list[int] = []
+        self.seams: list[int] = []
+        self.count = 0
 
     def add(self, number: int, seen: _Seen) -> int:
         """Put in what a look at frame ``number`` found; the index of its first detection."""
         first, self.count = self.count, self.count + len(seen.boxes)
-        self.looked.append(number)
-        self.frame.append(np.full(len(seen.boxes), number, np.int32))
-        self.box.append(seen.boxes)
-        self.score.append(seen.scores)
-        self.landmarks.append(seen.landmarks)
+        self.looked.add([number])
+        self.frame.add(np.full(len(seen.boxes), number))
+        self.box.add(seen.boxes)
+        self.score.add(seen.scores)
         if self.observed:
-            self.thumb.append(seen.thumbs)
+            self.facing.add(likeness.frontal(seen.landmarks))
+            self.look.add(seen.looks)
         return first
 
     def arrays(self, frames: int) -> Detections:
-        """All of it in one; what was there is given up on the way, so that it is never in memory twice."""
-
-        def put(parts: list[Any], shape: tuple[int, ...], kind: type) -> Any:
-            whole: Any = np.empty((sum(len(part) for part in parts), *shape), kind)
-            stop = len(whole)
-            while parts:
-                part = parts.pop()
-                whole[stop - len(part) : stop] = part
-                stop -= len(part)
-            return whole
-
+        """All of it, which is given up here."""
         return Detections(
             frames=frames,
-            frame=put(self.frame, (), np.int32),
-            box=put(self.box, (4,), np.float32),
-            score=put(self.score, (), np.float32),
-            landmarks=put(self.landmarks, (5, 2), np.float32),
-            thumb=put(self.thumb, (THUMB, THUMB), np.uint8),
-            looked=np.array(sorted(self.looked), np.int32),
+            frame=self.frame.taken(),
+            box=self.box.taken(),
+            score=self.score.taken(),
+            facing=self.facing.taken(),
+            look=self.look.taken(),
+            looked=np.sort(self.looked.taken()),
             cuts=np.array(sorted(set(self.cuts)), np.int32),
             damaged=np.array(sorted(self.damaged), np.int32),
             seams=np.array([seam for seam in self.seams if seam < frames], np.int32),
-            prints=np.array(self.prints[:frames], np.uint64),
+            prints=self.prints.taken()[:frames],
         )
 
 
@@ -201,7 +215,7 @@ def detect(
                 progress("detect", number, info.frames)
             lost = frame.damaged or frame.picture is None
             if fingerprint is not None:
-                found.prints.append(0 if lost else fingerprint(frame.picture))
+                found.prints.add([0 if lost else fingerprint(frame.picture)])
             if lost:
                 end_scene(previous)
                 previous, tiny_before = None, None
@@ -252,8 +266,8 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         frame=frames("frame"),
         box=rows("box"),
         score=rows("score"),
-        landmarks=rows("landmarks"),
-        thumb=rows("thumb"),
+        facing=rows("facing"),
+        look=rows("look"),
         looked=frames("looked"),
         cuts=np.unique(frames("cuts")),
         damaged=frames("damaged"),
@@ -319,7 +333,7 @@ class _Looks:
         first = self.found.add(frame.number, seen)
         if self.observe is not None:
             started = time.perf_counter()
-            self.observe(frame, first, seen.boxes, seen.scores, seen.landmarks, seen.thumbs)
+            self.observe(frame, first, seen.boxes, seen.scores, seen.landmarks, seen.looks)
             self.figures.add("identify", time.perf_counter() - started)
 
 
@@ -336,7 +350,7 @@ def _examine(which: Sequence[Glance], glance: Callable[[Glance], _Faces], pictur
             turns.add(turn)
         if new.any():
             boxes, scores, marks = _merge([(boxes, scores, marks), tuple(part[new] for part in found)])
-    return _Seen(boxes, scores, marks, _thumbs(picture, boxes), frozenset(turns))
+    return _Seen(boxes, scores, marks, likeness.look(_thumbs(picture, boxes)), frozenset(turns))
 
 
 def _same_face(boxes: F32, known: F32) -> Any:
@@ -416,7 +430,7 @@ def _merge(parts: list[_Faces]) -> _Faces:
 
 
 def _thumbs(picture: Any, boxes: F32) -> U8:
-    """Each face's look: its box in grey, 16 x 16 (N, 16, 16)."""
+    """Each face in little: its box in grey, 16 x 16 (N, 16, 16)."""
     luma = _luma(picture)
     height, width = luma.shape
     out = np.zeros((len(boxes), THUMB, THUMB), np.uint8)

@@ -83,7 +83,7 @@ class _Face:
     """A face lately seen: where, how it looked when last embedded, and when it is due again."""
 
     box: F32
-    thumb: F32
+    look: F32
     due: Fraction
     seen: Fraction
     views: int = 0
@@ -127,7 +127,7 @@ class Sampler:
     faces: list[_Face] = field(default_factory=list)
     latest: _Look | None = None
 
-    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, thumbs: U8) -> None:
+    def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, looks: U8) -> None:
         if not self.people:
             return
         self.faces = [face for face in self.faces if frame.time - face.seen < 1]
@@ -138,7 +138,7 @@ class Sampler:
         used: set[int] = set()
         due: list[_Sighting] = []
         places = np.flatnonzero((heights >= self.smallest) & (scores >= STILL_THERE))
-        for place, look in zip(places.tolist(), standard(thumbs[places]), strict=True):
+        for place, look in zip(places.tolist(), standard(looks[places]), strict=True):
             which = next(
                 (i for i in np.argsort(-near[:, place]).tolist() if near[i, place] > 0.3 and i not in used), -1
             )
@@ -153,7 +153,7 @@ class Sampler:
             if which >= 0 and face.hopeful and near[which, place] < STILL:
                 face.due = frame.time  # whoever moves on may be gone at the next look: keep the evidence up to date
             face.box, face.seen = boxes[place], frame.time
-            if float((face.thumb * look).mean()) < LOOK_CHANGED:
+            if float((face.look * look).mean()) < LOOK_CHANGED:
                 face.views, face.due, face.hopeful = 0, frame.time, True
                 face.total = np.zeros(128, np.float32)
             seen = (first + place, face, landmarks[place], float(heights[place]))
@@ -161,7 +161,7 @@ class Sampler:
                 self.latest.left.append(seen)
             else:
                 due.append(seen)
-                face.thumb = look
+                face.look = look
         self._view(frame, due)
 
     def scene_ends(self) -> None:

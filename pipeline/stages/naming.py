@@ -26,7 +26,7 @@ import numpy as np
 
 from pipeline.doubles import doubles, withheld
 from pipeline.geometry import closeness
-from pipeline.likeness import FACING, LOOK_CHANGED, Limits, frontal, limits, loosest, room, standard
+from pipeline.likeness import FACING, LOOK_CHANGED, Limits, limits, loosest, room, standard
 from pipeline.records import F32, Detections, Identity, Person, Reason, Track, Views
 
 GAP_SECONDS = 1.05
@@ -145,8 +145,8 @@ def _views_of(
     before: F32 | None = None
     named: F32 | None = None
     changed = unseen = may_be_named = False
-    facing = frontal(found.landmarks[track.detections])
-    looks = standard(found.thumb[track.detections])
+    facing = found.facing[track.detections]
+    looks = standard(found.look[track.detections])
     for row, towards, look in zip(track.detections.tolist(), facing.tolist(), looks, strict=True):
         if before is not None and float((before * look).mean()) < LOOK_CHANGED:
             changed = True

@@ -7,14 +7,15 @@ carries an identity across.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from array import array
 from fractions import Fraction
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.geometry import closeness
-from pipeline.records import F32, Detections, Support, Track
+from pipeline.records import F32, I32, Detections, Support, Track
 
 GAP_SECONDS = 1.2
 """A face not seen for longer than this starts a new track."""
@@ -62,28 +63,51 @@ GROWTH = 0.02
 GROWN = 0.15
 
 
-@dataclass
 class _Open:
-    """A track being built: its detections so far and its motion (pixels per frame, of the centre)."""
+    """Tracks being built (T): the rows of their detections so far, and what is known of each at its latest sight.
 
-    rows: list[int]
-    frame: int
-    box: F32
-    score: float
-    velocity: F32 = field(default_factory=lambda: np.zeros(2, np.float32))
+    ``frame`` (T,), ``box`` (T, 4), ``score`` (T,), and ``velocity`` (T, 2) of the centre in pixels per frame.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[array[int]] = []
+        self.frame = np.empty(0, np.int32)
+        self.box = np.empty((0, 4), np.float32)
+        self.score = np.empty(0, np.float32)
+        self.velocity = np.empty((0, 2), np.float32)
 
     def predict(self, frame: int) -> F32:
+        """Where the boxes would be now (T, 4)."""
         # motion fades: a face that went unseen for a while has as likely stopped as gone on
-        ahead = min(frame - self.frame, 12)
-        shift = self.velocity * ahead
-        return np.asarray(self.box + np.concatenate([shift, shift]), np.float32)
+        ahead = np.minimum(frame - self.frame, 12).astype(np.float32)
+        return np.asarray(self.box + np.tile(self.velocity * ahead[:, None], 2), np.float32)
 
-    def add(self, row: int, frame: int, box: F32, score: float) -> None:
-        step = max(1, frame - self.frame)
-        moved = ((box[:2] + box[2:]) - (self.box[:2] + self.box[2:])) / 2 / step
-        self.velocity = (0.5 * self.velocity + 0.5 * moved).astype(np.float32)
-        self.rows.append(row)
-        self.frame, self.box, self.score = frame, box, score
+    def give_up(self, which: npt.NDArray[np.bool_]) -> list[array[int]]:
+        """The rows of those (T,) that do not go on."""
+        if not which.any():
+            return []
+        gone = [self.rows[at] for at in np.flatnonzero(which).tolist()]
+        self.rows = [self.rows[at] for at in np.flatnonzero(~which).tolist()]
+        self.frame, self.box = self.frame[~which], self.box[~which]
+        self.score, self.velocity = self.score[~which], self.velocity[~which]
+        return gone
+
+    def go_on(self, which: list[int], rows: list[int], frame: int, box: F32, score: F32) -> None:
+        """One more sight for some (K,): the rows of their detections, boxes (K, 4) and scores (K,)."""
+        before = self.box[which]
+        step = np.maximum(1, frame - self.frame[which]).astype(np.float32)[:, None]
+        moved = ((box[:, :2] + box[:, 2:]) - (before[:, :2] + before[:, 2:])) / 2 / step
+        self.velocity[which] = 0.5 * self.velocity[which] + 0.5 * moved
+        self.frame[which], self.box[which], self.score[which] = frame, box, score
+        for at, row in zip(which, rows, strict=True):
+            self.rows[at].append(row)
+
+    def begin(self, rows: list[int], frame: int, box: F32, score: F32) -> None:
+        """New tracks of one sight each."""
+        self.rows += [array("i", [row]) for row in rows]
+        self.frame = np.append(self.frame, np.full(len(rows), frame, np.int32))
+        self.box, self.score = np.concatenate([self.box, box]), np.append(self.score, score)
+        self.velocity = np.concatenate([self.velocity, np.zeros((len(rows), 2), np.float32)])
 
 
 def follow(
@@ -99,37 +123,33 @@ def follow(
     usual = USUAL * min(size)
     gap = max(1, round(GAP_SECONDS * rate))
     quick = max(1, round(QUICK_SECONDS * rate))
-    cut_list = np.sort(found.cuts)
-    live: list[_Open] = []
-    done: list[_Open] = []
+    cuts = np.sort(found.cuts)
+    live = _Open()
+    done: list[array[int]] = []
     for frame in np.unique(found.frame).tolist():
-        rows = np.arange(*np.searchsorted(found.frame, [frame, frame + 1]))
-        still: list[_Open] = []
-        for track in live:
-            crossed = np.searchsorted(cut_list, track.frame, "right") < np.searchsorted(cut_list, frame, "right")
-            (done if crossed or frame - track.frame > gap else still).append(track)
-        live = still
-        taken = _link(live, found.box[rows], found.score[rows], frame, quick)
-        for place, row in enumerate(rows.tolist()):
-            if place in taken:
-                taken[place].add(row, frame, found.box[row], float(found.score[row]))
-            else:
-                live.append(_Open([row], frame, found.box[row], float(found.score[row])))
-    done += live
-    done.sort(key=lambda track: (int(found.frame[track.rows[0]]), track.rows[0]))
+        first, last = np.searchsorted(found.frame, [frame, frame + 1]).tolist()
+        crossed = np.searchsorted(cuts, live.frame, "right") < np.searchsorted(cuts, frame, "right")
+        done += live.give_up(crossed | (frame - live.frame > gap))
+        box, score = found.box[first:last], found.score[first:last]
+        taken = _link(live, box, score, frame, quick)
+        places, new = list(taken), [place for place in range(last - first) if place not in taken]
+        live.go_on(list(taken.values()), [first + place for place in places], frame, box[places], score[places])
+        live.begin([first + place for place in new], frame, box[new], score[new])
+    done += live.rows
+    done.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
     near = NEAR_SECONDS * float(rate)
-    real: list[list[int]] = []
+    real: list[I32] = []
     for track in done:
-        if _is_face(*_sights(found, track.rows), usual, alone, together):
-            stays = _staying(found, track.rows, usual, TO_STAY * alone, TO_STAY * together, near)
+        rows = np.array(track, np.int32)
+        if _is_face(*_sights(found, rows), usual, alone, together):
+            stays = _staying(found, rows, usual, TO_STAY * alone, TO_STAY * together, near)
             # what is left of it may lie too far apart to be one
-            apart = np.flatnonzero(np.diff(found.frame[stays]) > gap) + 1
-            real += [part.tolist() for part in np.split(np.array(stays), apart)]
+            real += np.split(stays, np.flatnonzero(np.diff(found.frame[stays]) > gap) + 1)
     real.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
     return [_close(number, rows, found, rate, sure, near) for number, rows in enumerate(real, 1)]
 
 
-def _sights(found: Detections, rows: list[int]) -> tuple[list[float], list[float]]:
+def _sights(found: Detections, rows: I32) -> tuple[list[float], list[float]]:
     """Scores and heights of some detections."""
     return found.score[rows].tolist(), (found.box[rows, 3] - found.box[rows, 1]).tolist()
 
@@ -141,41 +161,40 @@ def _is_face(scores: list[float], heights: list[float], usual: float, alone: flo
     return best[-1] >= alone or sum(best) >= needed
 
 
-def _staying(found: Detections, rows: list[int], usual: float, alone: float, together: float, near: float) -> list[int]:
+def _staying(found: Detections, rows: I32, usual: float, alone: float, together: float, near: float) -> I32:
     """The sights of a face around which there is enough of a face: chairs and patterns that were linked to somebody who
     left are not. Some always stay."""
     at = found.frame[rows]
     scores, heights = _sights(found, rows)
     first, last = np.searchsorted(at, at - near, "left"), np.searchsorted(at, at + near, "right")
-    spans = zip(rows, first.tolist(), last.tolist(), strict=True)
-    stays = [row for row, a, b in spans if _is_face(scores[a:b], heights[a:b], usual, alone, together)]
-    return stays or rows
+    spans = zip(first.tolist(), last.tolist(), strict=True)
+    stays = np.array([_is_face(scores[a:b], heights[a:b], usual, alone, together) for a, b in spans], bool)
+    return rows[stays] if stays.any() else rows
 
 
-def _link(live: list[_Open], boxes: F32, scores: F32, frame: int, quick: int) -> dict[int, _Open]:
-    """Which detection continues which track, nearest first; each is used once.
+def _link(live: _Open, boxes: F32, scores: F32, frame: int, quick: int) -> dict[int, int]:
+    """Which detection (its place) continues which track, nearest first; each is used once.
 
     What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back: a
     person who runs, or is pushed through the picture, moves more than a head between two looks.
     """
-    taken: dict[int, _Open] = {}
-    if not live or not len(boxes):
+    taken: dict[int, int] = {}
+    if not len(live.rows) or not len(boxes):
         return taken
-    predicted = np.stack([track.predict(frame) for track in live])
-    late = np.array([frame - track.frame > quick for track in live])
+    predicted = live.predict(frame)
+    late = frame - live.frame > quick
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[late] = 0
-    last = np.stack([track.box for track in live])
-    farthest = closeness(last, boxes, reach=FARTHEST, scale=1.4)
-    way = (boxes[None, :, :2] + boxes[None, :, 2:] - last[:, None, :2] - last[:, None, 2:]) / 2
-    back = (way * np.stack([track.velocity for track in live])[:, None]).sum(axis=2) < 0
+    farthest = closeness(live.box, boxes, reach=FARTHEST, scale=1.4)
+    way = (boxes[None, :, :2] + boxes[None, :, 2:] - live.box[:, None, :2] - live.box[:, None, 2:]) / 2
+    back = (way * live.velocity[:, None]).sum(axis=2) < 0
     farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
-    farthest[late | (np.array([track.score for track in live]) < SEEN_WELL)] = 0
+    farthest[late | (live.score < SEEN_WELL)] = 0
     farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)
     proven = near.copy()
-    proven[[len(track.rows) < PROVEN for track in live]] = 0
+    proven[[len(rows) < PROVEN for rows in live.rows]] = 0
     proven[proven < 0.3] = 0
     for nearness in (proven, near, far, farthest):
         pairs = np.flatnonzero(nearness > 0)
@@ -183,11 +202,11 @@ def _link(live: list[_Open], boxes: F32, scores: F32, frame: int, quick: int) ->
             which, place = divmod(flat, len(boxes))
             if which not in used and place not in taken:
                 used.add(which)
-                taken[place] = live[which]
+                taken[place] = which
     return taken
 
 
-def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure: float, near: float) -> Track:
+def _close(number: int, rows: I32, found: Detections, rate: Fraction, sure: float, near: float) -> Track:
     """Detections -> a box for every frame from before the first to after the last."""
     at = found.frame[rows]
     boxes = found.box[rows]
@@ -208,16 +227,15 @@ def _close(number: int, rows: list[int], found: Detections, rate: Fraction, sure
     support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
     support[np.isin(frames, at)] = Support.SEEN
     first, last = np.searchsorted(at, frames - near, "left"), np.searchsorted(at, frames + near, "right")
-    score = found.score[rows]
-    certainty = [score[low:high].max(initial=0.0) for low, high in zip(first.tolist(), last.tolist(), strict=True)]
+    best = np.maximum.reduceat(np.append(found.score[rows], 0), np.column_stack([first, last]).ravel())[::2]
     return Track(
         number=number,
         start=start,
         box=dense.astype(np.float32),
         support=support,
-        detections=np.array(rows, np.int32),
+        detections=rows,
         strength=strength,
-        certainty=np.array(certainty, np.float32),
+        certainty=np.where(last > first, best, 0).astype(np.float32),
     )
 
 

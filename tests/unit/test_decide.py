@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline.geometry import outside
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
+from pipeline.stages import decide as deciding
 from pipeline.stages import redact
 from pipeline.stages.decide import CORE, EDGE, body, decide, head, plan, spared
 
@@ -496,3 +498,27 @@ def test_a_body_gives_way_to_a_kept_head_and_a_hidden_head_to_none(dx, dy, size)
     assert all(min(x2, hx2) <= max(x1, hx1) or min(y2, hy2) <= max(y1, hy1) for x1, y1, x2, y2 in pieces)
     alone = _gone(_person([hidden, kept], decisions, Extent.HEAD), 3, size=(400, 500))
     assert not (alone & ~_gone(made, 3, size=(400, 500))).any()
+
+
+@given(st.integers(1, 40), st.sampled_from(list(Extent)), st.integers(0, 1000))
+def test_a_plan_is_the_same_in_however_many_windows_it_is_made(window, extent, seed):
+    random = np.random.default_rng(seed)
+    tracks = []
+    for number in range(1, 8):
+        start, length = int(random.integers(0, FRAMES // 2)), int(random.integers(1, FRAMES // 2))
+        corner, size = random.uniform(0, 200, (length, 2)), random.uniform(20, 60, (length, 2))
+        box = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+        certainty = random.uniform(0, 1, length if number % 2 else 0).astype(np.float32)
+        support = np.zeros(length, np.uint8)
+        tracks.append(Track(number, start, box, support, np.array([0], np.int32), certainty=certainty))
+    named = [Identity(n, tracks[n - 1].start, tracks[n - 1].stop, "ann", Reason.MATCHED) for n in (2, 5)]
+    decisions = decide(tracks, named, {"ann": "parent"})
+
+    def made(frames):
+        with patch.object(deciding, "WINDOW", frames):
+            prints = np.empty(0, np.uint64)
+            return plan("c", FRAMES, tracks, decisions, (), Style.VEIL, "s", "m", "r", extent, prints=prints)
+
+    one, other = made(window), made(10 * FRAMES)
+    for name in ("frame", "region", "shape", "track"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

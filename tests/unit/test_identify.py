@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from pipeline import likeness
 from pipeline.adapters.pictures import cut_out
 from pipeline.records import Frame
 from pipeline.stages.identify import CHIP, Sampler, align, around, template
@@ -60,7 +61,7 @@ def _frame(number):
 def _show(sampler, number, first, tall=50.0, score=0.9, marks=None, look=0, x=20.0):
     boxes = np.array([[x, 20, x + 0.8 * tall, 20 + tall]], np.float32)
     marks = (CHIP if marks is None else marks)[None].astype(np.float32) / 3 + 20
-    sampler(_frame(number), first, boxes, np.array([score], np.float32), marks, LOOKS[look][None])
+    sampler(_frame(number), first, boxes, np.array([score], np.float32), marks, likeness.look(LOOKS[look][None]))
 
 
 def test_a_face_that_resembles_somebody_is_embedded_about_every_half_second():

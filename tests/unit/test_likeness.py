@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pipeline.likeness import (
     LOOK_ALIKE,
+    LOOK_CHANGED,
     NEVER,
     frontal,
     limits,
+    look,
     look_alikes,
     loosest,
     room,
@@ -117,11 +120,37 @@ def test_facing():
     assert np.isfinite(values).all()
 
 
-def test_a_standard_thumb_does_not_depend_on_the_light():
+def correlated(one, other):
+    return float((standard(look(one[None])) * standard(look(other[None]))).mean())
+
+
+def test_a_look_does_not_depend_on_the_light():
     thumb = LOOKS[0] // 2
     brighter = (thumb + 60).astype(np.uint8)
-    assert float((standard(thumb[None]) * standard(brighter[None])).mean()) == pytest.approx(1, abs=1e-3)
-    assert np.isfinite(standard(np.full((1, 16, 16), 7, np.uint8))).all()
+    assert correlated(thumb, brighter) == pytest.approx(1, abs=1e-3)
+    assert np.isfinite(standard(look(np.full((1, 16, 16), 7, np.uint8)))).all()
+
+
+def test_a_look_of_what_is_flat_is_like_nothing():
+    noise = np.random.default_rng(1).integers(100, 103, (2, 16, 16), np.uint8)
+    assert abs(correlated(*noise)) < LOOK_CHANGED
+    assert correlated(noise[0], LOOKS[0]) < LOOK_CHANGED
+
+
+@given(arrays(np.uint8, (2, 16, 16)))
+def test_sixteen_steps_tell_as_much_as_all_of_them(thumbs):
+    def exactly(thumb):
+        values = thumb.astype(float) - thumb.mean()
+        return values / values.std()
+
+    assume((np.ptp(thumbs, axis=(1, 2)) >= 15).all() and (thumbs.std(axis=(1, 2)) > 8).all())
+    one, other = thumbs
+    assert correlated(one, other) == pytest.approx(float((exactly(one) * exactly(other)).mean()), abs=0.1)
+
+
+def test_no_looks_are_no_looks():
+    nobody = look(np.empty((0, 16, 16), np.uint8))
+    assert (nobody.shape, standard(nobody).shape) == ((0, 128), (0, 256))
 
 
 def crowd(seed):

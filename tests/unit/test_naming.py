@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.likeness import limits, loosest, room
+from pipeline.likeness import frontal, limits, loosest, room
 from pipeline.records import Person, Reason
 from pipeline.stages.identify import no_views
 from pipeline.stages.naming import identify
@@ -252,7 +252,7 @@ def test_whoever_looks_aside_while_another_passes_is_not_known(company):
     rows = [*every(10, 0, 100, NEAR_ANN), (45, None, 0)], [(frame, None, 1) for frame in range(30, 60, 5)]
     made, found, views = lesson(*sorted_rows([sorted(rows[0], key=lambda row: row[0]), rows[1]]))
     aside = made[0].detections[[found.frame[row] == 45 for row in made[0].detections]]
-    found.landmarks[aside] = PROFILE
+    found.facing[aside] = frontal(PROFILE[None])
     if company:
         made[1].box[:, [0, 2]] -= 80
     identities = identify(made, found, views, [ANN, BEN], RATE, SMALLEST, RISK)

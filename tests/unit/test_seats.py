@@ -14,6 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from pipeline.likeness import frontal, look
 from pipeline.records import Detections, Person, Views
 from pipeline.settings import Detection
 from pipeline.stages.decide import decide
@@ -84,8 +85,8 @@ def play(*actors):
         frame=np.array([row[0] for row in rows], np.int32),
         box=np.array(box, np.float32).reshape(-1, 4),
         score=np.full(n, 0.9, np.float32),
-        landmarks=np.array([row[2] for row in rows], np.float32).reshape(-1, 5, 2),
-        thumb=LOOKS[[row[3] for row in rows]].reshape(-1, 16, 16),
+        facing=frontal(np.array([row[2] for row in rows], np.float32).reshape(-1, 5, 2)),
+        look=look(LOOKS[[row[3] for row in rows]].reshape(-1, 16, 16)),
         looked=np.arange(0, FRAMES, LOOK, dtype=np.int32),
         cuts=np.empty(0, np.int32),
         damaged=np.empty(0, np.int32),

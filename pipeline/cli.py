@@ -107,7 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lesveil: {told(error)}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        print(f"lesveil: {tr('interrupted; nothing half-done was left.')}", file=sys.stderr)
+        print(
+            f"lesveil: {tr('interrupted; nothing half-done looks finished. Repeat the command to go on.')}",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     except BrokenPipeError:
         return 1

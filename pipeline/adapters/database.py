@@ -6,6 +6,7 @@ Both hold what must survive a laptop that is switched off: every commit is on th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -15,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pipeline.errors import DiskFullError
 
 BUSY_SECONDS = 30.0
 
@@ -86,6 +89,20 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
+
+
+@contextmanager
+def with_room(path: Path) -> Iterator[None]:
+    """Raise DiskFullError when the disk has no room for what is written to ``path`` here."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        full = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+        if full or getattr(error, "errno", None) == errno.ENOSPC:
+            raise DiskFullError(
+                "The disk is full: {file} was not written; make room and try again.", file=path
+            ) from error
+        raise
 
 
 def now() -> str:

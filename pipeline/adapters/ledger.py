@@ -200,7 +200,8 @@ class Ledger(database.Held):
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        yield
+        with database.with_room(path):
+            yield
     except OSError as error:
         raise LedgerError(
             "The ledger {file} cannot be opened ({why}); check the folder and its permissions.",

@@ -282,7 +282,8 @@ class Register(database.Held):
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        yield
+        with database.with_room(path):
+            yield
     except OSError as error:
         raise ConsentError(
             "The register {file} cannot be opened ({why}); check the folder and its permissions.",

@@ -87,6 +87,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
     todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
+    stage.forget_unrecorded(vault, ledger)
     stage.check_room(vault, volume.root, sum(sizes[take] for take in todo))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []

@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -34,7 +34,7 @@ from pipeline.adapters.card_reader import CardReader, look
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
-from pipeline.adapters.vault import Vault
+from pipeline.adapters.vault import PATIENCE, Vault
 from pipeline.errors import (
     CardChangedError,
     CardError,
@@ -62,7 +62,8 @@ SPARE = 64 << 20
 
 
 class Recorder(Protocol):
-    """What ingest asks of the ledger: entries have the ``payload`` that was appended, and a ``seq`` that grows."""
+    """What ingest asks of the ledger: entries have the ``payload`` that was appended, the ``clip`` it is about, ``at``
+    what time, and a ``seq`` that grows."""
 
     def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> object: ...
 
@@ -202,6 +203,20 @@ def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
     sizes = tuple(look(path).st_size for path in card_clip.paths)
     sample = sample_of(card_clip.paths, sizes) if all(sizes) else ""
     return {str(row.clip) for row in ledger.entries(kind=KIND) if row.payload.get("sample") == sample}
+
+
+def forget_unrecorded(vault: Vault, ledger: Recorder) -> list[str]:
+    """Destroy copies that were proved long ago and never recorded, as their card did not come back: no clip is theirs.
+
+    Returns their ids. Like an interrupted copy they wait for `vault.PATIENCE` first.
+    """
+    long_ago = datetime.now(UTC) - timedelta(seconds=PATIENCE)
+    recorded = {row.clip for row in ledger.entries(kind=KIND)}
+    proved = {row.clip: datetime.fromisoformat(row.at) for row in ledger.entries(kind=COPIED)}
+    gone = [id for id, at in proved.items() if at < long_ago and id not in recorded and vault.has(id)]
+    for id in gone:
+        vault.destroy(id)
+    return gone
 
 
 def check_room(vault: Vault, path: Path, size: int) -> None:

@@ -590,7 +590,10 @@ HANG_UP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *HANG_UP])
 def test_an_interruption_leaves_nothing(number: signal.Signals, long_clip: Path, out: Path) -> None:
     code, err = _while_rendering(long_clip, out / "klaar.mp4", number)
-    assert (code, err) == (130, "lesveil: interrupted; nothing half-done was left.\n")
+    assert (code, err) == (
+        130,
+        "lesveil: interrupted; nothing half-done looks finished. Repeat the command to go on.\n",
+    )
     assert names(out) == []
 
 

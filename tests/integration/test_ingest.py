@@ -452,6 +452,49 @@ def test_an_unfinished_copy_of_long_ago_is_swept(
     assert not list(vault.root.rglob("*.unfinished"))
 
 
+def test_a_copy_that_was_never_recorded_waits_for_its_card_and_is_then_destroyed(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Ledger.append
+
+    def cut_off(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if kind == "ingest":
+            raise KeyboardInterrupt
+        return append(self, kind, clip, payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(take, vault, ledger)
+    (id,) = vault.ids()
+    assert stage.forget_unrecorded(vault, ledger) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "PATIENCE", -1)
+        assert stage.forget_unrecorded(vault, ledger) == [id]
+        assert vault.ids() == []
+        assert ingest(take, vault, ledger).id == id
+        assert stage.forget_unrecorded(vault, ledger) == []
+    assert vault.ids() == [id]
+
+
+def test_a_disk_too_full_for_the_ledger_is_a_full_disk(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Ledger.append
+
+    def full(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if kind == "copied":
+            raise DiskFullError("The disk is full: {file} was not written; make room and try again.", file="ledger.db")
+        return append(self, kind, clip, payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", full)
+        with pytest.raises(DiskFullError):
+            ingest(take, vault, ledger)
+    assert not any(vault.root.rglob("*.unfinished")), "the copy only fills the disk"
+    assert not vault.ids()
+
+
 def test_room_is_looked_for_before_the_first_byte(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

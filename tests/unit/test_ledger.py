@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.adapters import chain
 from pipeline.adapters.ledger import _MIGRATIONS, Ledger
-from pipeline.errors import LedgerError
+from pipeline.errors import DiskFullError, LedgerError
 
 
 @pytest.fixture
@@ -248,3 +248,16 @@ def test_a_folder_that_is_not_there_and_a_newer_ledger_are_named(ledger: Ledger,
         other.execute("INSERT INTO migrations VALUES (99, 'later')")
     with pytest.raises(LedgerError, match="newer"):
         Ledger.open(path)
+
+
+def test_a_full_disk_is_told_as_a_full_disk_and_nothing_is_half_written(tmp_path):
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        ledger.append("note", None, {"n": 1})
+        (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+        ledger._connection.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(DiskFullError, match=r"ledger\.db was not written"):
+            ledger.append("note", None, {"long": "x" * 100_000})
+        ledger._connection.execute("PRAGMA max_page_count=100000")
+        assert [row.payload for row in ledger.entries()] == [{"n": 1}]
+        ledger.append("note", None, {"n": 2})
+        assert ledger.verify() == []

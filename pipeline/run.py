@@ -136,6 +136,7 @@ def analyse(
             clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers, fingerprint=fingerprint
         )
         views = sampler.views() if sampler else identify.no_views()
+    memory.give_back()
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})

@@ -15,12 +15,24 @@ from pipeline.errors import INTERRUPTED, LesveilError, all_errors
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
-FLOOR = {"records", "errors", "geometry"}
-GROUND = {"consent", "settings", "likeness", "layout", "doubles", "doubt", "glances", "wipeable", "regions"} | FLOOR
+FLOOR = {"records", "errors", "geometry", "columns"}
+GROUND = {
+    "consent",
+    "columns",
+    "settings",
+    "likeness",
+    "layout",
+    "doubles",
+    "doubt",
+    "glances",
+    "wipeable",
+    "regions",
+} | FLOOR
 MAY_IMPORT = {
     "records": set(),
     "errors": set(),
     "geometry": {"records"},
+    "columns": set(),
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline import likeness
+from pipeline.columns import Column
 from pipeline.geometry import suppress
 from pipeline.glances import TURNED, Glance, Scheme, sizes
 from pipeline.records import (
@@ -56,9 +57,6 @@ heads whose hair is above."""
 
 THUMB = 16
 
-SPARE, FEW = 16, 256
-"""What was found gets room for a sixteenth more, and for so many, whenever it needs some."""
-
 CLEAR = 0.4
 """A detection of this score is a face, and what is fainter within its box an echo of it."""
 
@@ -88,38 +86,14 @@ class _Seen:
     turns: frozenset[int]
 
 
-class _Column:
-    """Rows that become more with the film, in one piece: thousands of small arrays would take twice the memory."""
-
-    def __init__(self, kind: type, *shape: int) -> None:
-        self._rows: Any = np.empty((0, *shape), kind)
-        self._used = 0
-
-    def add(self, rows: Any) -> None:
-        start, self._used = self._used, self._used + len(rows)
-        if self._used > len(self._rows):
-            self._grow(self._used + self._used // SPARE + FEW)
-        self._rows[start : self._used] = rows
-
-    def taken(self) -> Any:
-        """All rows; the column gives them up."""
-        self._grow(self._used)
-        rows, self._rows, self._used = self._rows, self._rows[:0].copy(), 0
-        return rows
-
-    def _grow(self, count: int) -> None:
-        # in place where the system can, so that the rows are not there twice; nobody else holds on to them
-        self._rows.resize((count, *self._rows.shape[1:]), refcheck=False)
-
-
 class _Found:
     """Detections so far. How faces look is kept only where they are to be told apart."""
 
     def __init__(self, observed: bool) -> None:
         self.observed = observed
-        self.frame, self.box, self.score = _Column(np.int32), _Column(np.float32, 4), _Column(np.float32)
-        self.facing, self.look = _Column(np.float32), _Column(np.uint8, 128)
-        self.looked, self.prints = _Column(np.int32), _Column(np.uint64)
+        self.frame, self.box, self.score = Column(np.int32), Column(np.float32, 4), Column(np.float32)
+        self.facing, self.look = Column(np.float32), Column(np.uint8, 128)
+        self.looked, self.prints = Column(np.int32), Column(np.uint64)
         self.cuts: list[int] = []
         self.damaged: list[int] = []
         self.seams: list[int] = []

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.columns import Column
 from pipeline.geometry import closeness
 from pipeline.likeness import FACING, LOOK_CHANGED, frontal, standard
 from pipeline.records import F32, U8, FaceEmbedder, Frame, Person, Views
@@ -120,10 +121,10 @@ class Sampler:
     cut_out: CutOut
     people: Sequence[Person]
     smallest: float
-    rows: list[int] = field(default_factory=list)
-    vectors: list[F32] = field(default_factory=list)
-    heights: list[float] = field(default_factory=list)
-    qualities: list[float] = field(default_factory=list)
+    rows: Column = field(default_factory=lambda: Column(np.int32))
+    vectors: Column = field(default_factory=lambda: Column(np.float32, 128))
+    heights: Column = field(default_factory=lambda: Column(np.float32))
+    qualities: Column = field(default_factory=lambda: Column(np.float32))
     faces: list[_Face] = field(default_factory=list)
     latest: _Look | None = None
 
@@ -176,7 +177,12 @@ class Sampler:
         if not sightings:
             return
         chips = np.stack([self._chip(frame.picture, face, landmarks) for _, face, landmarks, _ in sightings])
-        for (row, face, landmarks, height), vector in zip(sightings, self.embed(chips), strict=True):
+        vectors = self.embed(chips)
+        self.rows.add([row for row, _, _, _ in sightings])
+        self.vectors.add(vectors)
+        self.heights.add([height for _, _, _, height in sightings])
+        self.qualities.add(frontal(np.stack([landmarks for _, _, landmarks, _ in sightings])))
+        for (_, face, _, _), vector in zip(sightings, vectors, strict=True):
             face.views += 1
             face.total = face.total + vector
             mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
@@ -184,10 +190,6 @@ class Sampler:
             face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
             often = (AT_FIRST, SELDOM) if face.hopeful else FOR_STRANGERS
             face.due = frame.time + often[face.views >= 3]
-            self.rows.append(row)
-            self.vectors.append(vector)
-            self.heights.append(height)
-            self.qualities.append(float(frontal(landmarks[None])[0]))
 
     def _chip(self, picture: Any, face: _Face, landmarks: F32) -> U8:
         part, origin = self.cut_out(picture, around(landmarks))
@@ -196,14 +198,14 @@ class Sampler:
         return np.ascontiguousarray(chip[:, ::-1]) if face.views % 2 else chip
 
     def views(self) -> Views:
-        """What was embedded so far, in order of detection."""
-        order = np.argsort(self.rows, kind="stable")
-        vectors = np.array(self.vectors, np.float32).reshape(-1, 128)
+        """What was embedded, in order of detection; it is given up here."""
+        rows = self.rows.taken()
+        order = np.argsort(rows, kind="stable")
         return Views(
-            detection=np.array(self.rows, np.int32)[order],
-            embedding=vectors[order],
-            height=np.array(self.heights, np.float32)[order],
-            quality=np.array(self.qualities, np.float32)[order],
+            detection=rows[order],
+            embedding=self.vectors.taken()[order],
+            height=self.heights.taken()[order],
+            quality=self.qualities.taken()[order],
         )
 
 

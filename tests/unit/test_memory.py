@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.memory import give_back
+from pipeline.columns import Column
 from pipeline.records import F32
-from pipeline.stages.detect import _Column
 
 
 @pytest.mark.parametrize("fault", [OSError, TypeError, AttributeError])
@@ -25,7 +25,7 @@ def test_it_can_be_asked_again_and_again():
 
 
 def test_a_column_holds_what_was_put_in_and_gives_it_up_once():
-    column, parts = _Column(np.float32, 4), []
+    column, parts = Column(np.float32, 4), []
     random = np.random.default_rng(3)
     for count in random.integers(0, 90, 200).tolist():
         rows: F32 = random.uniform(0, 1, (count, 4)).astype(np.float32)
@@ -36,7 +36,7 @@ def test_a_column_holds_what_was_put_in_and_gives_it_up_once():
 
 
 def test_a_column_takes_little_more_than_what_is_in_it():
-    column = _Column(np.uint8, 128)
+    column = Column(np.uint8, 128)
     for _ in range(3000):
         column.add(np.ones((70, 128), np.uint8))
     assert column._rows.nbytes < 1.1 * 3000 * 70 * 128

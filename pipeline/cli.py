@@ -7,14 +7,12 @@ import contextlib
 import io
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from pipeline import __version__, messages
+from pipeline import __version__, interruption, messages
 from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
 from pipeline.commands.terminal import Parser, PlainHelp
 from pipeline.errors import INTERRUPTED, LesveilError, OutputNotWritableError, UsageError, all_errors
@@ -70,21 +68,17 @@ def first_line(kind: type[LesveilError]) -> str:
     return (kind.__doc__ or kind.__name__).strip().splitlines()[0]
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors are one sentence on standard error, never a traceback."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     messages.choose(_early_language(argv))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold letters that this terminal has not
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
-        # the terminal was closed; under nohup the signal is ignored, and stays so
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, _interrupt)
+    with interruption.listening():
+        return _code_of(argv)
+
+
+def _code_of(argv: Sequence[str] | None) -> int:
     try:
         args = parser().parse_args(argv)
         for name, default in (("lang", ""), ("json", False), ("quiet", False), ("workspace", None)):

@@ -15,7 +15,7 @@ from pipeline.errors import INTERRUPTED, LesveilError, all_errors
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
-FLOOR = {"records", "errors", "geometry", "columns"}
+FLOOR = {"records", "errors", "geometry", "columns", "interruption"}
 GROUND = {
     "consent",
     "columns",
@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "errors": set(),
     "geometry": {"records"},
     "columns": set(),
+    "interruption": set(),
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},

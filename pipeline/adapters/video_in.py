@@ -22,6 +22,7 @@ import av.error
 import av.filter
 import av.stream
 
+from pipeline import interruption
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
 from pipeline.adapters.packets import Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
@@ -181,6 +182,7 @@ class ClipReader:
                     self.damaged.update(members)
                 if picture is not None:
                     picture.pts, picture.time_base = pts, time_base
+                interruption.heed()
                 yield Frame(number, pts, pts * time_base, picture, number in self.damaged)
                 number += 1
 
@@ -247,6 +249,7 @@ def _container(path: Path, opener: Opener | None = None) -> Iterator[av.containe
         raise NotAVideoError("{file} is not a video that can be read; leave it out.", file=path) from error
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
+    interruption.heed()  # it may have been taken for the end of the film
 
 
 def audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sqlite3
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -23,9 +22,7 @@ from tests.faults import school
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
     yield
-    signal.signal(signal.SIGTERM, handler)
     messages.choose("en")
 
 

@@ -56,7 +56,6 @@ class Said:
 @pytest.fixture
 def lesveil(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
     """Run a command in this process, in English unless told otherwise."""
-    handler = signal.getsignal(signal.SIGTERM)
 
     def run(*words: object) -> Said:
         capsys.readouterr()
@@ -66,7 +65,6 @@ def lesveil(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]
         return Said(code, said.out, said.err)
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
     messages.choose("en")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -101,9 +100,7 @@ class School:
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
     yield
-    signal.signal(signal.SIGTERM, handler)
     messages.choose("en")
 
 

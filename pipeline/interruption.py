@@ -1,0 +1,52 @@
+"""Ctrl-C, remembered until it has been heeded.
+
+An interruption is raised wherever the interpreter happens to be; inside of a file that FFmpeg reads from, FFmpeg gets
+it, takes it for the end of the file and goes on, as if the film were shorter than it is. So whoever reads asks here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C, a polite request to end, and a terminal that was closed."""
+
+_asked = threading.Event()
+
+
+def heed() -> None:
+    """Raise KeyboardInterrupt if one was asked for while a command is at work."""
+    if _asked.is_set():
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Take the signals that end a command, for as long as it is at work. What is ignored (nohup, a job in the
+    background) stays so; threads other than the first cannot, and leave it. An interruption that nobody can raise is
+    not printed: it will be heeded."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+        heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, _interrupt) for number in heeded}
+    hooks = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, error, trace: None if kind is KeyboardInterrupt else hooks[0](kind, error, trace)
+    sys.unraisablehook = lambda what: None if what.exc_type is KeyboardInterrupt else hooks[1](what)
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
+        _asked.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    _asked.set()
+    raise KeyboardInterrupt

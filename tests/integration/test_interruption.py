@@ -1,0 +1,88 @@
+"""Ctrl-C that strikes while FFmpeg reads is not taken for the end of the film."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import interruption
+from pipeline.adapters.video_in import open_clip
+from tests.clips import make
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that a process sends to itself")
+
+
+class Struck:
+    """A file that is interrupted at one of its reads, counted from when it was first opened, while FFmpeg waits."""
+
+    def __init__(self, path: Path, reads: Iterator[int], at: int) -> None:
+        self._file = path.open("rb")
+        self._reads, self._at = reads, at
+
+    def read(self, size: int = -1) -> bytes:
+        if next(self._reads) == self._at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Struck:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("film") / "film.mp4", size="320x240", frames=150)
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_an_interruption_inside_a_read_ends_the_reading(film: Path, at: int, capfd: pytest.CaptureFixture[str]) -> None:
+    seen = 0
+
+    def watched() -> None:
+        nonlocal seen
+        reads = itertools.count()
+        with open_clip(film, lambda: Struck(film, reads, at)) as clip:
+            for _ in clip.frames():
+                seen += 1
+
+    with interruption.listening(), pytest.raises(KeyboardInterrupt):
+        watched()
+    assert capfd.readouterr().err == "", "no traceback"
+
+
+def test_what_was_heeded_is_over() -> None:
+    with interruption.listening():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.heed()
+    interruption.heed()
+
+
+def test_what_is_ignored_stays_ignored_and_the_rest_is_put_back() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with interruption.listening():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is not before[signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

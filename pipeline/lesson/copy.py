@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.adapters import card as cards
-from pipeline.adapters import files, manifest, takes
+from pipeline.adapters import copies, files, manifest, takes
 from pipeline.adapters.cameras import camera_serials
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
@@ -87,7 +87,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
     todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
-    stage.forget_unrecorded(vault, ledger)
+    copies.forget_unrecorded(vault, ledger)
     stage.check_room(vault, volume.root, sum(sizes[take] for take in todo))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []
@@ -122,7 +122,7 @@ def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
     done = {seq for row in ledger.entries(kind="manifest") for seq in row.payload["rows"]}
     lists = [row.payload for row in ledger.entries(kind="manifest") if row.payload["card"] == card]
     before = {path for held in lists for path in held["paths"]}
-    rows = [row for row in ledger.entries(kind=stage.KIND) if row.payload["card"] == card and row.seq not in done]
+    rows = [row for row in ledger.entries(kind=copies.KIND) if row.payload["card"] == card and row.seq not in done]
     hashed = [
         manifest.Hashed(
             file["path"],
@@ -193,7 +193,7 @@ def _deleted(workspace: Workspace, takes: Sequence[CardClip]) -> dict[CardClip, 
     found: dict[CardClip, State] = {}
     for take in takes if gone else ():
         try:
-            before = stage.met_before(take, workspace.ledger)
+            before = copies.met_before(take, workspace.ledger)
         except LesveilError:
             continue  # told when it is its turn
         if before and before <= gone.keys():
@@ -210,7 +210,7 @@ def _of_the_disk(error: OSError, root: Path) -> LesveilError:
 
 def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:
     try:
-        return stage.is_known(take, card, workspace.vault, workspace.ledger)
+        return copies.is_known(take, card, workspace.vault, workspace.ledger)
     except LesveilError:
         return False  # told when it is its turn
 

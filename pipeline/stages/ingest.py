@@ -21,9 +21,9 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import xxhash
 
@@ -31,10 +31,11 @@ from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
+from pipeline.adapters.copies import COPIED, KIND, Recorder, clip_of, digest_of, known, written
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
-from pipeline.adapters.vault import PATIENCE, Vault
+from pipeline.adapters.vault import Vault
 from pipeline.errors import (
     CardChangedError,
     CardError,
@@ -47,27 +48,8 @@ from pipeline.errors import (
 )
 from pipeline.records import Clip, Progress, no_progress
 
-KIND = "ingest"
-"""Rows of this stage: ``{card, sha256, bytes, sample, verified, files: [{path, bytes, sha256, kind}], listed}``.
-
-Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films whose bytes were found again
-in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
-"""
-COPIED = "copied"
-"""Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
-FAILURE = "failure"
-"""Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 SPARE = 64 << 20
 """Bytes that stay free beside the copy, for the ledger and what else runs."""
-
-
-class Recorder(Protocol):
-    """What ingest asks of the ledger: entries have the ``payload`` that was appended, the ``clip`` it is about, ``at``
-    what time, and a ``seq`` that grows."""
-
-    def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> object: ...
-
-    def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
 def ingest_all(
@@ -155,15 +137,15 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
             raise NotAVideoError("{file} is empty.", file=path)
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
-    if (known := _known(card_clip, card, sizes, sample, vault, ledger)) is not None:
-        return known
+    if (there := known(card_clip, card, sizes, sample, vault, ledger)) is not None:
+        return there
     source = _source(card_clip, card, before, sample)
     beside = [(path, *hashed(path)) for path in card_clip.sidecars]
-    read, proved = _written(source, vault, ledger), False
+    read, proved = written(source, vault, ledger), False
     if read is None:
         check_room(vault, card_clip.path, sum(sizes))
         read, proved = yield from _copy(card_clip, before, source, vault, ledger, progress)
-    id = _digest(read)[:16]
+    id = digest_of(read)[:16]
     if not proved:
         _verify(card_clip.path, id, read, sizes, vault, progress)
         progress("verify", sum(sizes), sum(sizes))
@@ -176,7 +158,7 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     ]
     row = {
         "card": card,
-        "sha256": _digest(read),
+        "sha256": digest_of(read),
         "bytes": sum(sizes),
         "sample": sample,
         "verified": [one.sha256 for one in read],
@@ -184,39 +166,7 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         "listed": [entry for _, entry in listed],
     }
     ledger.append(KIND, id, row)
-    return _clip(card_clip.path, id, _digest(read), sizes, vault)
-
-
-def clip_name(path: Path, id: str) -> str:
-    """What the clip is called from here on: the camera's name and enough of the id to keep two cards apart."""
-    return f"{files.safe_name(path.stem)}-{id[:6]}"
-
-
-def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
-    """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
-    sizes = tuple(look(path).st_size for path in card_clip.paths)
-    return _known(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger) is not None
-
-
-def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
-    """The ids of the clips that were copied from films like these, on whatever card. Raises CardError."""
-    sizes = tuple(look(path).st_size for path in card_clip.paths)
-    sample = sample_of(card_clip.paths, sizes) if all(sizes) else ""
-    return {str(row.clip) for row in ledger.entries(kind=KIND) if row.payload.get("sample") == sample}
-
-
-def forget_unrecorded(vault: Vault, ledger: Recorder) -> list[str]:
-    """Destroy copies that were proved long ago and never recorded, as their card did not come back: no clip is theirs.
-
-    Returns their ids. Like an interrupted copy they wait for `vault.PATIENCE` first.
-    """
-    long_ago = datetime.now(UTC) - timedelta(seconds=PATIENCE)
-    recorded = {row.clip for row in ledger.entries(kind=KIND)}
-    proved = {row.clip: datetime.fromisoformat(row.at) for row in ledger.entries(kind=COPIED)}
-    gone = [id for id, at in proved.items() if at < long_ago and id not in recorded and vault.has(id)]
-    for id in gone:
-        vault.destroy(id)
-    return gone
+    return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
 
 
 def check_room(vault: Vault, path: Path, size: int) -> None:
@@ -229,17 +179,6 @@ def check_room(vault: Vault, path: Path, size: int) -> None:
             needed=-(-needed // 1_000_000),
             free=free // 1_000_000,
         )
-
-
-def _digest(read: Sequence[Read]) -> str:
-    """The take's SHA-256: that of its one film, or of the digests of its films in order."""
-    if len(read) == 1:
-        return read[0].sha256
-    return hashlib.sha256("\n".join(one.sha256 for one in read).encode()).hexdigest()
-
-
-def _clip(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vault) -> Clip:
-    return Clip(id, clip_name(path, id), vault.path(id), sha256, sum(sizes), sizes)
 
 
 def _listed(card_clip: CardClip, path: Path, found: os.stat_result, sha256: str, kind: str) -> dict[str, Any]:
@@ -256,44 +195,6 @@ def _source(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sa
     for path, found in zip(card_clip.paths, before, strict=True):
         digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
     return digest.hexdigest()
-
-
-def _known(
-    card_clip: CardClip, card: str, sizes: tuple[int, ...], sample: str, vault: Vault, ledger: Recorder
-) -> Clip | None:
-    """The verified copy of these very files, sidecars as they are now, if the ledger and the vault both have it."""
-    now = {(card_clip.relative(path), look(path).st_size) for path in card_clip.files}
-    for entry in reversed(ledger.entries(kind=KIND)):
-        held = entry.payload
-        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
-        id = held["sha256"][:16]
-        if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
-            broken = _found_broken(id, entry, ledger)
-            try:
-                with vault.open(id) as copy:  # the key fits and the end is there
-                    while broken and copy.read(CHUNK):
-                        pass  # each chunk is authenticated
-            except VaultError:
-                vault.destroy(id)  # it cannot be read, and the card is here to copy from
-                return None
-            return _clip(card_clip.path, id, held["sha256"], sizes, vault)
-    return None
-
-
-def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
-    """Whether the copy could not be read to its end since it was made."""
-    return any(
-        row.seq > ingested.seq and (row.payload.get("clip"), row.payload["error"]) == (id, VaultError.__name__)
-        for row in ledger.entries(kind=FAILURE)
-    )
-
-
-def _written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:
-    """What was read when an earlier call wrote this copy whole, and was interrupted before it was recorded."""
-    for entry in reversed(ledger.entries(kind=COPIED)):
-        if entry.payload["source"] == source and vault.has(entry.payload["sha256"][:16]):
-            return [Read(part["sha256"], part["xxh128"]) for part in entry.payload["parts"]]
-    return None
 
 
 def _copy(
@@ -338,7 +239,7 @@ def _copy(
                     raise _differs(card_clip.path)
                 progress("verify", total, total)
                 _refuse_changed(card_clip.paths, before)  # before it has a name: what is refused must not stay
-                sha256 = _digest(films.read)
+                sha256 = digest_of(films.read)
                 parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
                 ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
                 proved = not vault.has(sha256[:16])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import xxhash
 
-from pipeline.adapters import card_reader, files
+from pipeline.adapters import card_reader, copies, files
 from pipeline.adapters.card import CardClip, find_clips
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.reread import Reread
@@ -467,13 +467,13 @@ def test_a_copy_that_was_never_recorded_waits_for_its_card_and_is_then_destroyed
         with pytest.raises(KeyboardInterrupt):
             ingest(take, vault, ledger)
     (id,) = vault.ids()
-    assert stage.forget_unrecorded(vault, ledger) == []
+    assert copies.forget_unrecorded(vault, ledger) == []
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "PATIENCE", -1)
-        assert stage.forget_unrecorded(vault, ledger) == [id]
+        patch.setattr(copies, "PATIENCE", -1)
+        assert copies.forget_unrecorded(vault, ledger) == [id]
         assert vault.ids() == []
         assert ingest(take, vault, ledger).id == id
-        assert stage.forget_unrecorded(vault, ledger) == []
+        assert copies.forget_unrecorded(vault, ledger) == []
     assert vault.ids() == [id]
 
 

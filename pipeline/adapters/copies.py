@@ -1,0 +1,121 @@
+"""What the ledger and the vault know of copies: which are proved, which wait for their card, which nobody claims."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.adapters import files
+from pipeline.adapters.card import CardClip
+from pipeline.adapters.card_digests import Read, sample_of
+from pipeline.adapters.card_reader import look
+from pipeline.adapters.sealed import CHUNK
+from pipeline.adapters.vault import PATIENCE, Vault
+from pipeline.errors import VaultError
+from pipeline.records import Clip
+
+KIND = "ingest"
+"""Rows that say that a take was copied and proved: ``{card, sha256, bytes, sample, verified, files, listed}``, each of
+``files`` with its ``{path, bytes, sha256, kind}``.
+
+Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films whose bytes were found again
+in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
+"""
+COPIED = "copied"
+"""Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
+FAILURE = "failure"
+"""Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
+
+
+class Recorder(Protocol):
+    """What ingest asks of the ledger: entries have the ``payload`` that was appended, the ``clip`` it is about, ``at``
+    what time, and a ``seq`` that grows."""
+
+    def append(self, kind: str, clip: str | None, payload: dict[str, Any]) -> object: ...
+
+    def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
+
+
+def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
+    """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
+    sizes = tuple(look(path).st_size for path in card_clip.paths)
+    return known(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger) is not None
+
+
+def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
+    """The ids of the clips that were copied from films like these, on whatever card. Raises CardError."""
+    sizes = tuple(look(path).st_size for path in card_clip.paths)
+    sample = sample_of(card_clip.paths, sizes) if all(sizes) else ""
+    return {str(row.clip) for row in ledger.entries(kind=KIND) if row.payload.get("sample") == sample}
+
+
+def forget_unrecorded(vault: Vault, ledger: Recorder) -> list[str]:
+    """Destroy copies that were proved long ago and never recorded, as their card did not come back: no clip is theirs.
+
+    Returns their ids. Like an interrupted copy they wait for `vault.PATIENCE` first.
+    """
+    long_ago = datetime.now(UTC) - timedelta(seconds=PATIENCE)
+    recorded = {row.clip for row in ledger.entries(kind=KIND)}
+    proved = {row.clip: datetime.fromisoformat(row.at) for row in ledger.entries(kind=COPIED)}
+    gone = [id for id, at in proved.items() if at < long_ago and id not in recorded and vault.has(id)]
+    for id in gone:
+        vault.destroy(id)
+    return gone
+
+
+def clip_name(path: Path, id: str) -> str:
+    """What the clip is called from here on: the camera's name and enough of the id to keep two cards apart."""
+    return f"{files.safe_name(path.stem)}-{id[:6]}"
+
+
+def digest_of(read: Sequence[Read]) -> str:
+    """The take's SHA-256: that of its one film, or of the digests of its films in order."""
+    if len(read) == 1:
+        return read[0].sha256
+    return hashlib.sha256("\n".join(one.sha256 for one in read).encode()).hexdigest()
+
+
+def clip_of(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vault) -> Clip:
+    """The clip of a take whose first film was at ``path`` on the card and whose films have these sizes."""
+    return Clip(id, clip_name(path, id), vault.path(id), sha256, sum(sizes), sizes)
+
+
+def known(
+    card_clip: CardClip, card: str, sizes: tuple[int, ...], sample: str, vault: Vault, ledger: Recorder
+) -> Clip | None:
+    """The verified copy of these very files, sidecars as they are now, if the ledger and the vault both have it."""
+    now = {(card_clip.relative(path), look(path).st_size) for path in card_clip.files}
+    for entry in reversed(ledger.entries(kind=KIND)):
+        held = entry.payload
+        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
+        id = held["sha256"][:16]
+        if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
+            broken = _found_broken(id, entry, ledger)
+            try:
+                with vault.open(id) as copy:  # the key fits and the end is there
+                    while broken and copy.read(CHUNK):
+                        pass  # each chunk is authenticated
+            except VaultError:
+                vault.destroy(id)  # it cannot be read, and the card is here to copy from
+                return None
+            return clip_of(card_clip.path, id, held["sha256"], sizes, vault)
+    return None
+
+
+def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
+    """Whether the copy could not be read to its end since it was made."""
+    return any(
+        row.seq > ingested.seq and (row.payload.get("clip"), row.payload["error"]) == (id, VaultError.__name__)
+        for row in ledger.entries(kind=FAILURE)
+    )
+
+
+def written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:
+    """What was read when an earlier call wrote this copy whole, and was interrupted before it was recorded."""
+    for entry in reversed(ledger.entries(kind=COPIED)):
+        if entry.payload["source"] == source and vault.has(entry.payload["sha256"][:16]):
+            return [Read(part["sha256"], part["xxh128"]) for part in entry.payload["parts"]]
+    return None

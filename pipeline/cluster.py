@@ -183,6 +183,15 @@ def _most_on_one_host(told: dict[str, Any]) -> int:
 def _security(chosen: settings.Engine, address: str) -> Any:
     if not address.startswith("tls://"):
         return None
+    for file in filter(None, (chosen.ca, chosen.certificate, chosen.key)):
+        try:
+            open(file, "rb").close()
+        except OSError as error:
+            raise EngineError(
+                "The file {file}, which [engine] names, cannot be read: {why}; see docs/cluster.md.",
+                file=file,
+                why=error.strerror,
+            ) from error
     security: Any = importlib.import_module("distributed.security")
     return security.Security(
         tls_ca_file=chosen.ca or None,

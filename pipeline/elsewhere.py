@@ -164,8 +164,8 @@ class Elsewhere:
                     return None
                 if len(wrote.rendered.pts) != job.plan.frames:
                     raise QuarantinedError(
-                        "The clip gave {planned} frames when it was looked through and {read} when it was written; it "
-                        "is not released.",
+                        "The clip gave {planned} frames when it was looked through and {read} when it was written; see "
+                        "that nothing changes it meanwhile, and try again.",
                         planned=job.plan.frames,
                         read=len(wrote.rendered.pts),
                     )

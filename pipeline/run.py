@@ -22,6 +22,7 @@ from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Engine, Here
 from pipeline.errors import (
     CheckFailedError,
+    ClipNotFoundError,
     DiskFullError,
     LookAlikesError,
     OutputExistsError,
@@ -265,6 +266,7 @@ def redact_clip(
     figures = Figures()
     started = time.perf_counter()
     with open_clip(source) as clip, _claimed(out):
+        before = _state(source)
         grounds = {person.id: "portrait" for person in people}
         analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
         partial = files.partial_path(out)
@@ -296,10 +298,21 @@ def redact_clip(
             ) from error
         except OutputNotWritableError as error:
             files.remove(partial)
+            if not source.exists():
+                raise ClipNotFoundError(
+                    "{file} went away while it was worked on; put it back and try again.", file=source
+                ) from error
             why = error.fields.get("why", error)
             raise OutputNotWritableError(
                 "{file} cannot be written: {why}; choose another folder.", file=out, why=why
             ) from error
+        except QuarantinedError as error:
+            files.remove(partial)
+            if _state(source) != before:
+                raise QuarantinedError(
+                    "{clip} was changed while it was worked on; try again when nobody writes to it.", clip=source
+                ) from error
+            raise
         except BaseException:
             files.remove(partial)
             raise
@@ -320,6 +333,15 @@ def redact_clip(
             written.silences,
             looked.opinion,
         )
+
+
+def _state(source: Path) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced."""
+    try:
+        found = source.stat()
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 @contextlib.contextmanager

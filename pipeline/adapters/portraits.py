@@ -16,7 +16,11 @@ from pipeline.records import U8
 _EXIF, _TAKEN, _WRITTEN = 0x8769, 0x9003, 0x0132
 """Tags of the EXIF standard: its own part, DateTimeOriginal in it, and DateTime."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"})
+"""What is taken for a picture. Of the last some cannot be read; that is told, instead of passing them over."""
+
+MOST_PIXELS = 100_000_000
+"""A picture of more takes gigabytes to read. Telephones make up to 50 million by themselves, some 200 on request."""
 
 
 def people(folder: Path) -> dict[str, list[Path]]:
@@ -59,13 +63,33 @@ def pictures_in(folder: Path) -> list[Path]:
 def read(path: Path) -> U8:
     """One picture as BGR (H, W, 3), turned the way its EXIF says. Raises PortraitUnreadableError."""
     try:
+        _refuse_huge(path)
         data = np.fromfile(path, np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         picture = None
     if picture is None:
-        raise PortraitUnreadableError("{file} is not a picture that can be read; replace it or remove it.", file=path)
+        raise PortraitUnreadableError(
+            "{file} is not a picture that can be read; save it as JPEG, or remove it.", file=path
+        )
     return np.asarray(picture, np.uint8)
+
+
+def _refuse_huge(path: Path) -> None:
+    """Raise PortraitUnreadableError for more than MOST_PIXELS; the head of the file tells."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                width, height = picture.size
+    except Image.DecompressionBombError:
+        width, height = MOST_PIXELS, 2
+    except (OSError, ValueError, SyntaxError):
+        return  # whoever reads it tells
+    if width * height > MOST_PIXELS:
+        raise PortraitUnreadableError(
+            "{file} has more than {most} million pixels; save it smaller.", file=path, most=MOST_PIXELS // 1_000_000
+        )
 
 
 def taken_on(path: Path, today: date) -> date | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
     jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
-    report = None if args.report is None else _report([out for _, out in jobs], Path(args.report))
+    report = None if args.report is None else _report([job.out for job in jobs], Path(args.report))
     settings = Settings()
     settings = replace(
         settings,
@@ -56,9 +57,10 @@ def redact(args: argparse.Namespace) -> int:
 
     quiet = args.quiet or args.json
 
-    def one(source: Path, out: Path, bar: Bar) -> None:
+    def one(job: _Job, bar: Bar) -> None:
+        source = job.source
         try:
-            outcome = run.redact_clip(source, out, people, settings, networks, bar, engine)
+            outcome = run.redact_clip(source, job.out, people, settings, networks, bar, engine)
             entry = run.report_of(outcome)
             batch.clips.append(entry)
             bar.close()
@@ -66,26 +68,26 @@ def redact(args: argparse.Namespace) -> int:
                 speed = entry["figures"]["frames_per_second"]
                 say(
                     "{clip}: done, {frames} {frames:frame|frames} at {speed} per second.",
-                    clip=source.name,
+                    clip=job.name,
                     frames=entry["frames"],
                     speed=speed,
                 )
                 if outcome.render.damaged:
                     say(
                         "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
-                        clip=source.name,
+                        clip=job.name,
                         n=len(outcome.render.damaged),
                     )
                 if outcome.opinion.hidden:
                     say(
                         "{clip}: a second look found {n} more {n:place, which is|places, which are} hidden too "
                         "({moments}).",
-                        clip=source.name,
+                        clip=job.name,
                         n=len(outcome.opinion.hidden),
                         moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame] - outcome.times[0]),
                     )
                 if outcome.silences or outcome.sound == "lost":
-                    say("{clip}: part of the sound could not be read and is silent.", clip=source.name)
+                    say("{clip}: part of the sound could not be read and is silent.", clip=job.name)
         except LesveilError as error:
             failed = {"source": str(source), "error": str(error), "code": error.code}
             if isinstance(error, SecondLookError):
@@ -93,20 +95,20 @@ def redact(args: argparse.Namespace) -> int:
             batch.failed.append(failed)
             failures.append(error)
             if several:
-                say("{clip}: {error}", clip=source.name, error=told(error))
+                say("{clip}: {error}", clip=job.name, error=told(error))
         finally:
             bar.close()
 
     with opened(settings.engine) as engine:
         at_once = min(len(jobs), engine.workers)
         if at_once == 1:
-            for source, out in jobs:
-                one(source, out, Bar(source.name, quiet))
+            for job in jobs:
+                one(job, Bar(job.source.name, quiet))
         else:
             together = Together(len(jobs), quiet)
             pool = ThreadPoolExecutor(at_once, thread_name_prefix="lesveil-clip")
             try:
-                list(pool.map(lambda job: one(job[0], job[1], together.clip()), jobs))
+                list(pool.map(lambda job: one(job, together.clip()), jobs))
             except BaseException:
                 engine.close()  # so that no clip waits for its workers any longer
                 raise
@@ -160,9 +162,21 @@ def _engine(args: argparse.Namespace) -> Engine:
     return Engine(kind=kind, workers=args.workers or 0)
 
 
-def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bool]:
-    """Pairs of source and output, and whether they are a batch. Raises before any work is done."""
-    sources: list[Path] = []
+@dataclass(frozen=True)
+class _Job:
+    """A source, where its result is to lie, and what it is called on the screen: with the sub-folder it lies in."""
+
+    source: Path
+    out: Path
+    name: str
+
+
+def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
+    """What is to be made of what, and whether it is a batch. Raises before any work is done.
+
+    Results lie in OUT as the clips lie in their folder, so that a clip that comes in later changes no other's name.
+    """
+    sources: list[tuple[Path, Path]] = []
     several = len(clips) > 1
     for clip in clips:
         if clip.is_dir():
@@ -172,31 +186,32 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], bo
             inside = [path for path in inside if not path.name.startswith(".")]
             if not inside:
                 raise ClipNotFoundError("{folder} holds no clips; check its name.", folder=clip)
-            sources += inside
+            sources += [(path, path.relative_to(clip)) for path in inside]
         else:
-            sources.append(clip)
+            sources.append((clip, Path(clip.name)))
     if not several:
         if out.is_dir() or not out.suffix:
-            target = out / f"{sources[0].stem}.mp4"
+            target = out / f"{clips[0].stem}.mp4"
         elif out.suffix.lower() == ".mp4":
             target = out
         else:
             raise UsageError("{file}: the result is an MP4; give it a name that ends in .mp4.", file=out)
         if os.path.lexists(target):
             raise OutputExistsError("{file} exists already; nothing is written over.", file=target)
-        return [(sources[0], target)], False
+        return [_Job(clips[0], target, clips[0].name)], False
     if out.exists() and not out.is_dir():
         raise OutputExistsError("{file} is a file; several clips need a folder.", file=out)
-    pairs: list[tuple[Path, Path]] = []
+    jobs: dict[int, _Job] = {}
     taken: set[str] = set()
-    for source in sources:
-        name = f"{source.stem}.mp4"
-        number = 2
-        while name.lower() in taken:
-            name, number = f"{source.stem}_{number}.mp4", number + 1
-        taken.add(name.lower())
-        pairs.append((source, out / name))
-    return pairs, True
+    for at in sorted(range(len(sources)), key=lambda at: sources[at][0].suffix.lower() != ".mp4"):
+        source, place = sources[at]
+        kind = source.suffix.lower().lstrip(".")
+        ends = itertools.chain([""] if kind == "mp4" else ["", f"_{kind}"], (f"_{n}" for n in itertools.count(2)))
+        results = (place.with_name(f"{source.stem}{end}.mp4") for end in ends)
+        result = next(one for one in results if str(one).lower() not in taken)
+        taken.add(str(result).lower())
+        jobs[at] = _Job(source, out / result, str(place))
+    return [jobs[at] for at in range(len(sources))], True
 
 
 def _refuse_inside(out: Path, clips: Path) -> None:

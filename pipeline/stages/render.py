@@ -102,7 +102,8 @@ def render(
                 progress("render", plan.frames, plan.frames)
                 return Rendered(np.array(pts, np.int64), tuple(damaged))
     raise QuarantinedError(
-        "The clip gave {planned} frames when it was looked through and {read} when it was written; it is not released.",
+        "The clip gave {planned} frames when it was looked through and {read} when it was written; see that nothing "
+        "changes it meanwhile, and try again.",
         planned=plan.frames,
         read="more" if len(pts) == plan.frames else len(pts),
     )

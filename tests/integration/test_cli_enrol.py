@@ -205,7 +205,7 @@ def test_each_poor_picture_is_named_with_what_to_do_and_the_good_ones_count(scho
     assert set(left) == {path.name for path in own.iterdir()} - {path.name for path in zoe}
     for name, word in {
         "a_blurred.png": "steady", "b_dark.png": "light", "c_small.png": "at least 40", "d_nobody.png": "front",
-        "e_two.png": "cut out one", "f_broken.jpg": "replace it",
+        "e_two.png": "cut out one", "f_broken.jpg": "save it as JPEG",
     }.items():  # fmt: skip
         assert word in left[name], left[name]
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,9 +262,57 @@ def test_a_folder_goes_in_and_a_folder_comes_out(
     said = lesveil("redact", source, "-o", out / "nieuw", "--json")
     assert said.code == 0
     assert len(json.loads(said.out)["clips"]) == 3
-    made = names(out / "nieuw")
-    assert len(made) == 3
-    assert len({name.lower() for name in made}) == 3
+    assert names(out / "nieuw") == ["a.mp4", "b.mp4", "sub", "sub/A.mp4"]
+
+
+def test_a_clip_that_comes_in_later_changes_no_other_name(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    source = tmp_path / "kaart"
+    (source / "b").mkdir(parents=True)
+    (source / "a").mkdir()
+    (source / "b/x.mp4").write_bytes(clip.read_bytes())
+    assert lesveil("redact", source, "-o", out / "nieuw").code == 0
+    for name in ("a/x.mp4", "b/x.mov"):
+        (source / name).write_bytes(clip.read_bytes())
+    said = lesveil("redact", source, "-o", out / "nieuw")
+    assert f"b/x.mp4: {out / 'nieuw/b/x.mp4'} exists already" in said.err
+    assert "1 of 3 clips was not done." in said.err
+    assert names(out / "nieuw") == ["a", "a/x.mp4", "b", "b/x.mp4", "b/x_mov.mp4"]
+
+
+def test_same_names_from_two_folders_are_numbered(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    for name in ("een", "twee", "drie"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "les.mp4").write_bytes(clip.read_bytes())
+    said = lesveil("redact", *(tmp_path / name / "les.mp4" for name in ("een", "twee", "drie")), "-o", out)
+    assert said.code == 0
+    assert names(out) == ["les.mp4", "les_2.mp4", "les_3.mp4"]
+
+
+def test_a_clip_that_goes_away_or_changes_meanwhile_is_told_as_such(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "les.mp4"
+    shorter = clips.cut(clip, tmp_path / "kort.mp4", 0.6).read_bytes()
+    for change, code, words in (
+        (source.unlink, 10, "went away while it was worked on"),
+        (lambda: source.write_bytes(shorter), 14, "was changed while it was worked on"),
+    ):
+        source.write_bytes(clip.read_bytes())
+        decide = run.decide.decide
+
+        def first(*args: Any, change: Any = change, decide: Any = decide) -> Any:
+            change()
+            return decide(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(run.decide, "decide", first)
+            said = lesveil("redact", source, "-o", out / "klaar.mp4")
+        assert (said.code, words in said.sentence, str(source) in said.sentence) == (code, True, True), said.sentence
+        assert names(out) == []
 
 
 def test_json_is_one_document_and_nothing_else(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:
@@ -392,6 +441,19 @@ def _unreadable(folder: Path, _: U8) -> Path:
     return _portrait(folder, b"no picture at all")
 
 
+def _of_an_iphone(folder: Path, face: U8) -> Path:
+    _portrait(folder, cv2.imencode(".png", face)[1].tobytes())
+    (folder / "noor" / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    return folder / "noor" / "IMG_0001.HEIC"
+
+
+def _huge(folder: Path, _: U8) -> Path:
+    """30,000 x 30,000 pixels in a few bytes: the head alone says so."""
+    head = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    chunk = (13).to_bytes(4, "big") + head + zlib.crc32(head).to_bytes(4, "big")
+    return _portrait(folder, b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT")
+
+
 def _no_face(folder: Path, _: U8) -> Path:
     grey = np.full((400, 400, 3), 128, np.uint8)
     return _portrait(folder, cv2.imencode(".png", grey)[1].tobytes())
@@ -414,6 +476,8 @@ def _portrait(folder: Path, data: bytes) -> Path:
         pytest.param(_no_folder, 20, id="no folder"),
         pytest.param(_empty_person, 20, id="person without pictures"),
         pytest.param(_unreadable, 21, id="unreadable"),
+        pytest.param(_of_an_iphone, 21, id="HEIC"),
+        pytest.param(_huge, 21, id="huge"),
         pytest.param(_no_face, 22, id="no face"),
         pytest.param(_two_faces, 23, id="two faces"),
     ],

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import logging
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -53,6 +55,7 @@ class Dask:
             raise EngineError('Dask is not installed; run: pip install "lesveil[cluster]".') from error
         self._cluster: Any = None
         self._client: Any = None
+        self._folder = tempfile.TemporaryDirectory(prefix="lesveil-dask-", ignore_cleanup_errors=True)
         try:
             if chosen.scheduler:
                 _refuse_open(chosen.scheduler)
@@ -63,13 +66,14 @@ class Dask:
                     set_as_default=False,
                 )
             else:
-                with dask.config.set(QUIET):
+                with dask.config.set({**QUIET, "temporary-directory": self._folder.name}):
                     self._cluster = distributed.LocalCluster(
                         n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
                         threads_per_worker=1,
                         host="127.0.0.1",
                         dashboard_address="127.0.0.1:0",
                         processes=True,
+                        silence_logs=logging.CRITICAL,  # what matters is told in our own words
                     )
                     self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
             self._client.wait_for_workers(1, timeout=PATIENCE)
@@ -141,6 +145,7 @@ class Dask:
             if one is not None:
                 one.close(timeout=10)
         self._client = self._cluster = None
+        self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -312,3 +313,22 @@ def test_a_cluster_is_reached_over_tls_by_who_has_a_certificate_and_by_nobody_el
                 opened(settings.Engine(kind="dask", scheduler=address, **wrong))
         with pytest.raises(EngineError, match="cannot be used"):
             opened(settings.Engine(kind="dask", scheduler=address.replace("tls://", "tcp://")))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_dask_says_nothing_of_its_own_and_leaves_nothing_behind(tmp_path):
+    text = (
+        "from pipeline import settings\nfrom pipeline.engine import opened\nfrom tests import engine_jobs\n"
+        "if __name__ == '__main__':\n"
+        "    with opened(settings.Engine(kind='dask', workers=2)) as engine:\n"
+        f"        list(engine.map(engine_jobs.dies_once, [{str(tmp_path)!r}]))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(text, encoding="utf-8")
+    place = tmp_path / "tmp"
+    place.mkdir()
+    env = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "died").exists()
+    assert list(place.iterdir()) == []

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import logging
 import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -107,18 +107,25 @@ class Dask:
         """See `Engine`."""
         from distributed import CancelledError, KilledWorker
 
+        def sent(item: Item) -> Any:
+            return self._client.submit(_carried_out, work, item, pure=False, priority=priority, retries=0)
+
         source, waiting = iter(items), deque[Any]()
+        blamed: Any = None
         try:
             while True:
-                for item in itertools.islice(source, PER_WORKER * self.workers - len(waiting)):
-                    waiting.append(
-                        self._client.submit(_carried_out, work, item, pure=False, priority=priority, retries=0)
-                    )
+                waiting += ((item, sent(item)) for item in islice(source, PER_WORKER * self.workers - len(waiting)))
                 if not waiting:
                     return
+                item, future = waiting[0]
                 try:
-                    good, value = waiting[0].result()
+                    good, value = future.result()
                 except KilledWorker as error:
+                    # Dask blames whatever was with the workers that died, also what only waited there
+                    if blamed is not future:
+                        blamed = sent(item)
+                        waiting[0] = item, blamed
+                        continue
                     raise WorkerError(
                         "{n} worker processes died over the same piece of work; is there enough memory? Nothing of it "
                         "is released.",
@@ -133,7 +140,7 @@ class Dask:
         finally:
             if waiting:
                 with contextlib.suppress(Exception):  # it is given up either way
-                    self._client.cancel(list(waiting))
+                    self._client.cancel([future for _, future in waiting])
 
     def pids(self) -> list[int]:
         """The worker processes there are, on whatever machines."""

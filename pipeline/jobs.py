@@ -7,6 +7,7 @@ together what comes of them is `elsewhere`.
 
 from __future__ import annotations
 
+import gc
 import secrets
 import sys
 import time
@@ -52,6 +53,11 @@ class Networks:
         if ahead:
             self._detector = self._pool.submit(CenterFace, workers, wanted=device)
             self._embedder = self._pool.submit(FaceNet, workers) if recognition else None
+
+    def let_go(self) -> None:
+        """Give up the networks, and some 400 MB with them; whoever asks for one again waits a second for it."""
+        self._detector = self._embedder = None
+        gc.collect()
 
     @property
     def detector(self) -> CenterFace:

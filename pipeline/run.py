@@ -45,6 +45,7 @@ from pipeline.records import (
     Render,
     Sighting,
     Track,
+    Views,
     no_progress,
 )
 from pipeline.settings import Settings
@@ -54,6 +55,11 @@ from pipeline.stages.second_opinion import Watch
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
 """Sections of the settings that a plan depends on."""
+
+
+LONG_SECONDS = 600
+"""Length of a film from which the networks are let go before it is decided and written: what was found in a long one
+takes their room, and loading them again for the next clip is nothing beside it."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +137,9 @@ def analyse(
     if elsewhere is not None:
         found, views = elsewhere.look(clip, people, settings, progress, figures)
     else:
-        sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
-        finder = networks.detector
-        found = detect.detect(
-            clip, finder, settings.detection.faint, sampler, progress, figures, finder.workers, fingerprint=fingerprint
-        )
-        views = sampler.views() if sampler else identify.no_views()
+        found, views = _look(clip, people, settings, networks, progress, figures)
+        if found.frames >= LONG_SECONDS * clip.info.rate:
+            networks.let_go()
     memory.give_back()
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
@@ -173,6 +176,23 @@ def analyse(
         )
     memory.give_back()
     return Analysis(found, tracks, identities, decisions, plan)
+
+
+def _look(
+    clip: ClipReader,
+    people: Sequence[Person],
+    settings: Settings,
+    networks: Networks,
+    progress: Progress,
+    figures: Figures,
+) -> tuple[Detections, Views]:
+    """Everything that is found in a clip, and views of those who may be one of ``people``."""
+    sampler = None
+    if people:
+        sampler = identify.Sampler(networks.embedder, cut_out, people, settings.recognition.smallest)
+    finder, faint = networks.detector, settings.detection.faint
+    found = detect.detect(clip, finder, faint, sampler, progress, figures, finder.workers, fingerprint=fingerprint)
+    return found, sampler.views() if sampler else identify.no_views()
 
 
 def render_checked(

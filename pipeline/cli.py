@@ -102,7 +102,7 @@ def _code_of(argv: Sequence[str] | None) -> int:
         return error.code
     except KeyboardInterrupt:
         print(
-            f"lesveil: {tr('interrupted; nothing half-done looks finished. Repeat the command to go on.')}",
+            f"lesveil: {tr('interrupted; nothing half-done looks finished: repeat the command to go on.')}",
             file=sys.stderr,
         )
         return INTERRUPTED

@@ -27,7 +27,7 @@ from pipeline.adapters.pictures import cut_out, fingerprint, planes
 from pipeline.adapters.segment import Mark, Segment, SegmentError
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import ClipWriter, Written, hidden_frame
-from pipeline.records import Detections, Figures, Person, Progress, RedactionPlan, Views, no_progress
+from pipeline.records import Detections, Figures, FrameSource, Person, Progress, RedactionPlan, Views, no_progress
 from pipeline.settings import Rendering
 from pipeline.stages import detect, identify, redact, render
 
@@ -119,32 +119,49 @@ class Looked:
     why: str = ""
 
 
+def search(
+    source: FrameSource,
+    networks: Networks,
+    people: Sequence[Person],
+    smallest: float,
+    faint: float,
+    *,
+    progress: Progress = no_progress,
+    figures: Figures,
+    one_segment: Fraction | None = None,
+) -> tuple[Detections, Views]:
+    """Everything that is found in ``source``, and views of faces from ``smallest`` on that may be one of ``people``."""
+    sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
+    finder = networks.detector
+    found = detect.detect(
+        source,
+        finder,
+        faint,
+        sampler,
+        progress,
+        figures,
+        finder.workers,
+        one_segment=one_segment,
+        fingerprint=fingerprint,
+    )
+    return found, sampler.views() if sampler else identify.no_views()
+
+
 def look(job: Look) -> Looked:
     """Carry out a Look. Raises what reading a clip raises."""
     networks, figures = _networks(job.threads, job.device), Figures()
-    people = list(job.people)
-    sampler = identify.Sampler(networks.embedder, cut_out, people, job.smallest) if people else None
-    finder = networks.detector
     with job.film.open() as clip:
         whole = job.stretch.whole
         source = clip if whole else Segment(clip, job.stretch.since, job.stretch.until, beyond=True)
         origin = None if whole else origin_of(clip)
         try:
-            found = detect.detect(
-                source,
-                finder,
-                job.faint,
-                sampler,
-                figures=figures,
-                workers=finder.workers,
-                one_segment=origin,
-                fingerprint=fingerprint,
+            found, views = search(
+                source, networks, job.people, job.smallest, job.faint, figures=figures, one_segment=origin
             )
         except SegmentError as error:
             return Looked(why=str(error))
         if isinstance(source, Segment) and job.stretch.until is None and not source.ended:
             return Looked(why="the clip is longer than it says")
-        views = sampler.views() if sampler else identify.no_views()
         first, following = (source.first, source.following) if isinstance(source, Segment) else (None, None)
         return Looked(found, views, first, following, tuple(sorted(clip.damaged)), figures)
 

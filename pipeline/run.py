@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import __version__, jobs, opinion
 from pipeline.adapters import files, inspect, memory, portraits
 from pipeline.adapters.film import Film
-from pipeline.adapters.pictures import cut_out, fingerprint, planes
+from pipeline.adapters.pictures import planes
 from pipeline.adapters.video_in import ClipReader, open_clip
 from pipeline.adapters.weights import models_digest
 from pipeline.doubt import doubtful
@@ -45,12 +45,11 @@ from pipeline.records import (
     Render,
     Sighting,
     Track,
-    Views,
     no_progress,
 )
 from pipeline.settings import Settings
 from pipeline.stages import check as checking
-from pipeline.stages import decide, detect, enrol, identify, naming, redact, render, track
+from pipeline.stages import decide, enrol, identify, naming, redact, render, track
 from pipeline.stages.second_opinion import Watch
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
@@ -137,7 +136,9 @@ def analyse(
     if elsewhere is not None:
         found, views = elsewhere.look(clip, people, settings, progress, figures)
     else:
-        found, views = _look(clip, people, settings, networks, progress, figures)
+        found, views = jobs.search(
+            clip, networks, people, smallest, settings.detection.faint, progress=progress, figures=figures
+        )
         if found.frames >= LONG_SECONDS * clip.info.rate:
             networks.let_go()
     memory.give_back()
@@ -176,23 +177,6 @@ def analyse(
         )
     memory.give_back()
     return Analysis(found, tracks, identities, decisions, plan)
-
-
-def _look(
-    clip: ClipReader,
-    people: Sequence[Person],
-    settings: Settings,
-    networks: Networks,
-    progress: Progress,
-    figures: Figures,
-) -> tuple[Detections, Views]:
-    """Everything that is found in a clip, and views of those who may be one of ``people``."""
-    sampler = None
-    if people:
-        sampler = identify.Sampler(networks.embedder, cut_out, people, settings.recognition.smallest)
-    finder, faint = networks.detector, settings.detection.faint
-    found = detect.detect(clip, finder, faint, sampler, progress, figures, finder.workers, fingerprint=fingerprint)
-    return found, sampler.views() if sampler else identify.no_views()
 
 
 def render_checked(

@@ -144,7 +144,7 @@ NAMES = [name for name in MODULES if name]
 
 def test_the_reader_reads():
     assert {"run", "records", "stages.detect", "adapters.networks"} <= set(MODULES)
-    assert {"adapters.files", "stages", "stages.detect", "settings"} <= ours("run")
+    assert {"adapters.files", "stages", "stages.decide", "settings"} <= ours("run")
     assert "numpy" in imports("records")
 
 

@@ -6,7 +6,6 @@ Both hold what must survive a laptop that is switched off: every commit is on th
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import DiskFullError
+from pipeline.adapters import files
 
 BUSY_SECONDS = 30.0
 
@@ -97,11 +96,12 @@ def with_room(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        full = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-        if full or getattr(error, "errno", None) == errno.ENOSPC:
-            raise DiskFullError(
-                "The disk is full: {file} was not written; make room and try again.", file=path
-            ) from error
+        if isinstance(error, OSError):
+            full = files.is_full(error)
+        else:
+            full = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+        if full:
+            raise files.disk_full(path) from error
         raise
 
 

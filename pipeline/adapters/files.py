@@ -258,10 +258,20 @@ def writing(path: Path) -> Iterator[None]:
         raise told from error
 
 
+def is_full(error: OSError) -> bool:
+    """Whether it says that there is no room, on the disk or for this user."""
+    return error.errno in _FULL
+
+
+def disk_full(path: Path) -> DiskFullError:
+    """What a person is told when there was no room for ``path``."""
+    return DiskFullError("The disk is full: {file} was not written; make room and try again.", file=path)
+
+
 def told_error(error: OSError, path: Path) -> LesveilError | None:
     """The error a person is told for ``error`` while writing ``path``; None if it means neither full nor refused."""
-    if error.errno in _FULL:
-        return DiskFullError("The disk is full: {file} was not written; make room and try again.", file=path)
+    if is_full(error):
+        return disk_full(path)
     if error.errno in _NOT_WRITABLE or isinstance(error, FileExistsError):
         return OutputNotWritableError("{file} cannot be written: {why}.", file=path, why=error.strerror)
     return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -21,6 +24,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 
 MOST_PIXELS = 100_000_000
 """A picture of more takes gigabytes to read. Telephones make up to 50 million by themselves, some 200 on request."""
+
+
+_one_at_a_time = Lock()
 
 
 def people(folder: Path) -> dict[str, list[Path]]:
@@ -75,13 +81,20 @@ def read(path: Path) -> U8:
     return np.asarray(picture, np.uint8)
 
 
+@contextlib.contextmanager
+def _head(path: Path) -> Iterator[Image.Image]:
+    """What the head of a picture says; what its reader would warn of is left out."""
+    with _one_at_a_time, warnings.catch_warnings():  # which sets aside the warnings of the whole process
+        warnings.simplefilter("ignore")
+        with Image.open(path) as picture:
+            yield picture
+
+
 def _refuse_huge(path: Path) -> None:
     """Raise PortraitUnreadableError for more than MOST_PIXELS; the head of the file tells."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                width, height = picture.size
+        with _head(path) as picture:
+            width, height = picture.size
     except Image.DecompressionBombError:
         width, height = MOST_PIXELS, 2
     except (OSError, ValueError, SyntaxError):
@@ -98,11 +111,9 @@ def taken_on(path: Path, today: date) -> date | None:
     None when neither can be, because it lies in the future.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                exif = picture.getexif()
-                said = exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_WRITTEN)
+        with _head(path) as picture:
+            exif = picture.getexif()
+            said = exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_WRITTEN)
         day = datetime.strptime(str(said)[:10], "%Y:%m:%d").date()
     except Exception:  # noqa: BLE001 - whatever a camera wrote there: then the file's own date tells
         day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()

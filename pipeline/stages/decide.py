@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.columns import Column
 from pipeline.geometry import outside
 from pipeline.records import (
     F32,
@@ -288,18 +289,6 @@ def _regions(decisions: Sequence[Decision], tracks: Mapping[int, Track], extent:
     return [column[order] for column in (frame, region, shape, owner)]
 
 
-def _joined(parts: Sequence[list[npt.NDArray[Any]]], column: int) -> npt.NDArray[Any]:
-    """One column of all windows; the windows give it up on the way."""
-    shape, kind = ((4,) if column == 1 else ()), (np.int32, np.float32, np.uint8, np.int32)[column]
-    whole = np.empty((sum(len(part[column]) for part in parts), *shape), kind)
-    at = 0
-    for part in parts:
-        rows, part[column] = part[column], whole[:0]
-        whole[at : at + len(rows)] = rows
-        at += len(rows)
-    return whole
-
-
 def plan(
     clip: str,
     frames: int,
@@ -320,11 +309,11 @@ def plan(
     With ``extent`` PERSON the heads are hidden exactly as without, and bodies besides.
     """
     by_number = {track.number: track for track in tracks}
-    parts = [
-        _regions(some, by_number, extent)
-        for _, some in sorted(_by_time(decisions).items())  # one after the other: all at once takes four times as much
-    ]
-    frame, region, shape, owner = (_joined(parts, column) for column in range(4))
+    columns = Column(np.int32), Column(np.float32, 4), Column(np.uint8), Column(np.int32)
+    for _, some in sorted(_by_time(decisions).items()):  # all at once takes four times as much memory
+        for column, rows in zip(columns, _regions(some, by_number, extent), strict=True):
+            column.add(rows)
+    frame, region, shape, owner = (column.taken() for column in columns)
     return RedactionPlan(
         clip=clip,
         frames=frames,

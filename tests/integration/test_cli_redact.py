@@ -654,7 +654,7 @@ def test_an_interruption_leaves_nothing(number: signal.Signals, long_clip: Path,
     code, err = _while_rendering(long_clip, out / "klaar.mp4", number)
     assert (code, err) == (
         130,
-        "lesveil: interrupted; nothing half-done looks finished. Repeat the command to go on.\n",
+        "lesveil: interrupted; nothing half-done looks finished: repeat the command to go on.\n",
     )
     assert names(out) == []
 

@@ -48,7 +48,7 @@ def test_an_interrupted_demo_leaves_nothing(named: bool, tmp_path: Path) -> None
     sign = tmp_path / "deep" / "demo" / "sample" if named else tmp_path / "lesveil-demo-*"
     code, err = _interrupted(words, sign, TMPDIR=str(tmp_path))
     assert code == 130
-    assert err.endswith("lesveil: interrupted; nothing half-done looks finished. Repeat the command to go on.\n")
+    assert err.endswith("lesveil: interrupted; nothing half-done looks finished: repeat the command to go on.\n")
     assert list(tmp_path.iterdir()) == []
 
 

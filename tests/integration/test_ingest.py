@@ -452,18 +452,23 @@ def test_an_unfinished_copy_of_long_ago_is_swept(
     assert not list(vault.root.rglob("*.unfinished"))
 
 
+def _fails_at(patch: pytest.MonkeyPatch, kind: str, error: BaseException) -> None:
+    """From now on the ledger raises ``error`` where a row of this kind is to be appended."""
+    append = Ledger.append
+
+    def failing(self: Ledger, row: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if row == kind:
+            raise error
+        return append(self, row, clip, payload)
+
+    patch.setattr(Ledger, "append", failing)
+
+
 def test_a_copy_that_was_never_recorded_waits_for_its_card_and_is_then_destroyed(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = Ledger.append
-
-    def cut_off(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
-        if kind == "ingest":
-            raise KeyboardInterrupt
-        return append(self, kind, clip, payload)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "append", cut_off)
+        _fails_at(patch, "ingest", KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             ingest(take, vault, ledger)
     (id,) = vault.ids()
@@ -480,15 +485,8 @@ def test_a_copy_that_was_never_recorded_waits_for_its_card_and_is_then_destroyed
 def test_a_disk_too_full_for_the_ledger_is_a_full_disk(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = Ledger.append
-
-    def full(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
-        if kind == "copied":
-            raise DiskFullError("The disk is full: {file} was not written; make room and try again.", file="ledger.db")
-        return append(self, kind, clip, payload)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "append", full)
+        _fails_at(patch, "copied", files.disk_full(Path("ledger.db")))
         with pytest.raises(DiskFullError):
             ingest(take, vault, ledger)
     assert not any(vault.root.rglob("*.unfinished")), "the copy only fills the disk"

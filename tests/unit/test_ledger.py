@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.adapters import chain
+from pipeline.adapters import chain, database
 from pipeline.adapters.ledger import _MIGRATIONS, Ledger
 from pipeline.errors import DiskFullError, LedgerError
 
@@ -261,3 +262,9 @@ def test_a_full_disk_is_told_as_a_full_disk_and_nothing_is_half_written(tmp_path
         assert [row.payload for row in ledger.entries()] == [{"n": 1}]
         ledger.append("note", None, {"n": 2})
         assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)])
+def test_no_room_for_this_user_is_no_room(tmp_path, number):
+    with pytest.raises(DiskFullError), database.with_room(tmp_path / "ledger.db"):
+        raise OSError(number, "no room")

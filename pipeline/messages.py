@@ -20,6 +20,33 @@ from pipeline.errors import LesveilError, fill
 CATALOGUES = Path(__file__).parent / "locale"
 LANGUAGES = ("nl", "en")
 
+SYSTEM = (
+    "Cannot allocate memory",
+    "Connection refused",
+    "Device or resource busy",
+    "Directory not empty",
+    "Disk quota exceeded",
+    "File exists",
+    "File name too long",
+    "File too large",
+    "Input/output error",
+    "Invalid argument",
+    "Invalid data found when processing input",
+    "Is a directory",
+    "No space left on device",
+    "No such device",
+    "No such file or directory",
+    "Not a directory",
+    "Operation not permitted",
+    "Permission denied",
+    "Read-only file system",
+    "Stale file handle",
+    "Too many open files",
+    "Too many levels of symbolic links",
+    "Transport endpoint is not connected",
+)
+"""Reasons that Linux, macOS and FFmpeg give in English whatever the person speaks. Windows gives its own language's."""
+
 _catalogue: dict[str, str] = {}
 
 
@@ -40,15 +67,20 @@ def tr(text: str, **fields: object) -> str:
     A number may choose between two words, see `fill`. Without fields nothing is filled in: a reason may hold the name
     of a file, and that name a brace.
     """
-    words = _catalogue.get(text, text)
-    return _filled(words, fields)
+    return _filled(text, fields, _catalogue)
 
 
-def _filled(words: str, fields: Mapping[str, object]) -> str:
-    """Names of files may hold anything, a line's end too: what cannot be shown is written as in Python."""
+def _filled(text: str, fields: Mapping[str, object], catalogue: Mapping[str, str]) -> str:
+    """Names of files may hold anything, a line's end too: what cannot be shown is written as in Python.
+
+    The field ``why`` may be one of the system's reasons, which are said in the same language.
+    """
+    words = catalogue.get(text, text)
     shown = {
         name: printable(value) if isinstance(value, str | os.PathLike) else value for name, value in fields.items()
     }
+    if shown.get("why") in SYSTEM:
+        shown["why"] = catalogue.get(str(shown["why"]), shown["why"])
     return fill(words, shown) if fields else words
 
 
@@ -66,7 +98,7 @@ class Speech:
 
     def tr(self, text: str, **fields: object) -> str:
         """The text in this language, with its named fields filled in."""
-        return _filled(self._words.get(text, text), fields)
+        return _filled(text, fields, self._words)
 
     def told(self, error: LesveilError) -> str:
         """An error as one sentence."""

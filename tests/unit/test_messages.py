@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import errno
+import os
 import re
 import string
 from collections import Counter
@@ -145,6 +147,8 @@ def wanted() -> dict[str, str]:
     for text in (doctor.OPENING, *(title for title, _ in doctor.SECTIONS)):
         found.setdefault(text, "doctor.SECTIONS")
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
+    for text in messages.SYSTEM:
+        found.setdefault(text, "messages.SYSTEM")
     return found
 
 
@@ -202,6 +206,20 @@ def test_a_number_chooses_between_two_forms_and_stands_there_itself(dutch: dict[
             assert one, text
             assert many != one, text
             assert f"{name}!:" in _fields(text), text
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EIO, errno.EDQUOT])
+def test_the_systems_reason_is_said_in_the_same_language(number: int, dutch: dict[str, str]) -> None:
+    error = errors.OutputNotWritableError("{file} cannot be written: {why}.", file="a.mp4", why=os.strerror(number))
+    assert os.strerror(number) in str(error)
+    assert messages.Speech("en").told(error) == str(error)
+    said = messages.Speech("nl").told(error)
+    assert dutch[os.strerror(number)] in said
+    assert os.strerror(number) not in said
+
+
+def test_a_file_that_is_called_as_a_reason_keeps_its_name() -> None:
+    assert "File exists" in messages.Speech("nl").tr("{file} cannot be written: {why}.", file="File exists", why="x")
 
 
 def test_one_is_one_and_two_are_two_in_both_languages() -> None:

@@ -24,7 +24,7 @@ from pipeline.errors import (
 )
 from pipeline.messages import told
 from pipeline.records import Extent, Style
-from pipeline.settings import RANGES, Engine, SecondOpinion, Settings
+from pipeline.settings import RANGES, Engine, SecondOpinion, Settings, load
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
@@ -35,14 +35,7 @@ def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
     jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
     report = None if args.report is None else _report([job.out for job in jobs], Path(args.report))
-    settings = Settings()
-    settings = replace(
-        settings,
-        redaction=replace(settings.redaction, style=Style(args.style), extent=args.hide),
-        rendering=replace(settings.rendering, audio=args.audio),
-        second_opinion=_second_opinion(args),
-        engine=_engine(args),
-    )
+    settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command
     from pipeline.engine import opened
     from pipeline.opinion import eyes_of, moments
@@ -144,22 +137,39 @@ def _report(results: Sequence[Path], report: Path) -> Path:
     return report
 
 
-def _second_opinion(args: argparse.Namespace) -> SecondOpinion:
-    """Whether there is a second look; whoever says what is to come of it wants one. Raises UsageError."""
-    if args.on_finding is not None and args.second_opinion == "off":
-        raise UsageError("--on-finding says what comes of the second look that --no-second-opinion leaves out.")
-    return SecondOpinion(
-        args.second_opinion or ("on" if args.on_finding == "ask" else "auto"), args.on_finding or "hide"
+def _settings(args: argparse.Namespace) -> Settings:
+    """Those of the workspace, where one is named that has any; and above them what the command line says."""
+    file = None if args.workspace is None else args.workspace / "lesveil.toml"
+    base = load(file) if file is not None and file.is_file() else Settings()
+    style = base.redaction.style if args.style is None else Style(args.style)
+    return replace(
+        base,
+        redaction=replace(base.redaction, style=style, extent=args.hide or base.redaction.extent),
+        rendering=replace(base.rendering, audio=args.audio or base.rendering.audio),
+        second_opinion=_second_opinion(args, base.second_opinion),
+        engine=_engine(args, base.engine),
     )
 
 
-def _engine(args: argparse.Namespace) -> Engine:
+def _second_opinion(args: argparse.Namespace, base: SecondOpinion) -> SecondOpinion:
+    """Whether there is a second look; whoever says what is to come of it wants one. Raises UsageError."""
+    if args.on_finding is not None and args.second_opinion == "off":
+        raise UsageError("--on-finding says what comes of the second look that --no-second-opinion leaves out.")
+    mode = args.second_opinion or base.mode
+    if args.second_opinion is None and args.on_finding is not None:
+        mode = "on" if args.on_finding == "ask" else "auto"
+    return SecondOpinion(mode, args.on_finding or base.on_finding)
+
+
+def _engine(args: argparse.Namespace, base: Engine) -> Engine:
     """Where the work is to run. Raises UsageError."""
     most = RANGES["engine.workers"][1]
     if args.workers is not None and not 1 <= args.workers <= most:
         raise UsageError("--workers must lie between 1 and {most}.", most=most)
-    kind: Any = args.engine or ("processes" if (args.workers or 1) > 1 else "here")
-    return Engine(kind=kind, workers=args.workers or 0)
+    kind: Any = args.engine or base.kind
+    if args.engine is None and kind == "here" and (args.workers or 1) > 1:
+        kind = "processes"
+    return replace(base, kind=kind, workers=base.workers if args.workers is None else args.workers)
 
 
 @dataclass(frozen=True)
@@ -249,21 +259,18 @@ def add_to(add: Add, group: Group) -> None:
     one.add_argument(
         "--style",
         choices=[style.value for style in Style],
-        default=Style.VEIL.value,
         help="veil and solid leave nothing of a face; pixelate is weaker: averages of the face itself remain, and "
         "a classifier taught on pixelated faces named 76 of 100 (guessing: 14; docs/quality.md)",
     )
     one.add_argument(
         "--hide",
         choices=[extent.value for extent in Extent],
-        default=Extent.HEAD.value,
         help="person hides everyone who is hidden from head to foot, by a box grown from the head; arms that reach out "
         "and whoever lies down stay outside of it, and heads of people who are kept stay clear",
     )
     one.add_argument(
         "--audio",
         choices=["keep", "mute", "disguise"],
-        default="keep",
         help="mute is sure; disguise makes voices strange but leaves words: what is said may still name somebody",
     )
     look = one.add_mutually_exclusive_group()

@@ -12,10 +12,11 @@ import timeit
 import cv2
 import numpy as np
 
+from pipeline.hiding.residues import residues
 from pipeline.records import Shape, Style
 from pipeline.stages.decide import body
 from pipeline.stages.decide import head as head_of
-from pipeline.stages.redact import redact, residues
+from pipeline.stages.redact import redact
 
 HEIGHT, WIDTH = 1080, 1920
 SCENES = [(1, 100, 140), (5, 100, 140), (20, 100, 140), (60, 40, 56), (1, 600, 800), (2, 600, 800)]

@@ -29,6 +29,7 @@ from pipeline.errors import (
     OutputNotWritableError,
     QuarantinedError,
 )
+from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.jobs import Networks as Networks
 from pipeline.likeness import look_alikes
 from pipeline.opinion import Opinion, Planned
@@ -49,7 +50,7 @@ from pipeline.records import (
 )
 from pipeline.settings import Settings
 from pipeline.stages import check as checking
-from pipeline.stages import decide, enrol, identify, naming, redact, render, track
+from pipeline.stages import decide, enrol, identify, naming, render, track
 from pipeline.stages.second_opinion import Watch
 
 PLAN_SETTINGS = ("detection", "recognition", "redaction")
@@ -232,7 +233,7 @@ def render_checked(
                 inspect.extras(partial),
                 lambda picture: planes(picture)[0],
                 lambda plane, regions, shapes: (
-                    redact.residues(plane, regions, shapes, plan.style, depth) > redact.RESIDUE_LIMIT[plan.style]
+                    residues(plane, regions, shapes, plan.style, depth) > RESIDUE_LIMIT[plan.style]
                 ),
                 again,
                 progress,

@@ -25,6 +25,7 @@ GROUND = {
     "doubles",
     "doubt",
     "glances",
+    "hiding",
     "wipeable",
     "regions",
 } | FLOOR
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "layout": set(),
     "doubles": {"records"},
     "glances": {"records"},
+    "hiding": {"hiding", "records"},
     "doubt": {"records"},
     "wipeable": {"records"},
     "regions": {"records"},

@@ -18,6 +18,7 @@ from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import open_clip
 from pipeline.elsewhere import Elsewhere, segments
 from pipeline.errors import QuarantinedError
+from pipeline.hiding.residues import residues
 from pipeline.records import Figures, RedactionPlan, Style, no_progress
 from pipeline.settings import Rendering
 from pipeline.stages import check as checking
@@ -209,7 +210,7 @@ def test_what_is_joined_is_what_was_planned(tmp_path, kind):
         float(clip.info.time_base),
         [],
         luma,
-        lambda plane, regions, shapes: jobs.redact.residues(plane, regions, shapes, plan.style, 8) > 2.0,
+        lambda plane, regions, shapes: residues(plane, regions, shapes, plan.style, 8) > 2.0,
         lambda numbers: iter(()),
     )
     assert result.findings == ()

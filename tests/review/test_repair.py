@@ -17,13 +17,14 @@ from pipeline.adapters.part import Part, keyframes
 from pipeline.adapters.sound import loudest
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import CheckFailedError, RepairError
+from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.lesson import desk, repair, seen
 from pipeline.lesson.repair import Repaired
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.withdraw import withdraw
 from pipeline.records import Decision, Extent, Reason, RedactionPlan, Track
 from pipeline.regions import UNDER
-from pipeline.stages import decide, redact
+from pipeline.stages import decide
 
 TODAY = date.today()
 
@@ -47,8 +48,8 @@ def hidden_at(path: Path, school: School, frame: int) -> bool:
     with open_clip(path) as clip:
         plane = next(f for f in clip.frames() if f.number == frame).picture.to_ndarray()[: found.height]
     style = found.plan.style
-    left = redact.residues(plane, found.plan.region[rows], found.plan.shape[rows], style)
-    return bool((left <= redact.RESIDUE_LIMIT[style]).all())
+    left = residues(plane, found.plan.region[rows], found.plan.shape[rows], style)
+    return bool((left <= RESIDUE_LIMIT[style]).all())
 
 
 def detail(picture: Any, box: Any) -> float:

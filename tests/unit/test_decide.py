@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.geometry import outside
+from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
 from pipeline.stages import decide as deciding
 from pipeline.stages import redact
@@ -474,8 +475,8 @@ def test_nothing_of_a_body_is_left_in_any_style(style):
     plane = dice.integers(16, 235, (400, 300)).astype(np.uint8)
     rows = made.regions(1)
     redact.redact([plane], made.region[rows], made.shape[rows], style)
-    left = redact.residues(plane, made.region[rows], made.shape[rows], style)
-    assert (left <= redact.RESIDUE_LIMIT[style]).all()
+    left = residues(plane, made.region[rows], made.shape[rows], style)
+    assert (left <= RESIDUE_LIMIT[style]).all()
 
 
 @given(st.integers(-90, 90), st.integers(30, 160), st.integers(14, 40))

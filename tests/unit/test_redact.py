@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.hiding.residues import RESIDUE_LIMIT, residues
+from pipeline.hiding.spots import ONE, lay, snap
 from pipeline.records import Shape, Style
 from pipeline.stages import redact as stage
-from pipeline.stages.redact import RESIDUE_LIMIT, redact, residues
+from pipeline.stages.redact import redact
 
 STEPS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "440": (2, 1)}
 property_test = settings(
@@ -31,12 +33,12 @@ def picture(seed, height, width, step, depth, low=0.0, high=1.0):
 
 def interior(region, shape, size):
     """Rows, columns, and the mask within them, of what is hidden completely; ``size`` is (height, width)."""
-    snapped = stage._snap([float(value) for value in region], shape, *size)
+    snapped = snap([float(value) for value in region], shape, *size)
     if snapped is None:
         return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
-    spot = stage._lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
+    spot = lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
     rows, columns = spot.on_plane[0]
-    return rows, columns, spot.template.layers[0][spot.on_template[0]] == stage._ONE
+    return rows, columns, spot.template.layers[0][spot.on_template[0]] == ONE
 
 
 def inside(planes, regions, shapes, step):

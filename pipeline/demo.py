@@ -186,7 +186,7 @@ def _settings(place: Path, archive: Path, onedrive_url: str) -> None:
     else:
         delivering = [
             'target = "folder"',
-            f"folder = {json.dumps(str(archive))}",
+            f"folder = {json.dumps(str(archive.absolute()))}",
             "folder_is_the_archive = true",
         ]
     lines = [

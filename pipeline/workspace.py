@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -17,11 +18,12 @@ import numpy as np
 
 from pipeline.adapters import files
 from pipeline.adapters.consent_layout import FIELDS, Layout
-from pipeline.adapters.ledger import Ledger
+from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.adapters.register import UNDECIDED, Register
 from pipeline.adapters.vault import Vault
 from pipeline.consent import Terms
-from pipeline.errors import BusyError, LesveilError, OutputExistsError, VaultError, WorkspaceError
+from pipeline.errors import BusyError, ConsentError, LesveilError, OutputExistsError, VaultError, WorkspaceError
+from pipeline.messages import tr
 from pipeline.records import Person
 from pipeline.settings import FILE_NAME, Settings, load
 
@@ -81,6 +83,11 @@ class Workspace:
         return self.folder / "redacted"
 
     @property
+    def target_folder(self) -> Path:
+        """The folder of ``[deliver]``. A relative one counts from the workspace, wherever a command is given."""
+        return (self.folder / self.settings.deliver.folder).absolute()
+
+    @property
     def recognises(self) -> bool:
         """Recognition is on, and an assessment that covers it is named."""
         return self.settings.recognition.mode == "on" and bool(self.settings.privacy.dpia.strip())
@@ -109,13 +116,41 @@ def create(folder: Path, *, key_file: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def opened(folder: Path | None) -> Iterator[Workspace]:
-    """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError, and what its parts
-    raise."""
+def opened(folder: Path | None, *, list_follows: bool = False) -> Iterator[Workspace]:
+    """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError, what its parts raise,
+    and ConsentError where the register is an old copy; unless a list is about to be imported (``list_follows``)."""
     with opened_in_part(folder) as (workspace, broken):
         for error in broken:
             raise error
+        _heed_withdrawals(workspace)
+        missing = missing_list(workspace)
+        if missing is not None and not list_follows:
+            raise ConsentError(
+                "The register is an old copy: the list that was imported on {day} is not in it; import that list, or a "
+                "newer one, with lesveil consent import.",
+                day=missing.day,
+            )
         yield workspace
+
+
+def _heed_withdrawals(workspace: Workspace) -> None:
+    """Withdrawals that the ledger has and the register has not, because an old copy of it was put back, count again."""
+    known = workspace.register.withdrawn()
+    for row in workspace.ledger.entries("withdrawal"):
+        person, day = row.payload["person"], row.payload["day"]
+        if (person, day) in known or not workspace.register.knows(person):
+            continue
+        workspace.register.withdraw(person, date.fromisoformat(day))
+        workspace.ledger.append("withdrawal_heeded", None, {"person": person, "day": day})
+        prune_templates(workspace, date.today(), person)
+        text = tr("The register had lost the withdrawal of {id} of {day}; it counts again.", id=person, day=day)
+        print(text, file=sys.stderr)
+
+
+def missing_list(workspace: Workspace) -> Entry | None:
+    """The ledger's row of the newest list, of pupils or of staff, that the register does not hold; None: none."""
+    newest = {bool(row.payload.get("staff")): row for row in workspace.ledger.entries("import")}
+    return next((row for row in newest.values() if not workspace.register.imported(row.payload["sha256"])), None)
 
 
 @contextlib.contextmanager

@@ -147,6 +147,21 @@ class Register(database.Held):
                 (database.now(), person, on.isoformat()),
             )
 
+    def withdrawn(self) -> set[tuple[str, str]]:
+        """Every withdrawal there is: (person, the day from which it counts)."""
+        with self._lock, _told(self._path):
+            return set(self._connection.execute("SELECT person, day FROM withdrawals").fetchall())
+
+    def knows(self, person: str) -> bool:
+        """Whether any list ever held this person."""
+        with self._lock, _told(self._path):
+            return bool(self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone())
+
+    def imported(self, sha256: str) -> bool:
+        """Whether a list with this digest was ever imported."""
+        with self._lock, _told(self._path):
+            return bool(self._connection.execute("SELECT 1 FROM imports WHERE sha256 = ?", (sha256,)).fetchone())
+
     def may_be_shown(self, person: str, filmed_on: date, used_on: date, *, recognised: bool = True) -> Answer:
         """The rules' answer (`pipeline.consent.may_be_shown`) for one person; someone unknown is a no."""
         return may_be_shown(self.record(person), filmed_on, used_on, self._terms, recognised=recognised)
@@ -247,9 +262,7 @@ class Register(database.Held):
         return [(*pair, people) for pair, people in {(one, other): people for one, other, people in rows}.items()]
 
     def _refuse_unknown(self, person: str) -> None:
-        with self._lock, _told(self._path):
-            known = self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone()
-        if known is None:
+        if not self.knows(person):
             raise ConsentError(
                 "There is no {person} in the register {file}; look the number up with lesveil consent list.",
                 person=person,

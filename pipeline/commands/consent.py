@@ -20,7 +20,7 @@ def consent_import(args: argparse.Namespace) -> int:
     from pipeline.lesson.withdraw import reconcile
 
     today = date.today()
-    with workspace.opened(args.workspace) as place:
+    with workspace.opened(args.workspace, list_follows=True) as place:
         listed = read_consent_file(Path(args.file), workspace.layout(place.settings, staff=args.staff), today=today)
         names = {person.id: person.name for person in place.register.people(today)}
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
@@ -113,10 +113,19 @@ def _reached(reach: Any) -> list[str]:
     return lines
 
 
-def _clip_line(state: Any) -> str:
+def _clip_line(state: Any, ends: date | None = None) -> str:
+    """What becomes of a clip that shows somebody; ``ends``: the day on which their consent will end."""
     name, clip = Path(state.file).name, state.clip[:8]
-    if state.delivered:
-        where = state.delivered.payload["where"]
+    if state.standing:
+        where = ", ".join(state.standing)
+        if ends is not None:
+            return tr(
+                "Clip {clip} ({file}) was delivered to {where}: from {day} on, see lesveil recall.",
+                clip=clip,
+                file=name,
+                where=where,
+                day=ends,
+            )
         return tr(
             "Clip {clip} ({file}) was delivered to {where}: see lesveil recall.", clip=clip, file=name, where=where
         )
@@ -192,7 +201,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
         ],
     }
     lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=args.id, on=on)]
-    lines += [_clip_line(state) for state in reach.clips]
+    lines += [_clip_line(state, on if on > today else None) for state in reach.clips]
     others = [person for person in reach.templates if person != args.id]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))

@@ -97,14 +97,23 @@ def _remove(args: argparse.Namespace) -> int:
             return answer(args, document | {"removed": False}, *lines)
         gone = delivering.remove_clip(place, state.clip)
         leave_head(place)
-    lines = [
-        tr("Removed for good: {where}", where=where)
-        if permanent
-        else tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=where)
-        for where, permanent in gone
-    ] or [tr("Nothing of this clip lies there.")]
-    permanent = all(permanent for _, permanent in gone)
-    return answer(args, document | {"removed": bool(gone), "permanent": permanent}, *lines)
+    lines = [_removed(one) for one in gone] or [tr("Nothing of this clip lies there.")]
+    outcome = {
+        "removed": bool(gone),
+        "permanent": all(one.permanent for one in gone),
+        "not_found": [one.where for one in gone if not one.found],
+    }
+    return answer(args, document | outcome, *lines)
+
+
+def _removed(one: Any) -> str:
+    if not one.found:
+        return tr(
+            "Was not there any more: {where}; if somebody moved it, remove it where it lies now.", where=one.where
+        )
+    if one.permanent:
+        return tr("Removed for good: {where}", where=one.where)
+    return tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=one.where)
 
 
 def login(args: argparse.Namespace) -> int:

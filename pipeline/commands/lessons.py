@@ -25,10 +25,10 @@ def run_card(args: argparse.Namespace) -> int:
         return unattended(args)
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        folder = Path(args.card) if args.card else _choose_card(place, args)
+        folder = Path(args.card) if args.card else _choose_card(place, args, bool(card.waiting(place, today)))
         if not place.recognises:
             say("Recognition is off in this workspace: everyone is hidden.")
-        if not place.settings.cards.registered:
+        if folder is not None and not place.settings.cards.registered:
             say("No card is registered in lesveil.toml, so any card is taken; lesveil cards shows how to register.")
         _say_slower(place)
         quiet = args.quiet or args.json
@@ -51,15 +51,19 @@ def run_document(result: Any) -> dict[str, Any]:
         "deleted": [_clip_document(state) for state in result.deleted],
         "left_on_card": result.left,
         "notes": result.notes,
-        "card": {**_card_document(result.card), "registered": result.registered},
+        "card": None if result.card is None else {**_card_document(result.card), "registered": result.registered},
     }
 
 
-def _choose_card(place: workspace.Workspace, args: argparse.Namespace) -> Path:
-    """The card in this machine; when there are several a person chooses. Raises CardError."""
+def _choose_card(place: workspace.Workspace, args: argparse.Namespace, waiting: bool) -> Path | None:
+    """The card in this machine; when there are several a person chooses. None where there is none, and clips wait that
+    do not need theirs. Raises CardError."""
     from pipeline.lesson.copy import find_card
 
     found = find_card(place)
+    if not found and waiting:
+        say("No card was found; the clips that were copied before and wait are done.")
+        return None
     if not found:
         raise CardError("No card was found; put one in, or name its folder with --card.")
     if len(found) > 1:
@@ -216,30 +220,40 @@ def _next(state: Any) -> str:
         return tr("failed: {reason}", reason=failure_in_words(state.failure.payload))
     if state.rejected is not None and state.waits_for == "lesveil approve":
         return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
+    if state.rejected is not None and state.standing:
+        return tr(
+            "rejected by {by}, but it still lies there: take it away with lesveil deliver --remove",
+            by=state.rejected.payload["by"],
+        )
     if state.stage == "deleted":
         return tr("on {day}, because {reason}", day=state.deleted.day, reason=tr(state.deleted.because))
     return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
+
+
+def _ended(state: Any) -> str:
+    """Whose consent ended of whom the rendering shows, or what lies where it was delivered."""
+    if not state.lapsed:
+        return ""
+    people = ", ".join(state.lapsed)
+    if state.outdated or not state.standing:
+        return " " + tr("(shows {people}, whose consent has ended)", people=people)
+    return " " + tr("(what was delivered shows {people}, whose consent has ended)", people=people)
 
 
 def status(args: argparse.Namespace) -> int:
     """lesveil status"""
     from pipeline.commands.unattended import last_run
     from pipeline.lesson.retention import due
-    from pipeline.lesson.state import states
+    from pipeline.lesson.withdraw import states_on
 
     today = date.today()
     with workspace.opened(args.workspace) as place:
-        found = states(place)
+        found = states_on(place, today)
         over = due(place, today)
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
         listed = bool(place.ledger.entries("import"))
-    lines = [
-        f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} "
-        + _next(s)
-        + (" " + tr("(shows {people}, whose consent has ended)", people=", ".join(s.lapsed)) if s.lapsed else "")
-        for s in found
-    ]
+    lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]
     if not found:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
     if not found and not listed:
@@ -270,7 +284,7 @@ def status(args: argparse.Namespace) -> int:
                 days=place.settings.retention.warn_days,
             )
         )
-    if any(state.lapsed and state.waits_for == "lesveil recall" for state in found):
+    if any(state.to_recall for state in found):
         lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
     lines += [last] if last else []
     document = {"clips": [_clip_document(state) for state in found], "due": over, "due_soon": len(soon) - len(over)}

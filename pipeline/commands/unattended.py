@@ -57,7 +57,9 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     document["recovered"] = before
     mark.write_text(document["started"], encoding="ascii")
     today = date.today()
-    folders = [Path(args.card)] if args.card else [volume.root for volume in find_card(place)]
+    folders: list[Path | None] = [Path(args.card)] if args.card else [volume.root for volume in find_card(place)]
+    if not folders and card.waiting(place, today):
+        folders = [None]
     codes: list[int] = []
     for folder in folders:
         try:
@@ -65,10 +67,10 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
                 place, folder, today, lambda _: no_progress, args.any_card, args.teacher, priority=NOBODY_WAITS
             )
         except LesveilError as error:
-            codes.append(_refused(document, error, str(folder)))
+            codes.append(_refused(document, error, str(folder or "")))
             continue
         told_of = run_document(result)
-        document["cards"].append(told_of["card"])
+        document["cards"] += [told_of["card"]] if told_of["card"] else []
         document["clips"] += told_of["clips"]
         document["failed"] += told_of["failed"]
         document["deleted"] += told_of["deleted"]
@@ -108,7 +110,9 @@ def _result(code: int, document: dict[str, Any]) -> str:
     if code == BusyError.code:
         return "busy"
     if code == 0:
-        return "done" if document["clips"] or document["delivered"] else "nothing to do"
+        if document["clips"] or document["delivered"]:
+            return "done"
+        return "recall needed" if document.get("to_recall") else "nothing to do"
     return "partly done" if document["clips"] or document["delivered"] else "failed"
 
 
@@ -133,4 +137,4 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-RESULTS = ("done", "nothing to do", "busy", "failed", "partly done")
+RESULTS = ("done", "nothing to do", "recall needed", "busy", "failed", "partly done")

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import opinion, run
-from pipeline.adapters import files, inspect
-from pipeline.adapters.card import CardClip
+from pipeline.adapters import copies, files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
@@ -28,7 +27,7 @@ from pipeline.lesson.lookalikes import in_lesson, note, notes
 from pipeline.lesson.mending import Agreed, Mending, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, sealed_film, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
-from pipeline.lesson.withdraw import reconcile, refuse_changed
+from pipeline.lesson.withdraw import reconcile, refuse_changed, states_on
 from pipeline.opinion import Planned
 from pipeline.records import Clip, Figures, Person, Progress, Sighting, no_progress
 from pipeline.stages.second_opinion import Watch
@@ -47,60 +46,92 @@ class CardRun:
     """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
     notes: list[str]
     registered: bool
-    card: Volume
+    card: Volume | None
+    """None where there was none, and only what waited was done."""
     deleted: list[State]
     """Clips that were deleted on purpose: their films are left on the card, and nothing is made of them."""
 
 
+def waiting(workspace: Workspace, today: date) -> list[State]:
+    """Clips that can be done without their card: decided anew as consent ended, or never rendered since they were
+    copied. One that failed waits for its card, so that it does not fail again with every other card."""
+    by_name = workspace.settings.consent.teacher_required
+    return [
+        state
+        for state in states_on(workspace, today)
+        if state.waits_for == "lesveil run"
+        and state.failure is None
+        and workspace.vault.has(state.clip)
+        and (state.teacher or not by_name)
+    ]
+
+
 def run_card(
     workspace: Workspace,
-    folder: Path,
+    folder: Path | None,
     today: date,
     progress: Callable[[str], Progress] | None = None,
     any_card: bool = False,
     teacher: str | None = None,
     priority: int = 0,
 ) -> CardRun:
-    """Copy a card, then analyse, decide, render and check its clips. One clip's failure does not stop the others.
+    """Copy a card, then analyse, decide, render and check its clips, and after them those that wait though their card
+    is not in (``folder`` None: these alone). One clip's failure does not stop the others.
 
     ``teacher`` is the number of whose lessons these are; ``priority`` is added to the engine's own.
     Raises NoConsentError when they may not be filmed.
     """
-    teacher = teacher_of(workspace, teacher, today)
+    teacher = teacher_of(workspace, teacher, today) if folder is not None else None
     reconcile(workspace, today)
-    copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
+    copied = None
+    if folder is not None:
+        copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
+    mine = copied.clips if copied is not None else []
+    todo = [(take.relative(take.path), clip, teacher) for take, clip in mine]
+    here = {clip.id for _, clip in mine}
+    todo += [
+        (state.file, _clip_of(workspace, state), None) for state in waiting(workspace, today) if state.clip not in here
+    ]
     people = load_templates(workspace) if workspace.recognises else []
     chosen = workspace.settings
     networks = run.Networks(bool(people), device=chosen.detection.device, ahead=chosen.engine.kind == "here")
     done: list[str] = []
-    failed = list(copied.failed)
+    failed = list(copied.failed) if copied is not None else []
     with opened(workspace.settings.engine) as engine:
 
-        def each(take: CardClip, clip: Clip) -> None:
-            name = take.relative(take.path)
+        def each(name: str, clip: Clip, whose: str | None) -> None:
             told = progress(Path(name).name) if progress else no_progress
             elsewhere = None
             try:
                 if not isinstance(engine, Here):
                     sealed = sealed_film(workspace, clip.id, clip.name, clip.parts)
                     elsewhere = Elsewhere(engine, sealed, workspace.settings.engine.priority + priority)
-                _render(workspace, clip, people, networks, today, told, teacher, elsewhere)
+                _render(workspace, clip, people, networks, today, told, whose, elsewhere)
                 done.append(clip.id)
             except LesveilError as error:
                 workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
                 failed.append((name, error))
 
         known = notes(workspace.ledger)
-        for take, clip in copied.clips:
-            each(take, clip)
+        for one in todo:
+            each(*one)
         if notes(workspace.ledger) != known:  # a later clip showed somebody's double: the earlier ones must know
-            again = [(take, clip) for take, clip in copied.clips if clip.id in done]
+            again = [one for one in todo if one[1].id in done]
             done.clear()
-            for take, clip in again:
-                each(take, clip)
+            for one in again:
+                each(*one)
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[id] for id in dict.fromkeys(done)]
+    if copied is None:
+        return CardRun(clips, failed, [], [], False, None, [])
     return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
+
+
+def _clip_of(workspace: Workspace, state: State) -> Clip:
+    """A clip that was copied before, as its card's copy was."""
+    films = [file for file in state.ingest.payload["files"] if file["kind"] == "video"]
+    sizes = tuple(int(file["bytes"]) for file in films)
+    return copies.clip_of(Path(films[0]["path"]), state.clip, state.ingest.payload["sha256"], sizes, workspace.vault)
 
 
 def _render(

@@ -77,6 +77,9 @@ def _looked_at_again(
             whole = target.still_there(row)
         except OSError:  # what cannot be read is not proven
             whole = False
+        except DeliveryError as error:
+            found.append((state, error))
+            continue
         if whole:
             proven = row | {"is_archive": True, "head": workspace.ledger.head()}
             workspace.ledger.append("delivery", state.clip, proven)
@@ -171,32 +174,64 @@ class _Parcels:
             self._progress("upload", sum(self._there.values()), self._total)
 
 
-def remove_delivered(
-    workspace: Workspace, clip: str, payload: dict[str, Any], target: FolderTarget | OneDriveTarget | None = None
-) -> bool:
-    """Take one delivery (the payload of its row) away from where it lies; whether it is gone for good.
+@dataclass(frozen=True)
+class Removed:
+    """A delivery that was taken away. ``permanent``: no recycle bin keeps it for its term. ``found``: it was there."""
 
-    False means that a recycle bin may keep it for its term. Refused with DeliveryError when what lies there is no
-    longer what was delivered. Retention and withdrawal call this.
+    where: str
+    permanent: bool
+    found: bool = True
+
+
+def remove_delivered(
+    workspace: Workspace,
+    clip: str,
+    payload: dict[str, Any],
+    target: FolderTarget | OneDriveTarget | None = None,
+    *,
+    given_up: bool = False,
+) -> Removed:
+    """Take one delivery (the payload of its row) away from where it lies.
+
+    Refused with DeliveryError when what lies there is no longer what was delivered, and when nothing lies there and it
+    was not us who took it away; except when somebody says that it is gone (``given_up``). Retention and withdrawal
+    call this.
     """
+    key = {name: payload[name] for name in ("sha256", "target", "where")}
+    begun, found = _removal_begun(workspace, clip, key), False
+
+    def begin() -> None:
+        nonlocal found
+        found = True
+        if not begun:
+            workspace.ledger.append("delivery_removing", clip, key)
+
     with contextlib.ExitStack() as stack:
         if target is None:
             target = open_target(workspace, payload["target"])
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
-        permanent = target.remove(payload)
-    row = {key: payload[key] for key in ("sha256", "target", "where")} | {"permanent": permanent}
+        permanent = target.remove(payload, begin, begun or given_up)
+    done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
+    row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
     workspace.ledger.append("delivery_removed", clip, row)
     left = standing(workspace.ledger.entries(clip=clip))
     shown.forget(workspace.vault, clip, besides=left[-1].payload["sha256"] if left else "")
-    return permanent
+    return done
 
 
-def remove_clip(workspace: Workspace, name: str) -> list[tuple[str, bool]]:
-    """Take everything of a clip away that was delivered: (where it lay, whether it is gone for good)."""
+def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:
+    """Whether this delivery was about to be taken away, and nothing was heard of it since: a crash came between."""
+    rows = [row for row in workspace.ledger.entries(clip=clip) if row.kind.startswith("delivery")]
+    here = [row for row in rows if row.payload["where"] == key["where"]]
+    return bool(here) and here[-1].kind == "delivery_removing" and here[-1].payload == key
+
+
+def remove_clip(workspace: Workspace, name: str) -> list[Removed]:
+    """Take everything of a clip away that was delivered; somebody says so, also of what they find gone already."""
     state = find(workspace, name)
     rows = standing(workspace.ledger.entries(clip=state.clip))
-    return [(row.payload["where"], remove_delivered(workspace, state.clip, row.payload)) for row in rows]
+    return [remove_delivered(workspace, state.clip, row.payload, given_up=True) for row in rows]
 
 
 def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:

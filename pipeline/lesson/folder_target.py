@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
 from pipeline.errors import DeliveryError
-from pipeline.lesson.target import HEADS, Found, Parcel, fetch, heads_in, name_of_head, not_ours
+from pipeline.lesson.target import HEADS, Found, Parcel, absent, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
-from pipeline.stages.deliver import deliver_to_folder
+from pipeline.stages.deliver import deliver_to_folder, not_connected
 
 
 class FolderTarget:
@@ -30,6 +31,13 @@ class FolderTarget:
         if self._folder.is_dir():  # never made by us: a folder that is missing is most often a disk that is not there
             with files.writing(final.parent):
                 final.parent.mkdir(parents=True, exist_ok=True)
+            if earlier and not final.absolute().is_relative_to(self._folder.absolute()):
+                raise DeliveryError(
+                    "{file} was delivered outside of {folder}, the folder in lesveil.toml; name the folder there in "
+                    "which it lies, or take it away with lesveil deliver --remove, then repeat the command.",
+                    file=final,
+                    folder=self._folder,
+                )
             if not final.parent.resolve().is_relative_to(self._folder.resolve()):
                 raise DeliveryError("{folder} leads out of the target folder; remove that link.", folder=final.parent)
         return deliver_to_folder(
@@ -52,22 +60,48 @@ class FolderTarget:
         """A copy that is under way is finished; it does not take long."""
 
     def still_there(self, payload: dict[str, Any]) -> bool:
-        where = Path(payload["where"])
+        where = self._connected(payload)
         return where.is_file() and not where.is_symlink() and files.sha256_of(where) == payload["sha256"]
 
     def is_archive_of(self, payload: dict[str, Any]) -> bool:
         """Whether this folder is the archive, and that delivery was brought into it."""
         return self._is_archive and Path(payload["where"]).resolve().is_relative_to(self._folder.resolve())
 
-    def remove(self, payload: dict[str, Any]) -> bool:
-        where = Path(payload["where"])
-        if where.exists() and not self.still_there(payload):
+    def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
+        where = self._connected(payload)
+        if not os.path.lexists(where):
+            moved_to = self._moved_to(payload)
+            if moved_to or not begun:
+                raise absent(payload["where"], moved_to)
+            return True
+        if not self.still_there(payload):
             raise not_ours(payload["where"])
+        begin()
         with files.writing(where):
             files.remove(where)
         return True
 
+    def _connected(self, payload: dict[str, Any]) -> Path:
+        """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
+        where = Path(payload["where"])
+        inside = where.absolute().is_relative_to(self._folder.absolute())
+        folder = self._folder if inside else where.parent
+        if not folder.is_dir():
+            raise not_connected(folder)
+        return where
+
+    def _moved_to(self, payload: dict[str, Any]) -> str:
+        """Where it lies now, if it was moved or renamed within the folder; else ""."""
+        for path in sorted(self._folder.rglob("*")):
+            if path.is_symlink() or not path.is_file() or path.stat().st_size != payload.get("bytes"):
+                continue
+            if files.sha256_of(path) == payload["sha256"]:
+                return str(path)
+        return ""
+
     def listing(self) -> Iterator[Found]:
+        if not self._folder.is_dir():
+            raise not_connected(self._folder)
         for path in sorted(self._folder.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=files.sha256_of(path))
@@ -83,8 +117,9 @@ class FolderTarget:
         return heads_in(one.name for one in place.iterdir()) if place.is_dir() else []
 
     def download(self, payload: dict[str, Any], into: Path) -> None:
+        where = self._connected(payload)
         try:
-            with open(payload["where"], "rb") as file:
+            with open(where, "rb") as file:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
-            raise not_ours(payload["where"]) from error
+            raise absent(payload["where"], self._moved_to(payload)) from error

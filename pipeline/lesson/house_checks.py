@@ -20,9 +20,10 @@ from pipeline.errors import LesveilError
 from pipeline.lesson.checks import Finding, cannot, tried
 from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
+from pipeline.lesson.withdraw import states_on
 from pipeline.messages import told, tr
 from pipeline.settings import Rendering
-from pipeline.workspace import VAULT, Workspace, load_templates
+from pipeline.workspace import VAULT, Workspace, load_templates, missing_list
 
 ROOM = 20e9
 """Bytes: a card's copies and their renderings, about two lessons in a row."""
@@ -186,7 +187,7 @@ def _engine(workspace: Workspace) -> Iterator[Finding]:
 
 def privacy_findings(workspace: Workspace) -> list[Finding]:
     """Recognition and its assessment, the consent list's age, old portraits, what is due, the ledger."""
-    return tried((_recognition, _list_today, _portraits, _ledger), workspace)
+    return tried((_recognition, _list_today, _register, _delivered, _portraits, _ledger), workspace)
 
 
 def _recognition(workspace: Workspace) -> Iterator[Finding]:
@@ -205,6 +206,27 @@ def _recognition(workspace: Workspace) -> Iterator[Finding]:
 
 def _list_today(workspace: Workspace) -> Iterator[Finding]:
     yield _list(workspace, date.today())
+
+
+def _register(workspace: Workspace) -> Iterator[Finding]:
+    """Whether the register is an old copy: it must hold what the ledger says was put into it."""
+    missing = missing_list(workspace)
+    if missing is not None:
+        text = tr("The register is an old copy: the list of {day} is not in it.", day=missing.day)
+        yield Finding("bad", text, tr("Run lesveil consent import with that list, or a newer one."))
+    lost = [row.payload for row in workspace.ledger.entries("withdrawal")]
+    known = workspace.register.withdrawn()
+    gone = sorted({one["person"] for one in lost if (one["person"], one["day"]) not in known})
+    if gone:
+        text = tr("The register is an old copy: the withdrawal of {people} is not in it.", people=", ".join(gone))
+        yield Finding("bad", text, tr("Run lesveil status: what the ledger knows counts again from then on."))
+
+
+def _delivered(workspace: Workspace) -> Iterator[Finding]:
+    shown = [state for state in states_on(workspace, date.today()) if state.to_recall]
+    if shown:
+        text = tr("{n} delivered {n:clip shows|clips show} somebody whose consent has ended.", n=len(shown))
+        yield Finding("bad", text, tr("Run lesveil recall, and carry out what it shows."))
 
 
 def _portraits(workspace: Workspace) -> Iterator[Finding]:

@@ -87,13 +87,14 @@ class OneDriveTarget:
         item = self._drive.item(payload["item"])
         return item is not None and self._is(item, payload)
 
-    def remove(self, payload: dict[str, Any]) -> bool:
+    def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         self._check(payload)
         item = self._drive.item(payload["item"])
         if item is None:
             return False  # somebody was first; their recycle bin may have it
         if not self._is(item, payload):
             raise not_ours(payload["where"])
+        begin()
         return self._drive.remove(item.id).permanent
 
     def listing(self) -> Iterator[Found]:

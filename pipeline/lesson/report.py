@@ -18,6 +18,7 @@ from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import State, standing, states
+from pipeline.lesson.withdraw import states_on
 from pipeline.messages import tr
 from pipeline.workspace import Workspace, load_templates
 
@@ -42,7 +43,7 @@ def report(workspace: Workspace, wanted: Wanted, today: date) -> Document:
     """Everything that came in, and what became of it. Raises ReportError when there is no such batch."""
     rows = workspace.ledger.entries()
     names = {person.id: person.name for person in workspace.register.people(today)}
-    by_clip = {state.clip: state for state in states(workspace)}
+    by_clip = {state.clip: state for state in states_on(workspace, today)}
     batches = [
         _batch(workspace, number, card, clips, failed, by_clip, names)
         for number, (card, clips, failed) in enumerate(_batches(rows), 1)
@@ -453,6 +454,8 @@ def in_words(document: Document, kind: str) -> list[str]:
                 n=len(document["due"]),
             )
         )
+    if any(clip["waits_for"] == "lesveil recall" for batch in document["batches"] for clip in batch["clips"]):
+        lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
     return lines

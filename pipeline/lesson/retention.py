@@ -107,7 +107,7 @@ def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
     if item["kind"] == DELIVERED:
         rows = standing(workspace.ledger.entries(clip=item["clip"]))
         (row,) = [row for row in rows if row.payload["where"] == item["where"]]
-        permanent = delivering.remove_delivered(workspace, item["clip"], row.payload)
+        permanent = delivering.remove_delivered(workspace, item["clip"], row.payload).permanent
         return {"found": True, "permanent": permanent}
     if item["kind"] == COPY:
         for one in workspace.vault.beside(item["clip"]):

@@ -44,6 +44,8 @@ class State:
     """Somebody rejected the latest rendering, and nobody approved it since."""
     deleted: Deleted | None = None
     """It was deleted on purpose: nothing of it is made again."""
+    standing: tuple[str, ...] = ()
+    """Where something of this clip lies, whichever rendering it is."""
 
     @property
     def hidden_again(self) -> bool:
@@ -71,10 +73,15 @@ class State:
         return self.approved is not None and self.delivered is None and kept
 
     @property
+    def to_recall(self) -> bool:
+        """What lies where it was delivered shows somebody who may not be shown, and nothing better is on its way."""
+        return bool(self.lapsed and self.standing) and (self.outdated or not self.to_deliver)
+
+    @property
     def waits_for(self) -> str:
         if self.stage == "deleted":
             return "" if self.wiped else "lesveil wipe"
-        if self.lapsed and (self.wiped or self.delivered):
+        if self.to_recall:
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"
@@ -132,6 +139,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     delivered, removed = latest("delivery"), latest("delivery_removed")
     if delivered is not None and removed is not None and removed.seq > delivered.seq:
         delivered = None
+    if judged is not None and removed is not None and verdict == "approved" and judged.seq > removed.seq:
+        removed = None  # approved since: it may be brought there again
     outdated = any(digest in which for which in lapsed.values())
     return State(
         clip,
@@ -149,6 +158,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
+        standing=tuple(row.payload["where"] for row in standing(rows)),
     )
 
 

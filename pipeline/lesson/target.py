@@ -62,8 +62,12 @@ class Target(Protocol):
     def still_there(self, payload: dict[str, Any]) -> bool:
         """Whether what was delivered lies there now, asked afresh, byte for byte as far as that can be known."""
 
-    def remove(self, payload: dict[str, Any]) -> bool:
-        """Take what was delivered away; whether it is gone for good (False: a recycle bin keeps it)."""
+    def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
+        """Take what was delivered away; whether it is gone for good (False: a recycle bin keeps it).
+
+        ``begin`` is called when it was seen to be there and before it goes; ``begun``: that was done before, so what
+        is not there now went then. Raises DeliveryError where nobody knows what became of it.
+        """
 
     def listing(self) -> Iterator[Found]:
         """Every file at the target."""
@@ -90,6 +94,21 @@ def fetch(blocks: Iterator[bytes], payload: dict[str, Any], into: Path) -> None:
         files.publish(partial, into)
     finally:
         files.remove(partial)
+
+
+def absent(where: str, moved_to: str = "") -> DeliveryError:
+    """What was delivered does not lie there any more, and not by our doing."""
+    if moved_to:
+        return DeliveryError(
+            "{file} lies at {other} now; put it back under its old name, then repeat the command.",
+            file=where,
+            other=moved_to,
+        )
+    return DeliveryError(
+        "{file} is not there any more, and Lesveil did not remove it: put it back and repeat the command, or, if it is "
+        "gone for good, say so with lesveil deliver --remove.",
+        file=where,
+    )
 
 
 def not_ours(where: str) -> DeliveryError:

@@ -27,7 +27,7 @@ def target_findings(workspace: Workspace) -> list[Finding]:
     """Everything about [deliver] and [onedrive], in the order in which to mend it."""
     settings = workspace.settings
     if settings.deliver.target == "folder":
-        return list(_folder(Path(settings.deliver.folder), settings.deliver.folder_is_the_archive))
+        return list(_folder(workspace.target_folder, settings.deliver.folder_is_the_archive))
     if settings.deliver.target == "onedrive":
         return list(_onedrive(workspace))
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from pipeline.errors import SettingsError
 from pipeline.lesson.folder_target import FolderTarget
@@ -19,7 +18,7 @@ def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDrive
     said = workspace.settings.deliver
     kind = kind or said.target
     if kind == "folder" and (said.folder or said.target != "folder"):
-        return FolderTarget(Path(said.folder), said.folder_is_the_archive)
+        return FolderTarget(workspace.target_folder, said.folder_is_the_archive)
     if kind == "onedrive":
         return open_onedrive(workspace)
     raise SettingsError(

@@ -205,7 +205,9 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
         if state.clip not in wanted or state.delivered is None or still_there(workspace, state.delivered.payload):
             continue
         where = state.delivered.payload["where"]
-        raise WipeError("{file} is no longer what was delivered; nothing was wiped.", file=where)
+        raise WipeError(
+            "{file} is no longer what was delivered; nothing was wiped: see lesveil deliver --audit.", file=where
+        )
 
 
 def _listed(root: Path) -> list[tuple[str, int]]:

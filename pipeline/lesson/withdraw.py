@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -65,8 +65,7 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
     templates = prune_templates(workspace, today)
     marked: list[str] = []
     for state in states(workspace):
-        shown = _shown_in(workspace, state)
-        gone = sorted(shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today))
+        shown, gone = _gone(workspace, state, today)
         for digest in {one for person in gone for one in shown.renderings(person)}:
             files.remove(workspace.finished / shown.files[digest])
         lapsed = [person for person in gone if shown.renderings(person) & shown.counts and person not in state.lapsed]
@@ -76,6 +75,25 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
         if lapsed:
             marked.append(state.clip)
     return Reach(templates, [state for state in states(workspace) if state.clip in marked])
+
+
+def states_on(workspace: Workspace, today: date) -> list[State]:
+    """Every clip as `reconcile` would leave it, with nothing written: consent may have ended by its date alone."""
+    return [_on(workspace, state, today) for state in states(workspace)]
+
+
+def _on(workspace: Workspace, state: State, today: date) -> State:
+    shown, gone = _gone(workspace, state, today)
+    lapsed = {person for person in gone if shown.renderings(person) & shown.counts}
+    digest = state.render["sha256"] if state.render else None
+    outdated = state.outdated or any(digest in shown.renderings(person) for person in gone)
+    return replace(state, lapsed=tuple(sorted(lapsed.union(state.lapsed))), outdated=outdated)
+
+
+def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, list[str]]:
+    """Who is shown in a clip, and who of them may not be any more."""
+    shown = _shown_in(workspace, state)
+    return shown, sorted(shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today))
 
 
 def _shows(workspace: Workspace, state: State, person: str) -> bool:

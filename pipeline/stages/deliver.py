@@ -35,9 +35,7 @@ def deliver_to_folder(
     if files.safe_name(name) != name:
         raise DeliveryError("{name} is no name for a file in the target folder.", name=repr(name))
     if not target_folder.is_dir():
-        raise DeliveryError(
-            "The target folder {folder} is not there; connect it or correct lesveil.toml.", folder=target_folder
-        )
+        raise not_connected(target_folder)
     final = target_folder / name
     earlier = replaces is not None and not final.is_symlink() and final.is_file() and files.sha256_of(final) == replaces
     if os.path.lexists(final) and not earlier:
@@ -59,6 +57,10 @@ def deliver_to_folder(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         is_archive=is_archive,
     )
+
+
+def not_connected(folder: Path) -> DeliveryError:
+    return DeliveryError("The target folder {folder} is not there; connect it or correct lesveil.toml.", folder=folder)
 
 
 def _copy(render_path: Path, sha256: str, final: Path, over: bool) -> None:

@@ -85,7 +85,7 @@ class Workspace:
     @property
     def target_folder(self) -> Path:
         """The folder of ``[deliver]``. A relative one counts from the workspace, wherever a command is given."""
-        return (self.folder / self.settings.deliver.folder).absolute()
+        return Path(os.path.abspath(self.folder / self.settings.deliver.folder))
 
     @property
     def recognises(self) -> bool:

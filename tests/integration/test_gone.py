@@ -1,0 +1,347 @@
+"""What is not there was not deleted by us, and is never called so; and what lies in the archive is not forgotten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import messages, workspace
+from pipeline.cli import main
+from pipeline.errors import DeliveryError
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.report import in_words
+from pipeline.lesson.state import State, find, standing
+from pipeline.lesson.withdraw import reconcile, states_on
+from tests.faults import school
+
+TODAY = date.today()
+LIST = "Leerlingnummer;Roepnaam;Achternaam;Geboortedatum;Beeldcoaching;Gezichtsherkenning;Toestemming van;" + (
+    "Datum toestemming;Geldig tot\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    yield
+    messages.choose("en")
+
+
+def dutch(day: date) -> str:
+    return day.strftime("%d-%m-%Y")
+
+
+class Place:
+    """A workspace with one clip that was delivered to a folder, and the commands over it."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.archive, self._capsys, self._file = folder, folder / "archief", capsys, folder / "lijst.csv"
+        self.made = school.make(folder / "werkmap", clips=1)
+        self.clip = self.made.clip
+        self.archive.mkdir()
+        self.settle(self.archive)
+        self.lesveil("deliver")
+
+    def settle(self, archive: Path, more: str = "") -> None:
+        text = f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(archive))}\nfolder_is_the_archive = true\n"
+        (self.made.folder / "lesveil.toml").write_text(text + more, encoding="utf-8")
+
+    def lesveil(self, *words: object, code: int = 0, json_too: bool = True) -> Any:
+        self._capsys.readouterr()
+        told = main([*map(str, words), "-C", str(self.made.folder), "--lang", "en", *(["--json"] * json_too)])
+        said = self._capsys.readouterr()
+        assert told == code, said.err + said.out
+        if not json_too:
+            return said.out
+        return json.loads(said.out) if said.out else said.err
+
+    @property
+    def delivered(self) -> Path:
+        (path,) = self.archive.rglob("*.mp4")
+        return path
+
+    def opened(self) -> Any:
+        return workspace.opened(self.made.folder)
+
+    def state(self) -> State:
+        with self.opened() as place:
+            return find(place, self.clip)
+
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        with self.opened() as place:
+            return [row.payload for row in place.ledger.entries(kind)]
+
+    def shows(self, person: str, until: date | None = None, agreed: date | None = None) -> None:
+        """The delivered clip shows somebody who is on the list that is imported here."""
+        end, since = dutch(until) if until else "", dutch(agreed or TODAY - timedelta(300))
+        row = f"{person};Noa;Jansen;01-02-2005;Ja;Ja;leerling;{since};{end}\n"
+        self._file.write_text(LIST + row, encoding="utf-8")
+        self.lesveil("consent", "import", self._file, "--allow-loss")
+        with self.opened() as place:
+            kept = [{"person": person, "start": 0, "stop": 9, "ground": "g"}]
+            outcome = find(place, self.clip).render or {}
+            place.ledger.record("render", self.clip, "shown", self.clip, outcome | {"kept": kept})
+
+    def import_again(self) -> None:
+        self.lesveil("consent", "import", self._file, "--allow-loss")
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    return Place(tmp_path, capsys)
+
+
+def removal(place: Place, how: str) -> str:
+    """What a command says that is to delete what was delivered; it must not succeed."""
+    if how == "remove":
+        return str(place.lesveil("deliver", "--remove", place.clip, "--yes", code=56))
+    place.lesveil("used", place.clip, "--by", "Geertje")
+    if how == "purge":
+        # a clip in the archive goes only after its originals, which this one never had on a card
+        place.settle(place.archive, "")
+        with place.opened() as opened:
+            row = opened.ledger.entries("delivery")[-1].payload
+            opened.ledger.append("delivery", place.clip, row | {"is_archive": False})
+    else:
+        place.shows("41215", until=TODAY - timedelta(2))
+    plan = place.lesveil(how)
+    done = place.lesveil(how, "--execute", plan["digest"], code=56)["done"]
+    return str(done[0]["error"])
+
+
+@pytest.mark.parametrize("how", ["remove", "purge", "recall"])
+def test_an_archive_that_is_not_connected_was_not_cleared(place: Place, how: str) -> None:
+    lay = place.delivered.relative_to(place.archive)
+    place.archive.rename(place.folder / "usb")
+    assert "is not there; connect it" in removal(place, how)
+    assert place.rows("delivery_removed") == []
+    assert place.state().standing
+    (place.folder / "usb").rename(place.archive)
+    assert place.delivered.relative_to(place.archive) == lay
+
+
+@pytest.mark.parametrize("how", ["purge", "recall"])
+def test_what_went_without_us_is_not_called_deleted(place: Place, how: str) -> None:
+    place.delivered.unlink()
+    assert "Lesveil did not remove it" in removal(place, how)
+    assert place.rows("delivery_removed") == []
+    assert place.state().standing
+
+
+@pytest.mark.parametrize("how", ["remove", "purge", "recall"])
+def test_what_was_moved_within_the_archive_is_found_there(place: Place, how: str) -> None:
+    here = place.delivered
+    there = place.archive / "van juf Anna" / "les.mp4"
+    there.parent.mkdir()
+    here.rename(there)
+    (there.parent / "other.mp4").write_bytes(b"x" * there.stat().st_size)
+    said = removal(place, how)
+    assert f"lies at {there} now" in said
+    there.rename(here)
+    if how == "remove":
+        place.lesveil("deliver", "--remove", place.clip, "--yes")
+        assert not here.exists()
+
+
+def test_somebody_says_that_it_is_gone_and_it_can_be_brought_again(place: Place) -> None:
+    lay = place.delivered
+    lay.unlink()
+    said = place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert (said["removed"], said["not_found"]) == (True, [str(lay)])
+    assert place.rows("delivery_removed")[-1]["found"] is False
+    assert place.state().stage == "removed"
+    assert place.lesveil("deliver")["delivered"] == [], "who took it away did not ask for it again"
+    place.lesveil("approve", place.clip, "--by", "coach")
+    assert place.state().waits_for == "lesveil deliver"
+    assert len(place.lesveil("deliver")["delivered"]) == 1
+    assert place.delivered == lay
+
+
+def test_what_is_there_is_removed_and_the_words_differ(place: Place) -> None:
+    lay = place.delivered
+    assert f"Removed for good: {lay}" in place.lesveil("deliver", "--remove", place.clip, "--yes", json_too=False)
+    place.lesveil("approve", place.clip, "--by", "coach")
+    place.lesveil("deliver")
+    lay.unlink()
+    said = place.lesveil("deliver", "--remove", place.clip, "--yes", json_too=False)
+    assert f"Was not there any more: {lay}; if somebody moved it" in said
+
+
+def test_a_crash_between_removing_and_telling_is_made_good(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with place.opened() as opened:
+        (row,) = standing(opened.ledger.entries(clip=place.clip))
+        append = opened.ledger.append
+
+        def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> Any:
+            if kind == "delivery_removed":
+                raise KeyboardInterrupt
+            return append(kind, clip, payload)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(opened.ledger, "append", dies)
+            with pytest.raises(KeyboardInterrupt):
+                delivering.remove_delivered(opened, place.clip, row.payload)
+        assert not list(place.archive.rglob("*.mp4"))
+        done = delivering.remove_delivered(opened, place.clip, row.payload)
+        assert (done.permanent, done.found) == (True, True)
+        assert [one.kind for one in opened.ledger.entries(clip=place.clip)][-2:] == [
+            "delivery_removing",
+            "delivery_removed",
+        ]
+
+
+def test_a_removal_that_was_begun_is_no_leave_to_lose_the_next_delivery(place: Place) -> None:
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    place.lesveil("approve", place.clip, "--by", "coach")
+    place.lesveil("deliver")
+    place.delivered.unlink()
+    assert "Lesveil did not remove it" in removal(place, "purge")
+
+
+def test_a_folder_without_its_disk_answers_nothing(place: Place) -> None:
+    row = place.rows("delivery")[-1]
+    target = FolderTarget(place.archive, True)
+    assert target.still_there(row)
+    place.archive.rename(place.folder / "usb")
+    for ask in (
+        lambda: target.still_there(row),
+        lambda: list(target.listing()),
+        lambda: target.download(row, place.folder / "copy"),
+        lambda: target.remove(row, lambda: None, True),
+    ):
+        with pytest.raises(DeliveryError, match="connect it"):
+            ask()
+    assert "connect it" in place.lesveil("deliver", "--audit", code=56)
+
+
+def test_another_folder_in_the_settings_is_told_as_such(place: Place) -> None:
+    place.settle(place.folder / "elders")
+    (place.folder / "elders").mkdir()
+    with place.opened() as opened:
+        school.approve(opened, place.clip, school.film(7), "second")
+    (failed,) = place.lesveil("deliver", code=56)["failed"]
+    assert "was delivered outside of" in failed["error"]
+    assert place.delivered.is_file()
+
+
+def test_a_relative_folder_counts_from_the_workspace(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place.settle(Path("../archief"))
+    for somewhere in (tmp_path, tmp_path / "werkmap", Path("/")):
+        monkeypatch.chdir(somewhere)
+        with place.opened() as opened:
+            assert opened.target_folder.resolve() == place.archive
+        assert "as delivered" in place.lesveil("deliver", "--audit", json_too=False)
+
+
+# --- consent that ends by its date --------------------------------------------------------------------------------
+
+
+def test_consent_that_ended_by_its_date_is_told_before_anybody_runs(place: Place) -> None:
+    place.shows("41215", until=TODAY + timedelta(5))
+    with place.opened() as opened:
+        before = opened.ledger.head()
+        (now,), (later,) = states_on(opened, TODAY), states_on(opened, TODAY + timedelta(9))
+        assert opened.ledger.head() == before, "who only looks writes nothing"
+    assert (now.lapsed, now.waits_for) == ((), "lesveil wipe")
+    assert (later.lapsed, later.waits_for, later.to_recall) == (("41215",), "lesveil recall", True)
+
+
+def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
+    place.shows("41215", until=TODAY - timedelta(2))
+    assert [one["waits_for"] for one in place.lesveil("status")["clips"]] == ["lesveil recall"]
+    assert "see lesveil recall" in place.lesveil("status", json_too=False)
+    figures = {"clips": 1, "seconds": 1.0, "shown": 1, "hidden": 0, "doubts": 0, "delivered": 1}
+    clip = {"file": "a.mp4", "stage": "delivered", "failure": None, "waits_for": "lesveil recall"}
+    batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
+    told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
+    assert "What was delivered shows somebody whose consent ended: see lesveil recall." in told
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    assert any("1 delivered clip shows somebody whose consent has ended." in one["text"] for one in found)
+
+
+def test_a_withdrawal_of_a_later_day_says_from_when(place: Place) -> None:
+    place.shows("41215")
+    day = TODAY + timedelta(14)
+    said = place.lesveil("consent", "withdraw", "41215", "--on", day.isoformat(), json_too=False)
+    assert f"from {day} on, see lesveil recall" in said
+    said = place.lesveil("consent", "withdraw", "41215", json_too=False)
+    assert f"delivered to {place.delivered}: see lesveil recall" in said
+
+
+def test_what_lies_there_is_not_forgotten_when_a_newer_rendering_is_made(place: Place) -> None:
+    place.shows("41215", until=TODAY - timedelta(2))
+    with place.opened() as opened:
+        reconcile(opened, TODAY)
+        school.approve(opened, place.clip, school.film(9), "hidden")  # the next rendering hides them
+        opened.ledger.append(
+            "approval",
+            place.clip,
+            {"sha256": (find(opened, place.clip).render or {})["sha256"], "by": "coach", "verdict": "rejected"},
+        )
+    state = place.state()
+    assert (state.stage, state.waits_for, state.outdated) == ("rendered", "lesveil recall", False)
+    said = place.lesveil("status", json_too=False)
+    assert "what was delivered shows 41215" in said
+    assert "see lesveil recall" in said
+    place.lesveil("approve", place.clip, "--by", "coach", "--despite-rejection")
+    assert place.state().waits_for == "lesveil deliver", "which takes the place of what lies there"
+
+
+def test_a_rejected_film_that_still_lies_there_is_told(place: Place) -> None:
+    place.lesveil("reject", place.clip, "--by", "Geertje")
+    said = place.lesveil("status", json_too=False)
+    assert "rejected by Geertje, but it still lies there" in said
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert "still lies there" not in place.lesveil("status", json_too=False)
+
+
+# --- an old register ----------------------------------------------------------------------------------------------
+
+
+def old_register(place: Place) -> Path:
+    return Path(shutil.copy2(place.made.folder / "register.db", place.folder / "old.db"))
+
+
+def put_back(place: Place, old: Path) -> None:
+    for path in place.made.folder.glob("register.db*"):
+        path.unlink()
+    shutil.copy2(old, place.made.folder / "register.db")
+
+
+def test_an_old_register_does_not_undo_a_withdrawal(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.shows("41215")
+    old = old_register(place)
+    day = TODAY.isoformat()
+    place.lesveil("consent", "withdraw", "41215")
+    put_back(place, old)
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    assert any("the withdrawal of 41215 is not in it" in one["text"] for one in found)
+    capsys.readouterr()
+    assert main(["consent", "list", "-C", str(place.made.folder), "--json", "--lang", "en"]) == 0
+    said = capsys.readouterr()
+    assert "The register had lost the withdrawal of 41215" in said.err
+    assert [one["shown"] for one in json.loads(said.out)["people"]] == [False]
+    assert place.rows("withdrawal_heeded") == [{"person": "41215", "day": day}]
+    place.lesveil("status")
+    assert len(place.rows("withdrawal_heeded")) == 1
+
+
+def test_an_old_register_without_the_newest_list_shows_nobody(place: Place) -> None:
+    place.shows("1")
+    old = old_register(place)
+    place.shows("41215")
+    put_back(place, old)
+    for command in (("status",), ("consent", "list"), ("deliver",), ("run", "--card", place.folder)):
+        assert "is an old copy: the list that was imported on" in place.lesveil(*command, code=51)
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    assert any("the list of" in one["text"] and "is not in it" in one["text"] for one in found)
+    place.import_again()
+    assert [one["id"] for one in place.lesveil("consent", "list")["people"]] == ["1", "41215"]

@@ -118,6 +118,31 @@ def told(error: LesveilError) -> str:
     return tr(error.template, **error.fields)
 
 
+KEPT = (
+    (r"the guard (?P<name>\w+) was removed", "the guard {name} was removed"),
+    (r"row (?P<row>\d+) was deleted", "row {row} was deleted"),
+    (r"rows (?P<first>\d+) to (?P<last>\d+) were deleted", "rows {first} to {last} were deleted"),
+    (r"row (?P<row>\d+) was changed", "row {row} was changed"),
+    (r"row (?P<row>\d+) was re-ordered: it is row (?P<other>\d+)", "row {row} was re-ordered: it is row {other}"),
+    (
+        r"row (?P<row>\d+) does not follow row (?P<other>\d+) as it stands",
+        "row {row} does not follow row {other} as it stands",
+    ),
+    (r"rows (?P<first>\d+) to (?P<last>\d+) were cut off the end", "rows {first} to {last} were cut off the end"),
+    (r"row (?P<row>\d+) is not the one that was noted elsewhere", "row {row} is not the one that was noted elsewhere"),
+    (r"(?P<file>.+) belongs to a clip that stays", "{file} belongs to a clip that stays"),
+)
+"""Sentences that are kept or handed on as plain text with their particulars in them, and how they are told."""
+
+
+def kept_in_words(text: str) -> str:
+    """A finding of the ledger, or a reason of a plan, in the language chosen."""
+    for pattern, template in KEPT:
+        if match := re.fullmatch(pattern, text, re.DOTALL):
+            return tr(template, **match.groupdict())
+    return tr(text)
+
+
 def ground_in_words(ground: str) -> str:
     """The ground of an answer about consent, as people read it."""
     said = []

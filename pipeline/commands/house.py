@@ -10,7 +10,9 @@ from pathlib import Path
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, say
 from pipeline.errors import LesveilError, UsageError
-from pipeline.messages import told, tr
+from pipeline.messages import kept_in_words, told, tr
+
+NO_HEAD = "no head of this ledger lies in the archive, though clips were delivered"
 
 
 def init(args: argparse.Namespace) -> int:
@@ -34,14 +36,18 @@ def ledger(args: argparse.Namespace) -> int:
             try:
                 left = heads_left(place)
                 if not left and place.ledger.entries("delivery"):
-                    missing = ["no head of this ledger lies in the archive, though clips were delivered"]
+                    missing = [NO_HEAD]
                 heads += left
             except LesveilError as error:
                 archive = False
                 say("The heads in the archive could not be asked: {why}", why=told(error))
         findings = place.ledger.verify(*heads) + missing
         head = place.ledger.head()
-    lines = [*findings] or [tr("The ledger is whole; its head is {head}.", head=head)]
+    lines = [kept_in_words(one) for one in findings]
+    if findings:
+        lines.append(tr("Keep the ledger's file as it is, and tell the privacy officer."))
+    else:
+        lines.append(tr("The ledger is whole; its head is {head}.", head=head))
     lines.append(tr("Compared with {n} {n:head that was|heads that were} noted elsewhere.", n=len(heads)))
     answer(args, {"head": head, "findings": findings, "heads_compared": len(heads), "archive_asked": archive}, *lines)
     return LedgerError.code if findings else 0

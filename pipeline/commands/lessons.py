@@ -13,7 +13,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
 from pipeline.errors import CardError, PartialError
 from pipeline.lesson.failures import failure_in_words
-from pipeline.messages import printable, told, tr
+from pipeline.messages import kept_in_words, printable, told, tr
 
 
 def run_card(args: argparse.Namespace) -> int:
@@ -368,7 +368,10 @@ def wipe(args: argparse.Namespace) -> int:
         for state in unkept
         if state.deleted
     ]
-    lines += [tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=tr(reason)) for clip, reason in plan.refused]
+    lines += [
+        tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=kept_in_words(reason))
+        for clip, reason in plan.refused
+    ]
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
         if args.card:

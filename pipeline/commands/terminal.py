@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -199,8 +200,10 @@ class Group(Protocol):
 
 
 def day(text: str) -> date:
-    """A date on the command line, for argparse."""
+    """A date on the command line, for argparse: as in ISO 8601, or as people here write it."""
+    written = re.fullmatch(r"(\d{1,2})-(\d{1,2})-(\d{4})", text.strip())
     try:
-        return date.fromisoformat(text)
+        return date(int(written[3]), int(written[2]), int(written[1])) if written else date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-23") from error
+        told = tr("{given} is not a date like 2026-11-23 or 23-11-2026", given=repr(text))
+        raise argparse.ArgumentTypeError(told) from error

@@ -21,7 +21,7 @@ from pipeline.lesson.checks import Finding, cannot, tried
 from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
 from pipeline.lesson.withdraw import states_on
-from pipeline.messages import told, tr
+from pipeline.messages import kept_in_words, told, tr
 from pipeline.settings import Rendering
 from pipeline.workspace import VAULT, Workspace, load_templates, missing_list
 
@@ -244,7 +244,9 @@ def _portraits(workspace: Workspace) -> Iterator[Finding]:
 def _ledger(workspace: Workspace) -> Iterator[Finding]:
     broken = workspace.ledger.verify()
     if broken:
-        yield Finding("bad", broken[0], tr("Keep the ledger's file as it is, and tell the privacy officer."))
+        yield Finding(
+            "bad", kept_in_words(broken[0]), tr("Keep the ledger's file as it is, and tell the privacy officer.")
+        )
     else:
         yield Finding("good", tr("The ledger is whole."))
 

@@ -152,41 +152,66 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
 def processing_entry(workspace: Workspace) -> Document:
     """The entry for the register of processing (GDPR 30), from the settings as they are."""
     settings = workspace.settings
-    terms = settings.retention
+    terms, people = settings.retention, tr("a person approves before anything is delivered")
+    if settings.review.two_people:
+        people = tr("two people approve before anything is delivered")
+    templates = [tr("portraits' templates (128 numbers a person)")] if workspace.recognises else []
+    special = tr("face templates for recognition, with explicit consent of its own (GDPR 9(2)(a))")
     return {
-        "processing": "Lesson films for coaching teachers, made unrecognisable by Lesveil",
+        "processing": tr("Lesson films for coaching teachers, made unrecognisable by Lesveil"),
         "controller": settings.school.controller,
         "data_protection_officer": settings.school.officer,
         "purpose": settings.consent.purpose,
-        "legal_basis": "consent of the teacher, and of each pupil who is shown (GDPR 6(1)(a); below 16 a parent's)",
-        "special_categories": "face templates for recognition, with explicit consent of its own (GDPR 9(2)(a))"
-        if workspace.recognises
-        else "none: recognition is off, everyone is hidden",
+        "legal_basis": tr("consent of the teacher, and of each pupil who is shown (GDPR 6(1)(a); below 16 a parent's)"),
+        "special_categories": special if workspace.recognises else tr("none: recognition is off, everyone is hidden"),
         "dpia": settings.privacy.dpia,
-        "people": ["pupils who are filmed", "teachers and staff who are filmed", "people who review and approve"],
+        "people": [
+            tr("pupils who are filmed"),
+            tr("teachers and staff who are filmed"),
+            tr("people who review and approve"),
+        ],
         "data": [
-            "film and sound of lessons",
-            "number, name, class, birth date and consent, from the school's own list",
-            *(["portraits' templates (128 numbers a person)"] if workspace.recognises else []),
-            "a log of who did what, with numbers instead of names",
+            tr("film and sound of lessons"),
+            tr("number, name, class, birth date and consent, from the school's own list"),
+            *templates,
+            tr("a log of who did what, with numbers instead of names"),
         ],
         "recipients": [_recipient(workspace)],
-        "transfers_outside_eea": "none by Lesveil; see the agreement with the provider of the archive",
+        "transfers_outside_eea": tr("none by Lesveil; see the agreement with the provider of the archive"),
         "retention_days": {
-            "working copy": terms.working_copy_days,
-            "delivered clip": terms.delivered_days,
-            "template": terms.template_days,
-            "log, after the last clip is gone": terms.ledger_days,
+            tr("working copy"): terms.working_copy_days,
+            tr("delivered clip"): terms.delivered_days,
+            tr("portrait template"): terms.template_days,
+            tr("log, after the last clip is gone"): terms.ledger_days,
         },
         "security": [
-            "everything runs on the school's own machine; nothing is sent anywhere but to the archive",
-            "working copies and templates are encrypted, their keys apart; destroying a key is the deletion",
-            "everyone is hidden unless recognised with certainty and consenting; every finished file is checked",
-            "a person approves before anything is delivered"
-            + ("; two people do" if settings.review.two_people else ""),
-            "a log that cannot be changed in silence, its head kept in the archive",
+            tr("everything runs on the school's own machine; nothing is sent anywhere but to the archive"),
+            tr("working copies and templates are encrypted, their keys apart; destroying a key is the deletion"),
+            tr("everyone is hidden unless recognised with certainty and consenting; every finished file is checked"),
+            people,
+            tr("a log that cannot be changed in silence, its head kept in the archive"),
         ],
     }
+
+
+LABELS = {
+    "processing": "processing",
+    "controller": "controller",
+    "data_protection_officer": "data protection officer",
+    "purpose": "purpose",
+    "legal_basis": "legal basis",
+    "special_categories": "special categories",
+    "dpia": "impact assessment (DPIA)",
+    "people": "whose data",
+    "data": "which data",
+    "recipients": "recipients",
+    "transfers_outside_eea": "transfers outside the EEA",
+    "retention_days": "kept for, in days",
+    "security": "security",
+}
+"""What the entry's keys are called for people."""
+
+UNSAID = "not filled in: put it in lesveil.toml"
 
 
 # --- a batch ------------------------------------------------------------------------------------------------------
@@ -389,8 +414,8 @@ def _concerns(value: Any, person: str) -> bool:
 def _recipient(workspace: Workspace) -> str:
     said = workspace.settings.deliver
     if said.target == "onedrive":
-        return f"the school's OneDrive, folder {workspace.settings.onedrive.folder}"
-    return f"the folder {said.folder}" if said.folder else "nobody yet"
+        return tr("the school's OneDrive, folder {folder}", folder=workspace.settings.onedrive.folder)
+    return tr("the folder {folder}", folder=said.folder) if said.folder else tr("nobody yet")
 
 
 def _outcome(row: Entry) -> Document:
@@ -419,7 +444,7 @@ def _plain(record: Document) -> Document:
 def in_words(document: Document, kind: str) -> list[str]:
     """A document as lines for a terminal: the coach's summary; the other two are read as a page or as JSON."""
     if kind == "processing":
-        return [f"{key}: {_joined(value)}" for key, value in document.items()]
+        return [f"{tr(LABELS[key])}: {_joined(value) or tr(UNSAID)}" for key, value in document.items()]
     if kind == "person":
         lines = [
             tr(

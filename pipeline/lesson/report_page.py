@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
-from pipeline.lesson.report import HIDDEN, Document, summary_line
-from pipeline.messages import ground_in_words, tr
+from pipeline.lesson.report import HIDDEN, LABELS, UNSAID, Document, summary_line
+from pipeline.messages import ground_in_words, kept_in_words, tr
 
 STYLE = """
 @page { size: A4; margin: 18mm } * { box-sizing: border-box }
@@ -77,7 +77,7 @@ def _ways(document: Document) -> str:
 
 def _ledger(ledger: Document) -> str:
     if ledger["findings"]:
-        return f'<p class="bad">{_e("; ".join(ledger["findings"]))}</p>'
+        return f'<p class="bad">{_e("; ".join(map(kept_in_words, ledger["findings"])))}</p>'
     return f'<p class="small">{_e(tr("The ledger is whole; its head is {head}.", head=ledger["head"]))}</p>'
 
 
@@ -232,7 +232,7 @@ def _processing(document: Document) -> tuple[str, list[str]]:
         told = "; ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
             told = "; ".join(f"{kind}: {days}" for kind, days in value.items())
-        rows.append((key.replace("_", " "), told or "…"))
+        rows.append((tr(LABELS[key]), told or tr(UNSAID)))
     return tr("Entry for the register of processing (GDPR article 30)"), [_table((), rows)]
 
 

@@ -100,7 +100,13 @@ def link(asked: Asked) -> Response:
     account = asked.desk.book.link(asked.path("secret"))
     if account is None:
         return problem(asked, 403, asked.speech.tr("This link was used already, or is too old; ask for a new one."))
-    return page(asked, "link.html", account=account, its_role=words.role(asked.speech, account.role))
+    return page(
+        asked,
+        "link.html",
+        here=asked.request.url.path,
+        account=account,
+        its_role=words.role(asked.speech, account.role),
+    )
 
 
 def use_link(asked: Asked) -> Response:

@@ -314,6 +314,16 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30
 
 
+def test_the_entry_for_the_register_of_processing_is_in_the_language_chosen(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.lesveil("report", "--processing", lang="nl")["people"][0] == "leerlingen die worden gefilmd"
+    assert main(["report", "--processing", "-C", str(place.made.folder), "--lang", "nl"]) == 0
+    said = capsys.readouterr().out
+    assert "verwerkingsverantwoordelijke: niet ingevuld: zet het in lesveil.toml" in said
+    assert "bewaard, in dagen: werkkopie 30" in said
+
+
 def test_a_page_escapes_what_a_card_is_called(place: Place, tmp_path: Path) -> None:
     bad = "<script>alert(1)</script>"
     with workspace.opened(place.made.folder) as opened:

@@ -10,6 +10,7 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from conftest import SCRIPT
@@ -79,6 +80,16 @@ def test_a_link_works_once(page: Page) -> None:
     assert second.cookie == ""
     assert second.ask("GET", link.removeprefix(page.address)).status == 403
     assert second.ask("GET", "/").status == 303
+
+
+def test_another_language_does_not_lose_the_link(page: Page) -> None:
+    link = page.link_for("Bob", "reviewer").removeprefix(page.address)
+    client = Client(page.address)
+    shown = client.ask("GET", link).body.decode()
+    assert f'name="back" value="{link}"' in shown
+    answer = client.ask("POST", "/language", urlencode({"language": "en", "back": link}).encode())
+    assert answer.status == 303
+    assert dict(answer.headers)["location"] == link
 
 
 def test_a_link_grows_old(page: Page) -> None:

@@ -16,7 +16,7 @@ import polib
 import pytest
 
 from pipeline import cli, consent, errors, messages, wipeable
-from pipeline.commands import afterwards, doctor, terminal, unattended
+from pipeline.commands import afterwards, doctor, house, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report, report_page, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
@@ -30,7 +30,7 @@ PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "perso
 PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "FALLS_BACK", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
-PASSED_ON |= {"state.deleted.because"}
+PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -147,6 +147,10 @@ def wanted() -> dict[str, str]:
     for text in (doctor.OPENING, *(title for title, _ in doctor.SECTIONS)):
         found.setdefault(text, "doctor.SECTIONS")
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
+    for text in (*(template for _, template in messages.KEPT), house.NO_HEAD):
+        found.setdefault(text, "messages.KEPT")
+    for text in (*report.LABELS.values(), report.UNSAID):
+        found.setdefault(text, "report.LABELS")
     for text in messages.SYSTEM:
         found.setdefault(text, "messages.SYSTEM")
     return found
@@ -216,6 +220,26 @@ def test_the_systems_reason_is_said_in_the_same_language(number: int, dutch: dic
     said = messages.Speech("nl").told(error)
     assert dutch[os.strerror(number)] in said
     assert os.strerror(number) not in said
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("row 29 was changed", "rij 29 is veranderd"),
+        ("rows 3 to 8 were cut off the end", "de rijen 3 tot en met 8 zijn van het einde afgesneden"),
+        ("DCIM/{les}.MP4 belongs to a clip that stays", "DCIM/{les}.MP4 hoort bij een opname die blijft"),
+        ("it was not rendered", None),
+    ],
+)
+def test_what_is_kept_as_text_is_told_in_the_language_chosen(
+    kept: str, told: str | None, dutch: dict[str, str]
+) -> None:
+    try:
+        messages.choose("nl")
+        assert messages.kept_in_words(kept) == (told or dutch[kept])
+    finally:
+        messages.choose("en")
+    assert messages.kept_in_words(kept) == kept
 
 
 def test_a_file_that_is_called_as_a_reason_keeps_its_name() -> None:

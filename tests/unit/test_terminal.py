@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
+from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.commands.terminal import Bar, answer
+from pipeline import messages
+from pipeline.commands.terminal import Bar, answer, day
 
 ODD = "les\n1\x1b[2J\udcff.mp4"
 
@@ -24,3 +28,22 @@ def test_a_bar_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_line_of_an_answer_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     answer(Namespace(json=False), {}, f"  {ODD}  één", "second")
     assert capsys.readouterr().out == "  les\\n1\\x1b[2J\\udcff.mp4  één\nsecond\n"
+
+
+@given(st.dates())
+def test_a_day_is_read_as_it_is_written_here_and_everywhere(when: date) -> None:
+    assert day(when.isoformat()) == when
+    assert day(f"{when.day:02}-{when.month:02}-{when.year:04}") == when
+    assert day(f"{when.day}-{when.month}-{when.year:04}") == when
+
+
+@pytest.mark.parametrize("text", ["", "31-02-2026", "2026-13-01", "1-2-26", "vandaag", "11/26/2026", "01-12-2026x"])
+def test_what_is_no_day_is_told_in_the_language_chosen(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is not a date like 2026-11-23 or 23-11-2026"):
+        day(text)
+    messages.choose("nl")
+    try:
+        with pytest.raises(ArgumentTypeError, match="is geen datum zoals 23-11-2026"):
+            day(text)
+    finally:
+        messages.choose("en")

@@ -87,9 +87,9 @@ def test_another_language_does_not_lose_the_link(page: Page) -> None:
     client = Client(page.address)
     shown = client.ask("GET", link).body.decode()
     assert f'name="back" value="{link}"' in shown
-    answer = client.ask("POST", "/language", urlencode({"language": "en", "back": link}).encode())
-    assert answer.status == 303
-    assert dict(answer.headers)["location"] == link
+    body = urlencode({"language": "en", "back": link})
+    answer = client.ask("POST", "/language", body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status, answer.headers["location"]) == (303, link)
 
 
 def test_a_link_grows_old(page: Page) -> None:

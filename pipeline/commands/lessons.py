@@ -310,6 +310,7 @@ def approve(args: argparse.Namespace) -> int:
 def wipe(args: argparse.Namespace) -> int:
     """lesveil wipe"""
     from pipeline.lesson import wipe as wiping
+    from pipeline.lesson.state import states
 
     today = date.today()
     wanted = wiping.Wanted(Path(args.card) if args.card else None, args.fill, args.whole_card)
@@ -325,6 +326,7 @@ def wipe(args: argparse.Namespace) -> int:
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)
+                films = {state.clip: Path(state.file).name for state in states(place)}
                 unkept = wiping.unkept(place, plan)
         finally:
             bar.close()
@@ -369,7 +371,7 @@ def wipe(args: argparse.Namespace) -> int:
         if state.deleted
     ]
     lines += [
-        tr("Not wiped: {clip}, because {reason}.", clip=clip, reason=kept_in_words(reason))
+        tr("Not wiped: {clip}, because {reason}.", clip=films.get(clip, clip), reason=kept_in_words(reason))
         for clip, reason in plan.refused
     ]
     if plan.items:

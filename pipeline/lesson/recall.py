@@ -207,7 +207,7 @@ def _make(
             rate = float(source.info.rate)
         digest = files.sha256_of(partial)
         if filmed is not None:
-            refuse_changed(workspace, set(agreed), filmed, today, partial, set(named))
+            refuse_changed(workspace, set(agreed), filmed, today, partial, set(named), again="lesveil recall")
         shown.keep(workspace.vault, clip, shown.Shown(digest, plan.frames, stays))
         files.publish(partial, final)
     finally:

@@ -108,6 +108,7 @@ def refuse_changed(
     today: date,
     partial: Path,
     by_hand: Iterable[str] = (),
+    again: str = "lesveil run",
 ) -> None:
     """Remove a rendering when consent that it was made on is no longer in force; NoConsentError then.
 
@@ -117,7 +118,9 @@ def refuse_changed(
     still = set(grounds(workspace, recognised, filmed, today))
     if not (recognised <= still and known <= set(grounds(workspace, known, filmed, today, recognised=False))):
         files.remove(partial)
-        raise NoConsentError("Somebody's consent was taken back while the clip was made; run lesveil run again.")
+        raise NoConsentError(
+            "Somebody's consent was taken back while the clip was made; do {command} again.", command=again
+        )
 
 
 def _shown_in(workspace: Workspace, state: State) -> _Shown:

@@ -175,6 +175,8 @@ def consent_list(args: argparse.Namespace) -> int:
         lines.append(f"{person.id:>10}  {end.on}  {person.name}  ({tr(TEXTS[end.why])})")
     if not recognises and not args.json:
         say("Recognition is off in this workspace: everyone is hidden.")
+    if not people:
+        lines.append(tr("No consent list was imported, so everyone is hidden."))
     return answer(args, {"on": on.isoformat(), "recognition": recognises, "people": document}, *lines)
 
 

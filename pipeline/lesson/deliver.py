@@ -214,9 +214,10 @@ def remove_delivered(
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
+    rows = [one.payload for one in standing(workspace.ledger.entries(clip=clip))]
+    left = [one for one in rows if one["where"] != payload["where"]]
+    shown.forget(workspace.vault, clip, besides=left[-1]["sha256"] if left else "")  # before it counts as done
     workspace.ledger.append("delivery_removed", clip, row)
-    left = standing(workspace.ledger.entries(clip=clip))
-    shown.forget(workspace.vault, clip, besides=left[-1].payload["sha256"] if left else "")
     return done
 
 

@@ -19,7 +19,7 @@ from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import State, standing, states
 from pipeline.lesson.withdraw import states_on
-from pipeline.messages import tr
+from pipeline.messages import ground_in_words, tr
 from pipeline.workspace import Workspace, load_templates
 
 Document = dict[str, Any]
@@ -336,11 +336,19 @@ def _delivery(row: Entry, rows: Sequence[Entry]) -> Document:
         "target": said.get("target"),
         "where": said["where"],
         "sha256": said["sha256"],
+        "shows": _shown_by(rows, said["sha256"]),
         "verified": said.get("verified", "sha256"),
         "replaced_at": replaced.at if replaced else None,
         "removed_at": removed.at if removed and not replaced else None,
         "removed_for_good": removed.payload.get("permanent") if removed and not replaced else None,
     }
+
+
+def _shown_by(rows: Sequence[Entry], sha256: str) -> list[str]:
+    """Whom the rendering with this digest shows; what was delivered may be an older one than the latest."""
+    made = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
+    kept = [one for outcome in made if outcome["sha256"] == sha256 for one in outcome.get("kept", ())]
+    return sorted({entry["person"] for entry in kept})
 
 
 def _wipes(rows: Sequence[Entry], wanted: Wanted) -> list[Document]:
@@ -387,6 +395,7 @@ def _appearance(
     rate = outcome["frames"] / outcome["seconds"] if outcome.get("frames") and outcome.get("seconds") else None
     return {
         "clip": state.clip,
+        "file": state.file,
         "filmed": state.filmed,
         "rendered_at": row.at,
         "ground": mine[0].get("ground"),
@@ -455,7 +464,7 @@ def in_words(document: Document, kind: str) -> list[str]:
             )
         ]
         lines += [
-            f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({one['ground']})"
+            f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({ground_in_words(one['ground'] or '')})"
             for one in document["shown_in"]
         ]
         lines.append(tr("All of it: lesveil report --person {person} --html FILE", person=document["person"]["id"]))

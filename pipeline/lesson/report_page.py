@@ -94,12 +94,9 @@ def _clip(clip: Document) -> list[str]:
     rows += [(tr("original looked at by"), f"{one['by']}, {_at(one['at'])}") for one in clip["looks_at_originals"]]
     rows += [(tr(one["verdict"]), f"{one['by']}, {_at(one['at'])}") for one in clip["approvals"]]
     for one in clip["deliveries"]:
-        told = f"{one['where']}, {_at(one['at'])}"
-        if one["replaced_at"]:
-            told += "; " + tr("replaced on {at}", at=_at(one["replaced_at"]))
-        if one["removed_at"]:
-            told += "; " + tr("removed on {at}", at=_at(one["removed_at"]))
-        rows.append((tr("delivered"), told))
+        people = ", ".join(one["shows"])
+        told = tr("shows {people}", people=people) if people else tr("shows nobody")
+        rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
     rows += [(tr("consent ended of"), f"{one['person']}, {_at(one['at'])}") for one in clip["consent_lapsed"]]
     if clip["used"]:
         rows.append((tr("has served"), f"{clip['used']['by']}, {_at(clip['used']['at'])}"))
@@ -178,6 +175,16 @@ def _afterwards(document: Document) -> list[str]:
     return [*body, f"<h2>{_e(tr('Still on this machine'))}</h2><p>{_e(said)}</p>"]
 
 
+def _delivered(one: Document) -> str:
+    """Where a delivery went and when, and what became of it."""
+    told = f"{one['where']}, {_at(one['at'])}"
+    if one["replaced_at"]:
+        told += "; " + tr("replaced on {at}", at=_at(one["replaced_at"]))
+    if one["removed_at"]:
+        told += "; " + tr("removed on {at}", at=_at(one["removed_at"]))
+    return told
+
+
 def _person(document: Document) -> tuple[str, list[str]]:
     who = document["person"]
     consent = [
@@ -186,16 +193,21 @@ def _person(document: Document) -> tuple[str, list[str]]:
             f"{row['import_number']}/{row['row']}",
             row["purpose"],
             *(tr("yes") if row[key] else tr("no") for key in ("granted", "recognition")),
+            tr(GIVERS[row["giver"]]),
+            row["start"] or "?",
+            row["end"] or "-",
+            row["birth"] or "?",
         )
         for row in document["consent"]
     ]
     shown = [
         (
             one["filmed"] or "?",
-            one["clip"][:16],
+            Path(one["file"]).name,
+            _at(one["rendered_at"]),
             _seconds(one["seconds"]),
             ground_in_words(one["ground"] or ""),
-            "; ".join(each["where"] for each in one["deliveries"]) or "-",
+            "; ".join(map(_delivered, one["deliveries"])) or "-",
             tr("yes") if one["still_delivered"] else tr("no"),
         )
         for one in document["shown_in"]
@@ -203,14 +215,24 @@ def _person(document: Document) -> tuple[str, list[str]]:
     body = [
         _table((), [(tr("number"), who["id"]), (tr("name"), who["name"]), (tr("class"), who["class"] or "-")]),
         f"<h2>{_e(tr('Consent as it was listed'))}</h2>",
-        _table((tr("imported"), tr("row"), tr("purpose"), tr("filmed"), tr("recognised")), consent),
+        _table(
+            (
+                *(tr("imported"), tr("row"), tr("purpose"), tr("filmed"), tr("recognised")),
+                *(tr("on whose word"), tr("given on"), tr("until"), tr("born")),
+            ),
+            consent,
+        ),
         _table((tr("Consent taken back"),), [(one["on"],) for one in document["withdrawals"]]),
         f"<h2>{_e(tr('Template for recognition'))}</h2>",
         _table((), [(tr("portraits"), one["portraits"], one["newest"] or "?") for one in document["template"]])
         or f"<p>{_e(tr('none'))}</p>",
         f"<h2>{_e(tr('Shown in'))}</h2>",
         _table(
-            (tr("filmed"), tr("clip"), tr("how long"), tr("on what ground"), tr("delivered"), tr("there now")), shown
+            (
+                *(tr("filmed"), tr("clip"), tr("rendered"), tr("how long"), tr("on what ground")),
+                *(tr("delivered"), tr("there now")),
+            ),
+            shown,
         )
         or f"<p>{_e(tr('none'))}</p>",
         f"<p>{_e(tr(HIDDEN))}</p>",
@@ -219,6 +241,17 @@ def _person(document: Document) -> tuple[str, list[str]]:
     ]
     return tr("What is held about {person}", person=who["id"]), body
 
+
+GIVERS = {
+    "pupil": "the pupil",
+    "parent": "a parent",
+    "parent_and_pupil": "a parent and the pupil",
+    "staff": "staff",
+    "staff_form": "staff, on a form of their own",
+    "administration": "checked by administration",
+    "unknown": "not said",
+}
+"""Whose word a row of the list holds."""
 
 RIGHTS = (
     "You may ask the school to correct or delete this, take back your consent at any time, and complain to the Dutch"

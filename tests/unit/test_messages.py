@@ -30,7 +30,7 @@ PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "perso
 PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "FALLS_BACK", "item['action']", "item['kind']"}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
-PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID"}
+PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -149,7 +149,7 @@ def wanted() -> dict[str, str]:
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
     for text in (*(template for _, template in messages.KEPT), house.NO_HEAD):
         found.setdefault(text, "messages.KEPT")
-    for text in (*report.LABELS.values(), report.UNSAID):
+    for text in (*report.LABELS.values(), *report_page.GIVERS.values(), report.UNSAID):
         found.setdefault(text, "report.LABELS")
     for text in messages.SYSTEM:
         found.setdefault(text, "messages.SYSTEM")
@@ -192,6 +192,10 @@ def test_every_text_has_its_dutch(dutch: dict[str, str]) -> None:
 
 def test_no_dutch_is_left_over(dutch: dict[str, str]) -> None:
     assert sorted(set(dutch) - set(wanted())) == []
+
+
+def test_whoever_may_give_their_word_has_a_name() -> None:
+    assert set(report_page.GIVERS) == set(consent.Giver)
 
 
 def test_nothing_waits_for_a_second_look() -> None:

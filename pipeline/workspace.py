@@ -116,15 +116,16 @@ def create(folder: Path, *, key_file: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def opened(folder: Path | None, *, list_follows: bool = False) -> Iterator[Workspace]:
+def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Workspace]:
     """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError, what its parts raise,
-    and ConsentError where the register is an old copy; unless a list is about to be imported (``list_follows``)."""
+    and ConsentError where the register is an old copy (``old_register``: that may be, as what follows can only take
+    consent away or bring the list)."""
     with opened_in_part(folder) as (workspace, broken):
         for error in broken:
             raise error
         _heed_withdrawals(workspace)
         missing = missing_list(workspace)
-        if missing is not None and not list_follows:
+        if missing is not None and not old_register:
             raise ConsentError(
                 "The register is an old copy: the list that was imported on {day} is not in it; import that list, or a "
                 "newer one, with lesveil consent import.",

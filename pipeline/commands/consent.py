@@ -20,7 +20,7 @@ def consent_import(args: argparse.Namespace) -> int:
     from pipeline.lesson.withdraw import reconcile
 
     today = date.today()
-    with workspace.opened(args.workspace, list_follows=True) as place:
+    with workspace.opened(args.workspace, old_register=True) as place:
         listed = read_consent_file(Path(args.file), workspace.layout(place.settings, staff=args.staff), today=today)
         names = {person.id: person.name for person in place.register.people(today)}
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
@@ -186,7 +186,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
 
     today = date.today()
     on = args.on or today
-    with workspace.opened(args.workspace) as place:
+    with workspace.opened(args.workspace, old_register=True) as place:
         reach = withdraw(place, args.id, on, today)
     document = {
         "id": args.id,

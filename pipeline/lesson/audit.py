@@ -64,6 +64,7 @@ def _compared(clip: str, payload: dict[str, Any], listed: list[Found], target: F
             if found and found.where == where
             else Line(found.where if found else where, clip, "moved")
         )
+    where = target.where_of(payload)
     found = next((one for one in listed if one.where == where), None)
     if found is None:
         return Line(where, clip, "missing")

@@ -22,6 +22,9 @@ from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 
+KEY = ("sha256", "target", "where")
+"""What tells one delivery from another, in its row."""
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -147,6 +150,9 @@ class _Parcels:
         for row in earlier:
             if row.payload["target"] != self._target.kind:
                 remove_delivered(self._workspace, row.clip or state.clip, row.payload)
+            elif row.payload["where"] != done.where:  # the folder lies elsewhere now, and what was in it was replaced
+                moved = {name: row.payload[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+                self._workspace.ledger.append("delivery_removed", state.clip, moved)
         return Arrived(done.where, bool(earlier), done.versions_left)
 
     def _place(self, state: State) -> str:
@@ -197,7 +203,7 @@ def remove_delivered(
     was not us who took it away; except when somebody says that it is gone (``given_up``). Retention and withdrawal
     call this.
     """
-    key = {name: payload[name] for name in ("sha256", "target", "where")}
+    key = {name: payload[name] for name in KEY}
     begun, found = _removal_begun(workspace, clip, key), False
 
     def begin() -> None:

@@ -27,17 +27,17 @@ class FolderTarget:
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery:
         parcel.may_leave()
         earlier = parcel.earlier
-        final = Path(earlier["where"]) if earlier else self._folder / parcel.path
+        final = self._place(earlier) if earlier else self._folder / parcel.path
         if self._folder.is_dir():  # never made by us: a folder that is missing is most often a disk that is not there
-            with files.writing(final.parent):
-                final.parent.mkdir(parents=True, exist_ok=True)
-            if earlier and not final.absolute().is_relative_to(self._folder.absolute()):
+            if not self._holds(final):
                 raise DeliveryError(
                     "{file} was delivered outside of {folder}, the folder in lesveil.toml; name the folder there in "
                     "which it lies, or take it away with lesveil deliver --remove, then repeat the command.",
                     file=final,
                     folder=self._folder,
                 )
+            with files.writing(final.parent):
+                final.parent.mkdir(parents=True, exist_ok=True)
             if not final.parent.resolve().is_relative_to(self._folder.resolve()):
                 raise DeliveryError("{folder} leads out of the target folder; remove that link.", folder=final.parent)
         return deliver_to_folder(
@@ -65,7 +65,11 @@ class FolderTarget:
 
     def is_archive_of(self, payload: dict[str, Any]) -> bool:
         """Whether this folder is the archive, and that delivery was brought into it."""
-        return self._is_archive and Path(payload["where"]).resolve().is_relative_to(self._folder.resolve())
+        return self._is_archive and self._place(payload).resolve().is_relative_to(self._folder.resolve())
+
+    def where_of(self, payload: dict[str, Any]) -> str:
+        """Where a delivery lies, as `listing` says it."""
+        return str(self._place(payload))
 
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         where = self._connected(payload)
@@ -83,12 +87,25 @@ class FolderTarget:
 
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
-        where = Path(payload["where"])
-        inside = where.absolute().is_relative_to(self._folder.absolute())
-        folder = self._folder if inside else where.parent
+        where = self._place(payload)
+        folder = self._folder if self._holds(where) else where.parent
         if not folder.is_dir():
             raise not_connected(folder)
         return where
+
+    def _place(self, payload: dict[str, Any]) -> Path:
+        """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all."""
+        where = Path(payload["where"])
+        if self._holds(where) or os.path.lexists(where):
+            return where
+        for skipped in range(1, len(where.parts)):
+            here = self._folder.joinpath(*where.parts[skipped:])
+            if here.is_file() and not here.is_symlink() and files.sha256_of(here) == payload["sha256"]:
+                return here
+        return where
+
+    def _holds(self, path: Path) -> bool:
+        return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
 
     def _moved_to(self, payload: dict[str, Any]) -> str:
         """Where it lies now, if it was moved or renamed within the folder; else ""."""

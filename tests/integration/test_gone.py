@@ -230,6 +230,35 @@ def test_another_folder_in_the_settings_is_told_as_such(place: Place) -> None:
     assert place.delivered.is_file()
 
 
+def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> None:
+    """Another drive letter, a new laptop: the folder in lesveil.toml is another, and in it lies what lay there."""
+    elsewhere = place.folder / "F" / "lessen"
+    elsewhere.parent.mkdir()
+    lay = place.delivered.relative_to(place.archive)
+    place.archive.rename(elsewhere)
+    place.settle(elsewhere)
+    assert [one["verdict"] for one in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
+    with place.opened() as opened:
+        school.approve(opened, place.clip, school.film(7), "second")
+    (one,) = place.lesveil("deliver")["delivered"]
+    assert (one["where"], one["replaced"]) == (str(elsewhere / lay), True)
+    assert place.state().standing == (str(elsewhere / lay),), "not in the old place as well"
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not list(elsewhere.rglob("*.mp4"))
+    assert place.state().standing == ()
+
+
+def test_another_film_of_that_name_in_the_new_place_is_left(place: Place) -> None:
+    elsewhere = place.folder / "F"
+    elsewhere.mkdir()
+    other = elsewhere / place.delivered.name
+    other.write_bytes(b"somebody else's")
+    place.archive.rename(place.folder / "usb")
+    place.settle(elsewhere)
+    assert "connect it" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert other.read_bytes() == b"somebody else's"
+
+
 def test_a_relative_folder_counts_from_the_workspace(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.records import Repair
 from pipeline.views import LogRow, RepairRow
 
-TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "withdrawal")
+TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "delivery_removed", "withdrawal")
 """Kinds of rows that the log shows."""
 
 
@@ -43,6 +44,12 @@ def runs(steps: Any) -> tuple[tuple[int, int], ...]:
     return tuple((int(steps[at]), int(n)) for at, n in zip(starts, counts, strict=True))
 
 
+def _withdrawn(said: Mapping[str, Any], noted: str) -> str:
+    """Who took consent back, and from which day where that is not the day on which it was noted."""
+    person, day = str(said.get("person", "")), str(said.get("day", noted))
+    return person if day == noted else f"{person} ({day})"
+
+
 def log_row(row: Entry, names: dict[str, str]) -> LogRow:
     """A row of the ledger as people read it; ``names`` are those of the clips by id."""
     said = row.payload
@@ -51,6 +58,7 @@ def log_row(row: Entry, names: dict[str, str]) -> LogRow:
         "repair": said.get("kind", ""),
         "look": f"{said.get('track', '')}:{said.get('frame', '')}",
         "delivery": said.get("target", ""),
-        "withdrawal": said.get("person", ""),
+        "delivery_removed": said.get("target", ""),
+        "withdrawal": _withdrawn(said, row.day.isoformat()),
     }.get(row.kind, "")
     return LogRow(row.at, row.kind, names.get(row.clip or "", ""), str(said.get("by", "")), str(what))

@@ -119,7 +119,7 @@ def create(folder: Path, *, key_file: bool = False) -> None:
 def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Workspace]:
     """Open a workspace; its databases are closed again. Raises WorkspaceError and SettingsError, what its parts raise,
     and ConsentError where the register is an old copy (``old_register``: that may be, as what follows can only take
-    consent away or bring the list)."""
+    consent away, bring the list, or tell what happened)."""
     with opened_in_part(folder) as (workspace, broken):
         for error in broken:
             raise error

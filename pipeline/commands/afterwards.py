@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.deliver import leave_head
 from pipeline.commands.terminal import Add, Bar, Group, answer, day
-from pipeline.errors import LesveilError, PartialError
+from pipeline.errors import LesveilError, PartialError, UsageError
 from pipeline.messages import told, tr
 
 
@@ -147,8 +147,10 @@ def report(args: argparse.Namespace) -> int:
     from pipeline.lesson import report as reporting
     from pipeline.lesson.report_page import write_page
 
-    with workspace.opened(args.workspace) as place:
-        wanted = reporting.Wanted(args.batch, getattr(args, "from"), args.to)
+    wanted = reporting.Wanted(args.batch, getattr(args, "from"), args.to)
+    if wanted.first and wanted.last and wanted.first > wanted.last:
+        raise UsageError("--from {first} lies after --to {last}; swap the two.", first=wanted.first, last=wanted.last)
+    with workspace.opened(args.workspace, old_register=True) as place:
         if args.person:
             document, kind = reporting.about_person(place, args.person, date.today()), "person"
         elif args.processing:

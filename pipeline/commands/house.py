@@ -29,7 +29,7 @@ def ledger(args: argparse.Namespace) -> int:
     from pipeline.errors import LedgerError
     from pipeline.lesson.targets import heads_left
 
-    with workspace.opened(args.workspace) as place:
+    with workspace.opened(args.workspace, old_register=True) as place:
         heads: list[str] = list(args.head or ())
         archive, missing = True, list[str]()
         if place.settings.deliver.target:

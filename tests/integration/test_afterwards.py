@@ -309,6 +309,7 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     place.lesveil("report", "--html", page, code=30)
     assert place.lesveil("report", batch["day"])["batches"] == document["batches"]
     assert place.lesveil("report", "--from", "2001-01-01", "--to", "2001-02-01")["batches"] == []
+    place.lesveil("report", "--from", "02-02-2001", "--to", "01-02-2001", code=2)
     assert "no batch 9" in place.lesveil("report", "9", code=68)
     assert "not in the register" in place.lesveil("report", "--person", "1", code=68)
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30

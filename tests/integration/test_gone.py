@@ -371,6 +371,8 @@ def test_an_old_register_without_the_newest_list_shows_nobody(place: Place) -> N
     for command in (("status",), ("consent", "list"), ("deliver",), ("run", "--card", place.folder)):
         assert "is an old copy: the list that was imported on" in place.lesveil(*command, code=51)
     assert place.lesveil("consent", "withdraw", "1")["id"] == "1", "consent can be taken back all the same"
+    assert place.lesveil("report")["batches"] == []
+    assert place.lesveil("ledger", "verify")["findings"] == []
     found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
     assert any("the list of" in one["text"] and "is not in it" in one["text"] for one in found)
     place.import_again()

@@ -228,9 +228,11 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
     ``tidy``: what crashes left in the vault is swept.
     """
     path = workspace.folder / "run.lock"
-    with files.writing(path), path.open("a+b") as file:
-        if not files.lock(file):
-            raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
+    with contextlib.ExitStack() as held:
+        with files.writing(path):
+            file = held.enter_context(path.open("a+b"))
+            if not files.lock(file):
+                raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
         if tidy:
             workspace.vault.sweep()
         yield

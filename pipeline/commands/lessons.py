@@ -25,6 +25,11 @@ def run_card(args: argparse.Namespace) -> int:
         return unattended(args)
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        for state in card.held_back(place, today):
+            say(
+                "{clip} waits until you say whose lesson it is: put its card in, and run lesveil run --teacher NUMBER.",
+                clip=Path(state.file).name,
+            )
         folder = Path(args.card) if args.card else _choose_card(place, args, bool(card.waiting(place, today)))
         if not place.recognises:
             say("Recognition is off in this workspace: everyone is hidden.")

@@ -55,15 +55,24 @@ class CardRun:
 def waiting(workspace: Workspace, today: date) -> list[State]:
     """Clips that can be done without their card: decided anew as consent ended, or never rendered since they were
     copied. One that failed waits for its card, so that it does not fail again with every other card."""
-    by_name = workspace.settings.consent.teacher_required
+    return [state for state in _copied(workspace, today) if not _lacks_teacher(workspace, state)]
+
+
+def held_back(workspace: Workspace, today: date) -> list[State]:
+    """Clips that could be done without their card if anybody knew whose lesson they are: none is filmed unasked."""
+    return [state for state in _copied(workspace, today) if _lacks_teacher(workspace, state)]
+
+
+def _copied(workspace: Workspace, today: date) -> list[State]:
     return [
         state
         for state in states_on(workspace, today)
-        if state.waits_for == "lesveil run"
-        and state.failure is None
-        and workspace.vault.has(state.clip)
-        and (state.teacher or not by_name)
+        if state.waits_for == "lesveil run" and state.failure is None and workspace.vault.has(state.clip)
     ]
+
+
+def _lacks_teacher(workspace: Workspace, state: State) -> bool:
+    return workspace.settings.consent.teacher_required and not state.teacher
 
 
 def run_card(

@@ -217,6 +217,13 @@ def remove_delivered(
             target = open_target(workspace, payload["target"])
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
+        absent = isinstance(target, FolderTarget) and target.lacks(payload)
+        if given_up and absent and not target.noted(workspace.ledger.mark()):
+            raise DeliveryError(
+                "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
+                "connect that one or correct lesveil.toml.",
+                folder=workspace.target_folder,
+            )
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})

@@ -36,19 +36,22 @@ class FolderTarget:
                     file=final,
                     folder=self._folder,
                 )
+            if earlier:
+                self._refuse_elsewhere(earlier, final)
             with files.writing(final.parent):
                 final.parent.mkdir(parents=True, exist_ok=True)
             if not final.parent.resolve().is_relative_to(self._folder.resolve()):
                 raise DeliveryError("{folder} leads out of the target folder; remove that link.", folder=final.parent)
-        return deliver_to_folder(
-            parcel.file,
-            parcel.sha256,
-            final.parent if self._folder.is_dir() else self._folder,
-            final.name,
-            self._is_archive,
-            clip=parcel.clip,
-            replaces=earlier["sha256"] if earlier else None,
-        )
+        with files.writing(final):
+            return deliver_to_folder(
+                parcel.file,
+                parcel.sha256,
+                final.parent if self._folder.is_dir() else self._folder,
+                final.name,
+                self._is_archive,
+                clip=parcel.clip,
+                replaces=earlier["sha256"] if earlier else None,
+            )
 
     def settled(self, clip: str) -> None:
         """Nothing is kept on the way into a folder."""
@@ -71,15 +74,20 @@ class FolderTarget:
         """Where a delivery lies, as `listing` says it."""
         return str(self._place(payload))
 
+    def lacks(self, payload: dict[str, Any]) -> bool:
+        """Whether nothing lies where that delivery was brought, though its folder is there. Raises DeliveryError."""
+        return not os.path.lexists(self._connected(payload))
+
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         where = self._connected(payload)
-        if not os.path.lexists(where):
-            moved_to = self._moved_to(payload)
-            if moved_to or not begun:
-                raise absent(payload["where"], moved_to)
+        if os.path.lexists(where) and not self.still_there(payload):
+            raise not_ours(str(where))
+        if os.path.lexists(where) or not begun:
+            self._refuse_elsewhere(payload, where)
+        elif other := self._elsewhere(payload, where):
+            raise absent(payload["where"], other)
+        else:
             return True
-        if not self.still_there(payload):
-            raise not_ours(payload["where"])
         begin()
         with files.writing(where):
             files.remove(where)
@@ -96,7 +104,7 @@ class FolderTarget:
     def _place(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all."""
         where = Path(payload["where"])
-        if self._holds(where) or os.path.lexists(where):
+        if self._holds(where):
             return where
         for skipped in range(1, len(where.parts)):
             here = self._folder.joinpath(*where.parts[skipped:])
@@ -107,20 +115,31 @@ class FolderTarget:
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
 
-    def _moved_to(self, payload: dict[str, Any]) -> str:
-        """Where it lies now, if it was moved or renamed within the folder; else ""."""
-        for path in sorted(self._folder.rglob("*")):
-            if path.is_symlink() or not path.is_file() or path.stat().st_size != payload.get("bytes"):
+    def _elsewhere(self, payload: dict[str, Any], besides: Path) -> str:
+        """Where else the very same film lies in the folder, or where it lay before the folder was moved; else ""."""
+        for path in (Path(payload["where"]), *sorted(self._folder.rglob("*"))):
+            if path == besides or path.is_symlink() or not path.is_file():
                 continue
-            if files.sha256_of(path) == payload["sha256"]:
+            if path.stat().st_size == payload.get("bytes") and files.sha256_of(path) == payload["sha256"]:
                 return str(path)
         return ""
+
+    def _refuse_elsewhere(self, payload: dict[str, Any], where: Path) -> None:
+        """Raises DeliveryError where a film that is to go lies somewhere else, or somewhere else as well: whoever is to
+        be hidden in it would stay in sight there."""
+        other = self._elsewhere(payload, where)
+        if not os.path.lexists(where):
+            raise absent(payload["where"], other)
+        if other:
+            raise DeliveryError(
+                "{file} lies at {other} as well; delete that copy, then repeat the command.", file=where, other=other
+            )
 
     def listing(self) -> Iterator[Found]:
         if not self._folder.is_dir():
             raise not_connected(self._folder)
         for path in sorted(self._folder.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
+            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=files.sha256_of(path))
 
     def note(self, ledger: str, head: str) -> None:
@@ -139,4 +158,4 @@ class FolderTarget:
             with open(where, "rb") as file:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
-            raise absent(payload["where"], self._moved_to(payload)) from error
+            raise absent(payload["where"], self._elsewhere(payload, where)) from error

@@ -74,14 +74,14 @@ class State:
 
     @property
     def to_recall(self) -> bool:
-        """What lies where it was delivered shows somebody who may not be shown, and nothing better is on its way."""
-        return bool(self.lapsed and self.standing) and (self.outdated or not self.to_deliver)
+        """What lies where it was delivered shows somebody who may not be shown."""
+        return bool(self.lapsed and self.standing)
 
     @property
     def waits_for(self) -> str:
         if self.stage == "deleted":
             return "" if self.wiped else "lesveil wipe"
-        if self.to_recall:
+        if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"

@@ -112,7 +112,11 @@ def absent(where: str, moved_to: str = "") -> DeliveryError:
 
 
 def not_ours(where: str) -> DeliveryError:
-    return DeliveryError("{file} is no longer what was delivered; look at it: nothing was removed.", file=where)
+    return DeliveryError(
+        "{file} is no longer what was delivered, so it was left; look at it, and if it may go, delete it and say so "
+        "with lesveil deliver --remove.",
+        file=where,
+    )
 
 
 def name_of_head(head: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline import messages, workspace
+from pipeline.adapters import files
 from pipeline.cli import main
 from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
@@ -230,6 +233,89 @@ def test_another_folder_in_the_settings_is_told_as_such(place: Place) -> None:
     assert place.delivered.is_file()
 
 
+@pytest.mark.parametrize("how", ["remove", "purge", "recall"])
+def test_a_copy_in_the_archive_is_not_left_behind_in_silence(place: Place, how: str) -> None:
+    copy = place.archive / "kopie van les.mp4"
+    shutil.copy2(place.delivered, copy)
+    lay = place.rows("delivery")[-1]["where"]
+    assert f"{lay} lies at {copy} as well; delete that copy" in removal(place, how)
+    assert Path(lay).is_file()
+    assert place.state().standing
+
+
+def newer(place: Place) -> None:
+    """Another rendering of the clip, approved: it is to take the place of what was delivered."""
+    with place.opened() as opened:
+        school.approve(opened, place.clip, school.film(7), "second")
+
+
+@pytest.mark.parametrize("to", ["sub/les.mp4", "les2.mp4", ""])
+def test_what_takes_a_films_place_does_not_pass_over_where_that_went(place: Place, to: str) -> None:
+    newer(place)
+    there = place.archive / to if to else place.folder / "elders.mp4"
+    there.parent.mkdir(exist_ok=True)
+    place.delivered.rename(there)
+    (failed,) = place.lesveil("deliver", code=56)["failed"]
+    assert f"lies at {there} now" in failed["error"] if to else "Lesveil did not remove it" in failed["error"]
+    there.unlink()
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert len(place.lesveil("deliver")["delivered"]) == 1
+    assert place.state().stage == "delivered"
+
+
+def test_a_copy_of_what_is_replaced_is_told(place: Place) -> None:
+    newer(place)
+    copy = place.archive / "kopie.mp4"
+    shutil.copy2(place.delivered, copy)
+    (failed,) = place.lesveil("deliver", code=56)["failed"]
+    assert f"lies at {copy} as well" in failed["error"]
+    copy.unlink()
+    assert len(place.lesveil("deliver")["delivered"]) == 1
+
+
+def test_an_empty_folder_is_not_the_archive(place: Place) -> None:
+    """A mount point without its disk: nothing that was delivered was ever there."""
+    place.archive.rename(place.folder / "usb")
+    place.archive.mkdir()
+    said = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert "it is not the folder into which Lesveil delivered" in said
+    newer(place)
+    assert "Lesveil did not remove it" in place.lesveil("deliver", code=56)["failed"][0]["error"]
+    assert place.rows("delivery_removed") == []
+
+
+def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
+    old, new = place.archive, place.folder / "A2"
+    shutil.copytree(old, new)
+    place.settle(new)
+    lay = place.delivered.relative_to(old)
+    said = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert f"{new / lay} lies at {old / lay} as well" in said
+    (old / lay).unlink()
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not (new / lay).exists()
+
+
+def test_a_link_is_not_what_was_delivered(place: Place) -> None:
+    lay = place.delivered
+    lay.rename(place.folder / "elders.mp4")
+    lay.symlink_to(place.folder / "elders.mp4")
+    assert [one["verdict"] for one in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
+    assert "no longer what was delivered" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+
+
+def test_what_cannot_be_written_is_named_and_not_the_lock(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer(place)
+
+    def read_only(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(files, "sweep_partials", read_only)
+    (failed,) = place.lesveil("deliver", code=31)["failed"]
+    assert str(place.delivered) in failed["error"]
+    assert "run.lock" not in failed["error"]
+
+
 def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> None:
     """Another drive letter, a new laptop: the folder in lesveil.toml is another, and in it lies what lay there."""
     elsewhere = place.folder / "F" / "lessen"
@@ -240,6 +326,7 @@ def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> 
     assert [one["verdict"] for one in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
     with place.opened() as opened:
         school.approve(opened, place.clip, school.film(7), "second")
+    place.settle(elsewhere)
     (one,) = place.lesveil("deliver")["delivered"]
     assert (one["where"], one["replaced"]) == (str(elsewhere / lay), True)
     assert place.state().standing == (str(elsewhere / lay),), "not in the old place as well"

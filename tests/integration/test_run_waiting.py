@@ -13,7 +13,7 @@ import pytest
 from pipeline import messages
 from pipeline.cli import main
 from pipeline.lesson import copy
-from pipeline.lesson.card import waiting
+from pipeline.lesson.card import held_back, waiting
 from pipeline.lesson.state import find
 from tests import clips
 from tests.world import TODAY, World
@@ -105,6 +105,7 @@ def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Wait
     toml.write_text(toml.read_text(encoding="utf-8") + "[consent]\nteacher_required = true\n", encoding="utf-8")
     with place.world.open() as opened:
         assert waiting(opened, TODAY) == []
+        assert [one.clip for one in held_back(opened, TODAY)] == [state.clip]
         opened.ledger.append("teacher", state.clip, {"person": "T1", "ground": "g"})
         assert [one.clip for one in waiting(opened, TODAY)] == [state.clip]
         opened.vault.destroy(state.clip)

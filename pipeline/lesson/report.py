@@ -179,10 +179,10 @@ def processing_entry(workspace: Workspace) -> Document:
         "recipients": [_recipient(workspace)],
         "transfers_outside_eea": tr("none by Lesveil; see the agreement with the provider of the archive"),
         "retention_days": {
-            tr("working copy"): terms.working_copy_days,
-            tr("delivered clip"): terms.delivered_days,
-            tr("portrait template"): terms.template_days,
-            tr("log, after the last clip is gone"): terms.ledger_days,
+            "working copy": terms.working_copy_days,
+            "delivered clip": terms.delivered_days,
+            "template": terms.template_days,
+            "log, after the last clip is gone": terms.ledger_days,
         },
         "security": [
             tr("everything runs on the school's own machine; nothing is sent anywhere but to the archive"),
@@ -208,8 +208,12 @@ LABELS = {
     "transfers_outside_eea": "transfers outside the EEA",
     "retention_days": "kept for, in days",
     "security": "security",
+    "working copy": "working copy",
+    "delivered clip": "delivered clip",
+    "template": "portrait template",
+    "log, after the last clip is gone": "log, after the last clip is gone",
 }
-"""What the entry's keys are called for people."""
+"""What the entry's keys are called for people; in JSON they are the same in every language."""
 
 UNSAID = "not filled in: put it in lesveil.toml"
 
@@ -497,5 +501,5 @@ def in_words(document: Document, kind: str) -> list[str]:
 
 def _joined(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key} {one}" for key, one in value.items())
+        return "; ".join(f"{tr(LABELS[key])} {one}" for key, one in value.items())
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -264,7 +264,7 @@ def _processing(document: Document) -> tuple[str, list[str]]:
     for key, value in document.items():
         told = "; ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
-            told = "; ".join(f"{kind}: {days}" for kind, days in value.items())
+            told = "; ".join(f"{tr(LABELS[key])}: {days}" for key, days in value.items())
         rows.append((tr(LABELS[key]), told or tr(UNSAID)))
     return tr("Entry for the register of processing (GDPR article 30)"), [_table((), rows)]
 

@@ -19,7 +19,7 @@ from pipeline.adapters.weights import models_digest
 from pipeline.doubles import doubles, hidden_beside
 from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Here, opened
-from pipeline.errors import LesveilError
+from pipeline.errors import LesveilError, NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row
@@ -34,6 +34,12 @@ from pipeline.stages.second_opinion import Watch
 from pipeline.workspace import Workspace, in_force, load_templates
 
 RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy", "second_opinion")
+
+
+AT_FAULT = frozenset(
+    kind.__name__ for kind in (NotAVideoError, TruncatedVideoError, NoVideoStreamError, QuarantinedError)
+)
+"""Failures that come again however often the same film is tried."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class CardRun:
 
 def waiting(workspace: Workspace, today: date) -> list[State]:
     """Clips that can be done without their card: decided anew as consent ended, or never rendered since they were
-    copied. One that failed waits for its card, so that it does not fail again with every other card."""
+    copied. One whose film is at fault waits for its card, so that it does not fail again with every other card."""
     return [state for state in _copied(workspace, today) if not _lacks_teacher(workspace, state)]
 
 
@@ -67,7 +73,9 @@ def _copied(workspace: Workspace, today: date) -> list[State]:
     return [
         state
         for state in states_on(workspace, today)
-        if state.waits_for == "lesveil run" and state.failure is None and workspace.vault.has(state.clip)
+        if state.waits_for == "lesveil run"
+        and (state.failure is None or state.failure.payload["error"] not in AT_FAULT)
+        and workspace.vault.has(state.clip)
     ]
 
 

@@ -143,6 +143,11 @@ class _Parcels:
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
+        if (
+            mine and mine[-1]["where"] != done.where
+        ):  # it was brought elsewhere since, folder and all, and replaced there
+            moved = {name: mine[-1][name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+            self._workspace.ledger.append("delivery_removed", state.clip, moved)
         self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
         self._target.settled(state.clip)
         shown.forget(self._workspace.vault, state.clip, besides=state.render["sha256"])
@@ -150,9 +155,6 @@ class _Parcels:
         for row in earlier:
             if row.payload["target"] != self._target.kind:
                 remove_delivered(self._workspace, row.clip or state.clip, row.payload)
-            elif row.payload["where"] != done.where:  # the folder lies elsewhere now, and what was in it was replaced
-                moved = {name: row.payload[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
-                self._workspace.ledger.append("delivery_removed", state.clip, moved)
         return Arrived(done.where, bool(earlier), done.versions_left)
 
     def _place(self, state: State) -> str:

@@ -335,6 +335,17 @@ def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> 
     assert place.state().standing == ()
 
 
+def test_an_older_place_that_was_not_cleared_is_not_forgotten(place: Place) -> None:
+    """Only what was replaced counts as gone: another delivery of the clip still lies where it was brought."""
+    with place.opened() as opened:
+        row = opened.ledger.entries("delivery")[-1].payload
+        opened.ledger.append("delivery", place.clip, row | {"where": str(place.folder / "older" / "les.mp4")})
+        opened.ledger.append("delivery", place.clip, row)
+        school.approve(opened, place.clip, school.film(7), "second")
+    place.lesveil("deliver")
+    assert set(place.state().standing) == {str(place.folder / "older" / "les.mp4"), str(place.delivered)}
+
+
 def test_another_film_of_that_name_in_the_new_place_is_left(place: Place) -> None:
     elsewhere = place.folder / "F"
     elsewhere.mkdir()

@@ -97,7 +97,9 @@ def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Wait
     place.lapse()
     with place.world.open() as opened:
         (state,) = waiting(opened, TODAY)
-        opened.ledger.append("failure", None, {"path": "a", "error": "E", "clip": state.clip})
+        opened.ledger.append("failure", None, {"path": "a", "error": "NoConsentError", "clip": state.clip})
+        assert [one.clip for one in waiting(opened, TODAY)] == [state.clip], "which may be over"
+        opened.ledger.append("failure", None, {"path": "a", "error": "QuarantinedError", "clip": state.clip})
         assert waiting(opened, TODAY) == []
         opened.ledger.record("render", state.ingest.payload["sha256"], "again", state.clip, dict(state.render or {}))
         assert [one.clip for one in waiting(opened, TODAY)] == [state.clip]

@@ -60,7 +60,7 @@ def run_document(result: Any) -> dict[str, Any]:
     }
 
 
-def _choose_card(place: workspace.Workspace, args: argparse.Namespace, waiting: bool) -> Path | None:
+def _choose_card(place: workspace.Workspace, args: argparse.Namespace, waiting: bool = False) -> Path | None:
     """The card in this machine; when there are several a person chooses. None where there is none, and clips wait that
     do not need theirs. Raises CardError."""
     from pipeline.lesson.copy import find_card

@@ -24,7 +24,7 @@ from pipeline.errors import (
 )
 from pipeline.messages import told
 from pipeline.records import Extent, Style
-from pipeline.settings import RANGES, Engine, SecondOpinion, Settings, load
+from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
@@ -139,7 +139,7 @@ def _report(results: Sequence[Path], report: Path) -> Path:
 
 def _settings(args: argparse.Namespace) -> Settings:
     """Those of the workspace, where one is named that has any; and above them what the command line says."""
-    file = None if args.workspace is None else args.workspace / "lesveil.toml"
+    file = None if args.workspace is None else args.workspace / FILE_NAME
     base = load(file) if file is not None and file.is_file() else Settings()
     style = base.redaction.style if args.style is None else Style(args.style)
     return replace(

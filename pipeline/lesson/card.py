@@ -66,6 +66,8 @@ def waiting(workspace: Workspace, today: date) -> list[State]:
 
 def held_back(workspace: Workspace, today: date) -> list[State]:
     """Clips that could be done without their card if anybody knew whose lesson they are: none is filmed unasked."""
+    if not workspace.settings.consent.teacher_required:
+        return []
     return [state for state in _copied(workspace, today) if _lacks_teacher(workspace, state)]
 
 

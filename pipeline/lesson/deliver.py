@@ -143,10 +143,9 @@ class _Parcels:
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
-        if (
-            mine and mine[-1]["where"] != done.where
-        ):  # it was brought elsewhere since, folder and all, and replaced there
-            moved = {name: mine[-1][name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+        replaced = parcel.earlier
+        if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
+            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
             self._workspace.ledger.append("delivery_removed", state.clip, moved)
         self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
         self._target.settled(state.clip)
@@ -219,8 +218,8 @@ def remove_delivered(
             target = open_target(workspace, payload["target"])
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
-        absent = isinstance(target, FolderTarget) and target.lacks(payload)
-        if given_up and absent and not target.noted(workspace.ledger.mark()):
+        lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
+        if lost and not target.noted(workspace.ledger.mark()):
             raise DeliveryError(
                 "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
                 "connect that one or correct lesveil.toml.",

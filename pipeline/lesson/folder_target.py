@@ -82,11 +82,8 @@ class FolderTarget:
         where = self._connected(payload)
         if os.path.lexists(where) and not self.still_there(payload):
             raise not_ours(str(where))
-        if os.path.lexists(where) or not begun:
-            self._refuse_elsewhere(payload, where)
-        elif other := self._elsewhere(payload, where):
-            raise absent(payload["where"], other)
-        else:
+        self._refuse_elsewhere(payload, where, gone=begun)
+        if not os.path.lexists(where):
             return True
         begin()
         with files.writing(where):
@@ -124,13 +121,13 @@ class FolderTarget:
                 return str(path)
         return ""
 
-    def _refuse_elsewhere(self, payload: dict[str, Any], where: Path) -> None:
+    def _refuse_elsewhere(self, payload: dict[str, Any], where: Path, gone: bool = False) -> None:
         """Raises DeliveryError where a film that is to go lies somewhere else, or somewhere else as well: whoever is to
-        be hidden in it would stay in sight there."""
-        other = self._elsewhere(payload, where)
-        if not os.path.lexists(where):
+        be hidden in it would stay in sight there. ``gone``: that nothing lies at ``where`` is no wonder."""
+        there, other = os.path.lexists(where), self._elsewhere(payload, where)
+        if not there and (other or not gone):
             raise absent(payload["where"], other)
-        if other:
+        if there and other:
             raise DeliveryError(
                 "{file} lies at {other} as well; delete that copy, then repeat the command.", file=where, other=other
             )

@@ -492,7 +492,7 @@ def in_words(document: Document, kind: str) -> list[str]:
                 n=len(document["due"]),
             )
         )
-    if any(clip["waits_for"] == "lesveil recall" for batch in document["batches"] for clip in batch["clips"]):
+    if any(clip["still_shows"] and clip["delivered_to"] for batch in document["batches"] for clip in batch["clips"]):
         lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))

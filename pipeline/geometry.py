@@ -62,9 +62,15 @@ def closeness(a: F32, b: F32, reach: float = 0.9, scale: float = 1.8) -> F32:
 
     Centres may lie up to ``reach`` of the mean size apart; sizes may differ by the factor ``scale``.
     """
-    size_a = np.sqrt(np.prod(np.maximum(a[:, 2:] - a[:, :2], 1), axis=1))[:, None]
-    size_b = np.sqrt(np.prod(np.maximum(b[:, 2:] - b[:, :2], 1), axis=1))[None]
-    between = (a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2
-    apart = np.hypot(between[..., 0], between[..., 1]) / ((size_a + size_b) / 2)
-    unlike = np.abs(np.log(size_a / size_b)) / np.log(scale)
-    return np.asarray(np.minimum(1 - apart / reach, 1 - unlike), np.float32)
+    size_a, size_b = _size(a)[:, None], _size(b)[None]
+    # twice the distance between the centres, over the sum of the sizes
+    across, down = (np.subtract.outer(a[:, i] + a[:, i + 2], b[:, i] + b[:, i + 2]) for i in (0, 1))
+    apart = np.sqrt(across * across + down * down) / (size_a + size_b)
+    unlike = np.abs(np.log(size_a) - np.log(size_b)) / np.float32(np.log(scale))
+    return np.asarray(1 - np.maximum(apart / np.float32(reach), unlike), np.float32)
+
+
+def _size(boxes: F32) -> F32:
+    """The side of the square (N,) as large as a box, which counts as a pixel wide and high at least."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    return np.asarray(np.sqrt(sides[:, 0] * sides[:, 1]), np.float32)

@@ -190,3 +190,8 @@ def standard(looks: U8) -> F32:
     values[:, ::2], values[:, 1::2] = looks >> 4, looks & 15
     values -= values.mean(axis=1, keepdims=True)
     return np.asarray(values / np.maximum(values.std(axis=1, keepdims=True), np.float32(1)), np.float32)
+
+
+def look_changed(one: F32, other: F32) -> bool:
+    """Whether two looks, each (256,) as `standard` gives them, are too unlike for one face a moment later."""
+    return float(one @ other) < LOOK_CHANGED * len(one)

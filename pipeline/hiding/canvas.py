@@ -18,6 +18,9 @@ from pipeline.records import F32, Plane
 CELLS = 64
 """Cells of the canvas along the picture's shorter side, about. Coarse on purpose: a veil should not draw detail."""
 
+EVERY = 2
+"""Of so many rows one is read. A cell's average of half of its pixels serves as well, and takes half of the time."""
+
 LEVELS = 4
 """Times the canvas is halved. What is hidden 2 ** LEVELS cells away from anything seen takes the picture's mean."""
 
@@ -29,36 +32,43 @@ def cell_size(height: int, width: int) -> int:
 
 def canvas_of(
     planes: Sequence[Plane],
-    areas: Sequence[Box],
+    touched: Sequence[Box],
     shares: Sequence[Plane],
     steps: Sequence[Step],
     depth: int,
     full_range: bool,
 ) -> list[Plane]:
-    """The picture filled from what is outside of all spots: a grid for each plane, of cells half as large as read."""
+    """The picture filled from what is outside of all spots: a grid for each plane, of cells half as large as read.
+
+    ``touched`` are parts, on whole cells, that hold all cells in which anything is hidden.
+    """
     height, width = planes[0].shape
     cell = cell_size(height, width)
     whole = cell << LEVELS
     size = -(-height // whole) << LEVELS, -(-width // whole) << LEVELS
     value = np.zeros((*size, len(planes)), dtype=np.float32)
     weight = np.zeros_like(value)
-    top = np.iinfo(planes[0].dtype).max
-    for area in areas:
-        cells = slice(area[0] // cell, -(-area[1] // cell)), slice(area[2] // cell, -(-area[3] // cell))
+    cells = _cells((0, height, 0, width), cell)
+    weight[cells] = 1
+    for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
+        per_cell = cell // step[0] // EVERY, cell // step[1]
+        value[(*cells, channel)] = _averages(_to_whole(plane[::EVERY], per_cell), per_cell)
+    for area in touched:  # read again, without what is hidden
+        cells = _cells(area, cell)
         for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-            per_cell = cell // step[0], cell // step[1]
+            per_cell = cell // step[0] // EVERY, cell // step[1]
             part = rows_and_columns(
                 (cells[0].start * cell, cells[0].stop * cell, cells[1].start * cell, cells[1].stop * cell), step
             )
             if channel < 2:  # V reads what U reads
-                keep = np.multiply(shares[channel][part] < ONE, top, dtype=plane.dtype)
-                share = _averages(keep, per_cell)
+                keep = cv2.threshold(shares[channel][part][::EVERY], ONE - 1, 255, cv2.THRESH_BINARY_INV)[1]
+                share = _averages(keep, per_cell) / np.float32(255)
             # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
-            seen, masked = plane[part], keep.copy()
-            masked[: seen.shape[0], : seen.shape[1]] &= seen
+            seen, masked = plane[part][::EVERY], np.zeros(keep.shape, plane.dtype)
+            within = slice(seen.shape[0]), slice(seen.shape[1])
+            cv2.copyTo(seen, keep[within], masked[within])
             value[(*cells, channel)] = _averages(masked, per_cell)
             weight[(*cells, channel)] = share
-    weight /= top
     channels = len(planes)
     seen, total = (np.array(cv2.sumElems(grid)[:channels], dtype=np.float32) for grid in (weight, value))
     mean = total / np.maximum(seen, np.float32(1e-6))
@@ -69,6 +79,17 @@ def canvas_of(
     high = [(1 << depth) - 1] * channels if full_range else [235 * unit, 240 * unit, 240 * unit]
     fine = _widen(filled[: -(-height // cell), : -(-width // cell)])
     return [np.rint(np.clip(fine[:, :, c], low, high[c])).astype(planes[c].dtype) for c in range(channels)]
+
+
+def _cells(area: Box, cell: int) -> tuple[slice, slice]:
+    """The rows and columns of cells that an area takes up."""
+    return slice(area[0] // cell, -(-area[1] // cell)), slice(area[2] // cell, -(-area[3] // cell))
+
+
+def _to_whole(seen: Plane, cell: Step) -> Plane:
+    """With the last row and column repeated up to whole cells, where the picture ends within one."""
+    down, across = -seen.shape[0] % cell[0], -seen.shape[1] % cell[1]
+    return cv2.copyMakeBorder(seen, 0, down, 0, across, cv2.BORDER_REPLICATE) if down or across else seen
 
 
 def enlarged(grid: Plane, box: Box, cell: int, step: Step) -> Plane:

@@ -94,7 +94,7 @@ def _tile_residue(plane: Plane, box: Sequence[float], shape: int) -> float:
     snapped = snap(box, shape, *plane.shape)
     if snapped is None:
         return 0.0
-    spot = lay(snapped, Style.PIXELATE, (2, 2), plane.dtype, *plane.shape)
+    spot = lay(snapped, Style.PIXELATE, (2, 2), *plane.shape)
     view, count = plane[spot.on_plane[0]], spot.tiles
     if not count:
         return 0.0

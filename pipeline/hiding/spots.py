@@ -23,7 +23,7 @@ from pipeline.records import F32, Plane, Shape, Style
 TILES = 6
 """Tiles along each side of a pixelated region and its edge."""
 
-SHIFT = 7  # blend weights are of 128: exact at both ends, and -255 * 128 still fits 16 bits
+SHIFT = 7  # blend weights are of 128: exact at both ends, they fit a byte, and -255 * 128 still fits 16 bits
 ONE = 1 << SHIFT
 _CACHE_BYTES = 96 << 20
 _MIN_ELLIPSE = 4.0  # pixels of radius under which snapping would distort an ellipse, so that its box is hidden
@@ -121,9 +121,9 @@ def _edge(radius: tuple[int, int], style: Style) -> int:
     return 1 if style is Style.SOLID else max(2, min(32, round(0.2 * min(radius))))
 
 
-def lay(one: Snapped, style: Style, step: Step, dtype: np.dtype[Any], height: int, width: int) -> Spot:
+def lay(one: Snapped, style: Style, step: Step, height: int, width: int) -> Spot:
     """A region as it is hidden in ``style``, in a picture of that size whose chroma has ``step``."""
-    template = _templates.get(one, _edge(one.radius, style), step, dtype)
+    template = _templates.get(one, _edge(one.radius, style), step)
     (cy, cx), (hy, hx) = one.middle, template.half
     y1, y2, x1, x2 = window = max(cy - hy, 0), min(cy + hy, height), max(cx - hx, 0), min(cx + hx, width)
     top, left = cy - hy, cx - hx
@@ -148,12 +148,12 @@ class _Templates:
         self._bytes = 0
         self._lock = Lock()
 
-    def get(self, one: Snapped, edge: int, step: Step, dtype: np.dtype[Any]) -> Template:
-        key = (one.radius, one.shape, edge, step, dtype)
+    def get(self, one: Snapped, edge: int, step: Step) -> Template:
+        key = (one.radius, one.shape, edge, step)
         with self._lock:
             found = self._held.get(key)
             if found is None:
-                found = self._held[key] = _make_template(one.radius, one.shape, edge, step, dtype)
+                found = self._held[key] = _make_template(one.radius, one.shape, edge, step)
                 self._bytes += found.bytes
                 while self._bytes > _CACHE_BYTES and len(self._held) > 1:
                     self._bytes -= self._held.popitem(last=False)[1].bytes
@@ -165,7 +165,7 @@ class _Templates:
 _templates = _Templates()
 
 
-def _make_template(radius: tuple[int, int], shape: Shape, edge: int, step: Step, dtype: np.dtype[Any]) -> Template:
+def _make_template(radius: tuple[int, int], shape: Shape, edge: int, step: Step) -> Template:
     """Masks of an ellipse or rectangle with these half sizes (y, x), in a window with room for the soft edge."""
     # Multiples of 4 let both luma and chroma be halved twice without a remainder, which is the fast path of resize.
     half = tuple(-(-(r + edge) // 4) * 4 for r in radius)
@@ -183,14 +183,13 @@ def _make_template(radius: tuple[int, int], shape: Shape, edge: int, step: Step,
     rows, columns = outside.shape
     outside_c: Mask = np.all(outside.reshape(rows // sy, sy, columns // sx, sx), axis=(1, 3))
     ramp_c: F32 = cv2.resize(ramp, (columns // sx, rows // sy), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return Template((half[0], half[1]), (_layer(outside, ramp, dtype), _layer(outside_c, ramp_c, dtype)))
+    return Template((half[0], half[1]), (_layer(outside, ramp), _layer(outside_c, ramp_c)))
 
 
-def _layer(outside: Mask, ramp: F32, dtype: np.dtype[Any]) -> Plane:
+def _layer(outside: Mask, ramp: F32) -> Plane:
     """How much of each pixel is replaced, of ONE: all of what is not ``outside``; from the lower right quarter."""
-    wide = np.int16 if dtype == np.uint8 else np.int32
     rows, columns = outside.shape
-    whole = np.empty((2 * rows, 2 * columns), wide)
+    whole = np.empty((2 * rows, 2 * columns), np.uint8)
     quarter = whole[rows:, columns:]
     quarter[...] = np.where(outside, np.rint(ramp * ONE), ONE)
     whole[rows:, :columns] = quarter[:, ::-1]

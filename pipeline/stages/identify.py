@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.columns import Column
 from pipeline.geometry import closeness
-from pipeline.likeness import FACING, LOOK_CHANGED, frontal, standard
+from pipeline.likeness import FACING, frontal, look_changed, standard
 from pipeline.records import F32, U8, FaceEmbedder, Frame, Person, Views
 
 CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
@@ -127,6 +127,10 @@ class Sampler:
     qualities: Column = field(default_factory=lambda: Column(np.float32))
     faces: list[_Face] = field(default_factory=list)
     latest: _Look | None = None
+    templates: F32 = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.templates = np.array([person.template for person in self.people], np.float32).reshape(-1, 128)
 
     def __call__(self, frame: Frame, first: int, boxes: F32, scores: F32, landmarks: F32, looks: U8) -> None:
         if not self.people:
@@ -154,7 +158,7 @@ class Sampler:
             if which >= 0 and face.hopeful and near[which, place] < STILL:
                 face.due = frame.time  # whoever moves on may be gone at the next look: keep the evidence up to date
             face.box, face.seen = boxes[place], frame.time
-            if float((face.look * look).mean()) < LOOK_CHANGED:
+            if look_changed(face.look, look):
                 face.views, face.due, face.hopeful = 0, frame.time, True
                 face.total = np.zeros(128, np.float32)
             seen = (first + place, face, landmarks[place], float(heights[place]))
@@ -186,7 +190,7 @@ class Sampler:
             face.views += 1
             face.total = face.total + vector
             mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
-            nearest = min(float(np.linalg.norm(person.template - mean)) for person in self.people)
+            nearest = float(np.linalg.norm(self.templates - mean, axis=1).min())
             face.hopeful = nearest < (NEAR if face.views == 1 else NEAR_ON_AVERAGE)
             often = (AT_FIRST, SELDOM) if face.hopeful else FOR_STRANGERS
             face.due = frame.time + often[face.views >= 3]

@@ -26,7 +26,7 @@ import numpy as np
 
 from pipeline.doubles import doubles, withheld
 from pipeline.geometry import closeness
-from pipeline.likeness import FACING, LOOK_CHANGED, Limits, limits, loosest, room, standard
+from pipeline.likeness import FACING, Limits, limits, look_changed, loosest, room, standard
 from pipeline.records import F32, Detections, Identity, Person, Reason, Track, Views
 
 GAP_SECONDS = 1.05
@@ -148,11 +148,11 @@ def _views_of(
     facing = found.facing[track.detections]
     looks = standard(found.look[track.detections])
     for row, towards, look in zip(track.detections.tolist(), facing.tolist(), looks, strict=True):
-        if before is not None and float((before * look).mean()) < LOOK_CHANGED:
+        if before is not None and look_changed(before, look):
             changed = True
         before = look
         if row not in by_row and named is not None:
-            another = float((named * look).mean()) < LOOK_CHANGED
+            another = look_changed(named, look)
             unseen = unseen or another or (towards < FACING and may_be_named and met(int(found.frame[row])))
         if row in by_row:
             named = look

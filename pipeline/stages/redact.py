@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import local
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,14 +18,8 @@ from pipeline.hiding.canvas import canvas_of, cell_size, enlarged
 from pipeline.hiding.spots import ONE, SHIFT, Box, Spot, Step, lay, rows_and_columns, shrunk, snap
 from pipeline.records import F32, Plane, Style
 
-AROUND = 3
-"""Cells around a region's window from which its veil is filled."""
-
-STRIP = 64
-"""Rows that are blended at once: they stay in the cache."""
-
-STROKE = 120_000
-"""Pixels that are covered in the time that it takes to begin with another part of the picture."""
+STRIP = 1 << 16
+"""Pixels that are blended at once: they stay in the cache."""
 
 _SCRATCHES = 2  # shares of luma and of chroma
 
@@ -55,7 +48,7 @@ def redact(
     steps = _steps(planes, depth)
     height, width = planes[0].shape
     snapped = [snap(box, shape, height, width) for box, shape in zip(boxes.tolist(), kinds.tolist(), strict=True)]
-    spots = [lay(one, style, steps[-1], planes[0].dtype, height, width) for one in snapped if one is not None]
+    spots = [lay(one, style, steps[-1], height, width) for one in snapped if one is not None]
     if not spots:
         return
     if style is not Style.PIXELATE:
@@ -97,61 +90,50 @@ def _cover(
     style: Style,
 ) -> None:
     """Lay one colour, or the canvas, over all spots of a picture."""
-    height, width = planes[0].shape
-    cell = cell_size(height, width)
-    areas = _areas([spot.window for spot in spots], cell, height, width)
-    shares = [
-        _shares(spots, areas, channel, steps[channel], cell, (height, width)) for channel in range(len(planes))[:2]
-    ]
-    fills: list[list[Plane | int]] = [
-        [_flat(channel, depth, full_range)] * len(areas) for channel in range(len(planes))
-    ]
-    if style is Style.VEIL:
-        canvas = canvas_of(planes, areas, shares, steps, depth, full_range)
-        fills = [[enlarged(grid, area, cell, step) for area in areas] for grid, step in zip(canvas, steps, strict=True)]
-    for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-        for area, fill in zip(areas, fills[channel], strict=True):
-            part = rows_and_columns(area, step)
-            _blend(plane[part], fill, shares[min(channel, 1)][part])
+    size = planes[0].shape[0], planes[0].shape[1]
+    cell = cell_size(*size)
+    try:
+        shares = [_shares(spots, channel, steps[channel], cell, size) for channel in range(len(planes))[:2]]
+        areas = _areas([spot.window for spot in spots], cell, size)
+        canvas = canvas_of(planes, areas, shares, steps, depth, full_range) if style is Style.VEIL else []
+        for area in areas:
+            for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
+                flat = _flat(channel, depth, full_range)
+                fill = enlarged(canvas[channel], area, cell, step) if canvas else flat
+                part = rows_and_columns(area, step)
+                _blend(plane[part], fill, shares[min(channel, 1)][part])
+            # a pixel may lie in two areas, and is covered once; the next picture finds shares of nothing
+            for share, step in zip(shares, steps, strict=False):
+                share[rows_and_columns(area, step)] = 0
+    except BaseException:
+        _local.__dict__.clear()
+        raise
 
 
-def _areas(windows: Sequence[Box], cell: int, height: int, width: int) -> list[Box]:
-    """Parts of the picture on whole cells that hold the windows and `AROUND` cells on every side of them.
+def _areas(windows: Sequence[Box], cell: int, size: tuple[int, int]) -> list[Box]:
+    """Parts of a picture of ``size``, on whole cells, that hold the windows. They may lie over each other.
 
-    Neighbours share one where that is less work. A pixel may lie in two: it is then covered twice, by the same.
+    Windows with at most two cells between them share one: to begin with a part costs as much as 50,000 pixels of it.
     """
-    areas: list[Box] = []
-    for y1, y2, x1, x2 in sorted(windows):
-        top, left = max(y1 // cell - AROUND, 0) * cell, max(x1 // cell - AROUND, 0) * cell
-        box = top, min((-(-y2 // cell) + AROUND) * cell, height), left, min((-(-x2 // cell) + AROUND) * cell, width)
-        number = 0
-        while number < len(areas):
-            other = areas[number]
-            both = min(box[0], other[0]), max(box[1], other[1]), min(box[2], other[2]), max(box[3], other[3])
-            if _size(both) <= _size(box) + _size(other) + STROKE:
-                box, number = both, 0
-                areas.remove(other)
-            else:
-                number += 1
-        areas.append(box)
-    return areas
+    height, width = size
+    cells = np.zeros((-(-height // cell), -(-width // cell)), np.uint8)
+    for y1, y2, x1, x2 in windows:
+        cells[max(y1 // cell - 1, 0) : -(-y2 // cell) + 1, max(x1 // cell - 1, 0) : -(-x2 // cell) + 1] = 1
+    parts = cv2.connectedComponentsWithStats(cells, connectivity=4)[2][1:]  # the first is what lies between them
+    return [
+        (top * cell, min((top + rows) * cell, height), left * cell, min((left + columns) * cell, width))
+        for left, top, columns, rows, _ in parts.tolist()
+    ]
 
 
-def _size(box: Box) -> int:
-    return (box[1] - box[0]) * (box[3] - box[2])
-
-
-def _shares(
-    spots: Sequence[Spot], areas: Sequence[Box], channel: int, step: Step, cell: int, size: tuple[int, int]
-) -> Plane:
-    """How much of each pixel of a plane is to be replaced, of ONE; it says nothing outside of the areas.
+def _shares(spots: Sequence[Spot], channel: int, step: Step, cell: int, size: tuple[int, int]) -> Plane:
+    """How much of each pixel of a plane is to be replaced, of ONE: of none, to begin with.
 
     It goes on to the end of the last cells, where there is nothing to be read, as in what is hidden.
     """
     shape = -(-size[0] // cell) * cell // step[0], -(-size[1] // cell) * cell // step[1]
-    share = _scratch(f"share {channel} of {size}", shape, spots[0].template.layers[channel].dtype, ONE)
-    for area in areas:
-        share[rows_and_columns(area, step)] = 0
+    within = -(-size[0] // step[0]), -(-size[1] // step[1])
+    share = _scratch(f"share {channel} of {size}", shape, within)
     for spot in spots:
         part = share[spot.on_plane[channel]]
         np.maximum(part, spot.template.layers[channel][spot.on_template[channel]], out=part)
@@ -161,23 +143,26 @@ def _shares(
 _local = local()
 
 
-def _scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any], value: int) -> Plane:
-    """Memory, at first full of ``value``, that a thread uses again for picture after picture; asking for new pages
-    costs more than the work."""
+def _scratch(use: str, shape: tuple[int, int], within: tuple[int, int]) -> Plane:
+    """Memory, 0 ``within`` the picture and ONE beyond, that a thread uses again for picture after picture and leaves
+    as it found it; asking for new pages costs more than the work."""
     held: dict[str, Plane] = _local.__dict__
-    key = f"{use} {shape} {dtype}"
+    key = f"{use} {shape}"
     if key not in held:
         if len(held) >= _SCRATCHES:  # clips of another size came before
             held.clear()
-        held[key] = np.full(shape, value, dtype=dtype)
+        held[key] = np.full(shape, ONE, np.uint8)
+        held[key][: within[0], : within[1]] = 0
     return held[key]
 
 
 def _blend(view: Plane, fill: Plane | int, fresh: Plane) -> None:
     """Mix ``fill`` into ``view``, in place; ``fresh`` is its share, of ONE. In strips, which stay in the cache."""
-    for top in range(0, len(view), STRIP):
-        rows = slice(top, top + STRIP)
-        change = np.subtract(fill if isinstance(fill, int) else fill[rows], view[rows], dtype=fresh.dtype)
+    wide = np.int16 if view.dtype == np.uint8 else np.int32
+    height = max(1, STRIP // view.shape[1])
+    for top in range(0, len(view), height):
+        rows = slice(top, top + height)
+        change = np.subtract(fill if isinstance(fill, int) else fill[rows], view[rows], dtype=wide)
         change *= fresh[rows]
         change >>= SHIFT
         view[rows] += change.astype(view.dtype)  # a step down wraps round, and so does the sum: it ends where it should

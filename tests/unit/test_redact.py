@@ -36,7 +36,7 @@ def interior(region, shape, size):
     snapped = snap([float(value) for value in region], shape, *size)
     if snapped is None:
         return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
-    spot = lay(snapped, Style.VEIL, (2, 2), np.dtype(np.uint8), *size)
+    spot = lay(snapped, Style.VEIL, (2, 2), *size)
     rows, columns = spot.on_plane[0]
     return rows, columns, spot.template.layers[0][spot.on_template[0]] == ONE
 
@@ -87,6 +87,8 @@ def test_every_pixel_that_a_region_touches_is_inside(scene):
     turns = np.linspace(0, 2 * np.pi, 500)
     rim = 0.999 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
     for region, shape in zip(regions.astype(np.float64), shapes, strict=True):
+        if (region[2:] <= region[:2]).any():
+            continue  # what has no height or no width lies on no pixel
         rows, columns, mask = interior(region, shape, (height, width))
         whole = np.zeros((height, width), dtype=bool)
         whole[rows, columns] = mask
@@ -238,11 +240,9 @@ def test_planes_that_do_not_fit_are_refused(sizes, dtype, depth):
         redact(planes, np.zeros((1, 4), np.float32), [0], Style.SOLID, depth)
 
 
-@pytest.mark.parametrize("stroke", [0, 120_000, 10**9])
 @pytest.mark.parametrize("style", [Style.VEIL, Style.SOLID])
-def test_parts_of_a_large_picture_hide_as_well_as_the_whole(monkeypatch, style, stroke):
+def test_parts_of_a_large_picture_hide_as_well_as_the_whole(style):
     """Whether heads share a part of the picture or not, and whatever was hidden in the picture before."""
-    monkeypatch.setattr(stage, "STROKE", stroke)
     rng = np.random.default_rng(11)
     height, width = 536, 968  # neither is a whole number of cells
     for count in (1, 9, 3):

@@ -5,7 +5,8 @@ Work functions live at module level and take plain data, so that they can be sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -77,3 +78,23 @@ def opened(chosen: settings.Engine) -> Engine:
 
         return Processes(chosen.workers or max(1, cores() // 2))
     return Here()
+
+
+def side_by_side(engine: Engine, work: Callable[[Item, int], None], items: Sequence[Item]) -> None:
+    """``work`` on each film, as many at once as there are workers: one film alone may leave some of them idle.
+
+    It is told among how many it is that go side by side: 1 where they go one after the other. What it raises ends all.
+    """
+    threads = min(len(items), engine.workers)
+    if threads <= 1:
+        for item in items:
+            work(item, 1)
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lesveil-clip")
+    try:
+        list(pool.map(lambda item: work(item, len(items)), items))
+    except BaseException:
+        engine.close()  # so that no film waits for its workers any longer
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Group, answer, asked, say
+from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, say
 from pipeline.errors import CardError, PartialError
 from pipeline.lesson.failures import failure_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
@@ -36,8 +36,11 @@ def run_card(args: argparse.Namespace) -> int:
         if folder is not None and not place.settings.cards.registered:
             say("No card is registered in lesveil.toml, so any card is taken; lesveil cards shows how to register.")
         _say_slower(place)
-        quiet = args.quiet or args.json
-        result = card.run_card(place, folder, today, lambda name: Bar(name, quiet), args.any_card, args.teacher)
+        bars = Bars(args.quiet or args.json)
+        try:
+            result = card.run_card(place, folder, today, bars, args.any_card, args.teacher)
+        finally:
+            bars.close()
         _remind(place, today)
     lines = _summary(result)
     for name, error in result.failed:

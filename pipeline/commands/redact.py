@@ -7,13 +7,12 @@ import itertools
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
-from pipeline.commands.terminal import Add, Bar, Group, Together, print_json, say
+from pipeline.commands.terminal import Add, Bars, Group, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
@@ -37,7 +36,7 @@ def redact(args: argparse.Namespace) -> int:
     report = None if args.report is None else _report([job.out for job in jobs], Path(args.report))
     settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command
-    from pipeline.engine import opened
+    from pipeline.engine import opened, side_by_side
     from pipeline.opinion import eyes_of, moments
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
@@ -50,8 +49,10 @@ def redact(args: argparse.Namespace) -> int:
 
     quiet = args.quiet or args.json
 
-    def one(job: _Job, bar: Bar) -> None:
-        source = job.source
+    bars = Bars(quiet)
+
+    def one(job: _Job, among: int) -> None:
+        source, bar = job.source, bars(job.source.name, among)
         try:
             outcome = run.redact_clip(source, job.out, people, settings, networks, bar, engine)
             entry = run.report_of(outcome)
@@ -93,21 +94,10 @@ def redact(args: argparse.Namespace) -> int:
             bar.close()
 
     with opened(settings.engine) as engine:
-        at_once = min(len(jobs), engine.workers)
-        if at_once == 1:
-            for job in jobs:
-                one(job, Bar(job.source.name, quiet))
-        else:
-            together = Together(len(jobs), quiet)
-            pool = ThreadPoolExecutor(at_once, thread_name_prefix="lesveil-clip")
-            try:
-                list(pool.map(lambda job: one(job, together.clip()), jobs))
-            except BaseException:
-                engine.close()  # so that no clip waits for its workers any longer
-                raise
-            finally:
-                pool.shutdown(cancel_futures=True)
-                together.close()
+        try:
+            side_by_side(engine, one, jobs)
+        finally:
+            bars.close()
     document = batch.document()
     if report is not None:
         _write_report(report, document)

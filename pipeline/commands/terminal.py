@@ -80,6 +80,12 @@ class Together:
             self._shares.append(0.0)
             return _OneOf(self, len(self._shares) - 1)
 
+    @property
+    def full(self) -> bool:
+        """Whether all of them have their Progress."""
+        with self._lock:
+            return 100 * len(self._shares) >= self._total
+
     def told(self, clip: int, share: float) -> None:
         with self._lock:
             self._shares[clip] = max(share, self._shares[clip])
@@ -98,6 +104,33 @@ class _OneOf(Bar):
     def __call__(self, stage: str, done: int, total: int) -> None:
         start, length = SHARES.get(stage, (0.0, 0.0))
         self._together.told(self._clip, start + length * (min(done / total, 1.0) if total else 0.0))
+
+
+class Bars:
+    """The bars of a command that works on several clips, one after the other or side by side."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._shown: Bar | Together | None = None
+        self._lock = Lock()
+
+    def __call__(self, name: str, among: int = 1) -> Bar:
+        """The Progress of one, which shares its bar with those ``among`` which it is."""
+        with self._lock:
+            if among == 1:
+                self.close()
+                self._shown = alone = Bar(name, self._quiet)
+                return alone
+            if not isinstance(self._shown, Together) or self._shown.full:
+                self.close()
+                self._shown = Together(among, self._quiet)
+            return self._shown.clip()
+
+    def close(self) -> None:
+        """Take away what is shown."""
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
 
 
 ARGPARSE = (

@@ -64,7 +64,7 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     for folder in folders:
         try:
             result = card.run_card(
-                place, folder, today, lambda _: no_progress, args.any_card, args.teacher, priority=NOBODY_WAITS
+                place, folder, today, lambda *_: no_progress, args.any_card, args.teacher, priority=NOBODY_WAITS
             )
         except LesveilError as error:
             codes.append(_refused(document, error, str(folder or "")))

@@ -18,7 +18,7 @@ from pipeline.adapters.volumes import Volume
 from pipeline.adapters.weights import models_digest
 from pipeline.doubles import doubles, hidden_beside
 from pipeline.elsewhere import Elsewhere
-from pipeline.engine import Here, opened
+from pipeline.engine import Here, opened, side_by_side
 from pipeline.errors import LesveilError, NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
@@ -58,6 +58,15 @@ class CardRun:
     """Clips that were deleted on purpose: their films are left on the card, and nothing is made of them."""
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A clip to be done, what it is called on its card, and whose lesson it is said to be."""
+
+    name: str
+    clip: Clip
+    teacher: str | None
+
+
 def waiting(workspace: Workspace, today: date) -> list[State]:
     """Clips that can be done without their card: decided anew as consent ended, or never rendered since they were
     copied. One whose film is at fault waits for its card, so that it does not fail again with every other card."""
@@ -89,7 +98,7 @@ def run_card(
     workspace: Workspace,
     folder: Path | None,
     today: date,
-    progress: Callable[[str], Progress] | None = None,
+    progress: Callable[[str, int], Progress] = lambda *_: no_progress,
     any_card: bool = False,
     teacher: str | None = None,
     priority: int = 0,
@@ -97,6 +106,7 @@ def run_card(
     """Copy a card, then analyse, decide, render and check its clips, and after them those that wait though their card
     is not in (``folder`` None: these alone). One clip's failure does not stop the others.
 
+    ``progress`` makes the Progress of something by its name; the number says among how many, side by side, it is one.
     ``teacher`` is the number of whose lessons these are; ``priority`` is added to the engine's own.
     Raises NoConsentError when they may not be filmed.
     """
@@ -104,46 +114,51 @@ def run_card(
     reconcile(workspace, today)
     copied = None
     if folder is not None:
-        copied = copy_card(workspace, folder, any_card, progress(folder.name) if progress else no_progress)
+        copied = copy_card(workspace, folder, any_card, progress(folder.name, 1))
     mine = copied.clips if copied is not None else []
-    todo = [(take.relative(take.path), clip, teacher) for take, clip in mine]
+    todo = [_Job(take.relative(take.path), clip, teacher) for take, clip in mine]
     here = {clip.id for _, clip in mine}
     todo += [
-        (state.file, _clip_of(workspace, state), None) for state in waiting(workspace, today) if state.clip not in here
+        _Job(state.file, _clip_of(workspace, state), None)
+        for state in waiting(workspace, today)
+        if state.clip not in here
     ]
+    # the same film twice on a card is one clip, and two at work on it would be in each other's way
+    first_of = {job.clip.id: job for job in reversed(todo)}
+    todo = [job for job in todo if first_of[job.clip.id] is job]
     people = load_templates(workspace) if workspace.recognises else []
     chosen = workspace.settings
     networks = run.Networks(bool(people), device=chosen.detection.device, ahead=chosen.engine.kind == "here")
-    done: list[str] = []
-    failed = list(copied.failed) if copied is not None else []
+    done: set[str] = set()
+    failed: dict[str, LesveilError] = {}
     with opened(workspace.settings.engine) as engine:
 
-        def each(name: str, clip: Clip, whose: str | None) -> None:
-            told = progress(Path(name).name) if progress else no_progress
-            elsewhere = None
+        def each(job: _Job, among: int) -> None:
+            clip, elsewhere = job.clip, None
+            told = progress(Path(job.name).name, among)
             try:
                 if not isinstance(engine, Here):
                     sealed = sealed_film(workspace, clip.id, clip.name, clip.parts)
                     elsewhere = Elsewhere(engine, sealed, workspace.settings.engine.priority + priority)
-                _render(workspace, clip, people, networks, today, told, whose, elsewhere)
-                done.append(clip.id)
+                _render(workspace, clip, people, networks, today, told, job.teacher, elsewhere)
+                done.add(clip.id)
             except LesveilError as error:
-                workspace.ledger.append("failure", None, failure_row(name, error, clip.id))
-                failed.append((name, error))
+                workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
+                failed[clip.id] = error
 
         known = notes(workspace.ledger)
-        for one in todo:
-            each(*one)
-        if notes(workspace.ledger) != known:  # a later clip showed somebody's double: the earlier ones must know
-            again = [one for one in todo if one[1].id in done]
+        side_by_side(engine, each, todo)
+        if notes(workspace.ledger) != known:  # another clip showed somebody's double: those done before must know
+            again = [job for job in todo if job.clip.id in done]
             done.clear()
-            for one in again:
-                each(*one)
+            side_by_side(engine, each, again)
     by_id = {state.clip: state for state in states(workspace)}
-    clips = [by_id[id] for id in dict.fromkeys(done)]
+    clips = [by_id[job.clip.id] for job in todo if job.clip.id in done]
+    bad = [(job.name, failed[job.clip.id]) for job in todo if job.clip.id in failed]
     if copied is None:
-        return CardRun(clips, failed, [], [], False, None, [])
-    return CardRun(clips, failed, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
+        return CardRun(clips, bad, [], [], False, None, [])
+    bad = [*copied.failed, *bad]
+    return CardRun(clips, bad, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
 
 
 def _clip_of(workspace: Workspace, state: State) -> Clip:

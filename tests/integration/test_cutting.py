@@ -167,9 +167,10 @@ def test_a_workspace_gives_its_sealed_copies_to_workers(tmp_path, kind, capsys):
         clips.make(card / "DCIM" / "100TEST" / name, frames=frames, audio="aac")
     assert main(["init", str(place), "--key-file"]) == 0
     with (place / "lesveil.toml").open("a", encoding="utf-8") as file:
-        file.write(f'\n[engine]\nkind = "{kind}"\nworkers = 1\n')
+        file.write(f'\n[engine]\nkind = "{kind}"\nworkers = 2\n')
     capsys.readouterr()
     assert main(["run", "--card", str(card), "-C", str(place), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["stage"] for one in told["clips"]] == ["rendered", "rendered"]
+    assert [Path(one["file"]).name for one in told["clips"]] == ["MVI_0001.MP4", "MVI_0002.MP4"]  # though at once
     assert not [path for path in (place / "redacted").iterdir() if path.name.endswith(".partial")]

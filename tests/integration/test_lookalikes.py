@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.pictures import fingerprint
 from pipeline.consent import Giver
 from pipeline.doubles import CLEARLY, hidden_beside
+from pipeline.engine import Here
 from pipeline.errors import ApprovalError, CheckFailedError
 from pipeline.lesson import card
 from pipeline.lesson.approve import judge
@@ -100,9 +102,24 @@ def shown(place: Workspace) -> dict[str, list[str]]:
     return found
 
 
+class SideBySide(Here):
+    """Here, but as many films at once as an engine with workers would take."""
+
+    workers = 3
+
+
+@pytest.fixture
+def three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "opened", lambda chosen: SideBySide())
+
+
+@pytest.mark.parametrize("engine", [Here, SideBySide])
 @pytest.mark.parametrize("first", ["A", "B"])
-def test_a_double_in_one_clip_hides_in_all_of_the_day(place: Workspace, film: Any, seen: Any, first: str) -> None:
-    """Whichever comes first: the clip that was rendered before is made again, and the old one is gone."""
+def test_a_double_in_one_clip_hides_in_all_of_the_day(
+    place: Workspace, film: Any, seen: Any, first: str, engine: type[Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever comes first, or side by side: the clip that was rendered before is made again, and the old one is gone."""
+    monkeypatch.setattr(card, "opened", lambda chosen: engine())
     folder = film({"A": FILMED, "B": FILMED, "C": FILMED - timedelta(1)})
     other = "B" if first == "A" else "A"
     seen |= {first: ALONE, other: BOTH, "C": ALONE}
@@ -148,6 +165,52 @@ def test_a_rendering_that_shows_too_much_is_gone_though_the_next_one_fails(
         judge(place, a.clip, "Geertje", approve=True)
     card.run_card(place, folder, TODAY, any_card=True)
     assert shown(place) == {"A": [], "B": []}
+
+
+@pytest.mark.usefixtures("three_at_once")
+def test_clips_of_a_card_go_side_by_side_and_are_told_of_in_its_order(place: Workspace, film: Any, seen: Any) -> None:
+    folder = film({"C": FILMED, "A": FILMED, "B": FILMED, "D": FILMED})
+    films = folder / "DCIM/100CANON"
+    films.joinpath("B.MP4").write_bytes(b"no film")
+    films.joinpath("E.MP4").write_bytes(films.joinpath("A.MP4").read_bytes())  # one clip, though it lies there twice
+    seen |= {"A": ALONE, "C": ALONE, "D": ALONE, "E": ALONE}
+    together, among = Barrier(3), set()
+
+    def progress(name: str, of: int) -> Any:
+        waited: list[str] = []
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage == "render" and not waited:
+                waited.append(name)
+                together.wait(60)  # three are at it at once, or this never comes to pass
+
+        if name.endswith(".MP4"):
+            among.add(of)
+        return told
+
+    done = card.run_card(place, folder, TODAY, progress, any_card=True)
+    assert [Path(state.file).stem for state in done.done] == ["E", "C", "D"]  # the name it was found under last
+    assert [name for name, _ in done.failed] == ["DCIM/100CANON/B.MP4"]
+    assert among == {4}
+    assert place.ledger.verify() == []
+    assert len(list(place.finished.iterdir())) == 3
+
+
+@pytest.mark.usefixtures("three_at_once")
+def test_what_ends_one_ends_the_clips_beside_it(
+    place: Workspace, film: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = film({"A": FILMED, "B": FILMED})
+    seen |= {"A": ALONE, "B": ALONE}
+
+    def interrupted(*args: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "render_checked", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        card.run_card(place, folder, TODAY, any_card=True)
+    assert not list(place.finished.iterdir())
+    monkeypatch.undo()
 
 
 def test_of_several_clips_the_nearest_double_counts(place: Workspace) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline import interruption
 from pipeline.adapters import files
 from pipeline.commands.terminal import Add, Bars, Group, print_json, say
 from pipeline.errors import (
@@ -83,6 +84,7 @@ def redact(args: argparse.Namespace) -> int:
                 if outcome.silences or outcome.sound == "lost":
                     say("{clip}: part of the sound could not be read and is silent.", clip=job.name)
         except LesveilError as error:
+            interruption.heed()  # what was let go because of it is no failure
             failed = {"source": str(source), "error": str(error), "code": error.code}
             if isinstance(error, SecondLookError):
                 failed["findings"] = error.findings

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import opinion, run
+from pipeline import interruption, opinion, run
 from pipeline.adapters import copies, files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
@@ -143,6 +143,7 @@ def run_card(
                 _render(workspace, clip, people, networks, today, told, job.teacher, elsewhere)
                 done.add(clip.id)
             except LesveilError as error:
+                interruption.heed()  # what was let go because of it is no failure
                 workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
                 failed[clip.id] = error
 

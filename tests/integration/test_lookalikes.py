@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import run, workspace
+from pipeline import interruption, run, workspace
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.pictures import fingerprint
 from pipeline.consent import Giver
 from pipeline.doubles import CLEARLY, hidden_beside
 from pipeline.engine import Here
-from pipeline.errors import ApprovalError, CheckFailedError
+from pipeline.errors import ApprovalError, CheckFailedError, WorkerError
 from pipeline.lesson import card
 from pipeline.lesson.approve import judge
 from pipeline.lesson.lookalikes import DOUBLES, in_lesson
@@ -118,7 +118,7 @@ def three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_double_in_one_clip_hides_in_all_of_the_day(
     place: Workspace, film: Any, seen: Any, first: str, engine: type[Here], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever comes first, or side by side: the clip that was rendered before is made again, and the old one is gone."""
+    """Whichever comes first, or at once: the clip that was rendered before is made again, and the old one is gone."""
     monkeypatch.setattr(card, "opened", lambda chosen: engine())
     folder = film({"A": FILMED, "B": FILMED, "C": FILMED - timedelta(1)})
     other = "B" if first == "A" else "A"
@@ -200,17 +200,24 @@ def test_clips_of_a_card_go_side_by_side_and_are_told_of_in_its_order(place: Wor
 def test_what_ends_one_ends_the_clips_beside_it(
     place: Workspace, film: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Ctrl-C in one thread; the other's workers are let go, which is no failure of its clip."""
     folder = film({"A": FILMED, "B": FILMED})
     seen |= {"A": ALONE, "B": ALONE}
+    both = Barrier(2)
+    monkeypatch.setattr(interruption, "_asked", Event())
 
-    def interrupted(*args: Any, **more: Any) -> Any:
-        raise KeyboardInterrupt
+    def interrupted(clip: Any, plan: Any, *args: Any, **more: Any) -> Any:
+        both.wait(60)
+        interruption._asked.set()
+        if plan.clip.startswith("A"):
+            raise KeyboardInterrupt
+        raise WorkerError("The workers have been let go.")
 
     monkeypatch.setattr(run, "render_checked", interrupted)
     with pytest.raises(KeyboardInterrupt):
         card.run_card(place, folder, TODAY, any_card=True)
     assert not list(place.finished.iterdir())
-    monkeypatch.undo()
+    assert not place.ledger.entries("failure")
 
 
 def test_of_several_clips_the_nearest_double_counts(place: Workspace) -> None:

@@ -64,7 +64,7 @@ class FolderTarget:
 
     def still_there(self, payload: dict[str, Any]) -> bool:
         where = self._connected(payload)
-        return where.is_file() and not where.is_symlink() and files.sha256_of(where) == payload["sha256"]
+        return where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]
 
     def is_archive_of(self, payload: dict[str, Any]) -> bool:
         """Whether this folder is the archive, and that delivery was brought into it."""
@@ -105,7 +105,7 @@ class FolderTarget:
             return where
         for skipped in range(1, len(where.parts)):
             here = self._folder.joinpath(*where.parts[skipped:])
-            if here.is_file() and not here.is_symlink() and files.sha256_of(here) == payload["sha256"]:
+            if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
                 return here
         return where
 
@@ -117,7 +117,7 @@ class FolderTarget:
         for path in (Path(payload["where"]), *sorted(self._folder.rglob("*"))):
             if path == besides or path.is_symlink() or not path.is_file():
                 continue
-            if path.stat().st_size == payload.get("bytes") and files.sha256_of(path) == payload["sha256"]:
+            if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:
                 return str(path)
         return ""
 
@@ -137,7 +137,7 @@ class FolderTarget:
             raise not_connected(self._folder)
         for path in sorted(self._folder.rglob("*")):
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-                yield Found(str(path), path.stat().st_size, sha256=files.sha256_of(path))
+                yield Found(str(path), path.stat().st_size, sha256=_digest(path))
 
     def note(self, ledger: str, head: str) -> None:
         if self._folder.is_dir():
@@ -156,3 +156,16 @@ class FolderTarget:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
             raise absent(payload["where"], self._elsewhere(payload, where)) from error
+
+
+def _digest(path: Path) -> str:
+    """Raises DeliveryError: what cannot be read may be the film that is looked for."""
+    try:
+        return files.sha256_of(path)
+    except OSError as error:
+        raise DeliveryError(
+            "{file} cannot be read ({why}), and may be a film that was delivered; see that it can be read, then repeat "
+            "the command.",
+            file=path,
+            why=error.strerror or error,
+        ) from error

@@ -296,6 +296,24 @@ def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> N
     assert not (new / lay).exists()
 
 
+@pytest.mark.parametrize("how", ["remove", "purge", "recall"])
+def test_a_file_that_cannot_be_read_may_be_the_film(place: Place, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = place.delivered
+    there = here.with_name("kopie.mp4")
+    shutil.copy(here, there)
+    real = files.sha256_of
+
+    def broken(path: Path) -> str:
+        if path == there:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path)
+
+    monkeypatch.setattr(files, "sha256_of", broken)
+    assert f"{there} cannot be read" in removal(place, how)
+    assert here.is_file()
+    assert place.rows("delivery_removed") == []
+
+
 def test_a_link_is_not_what_was_delivered(place: Place) -> None:
     lay = place.delivered
     lay.rename(place.folder / "elders.mp4")

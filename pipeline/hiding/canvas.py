@@ -44,31 +44,7 @@ def canvas_of(
     """
     height, width = planes[0].shape
     cell = cell_size(height, width)
-    whole = cell << LEVELS
-    size = -(-height // whole) << LEVELS, -(-width // whole) << LEVELS
-    value = np.zeros((*size, len(planes)), dtype=np.float32)
-    weight = np.zeros_like(value)
-    cells = _cells((0, height, 0, width), cell)
-    weight[cells] = 1
-    for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-        per_cell = cell // step[0] // EVERY, cell // step[1]
-        value[(*cells, channel)] = _averages(_to_whole(plane[::EVERY], per_cell), per_cell)
-    for area in touched:  # read again, without what is hidden
-        cells = _cells(area, cell)
-        for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
-            per_cell = cell // step[0] // EVERY, cell // step[1]
-            part = rows_and_columns(
-                (cells[0].start * cell, cells[0].stop * cell, cells[1].start * cell, cells[1].stop * cell), step
-            )
-            if channel < 2:  # V reads what U reads
-                keep = cv2.threshold(shares[channel][part][::EVERY], ONE - 1, 255, cv2.THRESH_BINARY_INV)[1]
-                share = _averages(keep, per_cell) / np.float32(255)
-            # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
-            seen, masked = plane[part][::EVERY], np.zeros(keep.shape, plane.dtype)
-            within = slice(seen.shape[0]), slice(seen.shape[1])
-            cv2.copyTo(seen, keep[within], masked[within])
-            value[(*cells, channel)] = _averages(masked, per_cell)
-            weight[(*cells, channel)] = share
+    value, weight = _read(planes, touched, shares, steps, cell)
     channels = len(planes)
     seen, total = (np.array(cv2.sumElems(grid)[:channels], dtype=np.float32) for grid in (weight, value))
     mean = total / np.maximum(seen, np.float32(1e-6))
@@ -79,6 +55,36 @@ def canvas_of(
     high = [(1 << depth) - 1] * channels if full_range else [235 * unit, 240 * unit, 240 * unit]
     fine = _widen(filled[: -(-height // cell), : -(-width // cell)])
     return [np.rint(np.clip(fine[:, :, c], low, high[c])).astype(planes[c].dtype) for c in range(channels)]
+
+
+def _read(
+    planes: Sequence[Plane], touched: Sequence[Box], shares: Sequence[Plane], steps: Sequence[Step], cell: int
+) -> tuple[F32, F32]:
+    """The average of each cell (rows, columns, planes) times its weight, and its weight: how much of it is seen."""
+    height, width = planes[0].shape
+    whole = cell << LEVELS
+    value = np.zeros((-(-height // whole) << LEVELS, -(-width // whole) << LEVELS, len(planes)), dtype=np.float32)
+    weight = np.zeros_like(value)
+    per_cell = [(cell // down // EVERY, cell // across) for down, across in steps]
+    cells = _cells((0, height, 0, width), cell)
+    weight[cells] = 1
+    for channel, plane in enumerate(planes):
+        value[(*cells, channel)] = _averages(_to_whole(plane[::EVERY], per_cell[channel]), per_cell[channel])
+    for area in touched:  # read again, without what is hidden
+        cells = rows, columns = _cells(area, cell)
+        box = rows.start * cell, rows.stop * cell, columns.start * cell, columns.stop * cell
+        for channel, (plane, step) in enumerate(zip(planes, steps, strict=True)):
+            part = rows_and_columns(box, step)
+            if channel < 2:  # V reads what U reads
+                keep = cv2.threshold(shares[channel][part][::EVERY], ONE - 1, 255, cv2.THRESH_BINARY_INV)[1]
+                share = _averages(keep, per_cell[channel]) / np.float32(255)
+            # Hidden pixels become zero before any average is taken, and the average is weighted by what was kept.
+            seen, masked = plane[part][::EVERY], np.zeros(keep.shape, plane.dtype)
+            within = slice(seen.shape[0]), slice(seen.shape[1])
+            cv2.copyTo(seen, keep[within], masked[within])
+            value[(*cells, channel)] = _averages(masked, per_cell[channel])
+            weight[(*cells, channel)] = share
+    return value, weight
 
 
 def _cells(area: Box, cell: int) -> tuple[slice, slice]:

@@ -25,7 +25,7 @@ TILES = 6
 
 SHIFT = 7  # blend weights are of 128: exact at both ends, they fit a byte, and -255 * 128 still fits 16 bits
 ONE = 1 << SHIFT
-_CACHE_BYTES = 96 << 20
+_CACHE_BYTES = 48 << 20
 _MIN_ELLIPSE = 4.0  # pixels of radius under which snapping would distort an ellipse, so that its box is hidden
 
 Mask = npt.NDArray[np.bool_]

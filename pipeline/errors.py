@@ -8,7 +8,7 @@ error carries both apart.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -181,6 +181,12 @@ class PartialError(LesveilError):
     """Clips of a batch failed for different reasons (for one reason: its own code); the others are done."""
 
     code = 41
+
+
+def code_of(codes: Iterable[int]) -> int:
+    """The exit code of a command some of whose work failed, for these reasons; 0 where none did."""
+    reasons = set(codes)
+    return reasons.pop() if len(reasons) == 1 else PartialError.code if reasons else 0
 
 
 class SecondLookError(LesveilError):

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.deliver import leave_head
 from pipeline.commands.terminal import Add, Bar, Group, answer, day
-from pipeline.errors import LesveilError, PartialError, UsageError
+from pipeline.errors import LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
 
 
@@ -134,9 +134,8 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
                     id=item["clip"][:8],
                 )
             )
-    codes = {what.code for _, what in done if isinstance(what, LesveilError)}
     answer(args, {"done": documents}, *(lines or [tr("There was nothing left to do.")]))
-    return (codes.pop() if len(codes) == 1 else PartialError.code) if codes else 0
+    return code_of(what.code for _, what in done if isinstance(what, LesveilError))
 
 
 OUTCOMES = ("deleted", "was gone already", "deleted; the recycle bin keeps it for its term")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, say
-from pipeline.errors import DeliveryError, LesveilError, PartialError, UsageError
+from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
 
 
@@ -66,8 +66,8 @@ def deliver(args: argparse.Namespace) -> int:
         "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in failed],
     }
     answer(args, document, *lines)
-    codes = {error.code for _, error in failed} | {DeliveryError.code for _, what in arrived if what.versions_left}
-    return (codes.pop() if len(codes) == 1 else PartialError.code) if codes else 0
+    kept = [DeliveryError.code for _, what in arrived if what.versions_left]
+    return code_of([*kept, *(error.code for _, error in failed)])
 
 
 def _audit(args: argparse.Namespace) -> int:

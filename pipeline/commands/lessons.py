@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, say
-from pipeline.errors import CardError, PartialError
+from pipeline.errors import CardError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
@@ -45,10 +45,11 @@ def run_card(args: argparse.Namespace) -> int:
     lines = _summary(result)
     for name, error in result.failed:
         say("{clip}: {error}", clip=name, error=told(error))
-    answer(args, run_document(result), *lines)
     if result.failed:
-        return result.failed[0][1].code if len(result.failed) == 1 else PartialError.code
-    return 0
+        bad, all_ = len(result.failed), len(result.failed) + len(result.done)
+        lines.append(tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_))
+    answer(args, run_document(result), *lines)
+    return code_of(error.code for _, error in result.failed)
 
 
 def run_document(result: Any) -> dict[str, Any]:
@@ -222,10 +223,14 @@ def _clip_document(state: Any) -> dict[str, Any]:
     }
 
 
+def _failed(reason: str) -> str:
+    return tr("failed: {reason}", reason=reason)
+
+
 def _next(state: Any) -> str:
     """What a clip waits for, or why it failed."""
     if state.failure is not None:
-        return tr("failed: {reason}", reason=failure_in_words(state.failure.payload))
+        return _failed(failure_in_words(state.failure.payload))
     if state.rejected is not None and state.waits_for == "lesveil approve":
         return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
     if state.rejected is not None and state.standing:
@@ -251,18 +256,20 @@ def _ended(state: Any) -> str:
 def status(args: argparse.Namespace) -> int:
     """lesveil status"""
     from pipeline.commands.unattended import last_run
+    from pipeline.lesson.copy import not_copied
     from pipeline.lesson.retention import due
     from pipeline.lesson.withdraw import states_on
 
     today = date.today()
     with workspace.opened(args.workspace) as place:
-        found = states_on(place, today)
+        found, missing = states_on(place, today), not_copied(place.ledger)
         over = due(place, today)
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
         listed = bool(place.ledger.entries("import"))
     lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]
-    if not found:
+    lines += [f"{'-':8}  {Path(one.path).name:24} {tr('not copied'):12} " + _failed(one.why) for one in missing]
+    if not lines:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
     if not found and not listed:
         lines.append(tr("No consent list was imported, so everyone is hidden."))
@@ -295,7 +302,12 @@ def status(args: argparse.Namespace) -> int:
     if any(state.to_recall for state in found):
         lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
     lines += [last] if last else []
-    document = {"clips": [_clip_document(state) for state in found], "due": over, "due_soon": len(soon) - len(over)}
+    document = {
+        "clips": [_clip_document(state) for state in found],
+        "not_copied": [{"file": one.path, "failure": one.why} for one in missing],
+        "due": over,
+        "due_soon": len(soon) - len(over),
+    }
     return answer(args, document, *lines)
 
 

@@ -18,9 +18,9 @@ from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
     OutputExistsError,
-    PartialError,
     SecondLookError,
     UsageError,
+    code_of,
 )
 from pipeline.messages import told
 from pipeline.records import Extent, Style
@@ -85,6 +85,7 @@ def redact(args: argparse.Namespace) -> int:
                     say("{clip}: part of the sound could not be read and is silent.", clip=job.name)
         except LesveilError as error:
             interruption.heed()  # what was let go because of it is no failure
+            bar.close()
             failed = {"source": str(source), "error": str(error), "code": error.code}
             if isinstance(error, SecondLookError):
                 failed["findings"] = error.findings
@@ -100,6 +101,9 @@ def redact(args: argparse.Namespace) -> int:
             side_by_side(engine, one, jobs)
         finally:
             bars.close()
+    order = [str(job.source) for job in jobs]
+    for told_of in (batch.clips, batch.failed):  # side by side they end in any order
+        told_of.sort(key=lambda entry: order.index(entry["source"]))
     document = batch.document()
     if report is not None:
         _write_report(report, document)
@@ -108,15 +112,8 @@ def redact(args: argparse.Namespace) -> int:
     if failures and not several:
         raise failures[0]
     if failures:
-        codes = {error.code for error in failures}
-        summary = PartialError(
-            "{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs)
-        )
-        if len(codes) == 1:
-            say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
-            return codes.pop()
-        raise summary
-    return 0
+        say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
+    return code_of(error.code for error in failures)
 
 
 def _report(results: Sequence[Path], report: Path) -> Path:

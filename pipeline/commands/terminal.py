@@ -71,7 +71,7 @@ class Together:
     def __init__(self, clips: int, quiet: bool) -> None:
         self._bar = Bar(tr("{n} clips", n=clips), quiet)
         self._shares: list[float] = []
-        self._total = 100 * clips
+        self._clips = clips
         self._lock = Lock()
 
     def clip(self) -> Bar:
@@ -84,13 +84,13 @@ class Together:
     def full(self) -> bool:
         """Whether all of them have their Progress."""
         with self._lock:
-            return 100 * len(self._shares) >= self._total
+            return len(self._shares) >= self._clips
 
     def told(self, clip: int, share: float) -> None:
         with self._lock:
             self._shares[clip] = max(share, self._shares[clip])
             progress = self._bar
-            progress("batch", int(100 * sum(self._shares)), self._total)
+            progress("batch", int(100 * sum(self._shares) / self._clips), 100)
 
     def close(self) -> None:
         self._bar.close()

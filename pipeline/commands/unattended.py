@@ -12,7 +12,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.deliver import leave_head
 from pipeline.commands.terminal import answer
-from pipeline.errors import BusyError, LesveilError, PartialError
+from pipeline.errors import BusyError, LesveilError, code_of
 from pipeline.messages import told, tr
 from pipeline.records import no_progress
 
@@ -48,7 +48,8 @@ def unattended(args: argparse.Namespace) -> int:
 def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:
     from pipeline.commands.lessons import run_document
     from pipeline.lesson import card, recall, retention
-    from pipeline.lesson.copy import find_card
+    from pipeline.lesson.copy import find_card, not_copied
+    from pipeline.lesson.state import states
 
     mark = place.folder / MARK
     before = mark.read_text(encoding="ascii", errors="replace") if mark.is_file() else None
@@ -77,10 +78,12 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
         codes += [entry["code"] for entry in told_of["failed"]]
     if args.deliver:
         codes += _deliver(place, document, today)
+    standing = [state.file for state in states(place) if state.failure is not None]
+    document["still_failed"] = len(standing) + len(not_copied(place.ledger))
     document["to_recall"] = len(recall.recall_plan(place, today))
     document["to_purge"] = len(retention.due(place, today))
     mark.unlink()
-    return 0 if not codes else codes[0] if len(set(codes)) == 1 else PartialError.code
+    return code_of(codes)
 
 
 def _deliver(place: workspace.Workspace, document: dict[str, Any], today: date) -> list[int]:

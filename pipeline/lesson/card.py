@@ -19,7 +19,14 @@ from pipeline.adapters.weights import models_digest
 from pipeline.doubles import doubles, hidden_beside
 from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Here, opened, side_by_side
-from pipeline.errors import LesveilError, NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
+from pipeline.errors import (
+    DiskFullError,
+    LesveilError,
+    NotAVideoError,
+    NoVideoStreamError,
+    QuarantinedError,
+    TruncatedVideoError,
+)
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row
@@ -166,7 +173,7 @@ def _clip_of(workspace: Workspace, state: State) -> Clip:
     """A clip that was copied before, as its card's copy was."""
     films = [file for file in state.ingest.payload["files"] if file["kind"] == "video"]
     sizes = tuple(int(file["bytes"]) for file in films)
-    return copies.clip_of(Path(films[0]["path"]), state.clip, state.ingest.payload["sha256"], sizes, workspace.vault)
+    return copies.clip_of(Path(state.file), state.clip, state.ingest.payload["sha256"], sizes, workspace.vault)
 
 
 def _render(
@@ -233,9 +240,12 @@ def _render(
 
         def write(planned: Planned, watch: Watch | None) -> Any:
             silent = mending.silent(found, source)
-            return run.render_checked(
-                source, planned.plan, partial, settings, progress, figures, silent, elsewhere, watch
-            )
+            try:
+                return run.render_checked(
+                    source, planned.plan, partial, settings, progress, figures, silent, elsewhere, watch
+                )
+            except DiskFullError as error:
+                raise files.disk_full(final) from error
 
         def hide_more(planned: Planned, made: Any, sightings: list[Sighting]) -> Planned:
             nonlocal found, mending

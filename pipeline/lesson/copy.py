@@ -15,9 +15,10 @@ from pipeline.adapters import copies, files, manifest, takes
 from pipeline.adapters.cameras import camera_serials
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
+from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
-from pipeline.lesson.failures import failure_row
+from pipeline.lesson.failures import failure_in_words, failure_row
 from pipeline.lesson.state import State, states
 from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
@@ -92,6 +93,11 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
+
+    def fail(name: str, error: LesveilError) -> None:
+        ledger.append("failure", None, failure_row(name, error, card=card))
+        failed.append((name, error))
+
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
     with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card)) as outcomes:
@@ -102,18 +108,37 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 continue
             error = outcome if isinstance(outcome, LesveilError) else _of_the_disk(outcome, vault.root)
             name = take.relative(take.path)
-            ledger.append("failure", None, failure_row(name, error))
-            failed.append((name, error))
+            fail(name, error)
             if not os.path.isdir(volume.root):
                 gone = CardError(
                     "The card at {folder} is gone; put it back and repeat the command.", folder=volume.root
                 )
-                failed += [(later.relative(later.path), gone) for later in rest]
+                for later in rest:
+                    fail(later.relative(later.path), gone)
                 break
     notes += _twins(clips)
     list_copies(workspace, volume)
     left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
     return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
+
+
+@dataclass(frozen=True)
+class NotCopied:
+    """A film that its card's latest run could not copy: its path on the card, and the reason in words."""
+
+    path: str
+    why: str
+
+
+def not_copied(ledger: Ledger) -> list[NotCopied]:
+    """All of them, of every card; no clip stands for them, and they must not be forgotten."""
+    latest: dict[str, list[NotCopied]] = {}
+    for row in ledger.entries():
+        if row.kind == "card":
+            latest[row.payload["card"]] = []
+        elif row.kind == "failure" and "card" in row.payload:
+            latest[row.payload["card"]].append(NotCopied(row.payload["path"], failure_in_words(row.payload)))
+    return [one for those in latest.values() for one in those]
 
 
 def list_copies(workspace: Workspace, volume: Volume) -> Path | None:

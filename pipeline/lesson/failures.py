@@ -13,14 +13,16 @@ FILES = ("clip", "file", "folder")
 """Fields of an error that name a file; of a path only its last part is kept."""
 
 
-def failure_row(path: str, error: LesveilError, clip: str | None = None) -> dict[str, Any]:
-    """The payload of a ``failure`` row: the film's path on the card, its clip if it was copied, and the reason.
+def failure_row(path: str, error: LesveilError, clip: str | None = None, card: str | None = None) -> dict[str, Any]:
+    """The payload of a ``failure`` row: the film's path on the card, its clip if it was copied, else the card, and why.
 
     The text of the reason is kept where nothing is filled into it but files and numbers; otherwise only its kind.
     """
     row: dict[str, Any] = {"path": path, "error": type(error).__name__}
     if clip is not None:
         row["clip"] = clip
+    if card is not None:
+        row["card"] = card
     fields: dict[str, str | int | float] = {}
     for _, name, _, _ in string.Formatter().parse(error.template):
         value = error.fields.get(name) if name else None

@@ -46,6 +46,8 @@ class State:
     """It was deleted on purpose: nothing of it is made again."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, whichever rendering it is."""
+    files: tuple[str, ...] = ()
+    """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
 
     @property
     def hidden_again(self) -> bool:
@@ -94,8 +96,8 @@ class State:
 
     @property
     def file(self) -> str:
-        """The film's path on the card."""
-        return str(self.ingest.payload["files"][0]["path"])
+        """The film's path on the card, where it was met first."""
+        return self.files[0]
 
 
 def states(workspace: Workspace) -> list[State]:
@@ -159,6 +161,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
         standing=tuple(row.payload["where"] for row in standing(rows)),
+        files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
 
 
@@ -221,12 +224,13 @@ def still_delivered(rows: Iterable[Entry]) -> set[str]:
 
 
 def find(workspace: Workspace, name: str) -> State:
-    """The clip that ``name`` means: its id, the start of it, or its file name on the card. Raises ApprovalError."""
+    """The clip that ``name`` means: its id, the start of it, or a file name of it on a card. Raises ApprovalError."""
     wanted = name.lower()
     found = [
         state
         for state in states(workspace)
-        if state.clip.startswith(wanted) or Path(state.file).name.lower() in (wanted, wanted + ".mp4")
+        if state.clip.startswith(wanted)
+        or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
     ]
     if not found:
         raise ApprovalError("There is no clip {clip}; look up the name with lesveil status.", clip=name)

@@ -134,7 +134,7 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     before = [look(path) for path in card_clip.paths]
     for path, found in zip(card_clip.paths, before, strict=True):
         if found.st_size == 0:
-            raise NotAVideoError("{file} is empty.", file=path)
+            raise NotAVideoError("{file} is empty, so there is nothing to copy; play it in the camera.", file=path)
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
     if (there := known(card_clip, card, sizes, sample, vault, ledger)) is not None:

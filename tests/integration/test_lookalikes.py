@@ -189,7 +189,7 @@ def test_clips_of_a_card_go_side_by_side_and_are_told_of_in_its_order(place: Wor
         return told
 
     done = card.run_card(place, folder, TODAY, progress, any_card=True)
-    assert [Path(state.file).stem for state in done.done] == ["E", "C", "D"]  # the name it was found under last
+    assert [Path(state.file).stem for state in done.done] == ["A", "C", "D"]
     assert [name for name, _ in done.failed] == ["DCIM/100CANON/B.MP4"]
     assert among == {4}
     assert place.ledger.verify() == []

@@ -1,0 +1,120 @@
+"""What could not be done is told: by the exit code, by status, and again by whoever asks later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import messages, run, workspace
+from pipeline.cli import main
+from pipeline.errors import ApprovalError, DiskFullError, NotAVideoError, PartialError
+from pipeline.lesson import copy
+from pipeline.lesson.state import find
+from tests import clips
+
+Lesveil = Callable[..., Any]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "card" / "DCIM" / "100CANON"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def lesveil(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lesveil]:
+    place = tmp_path / "place"
+
+    def command(*words: object, code: int = 0, json_too: bool = True) -> Any:
+        capsys.readouterr()
+        told = main([*map(str, words), "-C", str(place), "--lang", "en", *(["--json"] * json_too)])
+        said = capsys.readouterr()
+        assert told == code, said.err + said.out
+        return json.loads(said.out) if json_too and said.out else said.out + said.err
+
+    assert main(["init", str(place), "--key-file"]) == 0
+    yield command
+    messages.choose("en")
+
+
+def card(films: Path) -> Path:
+    return films.parent.parent
+
+
+def test_one_reason_has_its_own_code_however_many_clips_it_fails(films: Path, lesveil: Lesveil) -> None:
+    (films / "MVI_0001.MP4").write_bytes(b"no film")
+    (films / "MVI_0002.MP4").write_bytes(b"no film either")
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    clips.make(films / "MVI_0003.MP4", frames=5, size="160x96")
+    said = lesveil("run", "--card", card(films), code=NotAVideoError.code, json_too=False)
+    assert "2 of 3 clips were not done." in said
+    assert lesveil("run", "--unattended", "--card", card(films), code=NotAVideoError.code)["still_failed"] == 2
+
+
+def test_what_never_reached_the_vault_is_in_status_until_it_does(films: Path, lesveil: Lesveil) -> None:
+    film = films / "MVI_0001.MP4"
+    film.write_bytes(b"")
+    clips.make(films / "MVI_0002.MP4", frames=5, size="160x96")
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    (missing,) = lesveil("status")["not_copied"]
+    assert missing["file"] == "DCIM/100CANON/MVI_0001.MP4"
+    assert "MVI_0001.MP4 is empty" in missing["failure"]
+    assert "MVI_0001.MP4             not copied   failed: MVI_0001.MP4 is empty" in lesveil("status", json_too=False)
+    assert lesveil("run", "--unattended")["still_failed"] == 1
+    clips.make(film, frames=7, size="160x96")
+    lesveil("run", "--card", card(films))
+    assert lesveil("status")["not_copied"] == []
+    assert lesveil("run", "--unattended")["still_failed"] == 0
+
+
+def test_films_after_the_card_was_pulled_are_in_status(
+    films: Path, lesveil: Lesveil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        clips.make(films / f"MVI_000{number}.MP4", frames=4 + number, size="160x96")
+    real = copy.stage.ingest_all
+
+    def pulled(takes: Any, *rest: Any) -> Iterator[Any]:
+        yield from real(takes[:1], *rest)
+        shutil.move(card(films), films.parents[2] / "drawer")
+        yield takes[1], OSError(5, "Input/output error", str(takes[1].path))
+
+    monkeypatch.setattr(copy.stage, "ingest_all", pulled)
+    lesveil("run", "--card", card(films), code=PartialError.code)
+    told = lesveil("status")
+    assert [Path(one["file"]).name for one in told["clips"]] == ["MVI_0001.MP4"]
+    assert [Path(one["file"]).name for one in told["not_copied"]] == ["MVI_0002.MP4", "MVI_0003.MP4"]
+    assert "put it back" in told["not_copied"][1]["failure"]
+
+
+def test_a_film_that_lies_there_twice_has_its_first_name_and_answers_to_both(films: Path, lesveil: Lesveil) -> None:
+    clips.make(films / "MVI_0001.MP4", frames=5, size="160x96")
+    shutil.copy(films / "MVI_0001.MP4", films / "MVI_0006.MP4")
+    (clip,) = lesveil("run", "--card", card(films))["clips"]
+    assert clip["file"] == "DCIM/100CANON/MVI_0001.MP4"
+    assert clip["rendering"].startswith("MVI_0001-")
+    with workspace.opened(films.parents[2] / "place") as place:
+        assert find(place, "mvi_0001") == find(place, "MVI_0006.MP4")
+        with pytest.raises(ApprovalError):
+            find(place, "MVI_0007.MP4")
+
+
+def test_a_full_disk_is_told_by_the_name_of_what_was_to_be_made(
+    films: Path, lesveil: Lesveil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips.make(films / "MVI_0001.MP4", frames=5, size="160x96")
+
+    def full(clip: Any, plan: Any, partial: Path, *rest: Any) -> Any:
+        raise DiskFullError("The disk is full while writing {file}; make room or choose another folder.", file=partial)
+
+    monkeypatch.setattr(run, "render_checked", full)
+    (failed,) = lesveil("run", "--card", card(films), code=DiskFullError.code)["failed"]
+    assert ".partial" not in failed["error"]
+    assert "MVI_0001-" in failed["error"]
+    assert "make room and try again" in failed["error"]

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.records import F32, VideoInfo
+
+Mask = npt.NDArray[np.bool_]
 
 LOOK_SECONDS = Fraction(1, 5)
 """A look at the small and the tiny picture at least this often."""
@@ -27,7 +30,11 @@ ALL_SECONDS = Fraction(1)
 
 STIRRED, STIR_SHARE, SUDDEN_SHARE = 20.0, 0.004, 0.016
 """When the first share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves
-fast, and the next look comes after half the time. When the second does where nothing moved, it comes at once."""
+fast, and the next look comes after half the time. When the second does where nothing moved before, it comes at once,
+and the frame before is looked at too: nobody's way between two looks leads over a leap."""
+
+NEARBY = 3
+"""Cells from where something moved to where it may move on without being something new."""
 
 STIR_SECONDS = Fraction(1, 30)
 """The time between two frames that are compared so, or that of one frame where frames are longer."""
@@ -100,8 +107,11 @@ class Scheme:
         self._shapes = shapes
         self._last_look = self._last_all = Fraction(-(10**6))
         self._first = True
+        self.sudden = False
+        """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
         self._compared: tuple[Fraction, F32] = Fraction(0), np.empty(0, np.float32)
-        self._moving = self._stirred = False
+        self._moved: Mask = np.zeros((0, 0), bool)
+        self._stirred = False
         self._turns: set[int] = set()
         self._trial: Callable[[], Collection[int]] | None = None
         self._answer = Fraction(0)
@@ -109,7 +119,7 @@ class Scheme:
     def due(self, now: Fraction, tiny: F32, fresh: bool) -> tuple[Glance, ...]:
         """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
         fresh |= self._first  # a segment begins like a scene
-        shapes, begins = self._shapes, self._begins_to_move(now, tiny, fresh)
+        shapes, self.sudden = self._shapes, self._begins_to_move(now, tiny, fresh)
         if fresh or now - self._last_all >= ALL_SECONDS:
             self._answer = min(self._answer, now)  # the next trial takes its place
             known = self._known(now)
@@ -122,7 +132,7 @@ class Scheme:
             self._first = self._stirred = False
             glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
             return shapes.all + glances + tried
-        if begins or now - self._last_look >= (LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS):
+        if self.sudden or now - self._last_look >= (LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS):
             self._last_look, self._stirred = now, False
             return self.usual(now)
         return ()
@@ -145,12 +155,18 @@ class Scheme:
     def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
         since, before = self._compared
         if fresh:
-            self._compared, self._moving = (now, tiny), False
+            self._compared, self._moved = (now, tiny), np.zeros(tiny.shape, bool)
             return False
         if now - since < STIR_SECONDS:
             return False
-        share = float((np.abs(tiny - before) > STIRRED).mean())
-        was, self._moving = self._moving, share > STIR_SHARE
-        self._stirred |= self._moving
-        self._compared = now, tiny
-        return share > SUDDEN_SHARE and not was
+        moves = np.abs(tiny - before) > STIRRED
+        new = moves & ~_grown(self._moved) if self._moved.any() else moves
+        self._stirred |= float(moves.mean()) > STIR_SHARE
+        self._compared, self._moved = (now, tiny), moves
+        return float(new.mean()) > SUDDEN_SHARE
+
+
+def _grown(cells: Mask) -> Mask:
+    """With all cells at most NEARBY away, in a row, a column or both."""
+    padded = np.pad(cells, NEARBY)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (2 * NEARBY + 1,) * 2).any(axis=(2, 3)))

@@ -170,10 +170,13 @@ def detect(
                 answer = looks.at(frame, glances)
                 scheme.asked(glances, lambda: answer.result().turns)
 
-        def end_scene(last: Frame | None) -> None:
-            # the last frame of a scene is looked at too, so that nobody's last moments rest on a guess
+        def look_back(last: Frame | None) -> None:
+            # so that nobody's last moments, before a cut or a leap, rest on a guess
             if last is not None and last.number != looks.latest:
                 look(last, scheme.usual(last.time))
+
+        def end_scene(last: Frame | None) -> None:
+            look_back(last)
             looks.end_scene()
 
         for frame in source.frames():
@@ -211,7 +214,10 @@ def detect(
                 previous = None
                 break
             scheme = Scheme(shapes) if seam else scheme
-            look(frame, scheme.due(frame.time, tiny, cut))
+            glances = scheme.due(frame.time, tiny, cut)
+            if scheme.sudden:
+                look_back(previous)
+            look(frame, glances)
             previous, tiny_before = frame, tiny
         end_scene(previous)
         looks.finish()

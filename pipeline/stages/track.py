@@ -22,7 +22,8 @@ GAP_SECONDS = 1.2
 
 QUICK_SECONDS, FAR, FARTHEST = 0.3, 2.0, 4.0
 """Between looks at most so many seconds apart a face may jump by two of its sizes, and one that is seen well before and
-after by four: what is hidden in between is then the way, instead of two places beside it."""
+after by four: what is hidden in between is then the way, instead of two places beside it. From one frame to the next
+nobody jumps: there is nothing in between, and what is elsewhere is a jump cut or another picture on the wall."""
 
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
@@ -175,22 +176,22 @@ def _staying(found: Detections, rows: I32, usual: float, alone: float, together:
 def _link(live: _Open, boxes: F32, scores: F32, frame: int, quick: int) -> dict[int, int]:
     """Which detection (its place) continues which track, nearest first; each is used once.
 
-    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back: a
-    person who runs, or is pushed through the picture, moves more than a head between two looks.
+    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back, and not
+    in the frame before: a person who runs, or is pushed through the picture, moves more than a head between two looks.
     """
     taken: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):
         return taken
     predicted = live.predict(frame)
-    late = frame - live.frame > quick
+    unlikely = (frame - live.frame > quick) | (frame - live.frame == 1)
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
-    far[late] = 0
+    far[unlikely] = 0
     farthest = closeness(live.box, boxes, reach=FARTHEST, scale=1.4)
     way = (boxes[None, :, :2] + boxes[None, :, 2:] - live.box[:, None, :2] - live.box[:, None, 2:]) / 2
     back = (way * live.velocity[:, None]).sum(axis=2) < 0
     farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
-    farthest[late | (live.score < SEEN_WELL)] = 0
+    farthest[unlikely | (live.score < SEEN_WELL)] = 0
     farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)
     proven = near.copy()

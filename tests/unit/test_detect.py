@@ -410,10 +410,27 @@ def test_a_stir_is_not_forgotten_before_the_next_look():
     """Somebody moves between two frames and stands still again; the next look comes sooner all the same."""
     shots = [picture(FACE)] * 7 + [picture((100, 40, 124, 70))] * 20
     looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
-    assert looked[:4] == [0, 5, 7, 12]
+    assert looked[:5] == [0, 5, 6, 7, 12]
     shots = [picture(FACE)] * 6 + [picture((100, 40, 124, 70))] + [picture((110, 40, 134, 70))] * 20
     looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
     assert looked[:4] == [0, 5, 6, 9]
+
+
+def test_before_a_leap_the_frame_is_looked_at_too():
+    """Whoever is elsewhere all at once was where they were until then."""
+    shots = [picture(FACE)] * 8 + [picture((200, 40, 260, 120))] * 20
+    looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
+    assert looked[:4] == [0, 5, 7, 8]
+
+
+def test_somebody_who_walks_does_not_hide_who_pops_up():
+    """What is new lies where nothing moved before; who moves on lies beside where they were."""
+    walks = [picture((10 + 4 * n, 100, 40 + 4 * n, 150)) for n in range(20)]
+    alone = detect(Source(walks), Detector(), THRESHOLD).looked.tolist()
+    pops = [*walks[:10], picture((50, 100, 80, 150), (230, 20, 290, 110)), *walks[11:]]
+    looked = detect(Source(pops), Detector(), THRESHOLD).looked.tolist()
+    assert 10 not in alone
+    assert {9, 10} <= set(looked)
 
 
 def test_what_moves_fast_at_many_frames_a_second_moves_fast():

@@ -237,6 +237,16 @@ def test_whoever_goes_one_way_does_not_leap_the_other():
     assert [track.detections.tolist() for track in tracks] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
+def test_nobody_leaps_from_one_frame_to_the_next():
+    """A jump cut: the two who change places are where they were until then, and where they are from then on."""
+    rows = [(f, at(x), 0.9) for f in (0, 5, 9) for x in (50, 150)] + [
+        (f, at(x), 0.9) for f in (10, 15) for x in (95, 195)
+    ]
+    tracks = follow(detections(rows, 16, (0, 5, 9, 10, 15)), RATE)
+    assert [track.detections.tolist() for track in tracks] == [[0, 2, 4], [1, 3, 5], [6, 8], [7, 9]]
+    assert [(track.start, track.stop) for track in tracks] == [(0, 10), (0, 10), (10, 16), (10, 16)]
+
+
 @pytest.mark.parametrize(("before", "after"), [(0.3, 0.9), (0.9, 0.3)])
 def test_what_is_not_seen_well_does_not_leap_so_far(before, after):
     rows = [(0, at(20), before), (3, at(20), before), (6, at(100), after), (9, at(100), after)]

@@ -418,16 +418,16 @@ def test_a_stir_is_not_forgotten_before_the_next_look():
 
 def test_before_a_leap_the_frame_is_looked_at_too():
     """Whoever is elsewhere all at once was where they were until then."""
-    shots = [picture(FACE)] * 8 + [picture((200, 40, 260, 120))] * 20
+    shots = [picture(FACE)] * 8 + [picture((140, 40, 180, 90))] * 20
     looked = detect(Source(shots), Detector(), THRESHOLD).looked.tolist()
     assert looked[:4] == [0, 5, 7, 8]
 
 
 def test_somebody_who_walks_does_not_hide_who_pops_up():
     """What is new lies where nothing moved before; who moves on lies beside where they were."""
-    walks = [picture((10 + 4 * n, 100, 40 + 4 * n, 150)) for n in range(20)]
+    walks = [picture((10 + 2 * n, 60, 26 + 2 * n, 100)) for n in range(20)]
     alone = detect(Source(walks), Detector(), THRESHOLD).looked.tolist()
-    pops = [*walks[:10], picture((50, 100, 80, 150), (230, 20, 290, 110)), *walks[11:]]
+    pops = [*walks[:10], picture((30, 60, 46, 100), (140, 10, 180, 60)), *walks[11:]]
     looked = detect(Source(pops), Detector(), THRESHOLD).looked.tolist()
     assert 10 not in alone
     assert {9, 10} <= set(looked)

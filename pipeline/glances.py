@@ -1,7 +1,8 @@
 """When there is a look at the film, at which sizes, and how the picture is turned for it. Pure.
 
-Chosen by measurement (docs/quality.md): several times a second a small picture, and a tiny one for faces close by that
-a mask or a hand covers; once a second and around every cut a large one too, for faces far away.
+Chosen by measurement (docs/quality.md): several times a second a small picture, a tiny one for faces close by that
+a mask or a hand covers, and a tinier one for a face that fills the picture; once a second and around every cut a large
+one too, for faces far away.
 
 The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
 found by turning the picture: a small one after a cut and a tiny one once a second; a large one upside down at the start
@@ -43,6 +44,12 @@ TINY_COUNTS = 0.5
 """What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
 it finds the masked and blurred faces close by that no other size does."""
 
+CLOSE_SIDE = 160
+"""The longer side of the picture in which faces are looked for that are larger than the film's own picture."""
+
+FILLS = 0.8
+"""Height of such a face, of the picture's shorter side, from which it counts here."""
+
 TURNS, UPSIDE_DOWN = frozenset({1, 2, 3}), frozenset({2})
 """Quarter turns at which faces are looked for that are not upright."""
 
@@ -59,6 +66,9 @@ class Glance:
     turn: int = 0
     least: float = 0.0
     """Score under which nothing counts here, whatever counts elsewhere."""
+    close: bool = False
+    """Only faces that fill the picture count, and a grey border is laid around it, because the network wants to see
+    where a face ends."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +80,19 @@ class Sizes:
     large: tuple[int, int]
 
     @property
+    def near(self) -> Glance:
+        width, height = self.tiny
+        longest = max(width, height)
+        size = max(32, round(CLOSE_SIDE * width / longest)), max(32, round(CLOSE_SIDE * height / longest))
+        return Glance(size, close=True)
+
+    @property
     def usual(self) -> tuple[Glance, ...]:
-        return Glance(self.tiny, TINY_COUNTS), Glance(self.small)
+        return self.near, Glance(self.tiny, TINY_COUNTS), Glance(self.small)
 
     @property
     def all(self) -> tuple[Glance, ...]:
-        return Glance(self.tiny), Glance(self.small), Glance(self.large)
+        return self.near, Glance(self.tiny), Glance(self.small), Glance(self.large)
 
     @staticmethod
     def tried(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:

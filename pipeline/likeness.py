@@ -26,6 +26,9 @@ FACING = 0.25
 LOOK_CHANGED = 0.45
 """Correlation of two looks under which the look has changed."""
 
+LOOK_STIRRED = 0.85
+"""Correlation under which it may have: a face that is shown is embedded again, to see that it is still who it was."""
+
 LOOK_ALIKE = 0.30
 """Two templates nearer than this cannot be told apart safely."""
 
@@ -192,6 +195,6 @@ def standard(looks: U8) -> F32:
     return np.asarray(values / np.maximum(values.std(axis=1, keepdims=True), np.float32(1)), np.float32)
 
 
-def look_changed(one: F32, other: F32) -> bool:
+def look_changed(one: F32, other: F32, least: float = LOOK_CHANGED) -> bool:
     """Whether two looks, each (256,) as `standard` gives them, are too unlike for one face a moment later."""
-    return float(one @ other) < LOOK_CHANGED * len(one)
+    return float(one @ other) < least * len(one)

@@ -113,12 +113,15 @@ class Views:
     """Embeddings of some of the detections: ``detection`` (K,) indexes Detections, ``embedding`` (K, 128) unit length.
 
     ``height`` (K,) is the face's height in pixels when it was seen, ``quality`` (K,) 0..1 (1: sharp and frontal).
+    ``between`` (K,) are those taken though none was due, because the face looked a little otherwise: they say whether
+    it is still the same one, and are no evidence of who it is.
     """
 
     detection: I32
     embedding: F32
     height: F32
     quality: F32
+    between: npt.NDArray[np.bool_]
 
 
 class Support(IntEnum):

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline import likeness
 from pipeline.columns import Column
 from pipeline.geometry import suppress
-from pipeline.glances import TURNED, Glance, Scheme, sizes
+from pipeline.glances import FILLS, TURNED, Glance, Scheme, sizes
 from pipeline.records import (
     F32,
     I32,
@@ -54,6 +54,9 @@ MANY = 5
 TURNED_GROWS = 0.15
 """Share of its size by which the box of a turned face grows on every side: what is hidden around a box is made for
 heads whose hair is above."""
+
+BORDER, GREY = 4, (114, 114, 114)
+"""Share of a picture's side by which a border is laid around it where faces are looked for that fill it."""
 
 THUMB = 16
 
@@ -384,9 +387,16 @@ def _look(
     width, height = one.size
     with resizing:  # a picture keeps what resized it last: two threads at it would crash
         small = picture.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()
+    down, across = height // BORDER, width // BORDER
+    if one.close:
+        small = cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=GREY)
     boxes, scores, marks = detector(
         np.ascontiguousarray(np.rot90(small, one.turn)), max(threshold, one.least) / one.counts
     )
+    if one.close:
+        fills = boxes[:, 3] - boxes[:, 1] >= FILLS * min(width, height)
+        corner = np.array([across, down], np.float32)
+        boxes, scores, marks = boxes[fills] - np.tile(corner, 2), scores[fills], marks[fills] - corner
     if one.turn:
         corners = _turned_back(boxes.reshape(-1, 2, 2), one)
         boxes, marks = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), _turned_back(marks, one)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.columns import Column
 from pipeline.geometry import closeness
-from pipeline.likeness import FACING, frontal, look_changed, standard
+from pipeline.likeness import FACING, LOOK_STIRRED, frontal, look_changed, standard
 from pipeline.records import F32, U8, FaceEmbedder, Frame, Person, Views
 
 CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
@@ -93,8 +93,14 @@ class _Face:
     total: F32 = field(default_factory=lambda: np.zeros(128, np.float32))
 
 
-_Sighting = tuple[int, _Face, F32, float]
-"""Index of the detection, the face, its landmarks (5, 2), its height in pixels."""
+class _Sighting(NamedTuple):
+    """``row`` is the index of the detection; landmarks (5, 2); height in pixels; ``between`` as in Views."""
+
+    row: int
+    face: _Face
+    landmarks: F32
+    height: float
+    between: bool
 
 
 @dataclass
@@ -125,6 +131,7 @@ class Sampler:
     vectors: Column = field(default_factory=lambda: Column(np.float32, 128))
     heights: Column = field(default_factory=lambda: Column(np.float32))
     qualities: Column = field(default_factory=lambda: Column(np.float32))
+    between: Column = field(default_factory=lambda: Column(np.bool_))
     faces: list[_Face] = field(default_factory=list)
     latest: _Look | None = None
     templates: F32 = field(init=False)
@@ -161,8 +168,11 @@ class Sampler:
             if look_changed(face.look, look):
                 face.views, face.due, face.hopeful = 0, frame.time, True
                 face.total = np.zeros(128, np.float32)
-            seen = (first + place, face, landmarks[place], float(heights[place]))
-            if frame.time < face.due or facing[place] < FACING:
+            between = frame.time < face.due
+            seen = _Sighting(first + place, face, landmarks[place], float(heights[place]), between)
+            # somebody else may be there, who would be taken for this one until the next view
+            stirred = face.hopeful and look_changed(face.look, look, LOOK_STIRRED)
+            if facing[place] < FACING or (between and not stirred):
                 self.latest.left.append(seen)
             else:
                 due.append(seen)
@@ -172,21 +182,25 @@ class Sampler:
     def scene_ends(self) -> None:
         """Embed what was left out of the last look, so that a person kept is kept to the end of the scene."""
         if self.latest is not None:
-            left = [one for one in self.latest.left if one[1].hopeful and frontal(one[2][None])[0] >= FACING]
-            self._view(self.latest.frame, left)
+            left = [one for one in self.latest.left if one.face.hopeful and frontal(one.landmarks[None])[0] >= FACING]
+            self._view(self.latest.frame, [one._replace(between=False) for one in left])
         self.faces, self.latest = [], None
 
     def _view(self, frame: Frame, sightings: Sequence[_Sighting]) -> None:
         """Embed faces of one picture, all at once."""
         if not sightings:
             return
-        chips = np.stack([self._chip(frame.picture, face, landmarks) for _, face, landmarks, _ in sightings])
+        chips = np.stack([self._chip(frame.picture, one.face, one.landmarks) for one in sightings])
         vectors = self.embed(chips)
-        self.rows.add([row for row, _, _, _ in sightings])
+        self.rows.add([one.row for one in sightings])
         self.vectors.add(vectors)
-        self.heights.add([height for _, _, _, height in sightings])
-        self.qualities.add(frontal(np.stack([landmarks for _, _, landmarks, _ in sightings])))
-        for (_, face, _, _), vector in zip(sightings, vectors, strict=True):
+        self.heights.add([one.height for one in sightings])
+        self.qualities.add(frontal(np.stack([one.landmarks for one in sightings])))
+        self.between.add([one.between for one in sightings])
+        for one, vector in zip(sightings, vectors, strict=True):
+            if one.between:
+                continue
+            face = one.face
             face.views += 1
             face.total = face.total + vector
             mean = face.total / max(float(np.linalg.norm(face.total)), 1e-9)
@@ -210,13 +224,14 @@ class Sampler:
             embedding=self.vectors.taken()[order],
             height=self.heights.taken()[order],
             quality=self.qualities.taken()[order],
+            between=self.between.taken()[order],
         )
 
 
 def no_views() -> Views:
     """Nothing was embedded."""
     empty = np.empty(0, np.float32)
-    return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, empty)
+    return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, empty, np.empty(0, np.bool_))
 
 
 def joined_views(parts: Sequence[tuple[Views, int]]) -> Views:
@@ -229,4 +244,5 @@ def joined_views(parts: Sequence[tuple[Views, int]]) -> Views:
         embedding=np.concatenate([v.embedding for v, _ in parts]),
         height=np.concatenate([v.height for v, _ in parts]),
         quality=np.concatenate([v.quality for v, _ in parts]),
+        between=np.concatenate([v.between for v, _ in parts]),
     )

@@ -54,6 +54,8 @@ class _View:
     """The look differs from that of the view before."""
     unseen: bool = False
     """Since the view before there was another look that nobody put a name to."""
+    between: bool = False
+    """It only says whether the face is still the same (see Views)."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def _views_of(
             named = look
             vector, height = views.embedding[by_row[row]], float(views.height[by_row[row]])
             distances = np.linalg.norm(templates - vector, axis=1).astype(np.float32)
-            seen.append(_View(int(found.frame[row]), vector, distances, height, changed, unseen))
+            between = bool(views.between[by_row[row]])
+            seen.append(_View(int(found.frame[row]), vector, distances, height, changed, unseen, between))
             may_be_named = bool(distances.min() <= loosest(1).loose)
             changed = unseen = False
     return seen
@@ -211,7 +214,7 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, gap: int) -> list[tuple[int,
 def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[Identity]:
     """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
     good = _holding(run, gallery.templates[who], gallery.limits(who, run))
-    evidence = [view for view, holds in zip(run, good, strict=True) if holds]
+    evidence = [view for view, holds in zip(run, good, strict=True) if holds and not view.between]
     mean = _mean(evidence or run)
     bounds = gallery.limits(who, evidence)
     distances = np.linalg.norm(gallery.templates - mean, axis=1)
@@ -252,20 +255,34 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[
 
 
 def _holding(run: Sequence[_View], template: F32, bounds: Limits) -> list[bool]:
-    """For each view of a run: does its piece look like the person, and so do the views in a row around it?"""
-    pieces: list[list[_View]] = []
-    for view in run:
-        if view.changed or not pieces:
+    """For each view of a run: does its piece look like the person, and so do the views in a row around it?
+
+    Of those taken between, what is asked is less: with each of its neighbours it must look like the person at a glance.
+    """
+    pieces: list[list[int]] = []
+    changed = False
+    for at, view in enumerate(run):
+        changed |= view.changed
+        if view.between:
+            continue
+        if changed or not pieces:
             pieces.append([])
-        pieces[-1].append(view)
-    good: list[bool] = []
+        pieces[-1].append(at)
+        changed = False
+    good = [True] * len(run)
     for piece in pieces:
-        holds = [_far(piece, template) <= bounds.of_piece(len(piece))] * len(piece)
+        some = [run[at] for at in piece]
+        holds = [_far(some, template) <= bounds.of_piece(len(some))] * len(some)
         for count, limit in ((A_FEW, bounds.piece), (SEVERAL, (bounds.piece + bounds.strict) / 2)):
-            for at in range(len(piece) - count + 1):
-                if not _far(piece[at : at + count], template) <= limit:
-                    holds[at : at + count] = [False] * count
-        good += holds
+            for first in range(len(some) - count + 1):
+                if not _far(some[first : first + count], template) <= limit:
+                    holds[first : first + count] = [False] * count
+        for at, does in zip(piece, holds, strict=True):
+            good[at] = does
+    for at, view in enumerate(run):
+        if view.between:
+            beside = [*run[max(0, at - 1) : at], *run[at + 1 : at + 2]]
+            good[at] = all(_far([view, other], template) <= bounds.of_piece(1) for other in beside)
     return good
 
 

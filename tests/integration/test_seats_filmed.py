@@ -34,11 +34,35 @@ SCENE = (
     lesson.Actor("jurgen", lesson.FRONT, 130, ((0.76, 1560, 690, 0), (1, 1566, 690, 4))),
 )  # fmt: skip
 
+FRAMES = 25 * SECONDS
+
+
+def _visits(*stretches: tuple[int, int]) -> tuple[tuple[float, float, float, float], ...]:
+    """The path of somebody who is in the middle seat from one frame to another, several times, and nowhere else."""
+    path = [(0.0, 2400.0, 690.0, 0.0)]
+    for first, last in stretches:
+        path += [((first - 1) / FRAMES, 2400, 690, 0), (first / FRAMES, 964, 690, 0)]
+        path += [(last / FRAMES, 964, 690, 0), ((last + 1) / FRAMES, 2400, 690, 0)]
+    return (*path, (1, 2400, 690, 0))
+
+
+VISITS = (
+    # renee stays where she is; jurgen, who may not be seen, takes her place on the picture for some frames at a time
+    lesson.Actor("renee", lesson.FRONT, 130, ((0, 960, 690, 0), (1, 966, 690, 2))),
+    lesson.Actor("jurgen", lesson.FRONT, 130, _visits((41, 46), (83, 90), (121, 126), (147, 156), (181, 184))),
+    lesson.Actor("zoe", lesson.BACK, 96, ((0, 420, 450, 0), (1, 426, 452, 4))),
+)
+
 
 @pytest.mark.slow
-def test_no_name_moves_with_a_seat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(lesson.SCENES, "swap", SCENE)
-    truth = samples.make_lesson(tmp_path / "swap.mp4", SECONDS, SIZE, RATE, scene="swap")
+@pytest.mark.parametrize(
+    ("scene", "rate", "share"), [(SCENE, RATE, 1 / 2), (VISITS, 25, 1 / 4)], ids=["swap", "visits"]
+)
+def test_no_name_moves_with_a_seat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: tuple[lesson.Actor, ...], rate: int, share: float
+) -> None:
+    monkeypatch.setitem(lesson.SCENES, "swap", scene)
+    truth = samples.make_lesson(tmp_path / "swap.mp4", SECONDS, SIZE, rate, scene="swap")
     samples.make_portraits(tmp_path / "all")
     keep = tmp_path / "keep"
     keep.mkdir()
@@ -51,7 +75,7 @@ def test_no_name_moves_with_a_seat(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with open_clip(tmp_path / "swap.mp4") as clip:
         figures = Figures()
         found = run.analyse(clip, "swap", enrolled, grounds, "", Settings(), networks, no_progress, figures)
-    ids = dict(enumerate(MAY_BE_SEEN.get(actor.name, actor.name) for actor in SCENE))
+    ids = dict(enumerate(MAY_BE_SEEN.get(actor.name, actor.name) for actor in scene))
     numbers = {track.number: track for track in found.tracks}
     shown: Counter[str] = Counter()
     for frame in range(truth.frames):
@@ -71,6 +95,6 @@ def test_no_name_moves_with_a_seat(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             if over and None not in over:
                 assert over == {who}, f"frame {frame}: {who} is shown as {over}"
                 shown[who] += 1
-    assert shown[MAY_BE_SEEN["renee"]] > truth.frames / 2
+    assert shown[MAY_BE_SEEN["renee"]] > truth.frames * share
     assert shown[MAY_BE_SEEN["zoe"]] > truth.frames / 3
     assert set(shown) == set(MAY_BE_SEEN.values())

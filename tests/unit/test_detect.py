@@ -224,7 +224,10 @@ def test_a_picture_with_pixels_that_are_not_square_is_seen_in_its_true_shape():
     detector = Detector()
     found = detect(source, detector, THRESHOLD)
     shapes = [wide / tall for tall, wide in detector.shown]
-    assert all(min(abs(shape - 384 / 108), abs(1 / shape - 384 / 108)) < 0.02 for shape in shapes)  # some are turned
+    close = 160 / 45  # its sides, and a border, are rounded
+    assert all(
+        min(abs(shape - 384 / 108), abs(1 / shape - 384 / 108)) < 0.02 or abs(shape - close) < 0.1 for shape in shapes
+    )  # some are turned
     np.testing.assert_allclose(found.box, [FACE], atol=0.6)
 
 
@@ -359,12 +362,34 @@ def test_whoever_turns_over_is_found_within_a_second_and_then_always(turn):
     assert set(found.looked[found.looked >= again + 10].tolist()) <= set(seen.tolist())
 
 
+@pytest.mark.parametrize(("width", "height"), [(192, 108), (108, 192)])
+def test_a_face_that_fills_the_picture_is_looked_for_in_a_small_one_with_a_border(width, height):
+    """Nothing smaller counts there, and where it is comes out right; it is looked for at every look."""
+
+    class Close(Detector):
+        def __call__(self, shown, threshold):
+            boxes, scores, marks = super().__call__(shown, threshold)
+            grey = (shown[0, 0] == 114).all() and (shown[-1, -1] == 114).all()
+            return (boxes, scores, marks) if grey else (boxes[:0], scores[:0], marks[:0])
+
+    face = (6, 4, width - 8, height - 6)
+    found = detect(
+        Source([picture(face, width=width, height=height)] * 12, width=width, height=height), Close(), THRESHOLD
+    )
+    assert found.frame.tolist() == found.looked.tolist()
+    np.testing.assert_allclose(found.box, np.tile(face, (len(found), 1)), atol=2)
+    small = (20, 20, 20 + width // 3, 20 + height // 3)
+    source = Source([picture(small, width=width, height=height)] * 12, width=width, height=height)
+    assert len(detect(source, Close(), THRESHOLD)) == 0
+
+
 def test_a_faint_face_is_no_reason_to_look_turned():
     detector = Upright(score=0.45)
     found = detect(Source([headed(2)] * 60), detector, THRESHOLD)
     assert len(found) == 0
-    # 13 looks at two sizes, 3 of them at all, where three turns are tried besides; once upside down at the largest
-    assert len(detector.taken) == 2 * len(found.looked) + 3 * (1 + 3) + 1
+    # 13 looks at two sizes, and one for those close by, 3 of them at all, where three turns are tried besides; once
+    # upside down at the largest
+    assert len(detector.taken) == 3 * len(found.looked) + 3 * (1 + 3) + 1
 
 
 def test_an_upright_face_is_not_found_twice():
@@ -427,10 +452,10 @@ def test_somebody_who_walks_does_not_hide_who_pops_up():
     """What is new lies where nothing moved before; who moves on lies beside where they were."""
     walks = [picture((10 + 2 * n, 60, 26 + 2 * n, 100)) for n in range(20)]
     alone = detect(Source(walks), Detector(), THRESHOLD).looked.tolist()
-    pops = [*walks[:10], picture((30, 60, 46, 100), (140, 10, 180, 60)), *walks[11:]]
+    pops = [*walks[:11], picture((32, 60, 48, 100), (140, 10, 180, 60)), *walks[12:]]
     looked = detect(Source(pops), Detector(), THRESHOLD).looked.tolist()
-    assert 10 not in alone
-    assert {9, 10} <= set(looked)
+    assert 11 not in alone
+    assert {10, 11} <= set(looked)
 
 
 def test_what_moves_fast_at_many_frames_a_second_moves_fast():

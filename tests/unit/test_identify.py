@@ -92,6 +92,21 @@ def test_a_changed_look_is_embedded_at_once():
     assert sampler.views().detection.tolist() == [0, 2]
 
 
+def test_a_look_that_stirred_is_embedded_besides_what_is_due():
+    """The half-second goes on as if nothing had been; a stranger's look may stir."""
+    sampler = Sampler(Embedder(ANN.template), cut_out, [ANN], SMALLEST)
+    for i, number in enumerate(range(0, 24, 4)):
+        _show(sampler, number, i, look=4 if number == 4 else 0)
+    views = sampler.views()
+    assert views.detection.tolist() == [0, 1, 2, 3]
+    assert views.between.tolist() == [False, True, True, False]
+    embed = Embedder(STRANGER)
+    sampler = Sampler(embed, cut_out, [ANN], SMALLEST)
+    for i, number in enumerate(range(0, 24, 4)):
+        _show(sampler, number, i, look=4 * (i % 2))
+    assert embed.asked == 1
+
+
 @pytest.mark.parametrize(
     "how", [{"tall": 23.0}, {"score": 0.39}, {"marks": np.where(np.arange(5)[:, None] == 2, CHIP[0], CHIP)}]
 )

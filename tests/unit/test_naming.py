@@ -159,6 +159,41 @@ def test_a_piece_that_does_not_hold_leaves_a_hole_with_what_lies_beside_it():
     assert set(kept(identities)) == set(range(31)) | set(range(60, 91))
 
 
+def test_somebody_who_was_there_between_two_views_that_were_due_is_not_kept():
+    rows = sorted([*every(10, 0, 100, NEAR_ANN), (44, STRANGER, 4)], key=lambda row: row[0])
+    _, identities = ask(rows, between=[44])
+    assert set(kept(identities)) == set(range(41)) | set(range(50, 91))
+
+
+def test_a_view_that_was_not_due_does_not_name_anybody():
+    """Neighbouring views show nearly the same picture: many of them are no more evidence than one."""
+    rows = every(4, 0, 40, beside(ANN.template, 0.2, EYE[2]))
+    _, identities = ask(rows, between=range(4, 40))
+    assert not kept(identities)
+    _, identities = ask(rows, between=range(4, 36))
+    assert set(kept(identities)) == set(range(37))
+
+
+def test_a_view_that_was_not_due_may_be_farther_off_than_one_that_was():
+    """Whoever turns a little is still themselves for a moment; half a stranger is not."""
+    bounds = loosest(3)
+    for far, still in ((bounds.loose - 0.01, True), (bounds.loose + 0.01, False)):
+        rows = sorted([*every(10, 0, 60, NEAR_ANN), (24, beside(ANN.template, far, EYE[2]), 4)], key=lambda row: row[0])
+        _, identities = ask(rows, between=[24])
+        assert (22 in kept(identities)) == still
+    aside = [(24, beside(ANN.template, 0.395, EYE[5]), 4), (26, beside(ANN.template, 0.395, EYE[5]), 4)]
+    rows = sorted([*every(10, 0, 60, NEAR_ANN), *aside], key=lambda row: row[0])
+    _, identities = ask(rows, between=[24, 26])
+    assert not set(kept(identities)) & {22, 24, 25, 26, 28}
+
+
+def test_a_look_that_changed_at_a_view_that_was_not_due_begins_a_piece():
+    half = beside(ANN.template, SEVERAL.loose - 0.005, EYE[4])
+    rows = [*every(10, 0, 80, ANN.template), (84, half, 1), (90, half, 1)]
+    _, identities = ask(rows, between=[84])
+    assert set(kept(identities)) == set(range(71))
+
+
 def test_somebody_who_came_between_two_views_and_was_not_embedded_is_not_kept():
     """A stranger in profile passes in front: the detections join the track, the look says so, no view is taken."""
     rows = [

@@ -96,6 +96,7 @@ def play(*actors):
         embedding=np.array(list(vectors.values()), np.float32).reshape(-1, 128),
         height=np.full(len(vectors), TALL, np.float32),
         quality=np.ones(len(vectors), np.float32),
+        between=np.zeros(len(vectors), np.bool_),
     )
     scores = Detection()
     tracks = follow(found, Fraction(RATE), (800, 300), scores.alone, scores.together, scores.sure)

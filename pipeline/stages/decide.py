@@ -188,7 +188,7 @@ def spared(
     least[~firm] = (np.inf, np.inf, -np.inf, -np.inf)
     remains = np.ones(len(frame), bool)
     room = (EDGE / 2 * (region[:, 2:] - region[:, :2]).min(axis=1, initial=np.inf)).astype(np.float32)
-    room[~firm] = 0
+    room[~firm] = 0  # its soft edge may lie over the kept face: beside that there may be half of another
     order = np.argsort(kept_frame, kind="stable")
     kept_frame, kept_face = kept_frame[order], kept_face[order]
     first, last = np.searchsorted(kept_frame, frame, "left"), np.searchsorted(kept_frame, frame, "right")

@@ -18,6 +18,7 @@ from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
     OutputExistsError,
+    PartialError,
     SecondLookError,
     UsageError,
     code_of,
@@ -112,8 +113,15 @@ def redact(args: argparse.Namespace) -> int:
     if failures and not several:
         raise failures[0]
     if failures:
-        say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
-    return code_of(error.code for error in failures)
+        summary = PartialError(
+            "{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs)
+        )
+        code = code_of(error.code for error in failures)
+        if code == summary.code:
+            raise summary
+        say(summary.template, **summary.fields)
+        return code
+    return 0
 
 
 def _report(results: Sequence[Path], report: Path) -> Path:

@@ -22,8 +22,10 @@ GAP_SECONDS = 1.2
 
 QUICK_SECONDS, FAR, FARTHEST = 0.3, 2.0, 4.0
 """Between looks at most so many seconds apart a face may jump by two of its sizes, and one that is seen well before and
-after by four: what is hidden in between is then the way, instead of two places beside it. From one frame to the next
-nobody jumps: there is nothing in between, and what is elsewhere is a jump cut or another picture on the wall."""
+after by four: what is hidden in between is then the way, instead of two places beside it. Within AT_ONCE_SECONDS,
+from one frame to the next, nobody does: what is elsewhere then is a jump cut, or another picture on the wall."""
+
+AT_ONCE_SECONDS = 0.05
 
 PROVEN = 3
 """A track of this many detections comes before a younger one when both could take a detection."""
@@ -124,6 +126,7 @@ def follow(
     usual = USUAL * min(size)
     gap = max(1, round(GAP_SECONDS * rate))
     quick = max(1, round(QUICK_SECONDS * rate))
+    at_once = int(AT_ONCE_SECONDS * rate)
     cuts = np.sort(found.cuts)
     live = _Open()
     done: list[array[int]] = []
@@ -132,7 +135,7 @@ def follow(
         crossed = np.searchsorted(cuts, live.frame, "right") < np.searchsorted(cuts, frame, "right")
         done += live.give_up(crossed | (frame - live.frame > gap))
         box, score = found.box[first:last], found.score[first:last]
-        taken = _link(live, box, score, frame, quick)
+        taken = _link(live, box, score, frame, at_once, quick)
         places, new = list(taken), [place for place in range(last - first) if place not in taken]
         live.go_on(list(taken.values()), [first + place for place in places], frame, box[places], score[places])
         live.begin([first + place for place in new], frame, box[new], score[new])
@@ -173,17 +176,17 @@ def _staying(found: Detections, rows: I32, usual: float, alone: float, together:
     return rows[stays] if stays.any() else rows
 
 
-def _link(live: _Open, boxes: F32, scores: F32, frame: int, quick: int) -> dict[int, int]:
+def _link(live: _Open, boxes: F32, scores: F32, frame: int, at_once: int, quick: int) -> dict[int, int]:
     """Which detection (its place) continues which track, nearest first; each is used once.
 
-    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back, and not
-    in the frame before: a person who runs, or is pushed through the picture, moves more than a head between two looks.
+    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back and
+    more than ``at_once``: a person who runs, or is pushed through the picture, moves more than a head from look to look.
     """
     taken: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):
         return taken
     predicted = live.predict(frame)
-    unlikely = (frame - live.frame > quick) | (frame - live.frame == 1)
+    unlikely = (frame - live.frame > quick) | (frame - live.frame <= at_once)
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[unlikely] = 0

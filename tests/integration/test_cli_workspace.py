@@ -430,7 +430,7 @@ def test_without_the_teachers_consent_nothing_is_processed(school: School) -> No
     assert [clip["teacher"] for clip in again["clips"]] == [teacher] * 2
     school.lesveil("consent", "withdraw", teacher)
     assert teacher in school.refused("run", "--card", school.card, "--teacher", teacher, code=59)
-    school.lesveil("run", "--card", school.card, code=41)  # whose lessons these are is known by now
+    school.lesveil("run", "--card", school.card, code=59)  # whose lessons these are is known by now
     assert school.rendered == {}
     assert school.lesveil("deliver")["delivered"] == []
 

@@ -135,7 +135,7 @@ def test_a_piece_is_looked_at_by_itself_and_the_rest_keeps_its_doubts(school: Sc
 def test_eyes_that_break_leave_the_clip_unrendered(school: School, eyes: Eyes) -> None:
     eyes.fails = True
     before = school.state().render["sha256"]
-    looked_at(school, "hide", code=41)
+    looked_at(school, "hide", code=42)
     assert school.state().render["sha256"] == before
     with school.opened() as place:
         failure = place.ledger.entries("failure")[-1].payload

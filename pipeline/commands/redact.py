@@ -119,7 +119,7 @@ def redact(args: argparse.Namespace) -> int:
         code = code_of(error.code for error in failures)
         if code == summary.code:
             raise summary
-        say(summary.template, **summary.fields)
+        say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
         return code
     return 0
 

@@ -180,7 +180,7 @@ def _link(live: _Open, boxes: F32, scores: F32, frame: int, at_once: int, quick:
     """Which detection (its place) continues which track, nearest first; each is used once.
 
     What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back and
-    more than ``at_once``: a person who runs, or is pushed through the picture, moves more than a head from look to look.
+    more than ``at_once``: who runs, or is pushed through the picture, moves more than a head from look to look.
     """
     taken: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):

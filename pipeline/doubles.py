@@ -47,7 +47,7 @@ def withheld(identities: Sequence[Identity], nearest: Mapping[str, float]) -> li
         for mine, theirs in ((one, other), (other, one)):
             if _distance(mine) > _distance(theirs) - CLEARLY:
                 lost.add(id(mine))
-    lost |= {id(i) for i in identities if i.person is not None and _doubted(i.person, _distance(i), nearest)}
+    lost |= {id(i) for i in identities if i.person is not None and too_near(i.person, _distance(i), nearest)}
     return [replace(i, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities]
 
 
@@ -57,7 +57,7 @@ def hidden_beside(decisions: Sequence[Decision], nearest: Mapping[str, float]) -
         replace(d, keep=False, reason=Reason.TWO_PLACES, person=None, ground=None)
         if d.keep
         and d.reason is Reason.MATCHED
-        and _doubted(d.person, 0.0 if d.distance is None else d.distance, nearest)
+        and too_near(d.person, 0.0 if d.distance is None else d.distance, nearest)
         else d
         for d in decisions
     ]
@@ -71,7 +71,8 @@ def one_face(mine: F32, theirs: F32) -> npt.NDArray[np.bool_]:
     return np.asarray(shared >= SAME_FACE * np.maximum(smaller, 1e-9))
 
 
-def _doubted(person: str | None, distance: float, nearest: Mapping[str, float]) -> bool:
+def too_near(person: str | None, distance: float, nearest: Mapping[str, float]) -> bool:
+    """Whether a claim to a name is not clearly nearer to the person than somebody else came (``nearest``)."""
     return person is not None and distance > nearest.get(person, np.inf) - CLEARLY
 
 

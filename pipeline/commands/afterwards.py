@@ -43,7 +43,7 @@ def recall(args: argparse.Namespace) -> int:
     lines.append(
         tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
         if items
-        else tr("No delivered clip shows anybody whose consent ended.")
+        else tr("No delivered clip shows anybody who may not be shown any more.")
     )
     return answer(args, {"digest": digest or None, "items": items}, *lines)
 
@@ -164,7 +164,7 @@ def report(args: argparse.Namespace) -> int:
 
 
 def add_to(add: Add, group: Group) -> None:
-    recalled = add("recall", recall, "hide or delete, in what was delivered, whose consent ended; shown first")
+    recalled = add("recall", recall, "hide or delete, in what was delivered, who may not be seen any more; shown first")
     recalled.add_argument("--execute", metavar="DIGEST")
     ticked = add("used", used, "say that clips have served, so that purge deletes them")
     ticked.add_argument("clips", nargs="+", metavar="CLIP")

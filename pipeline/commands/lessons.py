@@ -206,7 +206,8 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "file": state.file,
         "filmed": state.filmed,
         "teacher": state.teacher,
-        "consent_lapsed": list(state.lapsed),
+        "consent_lapsed": [person for person in state.lapsed if person not in state.doubted],
+        "look_alikes": list(state.doubted),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
         "waits_for": state.waits_for,
@@ -244,13 +245,19 @@ def _next(state: Any) -> str:
 
 
 def _ended(state: Any) -> str:
-    """Whose consent ended of whom the rendering shows, or what lies where it was delivered."""
-    if not state.lapsed:
-        return ""
-    people = ", ".join(state.lapsed)
-    if state.outdated or not state.standing:
-        return " " + tr("(shows {people}, whose consent has ended)", people=people)
-    return " " + tr("(what was delivered shows {people}, whose consent has ended)", people=people)
+    """Whose consent ended of whom the rendering shows, or what lies where it was delivered; and who has a double."""
+    told, here = "", state.outdated or not state.standing
+    people = ", ".join(person for person in state.lapsed if person not in state.doubted)
+    if people and here:
+        told += " " + tr("(shows {people}, whose consent has ended)", people=people)
+    elif people:
+        told += " " + tr("(what was delivered shows {people}, whose consent has ended)", people=people)
+    if state.doubted:
+        told += " " + tr(
+            "(shows {people}, but another clip of that day has somebody who looks like them)",
+            people=", ".join(state.doubted),
+        )
+    return told
 
 
 def status(args: argparse.Namespace) -> int:
@@ -300,7 +307,7 @@ def status(args: argparse.Namespace) -> int:
             )
         )
     if any(state.to_recall for state in found):
-        lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
+        lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
     lines += [last] if last else []
     document = {
         "clips": [_clip_document(state) for state in found],

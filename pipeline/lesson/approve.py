@@ -8,6 +8,7 @@ from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
 from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
+from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, find
 from pipeline.workspace import Workspace
@@ -54,6 +55,12 @@ def judge(
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):
         raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
+    if approve and doubted(workspace.ledger, state.clip, state.filmed, state.render):
+        raise ApprovalError(
+            "Another clip of that day has somebody who looks like a person shown in {clip}; run lesveil run, which"
+            " makes it anew.",
+            clip=name,
+        )
     rejection = state.rejected if approve else None
     if rejection is not None and not despite_rejection:
         raise ApprovalError(

@@ -75,8 +75,9 @@ class _Job:
 
 
 def waiting(workspace: Workspace, today: date) -> list[State]:
-    """Clips that can be done without their card: decided anew as consent ended, or never rendered since they were
-    copied. One whose film is at fault waits for its card, so that it does not fail again with every other card."""
+    """Clips that can be done without their card: decided anew as consent ended or a double came to be known, or never
+    rendered since they were copied. One whose film is at fault waits for its card, so that it does not fail again with
+    every other card."""
     return [state for state in _copied(workspace, today) if not _lacks_teacher(workspace, state)]
 
 
@@ -125,11 +126,7 @@ def run_card(
     mine = copied.clips if copied is not None else []
     todo = [_Job(take.relative(take.path), clip, teacher) for take, clip in mine]
     here = {clip.id for _, clip in mine}
-    todo += [
-        _Job(state.file, _clip_of(workspace, state), None)
-        for state in waiting(workspace, today)
-        if state.clip not in here
-    ]
+    todo += [job for job in _waiting_jobs(workspace, today) if job.clip.id not in here]
     # the same film twice on a card is one clip, and two at work on it would be in each other's way
     first_of = {job.clip.id: job for job in reversed(todo)}
     todo = [job for job in todo if first_of[job.clip.id] is job]
@@ -157,7 +154,10 @@ def run_card(
         known = notes(workspace.ledger)
         side_by_side(engine, each, todo)
         if notes(workspace.ledger) != known:  # another clip showed somebody's double: those done before must know
+            reconcile(workspace, today)
             again = [job for job in todo if job.clip.id in done]
+            again += [job for job in _waiting_jobs(workspace, today) if job.clip.id not in first_of]
+            todo += [job for job in again if job.clip.id not in first_of]
             done.clear()
             side_by_side(engine, each, again)
     by_id = {state.clip: state for state in states(workspace)}
@@ -167,6 +167,10 @@ def run_card(
         return CardRun(clips, bad, [], [], False, None, [])
     bad = [*copied.failed, *bad]
     return CardRun(clips, bad, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
+
+
+def _waiting_jobs(workspace: Workspace, today: date) -> list[_Job]:
+    return [_Job(state.file, _clip_of(workspace, state), None) for state in waiting(workspace, today)]
 
 
 def _clip_of(workspace: Workspace, state: State) -> Clip:

@@ -170,7 +170,7 @@ class _Parcels:
         """Called before the first byte of a clip goes out. Raises DeliveryError."""
         if not consent_holds(self._workspace, state, self._today):
             raise DeliveryError(
-                "{clip} shows somebody whose consent is no longer in force; run lesveil run again.", clip=state.clip
+                "{clip} shows somebody who may not be shown any more; run lesveil run again.", clip=state.clip
             )
 
     def _told(self, state: State, there: int) -> None:

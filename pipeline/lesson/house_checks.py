@@ -225,7 +225,7 @@ def _register(workspace: Workspace) -> Iterator[Finding]:
 def _delivered(workspace: Workspace) -> Iterator[Finding]:
     shown = [state for state in states_on(workspace, date.today()) if state.to_recall]
     if shown:
-        text = tr("{n} delivered {n:clip shows|clips show} somebody whose consent has ended.", n=len(shown))
+        text = tr("{n} delivered {n:clip shows|clips show} somebody who may not be shown any more.", n=len(shown))
         yield Finding("bad", text, tr("Run lesveil recall, and carry out what it shows."))
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from pipeline.adapters.ledger import Ledger
+from pipeline.doubles import too_near
 
 DOUBLES = "doubles"
 """The kind of row in the ledger."""
@@ -29,10 +31,23 @@ def notes(ledger: Ledger) -> int:
 
 def in_lesson(ledger: Ledger, clip: str, day: date) -> dict[str, float]:
     """How near somebody else came to each person in the other clips of that day, by person, in order of id."""
+    rows = ledger.entries(DOUBLES)
+    if not rows:  # as nearly always
+        return {}
     same_day = {row.clip for row in ledger.entries("filmed") if row.payload["day"] == day.isoformat()} - {clip}
-    latest = {row.clip: row.payload["nearest"] for row in ledger.entries(DOUBLES) if row.clip in same_day}
+    latest = {row.clip: row.payload["nearest"] for row in rows if row.clip in same_day}
     found: dict[str, float] = {}
     for nearest in latest.values():
         for person, far in nearest.items():
             found[person] = min(far, found.get(person, far))
     return dict(sorted(found.items()))
+
+
+def doubted(ledger: Ledger, clip: str, filmed: str | None, render: Mapping[str, Any]) -> set[str]:
+    """Whom a rendering shows because they were recognised, though by now somebody in another clip of that day (ISO
+    8601) is known who looks too much like them. The rule is that of `hidden_beside`."""
+    claims = [one for one in render["kept"] if one.get("distance") is not None]
+    if filmed is None or not claims:
+        return set()
+    nearest = in_lesson(ledger, clip, date.fromisoformat(filmed))
+    return {one["person"] for one in claims if too_near(one["person"], one["distance"], nearest)}

@@ -229,6 +229,7 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
                 "stop": d.stop,
                 "ground": d.ground,
                 "margin": d.margin,
+                "distance": d.distance if d.reason is Reason.MATCHED else None,
                 "by_hand": d.reason is Reason.NAMED_BY_HAND,
             }
             for d in mended.decisions

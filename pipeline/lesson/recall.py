@@ -161,7 +161,8 @@ def _make(
     known = shown.load(workspace.vault, clip, old)
     before = _outcome(workspace, clip, old)
     by_program, by_hand = shown_by(before)
-    agreed = {} if filmed is None else grounds(workspace, by_program, filmed, today)
+    sure = by_program - set(state.doubted)
+    agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
     allowed = named | agreed
     key = hashlib.sha256(repr(("released", old, sorted(allowed.items()))).encode()).hexdigest()
@@ -212,6 +213,10 @@ def _make(
         files.publish(partial, final)
     finally:
         files.remove(partial)
+    far: dict[str, float] = {}  # of all places at which the film showed somebody, the one that is the least sure
+    for row in before["kept"]:
+        if row.get("distance") is not None:
+            far[row["person"]] = max(row["distance"], far.get(row["person"], 0.0))
     kept = [
         {
             "person": face.person,
@@ -219,6 +224,7 @@ def _make(
             "stop": face.stop,
             "ground": allowed[face.person],
             "margin": None,
+            "distance": None if face.by_hand else far.get(face.person),
             "by_hand": face.by_hand,
         }
         for face in stays

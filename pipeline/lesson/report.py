@@ -17,7 +17,7 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import State, standing, states
+from pipeline.lesson.state import DOUBLE, State, standing, states
 from pipeline.lesson.withdraw import states_on
 from pipeline.messages import ground_in_words, tr
 from pipeline.workspace import Workspace, load_templates
@@ -300,7 +300,8 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         ],
         "deliveries": [_delivery(row, rows) for row in rows if row.kind == "delivery"],
         "delivered_to": [row.payload["where"] for row in standing(rows)],
-        "consent_lapsed": [{"at": row.at, "person": row.payload["person"]} for row in rows if row.kind == "lapsed"],
+        "consent_lapsed": _lapsed(rows, None),
+        "look_alikes": _lapsed(rows, DOUBLE),
         "still_shows": list(state.lapsed),
         "used": None if state.used is None else {"at": state.used.at, "by": state.used.payload["by"]},
         "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},
@@ -328,6 +329,12 @@ def _shown(render: Document, rate: float | None, names: dict[str, str]) -> list[
         if rate:
             one["seconds"] = round(one["seconds"] + (entry["stop"] - entry["start"]) / rate, 1)
     return list(out.values())
+
+
+def _lapsed(rows: Sequence[Entry], because: str | None) -> list[Document]:
+    """Who was found to be shown and may not be any more, for one reason: None is their consent."""
+    found = [row for row in rows if row.kind == "lapsed" and row.payload.get("because") == because]
+    return [{"at": row.at, "person": row.payload["person"]} for row in found]
 
 
 def _delivery(row: Entry, rows: Sequence[Entry]) -> Document:
@@ -493,7 +500,7 @@ def in_words(document: Document, kind: str) -> list[str]:
             )
         )
     if any(clip["still_shows"] and clip["delivered_to"] for batch in document["batches"] for clip in batch["clips"]):
-        lines.append(tr("What was delivered shows somebody whose consent ended: see lesveil recall."))
+        lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
     return lines

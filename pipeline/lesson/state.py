@@ -13,8 +13,12 @@ from pipeline.adapters.film import Film, Key
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError
 from pipeline.lesson.deleted import Deleted, fate
+from pipeline.lesson.lookalikes import doubted
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace, grounds
+
+DOUBLE = "double"
+"""Why somebody may not be shown, where it is not their consent: another clip of that day shows who looks like them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class State:
     teacher: str | None = None
     """Number of whose lesson it is, where that was named."""
     lapsed: tuple[str, ...] = ()
-    """Who is shown in the latest rendering, or in a delivered one, though their consent is no longer in force."""
+    """Who is shown in the latest rendering, or in a delivered one, and may not be any more."""
+    doubted: tuple[str, ...] = ()
+    """Those of them whose consent is in force: somebody in another clip of that day looks too much like them."""
     outdated: bool = False
     """The latest rendering is one of those: it is made anew before anything else happens to the clip."""
     removed: Entry | None = None
@@ -134,7 +140,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     judged = latest("approval")
     verdict = judged.payload["verdict"] if judged is not None else ""
     sent = still_delivered(rows)
-    lapsed = {row.payload["person"]: set(row.payload["renderings"]) for row in rows if row.kind == "lapsed"}
+    marked = {row.payload["person"]: row.payload for row in rows if row.kind == "lapsed"}
+    lapsed = {person: set(said["renderings"]) for person, said in marked.items()}
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
@@ -144,6 +151,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     if judged is not None and removed is not None and verdict == "approved" and judged.seq > removed.seq:
         removed = None  # approved since: it may be brought there again
     outdated = any(digest in which for which in lapsed.values())
+    gone_for = tuple(person for person, which in lapsed.items() if which & {digest, *sent})
     return State(
         clip,
         copied,
@@ -153,7 +161,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         delivered,
         wiped,
         teacher=teachers[-1] if teachers else None,
-        lapsed=tuple(person for person, which in lapsed.items() if which & {digest, *sent}),
+        lapsed=gone_for,
+        doubted=tuple(person for person in gone_for if marked[person].get("because") == DOUBLE),
         outdated=outdated,
         removed=removed,
         used=_ticked(rows),
@@ -244,6 +253,8 @@ def find(workspace: Workspace, name: str) -> State:
 def consent_holds(workspace: Workspace, state: State, today: date) -> bool:
     """Everyone whom the latest rendering shows may still be shown today."""
     if state.render is None or (state.render["kept"] and state.filmed is None):
+        return False
+    if doubted(workspace.ledger, state.clip, state.filmed, state.render):
         return False
     by_program, by_hand = shown_by(state.render)
     if state.teacher:

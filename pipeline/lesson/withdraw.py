@@ -1,4 +1,5 @@
-"""Somebody changed their mind, turned 16, or is no longer on the list: what they are shown in is found and marked."""
+"""Somebody changed their mind, turned 16, is no longer on the list, or has a double in another clip of the day: what
+they are shown in is found and marked."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from pipeline.adapters import files
 from pipeline.errors import NoConsentError
-from pipeline.lesson.state import State, shown_by, states, still_allowed, still_delivered
+from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.state import DOUBLE, State, shown_by, states, still_allowed, still_delivered
 from pipeline.workspace import Workspace, grounds, prune_templates
 
 
@@ -24,7 +26,8 @@ class Reach:
 
 @dataclass(frozen=True)
 class _Shown:
-    """Who is shown in the renderings of a clip: by person, the renderings' digests.
+    """Who is shown in the renderings of a clip: by person, the renderings' digests. Of the ``doubted`` a double came
+    to be known since.
 
     ``files`` gives the name of each in the folder of finished clips; ``counts`` are the latest rendering and those that
     can still be seen where they were delivered.
@@ -32,6 +35,7 @@ class _Shown:
 
     by_program: dict[str, set[str]]
     by_hand: dict[str, set[str]]
+    doubted: dict[str, set[str]]
     files: dict[str, str]
     counts: set[str]
 
@@ -41,6 +45,14 @@ class _Shown:
 
     def renderings(self, person: str) -> set[str]:
         return self.by_program.get(person, set()) | self.by_hand.get(person, set())
+
+
+@dataclass(frozen=True)
+class _Gone:
+    """The renderings in which somebody may not be shown, and why, for the ledger, where it is not their consent."""
+
+    renderings: set[str]
+    because: dict[str, str]
 
 
 def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
@@ -59,19 +71,19 @@ def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
 def reconcile(workspace: Workspace, today: date) -> Reach:
     """Bring templates and clips in line with the consent that is in force today.
 
-    A clip that shows somebody who may no longer be shown is marked in the ledger, and its rendering is removed here:
-    it is decided anew by the next run. What was delivered is marked alike.
+    A clip that shows somebody who may no longer be shown, or of whom a double is known by now, is marked in the ledger,
+    and its rendering is removed here: it is decided anew by the next run. What was delivered is marked alike.
     """
     templates = prune_templates(workspace, today)
     marked: list[str] = []
     for state in states(workspace):
         shown, gone = _gone(workspace, state, today)
-        for digest in {one for person in gone for one in shown.renderings(person)}:
+        for digest in {digest for one in gone.values() for digest in one.renderings}:
             files.remove(workspace.finished / shown.files[digest])
-        lapsed = [person for person in gone if shown.renderings(person) & shown.counts and person not in state.lapsed]
+        lapsed = [one for one in gone if gone[one].renderings & shown.counts and one not in state.lapsed]
         for person in lapsed:
-            payload = {"person": person, "day": today.isoformat(), "renderings": sorted(shown.renderings(person))}
-            workspace.ledger.append("lapsed", state.clip, payload)
+            payload = {"person": person, "day": today.isoformat(), "renderings": sorted(gone[person].renderings)}
+            workspace.ledger.append("lapsed", state.clip, payload | gone[person].because)
         if lapsed:
             marked.append(state.clip)
     return Reach(templates, [state for state in states(workspace) if state.clip in marked])
@@ -84,16 +96,25 @@ def states_on(workspace: Workspace, today: date) -> list[State]:
 
 def _on(workspace: Workspace, state: State, today: date) -> State:
     shown, gone = _gone(workspace, state, today)
-    lapsed = {person for person in gone if shown.renderings(person) & shown.counts}
+    lapsed = {
+        person: one for person, one in gone.items() if one.renderings & shown.counts and person not in state.lapsed
+    }
     digest = state.render["sha256"] if state.render else None
-    outdated = state.outdated or any(digest in shown.renderings(person) for person in gone)
-    return replace(state, lapsed=tuple(sorted(lapsed.union(state.lapsed))), outdated=outdated)
+    return replace(
+        state,
+        lapsed=tuple(sorted({*lapsed, *state.lapsed})),
+        doubted=tuple(sorted({*(person for person, one in lapsed.items() if one.because), *state.doubted})),
+        outdated=state.outdated or any(digest in one.renderings for one in gone.values()),
+    )
 
 
-def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, list[str]]:
-    """Who is shown in a clip, and who of them may not be any more."""
+def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, dict[str, _Gone]]:
+    """Who is shown in a clip, and who of them may not be any more, in order of id."""
     shown = _shown_in(workspace, state)
-    return shown, sorted(shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today))
+    ended = shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today)
+    gone = {person: _Gone(which, {"because": DOUBLE}) for person, which in shown.doubted.items()}
+    gone |= {person: _Gone(shown.renderings(person), {}) for person in ended}
+    return shown, dict(sorted(gone.items()))
 
 
 def _shows(workspace: Workspace, state: State, person: str) -> bool:
@@ -129,7 +150,10 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
     teacher = {state.teacher} if state.teacher else set()  # without whose consent a clip is not used either
     by_program: dict[str, set[str]] = defaultdict(set)
     by_hand: dict[str, set[str]] = defaultdict(set)
+    doubts: dict[str, set[str]] = defaultdict(set)
     for render in renders:
+        for person in doubted(workspace.ledger, state.clip, state.filmed, render):
+            doubts[person].add(render["sha256"])
         recognised, known = shown_by(render)
         for person in recognised:
             by_program[person].add(render["sha256"])
@@ -137,4 +161,4 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
             by_hand[person].add(render["sha256"])
     names = {render["sha256"]: render["file"] for render in renders}
     counts = still_delivered(rows) | {one["sha256"] for one in renders[-1:]}
-    return _Shown(dict(by_program), dict(by_hand), names, counts)
+    return _Shown(dict(by_program), dict(by_hand), dict(doubts), names, counts)

@@ -41,7 +41,7 @@ def stage(speech: Speech, key: str) -> str:
         "removed": tr("removed"),
         "deleted": tr("deleted"),
         "wiped": tr("wiped"),
-        "outdated": tr("consent has ended"),
+        "outdated": tr("to be made anew"),
     }.get(key, key)
 
 
@@ -137,7 +137,7 @@ def script(speech: Speech) -> dict[str, str]:
         "join_hint": tr("Choose the other person."),
         "hidden_now": tr("{person} is hidden now: {range}."),
         "nobody_offered": tr("There is nobody whose consent is in force for this clip."),
-        "outdated": tr("The consent of somebody in this clip has ended. Run lesveil run again."),
+        "outdated": tr("Somebody in this clip may not be shown any more. Run lesveil run again."),
         "gone": tr("The working copy is gone. This clip can be watched, not repaired."),
         "unknown": tr("Nothing was kept of where people are. Run lesveil run again to repair this clip."),
         "cannot_play": tr("This browser cannot play this film. Try Chrome, Edge or Firefox."),

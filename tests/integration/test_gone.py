@@ -408,9 +408,9 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"]}  # what lies there shows them until it is replaced
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
-    assert "What was delivered shows somebody whose consent ended: see lesveil recall." in told
+    assert "What was delivered shows somebody who may not be shown any more: see lesveil recall." in told
     found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
-    assert any("1 delivered clip shows somebody whose consent has ended." in one["text"] for one in found)
+    assert any("1 delivered clip shows somebody who may not be shown any more." in one["text"] for one in found)
 
 
 def test_a_withdrawal_of_a_later_day_says_from_when(place: Place) -> None:

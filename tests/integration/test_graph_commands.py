@@ -242,7 +242,7 @@ def test_consent_is_judged_before_the_first_byte(
     monkeypatch.setattr(delivering, "consent_holds", lambda workspace, state, today: state.clip != place.made.clip)
     done = place.lesveil("deliver", *WORDS, code=56)
     assert [entry["clip"] for entry in done["failed"]] == [place.made.clip]
-    assert "consent is no longer in force" in done["failed"][0]["error"]
+    assert "may not be shown any more" in done["failed"][0]["error"]
     state = graph.state(drive)
     assert len(state["files"]) == 2
     assert sum(row["event"] == "session" for row in state["log"]) == 2, "not even a session was asked for"

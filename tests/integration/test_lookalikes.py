@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,14 +20,19 @@ from pipeline import interruption, run, workspace
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.pictures import fingerprint
+from pipeline.cli import main
 from pipeline.consent import Giver
 from pipeline.doubles import CLEARLY, hidden_beside
-from pipeline.engine import Here
-from pipeline.errors import ApprovalError, CheckFailedError, WorkerError
+from pipeline.engine import Here, side_by_side
+from pipeline.errors import ApprovalError, CheckFailedError, DeliveryError, WorkerError
 from pipeline.lesson import card
 from pipeline.lesson.approve import judge
+from pipeline.lesson.deliver import deliver
 from pipeline.lesson.lookalikes import DOUBLES, in_lesson
-from pipeline.lesson.state import states
+from pipeline.lesson.plans import digest_of
+from pipeline.lesson.recall import execute_recall, recall_plan
+from pipeline.lesson.state import find, states
+from pipeline.lesson.withdraw import states_on
 from pipeline.records import Decision, Person, Reason, Style
 from pipeline.stages import decide, naming
 from pipeline.workspace import Workspace
@@ -165,6 +171,119 @@ def test_a_rendering_that_shows_too_much_is_gone_though_the_next_one_fails(
         judge(place, a.clip, "Geertje", approve=True)
     card.run_card(place, folder, TODAY, any_card=True)
     assert shown(place) == {"A": [], "B": []}
+
+
+def stage(place: Workspace, name: str) -> tuple[Any, ...]:
+    state = find(place, name)
+    return state.stage, state.waits_for, state.lapsed, state.doubted
+
+
+def test_what_was_made_before_a_double_was_known_is_not_approved_if_the_run_ends_there(
+    place: Workspace, film: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = film({"A": FILMED, "B": FILMED, "C": FILMED - timedelta(1)})
+    seen |= {"A": ALONE, "B": BOTH, "C": ALONE}
+    calls: list[Any] = []
+
+    def killed(*given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        side_by_side(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(card, "reconcile", lambda *_: None)  # killed before it marks anything
+        patch.setattr(card, "side_by_side", killed)
+        with pytest.raises(KeyboardInterrupt):
+            card.run_card(place, folder, TODAY, any_card=True)
+    assert shown(place) == {"A": ["1"], "B": [], "C": ["1"]}
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    with pytest.raises(ApprovalError, match=r"looks like a person shown in A\.MP4; run lesveil run"):
+        judge(place, "A.MP4", "Geertje", approve=True)
+    assert judge(place, "A.MP4", "Geertje", approve=False).rejected
+    assert judge(place, "C.MP4", "Geertje", approve=True).stage == "approved"
+    assert [(one.lapsed, one.doubted, one.waits_for) for one in states_on(place, TODAY)] == [
+        (("1",), ("1",), "lesveil run"),
+        ((), (), "lesveil approve"),
+        ((), (), "lesveil deliver"),
+    ]
+    card.run_card(place, None, TODAY)  # the card need not be in
+    assert shown(place) == {"A": [], "B": [], "C": ["1"]}
+    assert judge(place, "A.MP4", "Geertje", approve=True).stage == "approved"
+    assert [(row.clip, row.payload["because"]) for row in place.ledger.entries("lapsed")] == [
+        (find(place, "A").clip, "double")
+    ]
+    assert place.ledger.verify() == []
+
+
+@pytest.fixture
+def earlier(place: Workspace, film: Any, seen: Any, tmp_path: Path) -> Callable[[], None]:
+    """A clip of another card of that day is approved; calling this brings the card with the double."""
+    seen |= {"A": ALONE, "B": BOTH}
+    one = film({"A": FILMED})
+    card.run_card(place, one, TODAY, any_card=True)
+    judge(place, "A.MP4", "Geertje", approve=True)
+    one.rename(tmp_path / "one")
+    other = film({"X": FILMED, "B": FILMED})
+    (other / "DCIM/100CANON/X.MP4").unlink()
+    return lambda: card.run_card(place, other, TODAY, any_card=True) and None
+
+
+def test_a_double_on_another_card_of_that_day_hides_what_was_approved_before(
+    place: Workspace, earlier: Callable[[], None]
+) -> None:
+    earlier()
+    assert shown(place) == {"A": [], "B": []}
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    assert len(list(place.finished.glob("*.mp4"))) == 2
+
+
+def test_what_was_approved_before_does_not_leave_once_a_double_is_known(
+    place: Workspace, earlier: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(place, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(card, "reconcile", lambda *_: None)
+        patch.setattr(card, "waiting", lambda *_: [])
+        earlier()
+    with workspace.opened(place.folder) as opened:
+        ((state, error),) = deliver(opened, TODAY)
+    assert state.stage == "approved"
+    assert isinstance(error, DeliveryError)
+    assert "may not be shown any more; run lesveil run" in str(error)
+    assert not list((tmp_path / "archive").rglob("*.mp4"))
+    assert stage(place, "A") == ("approved", "lesveil deliver", (), ())
+    card.run_card(place, None, TODAY)
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+
+
+def test_what_was_delivered_before_a_double_was_known_is_hidden_there_by_a_recall(
+    place: Workspace, earlier: Callable[[], None], seen: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive(place, tmp_path)
+    with workspace.opened(place.folder) as opened:
+        assert not isinstance(deliver(opened, TODAY)[0][1], Exception)
+    earlier()
+    assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ("1",))
+    assert main(["status", "-C", str(place.folder), "--lang", "en"]) == 0
+    assert "(shows 1, but another clip of that day has somebody who looks like them)" in capsys.readouterr().out
+    seen["DCIM/100CANON/A.MP4"] = ALONE
+    with workspace.opened(place.folder) as opened:
+        (item,) = recall_plan(opened, TODAY)
+        assert item["people"] == ["1"]
+        assert item["action"] == "hide again"
+        ((_, told),) = execute_recall(opened, digest_of([item]), TODAY)
+        assert isinstance(told, dict), told
+        assert told["outcome"] == "replaced"
+    assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
+    assert shown(place) == {"A": [], "B": []}
+    assert place.ledger.verify() == []
+
+
+def archive(place: Workspace, folder: Path) -> None:
+    (folder / "archive").mkdir()
+    with (place.folder / "lesveil.toml").open("a", encoding="utf-8") as file:
+        file.write(f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(folder / 'archive'))}\n")
 
 
 @pytest.mark.usefixtures("three_at_once")

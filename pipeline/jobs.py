@@ -23,7 +23,7 @@ import cv2
 
 from pipeline.adapters.film import Film
 from pipeline.adapters.networks import CenterFace, FaceNet
-from pipeline.adapters.pictures import cut_out, fingerprint, planes
+from pipeline.adapters.pictures import cut_out, fingerprint, planes, shrunk
 from pipeline.adapters.segment import Mark, Segment, SegmentError
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import ClipWriter, Written, hidden_frame
@@ -143,6 +143,7 @@ def search(
         finder.workers,
         one_segment=one_segment,
         fingerprint=fingerprint,
+        shrink=shrunk,
     )
     return found, sampler.views() if sampler else identify.no_views()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,23 @@ import av.filter
 import cv2
 import numpy as np
 import xxhash
+from av.video.reformatter import VideoReformatter
 
 from pipeline.adapters.packets import Sample
 from pipeline.records import U8, Plane
 
 NATIVE = re.compile(r"yuvj?4(20|22|44)p(10le)?")
 """Pixel formats that pass as they are."""
+
+
+class _Scalers(threading.local):
+    """Each thread's own, by the size that they scale to."""
+
+    def __init__(self) -> None:
+        self.to: dict[tuple[int, int], VideoReformatter] = {}
+
+
+_scalers = _Scalers()
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,17 @@ def fingerprint(picture: av.VideoFrame) -> int:
     return digest.intdigest()
 
 
+def shrunk(picture: av.VideoFrame, width: int, height: int) -> U8:
+    """The picture as BGR (height, width, 3), each pixel the average of what it covers. Threads may share a picture.
+
+    To make a scaler takes half as long as to use it, and one that a picture makes for itself brings threads of its own;
+    so each thread keeps one for each size.
+    """
+    scaler = _scalers.to.setdefault((width, height), VideoReformatter())
+    scaled = scaler.reformat(picture, width=width, height=height, format="bgr24", interpolation="AREA", threads=1)
+    return np.asarray(scaled.to_ndarray(), np.uint8)
+
+
 def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int, int]]:
     """The part of a planar YUV picture under ``box`` (pixels), as BGR (H, W, 3), and where it begins (x, y).
 
@@ -98,7 +121,7 @@ def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int
         rows, columns = piece.shape
         piece[:] = whole[y1 // down : y1 // down + rows, x1 // across : x1 // across + columns]
     Colour.of(picture).put_on(part)
-    return np.asarray(part.to_ndarray(format="bgr24"), np.uint8), (x1, y1)
+    return np.asarray(part.reformat(format="bgr24", threads=1).to_ndarray(), np.uint8), (x1, y1)
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
-from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
@@ -66,6 +65,10 @@ CLEAR = 0.4
 
 _Faces = tuple[F32, F32, F32]
 """Boxes (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the displayed frame."""
+
+
+Shrink = Callable[[Any, int, int], U8]
+"""A picture as BGR (H, W, 3) of a width and height, each pixel the average of what it covers; threads may share one."""
 
 
 class Observer(Protocol):
@@ -141,11 +144,13 @@ def detect(
     workers: int = 1,
     one_segment: Fraction | None = None,
     fingerprint: Callable[[Any], int] | None = None,
+    *,
+    shrink: Shrink,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
     ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once;
-    ``fingerprint`` tells one picture from another.
+    ``fingerprint`` tells one picture from another; ``shrink`` makes of one what the detector is given.
     Damaged frames are not looked at; the scene starts afresh after them.
 
     With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
@@ -160,7 +165,7 @@ def detect(
         ThreadPoolExecutor(1, thread_name_prefix="lesveil-tell") as teller,
         ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool,
     ):
-        looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold)
+        looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold, shrink)
         previous: Frame | None = None
         tiny_before: Any = None
         scheme = Scheme(shapes)
@@ -273,6 +278,7 @@ class _Looks:
     info: VideoInfo
     detector: FaceDetector
     threshold: float
+    shrink: Shrink
     latest: int = -1
     waiting: deque[Future[None]] = field(default_factory=deque)
 
@@ -287,10 +293,9 @@ class _Looks:
     def _examined(self, picture: Any, which: Sequence[Glance]) -> Future[_Seen]:
         """A look at the usual sizes is one worker's. One at all sizes, for which others may be waiting, is everybody's:
         the largest first, so that who puts it together, and comes last, waits for the shortest."""
-        resizing = Lock()
 
         def glance(one: Glance) -> _Faces:
-            return _look(picture, one, self.info, self.detector, self.threshold, resizing)
+            return _look(self.shrink(picture, *one.size), one, self.info, self.detector, self.threshold)
 
         if len(which) < MANY:
             return self.pool.submit(_examine, which, glance, picture)
@@ -380,16 +385,12 @@ def _luma(picture: Any) -> U8:
     return np.asarray(wide >> (bits - 8), np.uint8)
 
 
-def _look(
-    picture: Any, one: Glance, info: VideoInfo, detector: FaceDetector, threshold: float, resizing: Lock
-) -> _Faces:
-    """One picture through the network; boxes and landmarks in pixels of the displayed frame, upright."""
+def _look(small: U8, one: Glance, info: VideoInfo, detector: FaceDetector, threshold: float) -> _Faces:
+    """One picture, shrunk, through the network; boxes and landmarks in pixels of the displayed frame, upright."""
     width, height = one.size
-    with resizing:  # a picture keeps what resized it last: two threads at it would crash
-        small = picture.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()
     down, across = height // BORDER, width // BORDER
     if one.close:
-        small = cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=GREY)
+        small = cast(U8, cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=GREY))
     boxes, scores, marks = detector(
         np.ascontiguousarray(np.rot90(small, one.turn)), max(threshold, one.least) / one.counts
     )

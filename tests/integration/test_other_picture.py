@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import jobs
 from pipeline.adapters import files
-from pipeline.adapters.pictures import fingerprint, planes
+from pipeline.adapters.pictures import fingerprint, planes, shrunk
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import QuarantinedError, TruncatedVideoError
 from pipeline.records import Frame
@@ -140,7 +140,7 @@ def test_whoever_changes_a_film_between_two_passes_changes_nothing_that_is_seen(
     """The second pass meets other pictures than the first in ten frames: those are blank, and it is told."""
     path = clips.make(tmp_path / "a.mp4", frames=30)
     clip = open_clip(path)
-    found = detect.detect(clip, Blind(), 0.5, fingerprint=fingerprint)
+    found = detect.detect(clip, Blind(), 0.5, fingerprint=fingerprint, shrink=shrunk)
     plan = decide.plan("a", 30, [], [], [], Settings().redaction.style, "", "", "", prints=found.prints)
     other = plan.prints.copy()
     other[10:20] += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import av
@@ -13,9 +15,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from pipeline.adapters.pictures import shrunk
 from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, Scheme, sizes
 from pipeline.records import Figures, Frame, VideoInfo
-from pipeline.stages.detect import TURNED_GROWS, _turned_back, detect, echoes
+from pipeline.stages import detect as detecting
+from pipeline.stages.detect import TURNED_GROWS, _turned_back, echoes
+
+detect = partial(detecting.detect, shrink=shrunk)
 
 WIDTH, HEIGHT = 192, 108
 THRESHOLD = 0.06
@@ -471,3 +477,18 @@ def test_a_cut_does_not_forget_what_a_turned_picture_has_just_shown():
     scheme.asked(scheme.due(Fraction(1), grey, False), lambda: {2})
     after_cut = scheme.due(Fraction(11, 10), grey, True)
     assert {one.turn for one in after_cut if not one.least} == {0, 2}
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le", "yuvj444p"])
+def test_a_picture_is_shrunk_as_it_would_be_by_itself_whoever_shares_it(pixels):
+    """Threads share pictures, and each keeps its scalers from one picture, and one kind of picture, to the next."""
+    noise = np.random.default_rng(1).integers(0, 255, (2, 90, 160, 3), np.uint8)
+    pictures = [av.VideoFrame.from_ndarray(one, format="bgr24").reformat(format=pixels) for one in noise]
+    pictures.append(av.VideoFrame.from_ndarray(noise[0, :60], format="bgr24").reformat(format="yuv420p"))
+    alone = [one.reformat(width=64, height=32, format="bgr24", interpolation="AREA").to_ndarray() for one in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            found = list(pool.map(lambda one: shrunk(one, 64, 32), [*pictures, *pictures]))
+            other = list(pool.map(lambda one: shrunk(one, 32, 32), pictures))
+            assert all((mine == theirs).all() for mine, theirs in zip(found, alone * 2, strict=True))
+            assert {one.shape for one in other} == {(32, 32, 3)}

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pipeline.adapters.pictures import cut_out
 from pipeline.records import Detections, Person, Views
 from pipeline.stages import detect as detecting
-from pipeline.stages.detect import detect, joined_segments, segment_of
+from pipeline.stages.detect import joined_segments, segment_of
 from pipeline.stages.identify import CHIP, Sampler, joined_views
-from tests.unit.test_detect import THRESHOLD, Detector, Observer, Source, picture
+from tests.unit.test_detect import THRESHOLD, Detector, Observer, Source, detect, picture
 
 ANN = Person("ann", np.eye(128, dtype=np.float32)[0], 3)
 BEN = Person("ben", np.eye(128, dtype=np.float32)[1], 1)

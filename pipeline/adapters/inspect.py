@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 import av
 import av.error
 
+from pipeline.adapters.packets import LENIENT
+
 HARMLESS = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "language", "encoder"}
 )
@@ -43,7 +45,7 @@ def filmed_on(opener: Callable[[], BinaryIO]) -> date | None:
     """The day on which the camera says it filmed; None when the file does not say, or says nothing sensible."""
     source: Any = opener()
     try:
-        with source, av.open(source, metadata_errors="replace") as container:
+        with source, av.open(source, **LENIENT) as container:
             day = datetime.fromisoformat(container.metadata.get("creation_time", "")).date()
     except (ValueError, av.error.FFmpegError):  # no day means that nobody is shown on its strength; what is wrong
         return None  # with the file itself is told when its pictures are read

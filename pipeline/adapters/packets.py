@@ -12,11 +12,15 @@ import re
 from collections import deque
 from collections.abc import Generator, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.codec.context
 import av.container
 import av.error
+
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""For `av.open`: metadata that is not UTF-8 does not stop a film from being read. From version 19 on it never does."""
 
 KEY_KNOWERS = frozenset({"h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9", "libdav1d", "av1"})
 """Decoders that say of a picture whether it stands alone; others leave that to the container."""

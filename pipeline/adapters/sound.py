@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.disguise import disguised
+from pipeline.adapters.packets import LENIENT
 from pipeline.adapters.video_in import CONTAINERS, audio_stream
 
 BLOCK = 1024
@@ -113,7 +114,7 @@ class Sound:
             cast(Any, self._source) or "file:" + os.fspath(self._path),
             "r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
+            **LENIENT,
         )
         stream = audio_stream(self._container)
         for other in self._container.streams:

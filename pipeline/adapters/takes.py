@@ -13,6 +13,7 @@ import av.error
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look, open_card_file
 from pipeline.adapters.chapters import CONTINUES, Extent, extent
+from pipeline.adapters.packets import LENIENT
 from pipeline.errors import CardError
 
 SLACK = 5.0
@@ -64,7 +65,7 @@ def _film(path: Path) -> Film:
     written = look(path).st_mtime
     try:
         source: Any = open_card_file(path)
-        with source, av.open(source, metadata_errors="replace") as container:
+        with source, av.open(source, **LENIENT) as container:
             streams = container.streams.video
             found = extent(container, streams[0]) if streams else None
     except (av.error.FFmpegError, OSError, ValueError, CardError):

@@ -24,7 +24,7 @@ import av.stream
 
 from pipeline import interruption
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
-from pipeline.adapters.packets import Sample, Samples, frame_rate, time_base
+from pipeline.adapters.packets import LENIENT, Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
 from pipeline.errors import (
     ClipNotFoundError,
@@ -238,7 +238,7 @@ def _container(path: Path, opener: Opener | None = None) -> Iterator[av.containe
     # "file:" keeps a colon in a name from being read as a protocol.
     source: Any = opener() if opener else "file:" + os.fspath(path)
     try:
-        container = av.open(source, "r", container_options=options, metadata_errors="replace")
+        container = av.open(source, "r", container_options=options, **LENIENT)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if opener:
             source.close()

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline import __version__, interruption, messages
 from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
 from pipeline.commands.terminal import Parser, PlainHelp
-from pipeline.errors import INTERRUPTED, LesveilError, OutputNotWritableError, UsageError, all_errors
+from pipeline.errors import INTERRUPTED, LesveilError, NotReadyError, OutputNotWritableError, UsageError, all_errors
 from pipeline.messages import told, tr
 
 GROUPS = (redact, house, consent, enrol, lessons, review, deliver, afterwards, doctor)
@@ -108,6 +108,14 @@ def _code_of(argv: Sequence[str] | None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 1
+    except ImportError as error:
+        broken = NotReadyError(
+            "A part of what Lesveil needs cannot be loaded ({why}); install Lesveil again, and where a file of the"
+            " system is missing, on Debian and Ubuntu: apt install libgl1 libglib2.0-0.",
+            why=error,
+        )
+        print(f"lesveil: {told(broken)}", file=sys.stderr)
+        return broken.code
     except OSError as error:
         refused = OutputNotWritableError(
             "{file} cannot be used: {why}.", file=error.filename or "-", why=error.strerror or error

@@ -27,7 +27,7 @@ import samples
 from pipeline import messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import all_errors
+from pipeline.errors import NotReadyError, all_errors
 from pipeline.records import U8
 from tests import clips
 
@@ -752,3 +752,23 @@ def test_a_name_in_no_or_another_alphabet_is_reported_all_the_same(tmp_path, enc
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert [clip["source"] for clip in report["clips"]] == places
     assert [clip["source"] for clip in json.loads(done.stdout.decode(encoding))["clips"]] == places
+
+
+def test_a_library_that_cannot_be_loaded_is_told_in_a_sentence(clip: Path, out: Path, tmp_path: Path) -> None:
+    """OpenCV needs files of the system that a bare server lacks."""
+    lacking = "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')"
+    (tmp_path / "lacking").mkdir()
+    (tmp_path / "lacking/cv2.py").write_text(lacking, encoding="utf-8")
+    said = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--lang", "en", "redact", str(clip), "-o", str(out / "a.mp4")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "lacking"), str(Path.cwd())])},
+        timeout=120,
+        check=False,
+    )
+    assert said.returncode == NotReadyError.code
+    assert Said(said.returncode, said.stdout, said.stderr).sentence.startswith(
+        "lesveil: A part of what Lesveil needs cannot be loaded (libGL.so.1: cannot open shared object file"
+    )
+    assert not list(out.iterdir())

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters import video_out
+from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.sound import loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -690,3 +691,15 @@ def test_times_must_rise(plain: Path, tmp_path: Path) -> None:
         writer.write(hidden_frame(clip), 10)
         with pytest.raises(ValueError, match="after"):
             writer.write(hidden_frame(clip), 10)
+
+
+def test_metadata_that_is_not_utf8_stops_nothing(plain: Path, tmp_path: Path) -> None:
+    """What an old camera or another program wrote in Latin-1; nothing of it survives."""
+    path = tmp_path / "les.mp4"
+    path.write_bytes(plain.read_bytes().replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    assert path.read_bytes() != plain.read_bytes()
+    clip = open_clip(path)
+    assert seen(clip) == seen(open_clip(plain))
+    assert filmed_on(lambda: path.open("rb")) is None
+    passed_through(clip, tmp_path / "out.mp4")
+    assert extras(tmp_path / "out.mp4") == []

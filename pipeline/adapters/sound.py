@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -195,6 +196,7 @@ class Sound:
                     break
                 if packet is None or (not packet.size and chapter is not self._chapters[-1]):
                     break  # what ends a chapter's packets would end the decoder
+                packet = _untrimmed(packet, chapter is self._chapters[0], chapter is self._chapters[-1])
                 if chapter.offset and packet.pts is not None:
                     packet.pts += round(chapter.offset / packet.time_base)
                 with contextlib.suppress(av.error.FFmpegError, OSError):
@@ -293,6 +295,21 @@ class Sound:
         if self.silences and since - self.silences[-1][1] < 1e-6:
             since = self.silences.pop()[0]
         self.silences.append((since, until))
+
+
+def _untrimmed(packet: Any, first: bool, last: bool) -> Any:
+    """A packet whose samples are all heard, unless those left out lie before the first chapter or after the last.
+
+    What a chapter's edit list trims at a seam is the take's sound: only who plays that chapter alone leaves it out.
+    """
+    if not packet.has_sidedata("skip_samples"):
+        return packet
+    before, after = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
+    if (first or not before) and (last or not after):
+        return packet
+    bare = av.Packet(bytes(packet))
+    bare.pts, bare.dts, bare.duration, bare.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    return bare
 
 
 def _kind(context: av.AudioCodecContext) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,7 @@ def test_every_cell_of_every_row_is_guarded(place: Place, tmp_path: Path) -> Non
     with workspace.opened(place.made.folder) as opened:
         head, count = opened.ledger.head(), len(opened.ledger.entries())
     book = tmp_path / "book.db"
-    with sqlite3.connect(place.made.folder / "ledger.db") as source, sqlite3.connect(book) as copy:
+    with closing(sqlite3.connect(place.made.folder / "ledger.db")) as source, closing(sqlite3.connect(book)) as copy:
         source.backup(copy)
     columns = ("seq", "at", "kind", "clip", "receipt", "payload", "previous", "hash")
     for number in range(1, count + 1):

@@ -181,7 +181,7 @@ class SealedWriter(io.RawIOBase):
                 if self._file is not None:
                     self._file.close()
             finally:
-                if not self.keep:
+                if not self.keep and hasattr(self, "partial"):  # else it was never begun
                     files.remove(self.partial)
                 super().close()
 

@@ -303,3 +303,10 @@ def test_a_size_of_chunks_that_nobody_wrote_is_refused(store: Vault) -> None:
     path.write_bytes(raw)
     with pytest.raises(VaultError, match="was changed"):
         store.open("a")
+
+
+def test_a_writer_that_could_not_begin_closes_quietly() -> None:
+    """As the interpreter closes what is left of it; from Python 3.13 on it says aloud what goes wrong there."""
+    writer = sealed.SealedWriter.__new__(sealed.SealedWriter)
+    writer.close()
+    assert writer.closed

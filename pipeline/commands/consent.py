@@ -13,6 +13,9 @@ from pipeline.commands.terminal import Add, Group, answer, day, say
 from pipeline.consent import TEXTS, Why
 from pipeline.messages import ground_in_words, printable, tr
 
+AT_A_GLANCE = 40
+"""Of a first list, so many people are named one by one; of a school's there are a thousand."""
+
 
 def consent_import(args: argparse.Namespace) -> int:
     """lesveil consent import"""
@@ -82,9 +85,19 @@ def _difference(plan: Any, names: dict[str, str]) -> list[str]:
             changed=len(plan.changed),
         )
     )
-    lines += [tr("+ may be recognised from now on: {person}", person=_who(one, names)) for one in plan.gains]
     only_filmed = sorted(set(plan.filmed_gains) - set(plan.gains))
-    lines += [tr("+ may be filmed from now on: {person}", person=_who(one, names)) for one in only_filmed]
+    if not plan.before and len(plan.gains) + len(only_filmed) > AT_A_GLANCE:
+        lines.append(
+            tr(
+                "+ from now on {recognised} {recognised:person|people} may be recognised, and {filmed} more"
+                " {filmed:person|people} filmed: see lesveil consent list.",
+                recognised=len(plan.gains),
+                filmed=len(only_filmed),
+            )
+        )
+    else:
+        lines += [tr("+ may be recognised from now on: {person}", person=_who(one, names)) for one in plan.gains]
+        lines += [tr("+ may be filmed from now on: {person}", person=_who(one, names)) for one in only_filmed]
     if plan.before:  # of a first list that would be everyone
         arrived = sorted(set(plan.new) - set(plan.gains) - set(plan.filmed_gains))
         lines += [tr("+ new on the list, and hidden: {person}", person=_who(one, names)) for one in arrived]

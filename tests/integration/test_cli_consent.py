@@ -321,3 +321,18 @@ def test_the_list_of_the_open_evaluation(place: Place, eval_folder: Path) -> Non
     refused = place("enrol", eval_folder / "dev" / "class_portraits", code=25)["refused"]
     assert withdrawn == {one["id"] for one in refused if one["reason"] == "withdrawn"}
     assert all(one["ground"] for one in refused if one["reason"] == "withdrawn")
+
+
+def test_a_schools_first_list_is_told_in_a_line_and_what_changes_later_by_name(place: Place, tmp_path: Path) -> None:
+    school = [HEADER]
+    for n in range(60):
+        answers = ("Ja", "Ja" if n % 2 else "Nee", "ouder", days_ago(80), "", "")
+        school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(13.3 * 365), "2HA", *answers])
+    out = place.run("consent", "import", write(tmp_path, "list.xlsx", school))[0]
+    assert "+ from now on 30 people may be recognised, and 30 more people filmed: see lesveil consent list." in out
+    assert len(out.splitlines()) < 8
+    assert place("consent", "import", tmp_path / "list.xlsx")["gains"] == []
+    school.append([*school[2]])
+    school[-1][:2] = ["2999", "Mo"]
+    out = place.run("consent", "import", write(tmp_path, "list.xlsx", school))[0]
+    assert "+ may be recognised from now on: 2999 Mo Smit1" in out

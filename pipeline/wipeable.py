@@ -91,7 +91,7 @@ def missing_link(chain: Chain) -> str | None:
             " lesveil.toml, then lesveil deliver)"
         )
     if not chain.consent:
-        return "consent is no longer in force"
+        return "it shows somebody who may not be shown any more"
     return None
 
 

@@ -252,10 +252,15 @@ def _ended(state: Any) -> str:
         told += " " + tr("(shows {people}, whose consent has ended)", people=people)
     elif people:
         told += " " + tr("(what was delivered shows {people}, whose consent has ended)", people=people)
-    if state.doubted:
+    alike = ", ".join(state.doubted)
+    if alike and here:
         told += " " + tr(
-            "(shows {people}, but another clip of that day has somebody who looks like them)",
-            people=", ".join(state.doubted),
+            "(shows {people}, but another clip of that day has somebody who looks like them)", people=alike
+        )
+    elif alike:
+        told += " " + tr(
+            "(what was delivered shows {people}, but another clip of that day has somebody who looks like them)",
+            people=alike,
         )
     return told
 

@@ -10,7 +10,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, find
+from pipeline.lesson.state import State, find, made_anew_by
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -57,9 +57,15 @@ def judge(
         raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
     if approve and doubted(workspace.ledger, state.clip, state.filmed, state.render):
         raise ApprovalError(
-            "Another clip of that day has somebody who looks like a person shown in {clip}; run lesveil run, which"
-            " makes it anew.",
+            "Another clip of that day has somebody who looks like a person shown in {clip}; {command} makes it anew.",
             clip=name,
+            command=made_anew_by(state),
+        )
+    if approve and state.outdated:
+        raise ApprovalError(
+            "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
+            clip=name,
+            command=made_anew_by(state),
         )
     rejection = state.rejected if approve else None
     if rejection is not None and not despite_rejection:

@@ -230,12 +230,12 @@ def _render(
             analysis = run.analyse(
                 source, clip.name, shown, grounds, register, settings, networks, progress, figures, elsewhere
             )
-            note(workspace.ledger, clip.id, doubles(analysis.identities, analysis.tracks))
+            note(workspace.ledger, clip.id, doubles(analysis.identities, analysis.tracks), {one.id for one in shown})
             found = seen.of_analysis(analysis, made_with, source)
             found = replace(found, decisions=hidden_beside(found.decisions, nearest))
         placed = before.placed if before is not None else {}
-        if before is not None and before.analysis != found.analysis:
-            placed = carry_over(before, all_repairs)
+        if before is not None and (before.analysis != found.analysis or before.decisions != found.decisions):
+            placed = carry_over(before, all_repairs)  # who is hidden by hand is hidden wherever the same name was
         agreed = Agreed(grounds, by_hand)
         if found is before:
             agreed = agreed_now(workspace, found.decisions, all_repairs, filmed, today)

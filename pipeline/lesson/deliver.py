@@ -16,7 +16,7 @@ from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.state import State, consent_holds, find, standing, states
+from pipeline.lesson.state import State, consent_holds, find, made_anew_by, standing, states
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
@@ -168,9 +168,11 @@ class _Parcels:
 
     def _may_leave(self, state: State) -> None:
         """Called before the first byte of a clip goes out. Raises DeliveryError."""
-        if not consent_holds(self._workspace, state, self._today):
+        if state.outdated or not consent_holds(self._workspace, state, self._today):
             raise DeliveryError(
-                "{clip} shows somebody who may not be shown any more; run lesveil run again.", clip=state.clip
+                "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
+                clip=state.clip,
+                command=made_anew_by(state),
             )
 
     def _told(self, state: State, there: int) -> None:

@@ -6,7 +6,8 @@ that were filmed on one day are one lesson here, which hides a little more than 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -17,11 +18,16 @@ DOUBLES = "doubles"
 """The kind of row in the ledger."""
 
 
-def note(ledger: Ledger, clip: str, nearest: Mapping[str, float]) -> None:
-    """Write down the doubles of a clip's analysis, unless that is what is known of it already."""
+def note(ledger: Ledger, clip: str, nearest: Mapping[str, float], asked: Collection[str]) -> None:
+    """Write down the doubles of a clip's analysis, unless that is what is known of it already.
+
+    ``asked`` are the people who were looked for; what is known of others stays.
+    """
     rows = ledger.entries(DOUBLES, clip)
-    if dict(nearest) != (rows[-1].payload["nearest"] if rows else {}):
-        ledger.append(DOUBLES, clip, {"nearest": dict(sorted(nearest.items()))})
+    known = rows[-1].payload["nearest"] if rows else {}
+    now = {person: far for person, far in known.items() if person not in asked} | dict(nearest)
+    if now != known:
+        ledger.append(DOUBLES, clip, {"nearest": dict(sorted(now.items()))})
 
 
 def notes(ledger: Ledger) -> int:
@@ -45,9 +51,10 @@ def in_lesson(ledger: Ledger, clip: str, day: date) -> dict[str, float]:
 
 def doubted(ledger: Ledger, clip: str, filmed: str | None, render: Mapping[str, Any]) -> set[str]:
     """Whom a rendering shows because they were recognised, though by now somebody in another clip of that day (ISO
-    8601) is known who looks too much like them. The rule is that of `hidden_beside`."""
-    claims = [one for one in render["kept"] if one.get("distance") is not None]
+    8601) is known who looks too much like them. The rule is that of `hidden_beside`; a claim of which no distance was
+    kept (by an older version) may be as far as any."""
+    claims = [(one["person"], one.get("distance", math.inf)) for one in render["kept"] if not one.get("by_hand")]
     if filmed is None or not claims:
         return set()
     nearest = in_lesson(ledger, clip, date.fromisoformat(filmed))
-    return {one["person"] for one in claims if too_near(one["person"], one["distance"], nearest)}
+    return {person for person, far in claims if too_near(person, math.inf if far is None else far, nearest)}

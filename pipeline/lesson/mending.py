@@ -229,7 +229,7 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
                 "stop": d.stop,
                 "ground": d.ground,
                 "margin": d.margin,
-                "distance": d.distance if d.reason is Reason.MATCHED else None,
+                "distance": None if d.reason is Reason.NAMED_BY_HAND else d.distance or 0.0,
                 "by_hand": d.reason is Reason.NAMED_BY_HAND,
             }
             for d in mended.decisions

@@ -23,6 +23,7 @@ from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
+from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.mending import hidden_at_once
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use
@@ -161,7 +162,7 @@ def _make(
     known = shown.load(workspace.vault, clip, old)
     before = _outcome(workspace, clip, old)
     by_program, by_hand = shown_by(before)
-    sure = by_program - set(state.doubted)
+    sure = by_program - doubted(workspace.ledger, clip, state.filmed, before)
     agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
     allowed = named | agreed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -38,6 +38,8 @@ class State:
     """Who is shown in the latest rendering, or in a delivered one, and may not be any more."""
     doubted: tuple[str, ...] = ()
     """Those of them whose consent is in force: somebody in another clip of that day looks too much like them."""
+    marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The same by person: the digests of the renderings in question, and what the ledger says why."""
     outdated: bool = False
     """The latest rendering is one of those: it is made anew before anything else happens to the clip."""
     removed: Entry | None = None
@@ -106,6 +108,11 @@ class State:
         return self.files[0]
 
 
+def made_anew_by(state: State) -> str:
+    """The command that makes a clip anew which shows somebody who may not be shown."""
+    return "lesveil recall" if state.standing else "lesveil run"
+
+
 def states(workspace: Workspace) -> list[State]:
     """Every clip that was ever copied, in order of first copy."""
     rows = workspace.ledger.entries()
@@ -139,9 +146,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     days = [row.payload["day"] for row in rows if row.kind == "filmed"]
     judged = latest("approval")
     verdict = judged.payload["verdict"] if judged is not None else ""
-    sent = still_delivered(rows)
-    marked = {row.payload["person"]: row.payload for row in rows if row.kind == "lapsed"}
-    lapsed = {person: set(said["renderings"]) for person, said in marked.items()}
+    latest_made = {digest: renders[-1].seq} if digest is not None else {}
+    marks = _marks(rows, _since(rows) | latest_made)
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
@@ -150,8 +156,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         delivered = None
     if judged is not None and removed is not None and verdict == "approved" and judged.seq > removed.seq:
         removed = None  # approved since: it may be brought there again
-    outdated = any(digest in which for which in lapsed.values())
-    gone_for = tuple(person for person, which in lapsed.items() if which & {digest, *sent})
+    outdated = bool(_marks(rows, latest_made))
     return State(
         clip,
         copied,
@@ -161,8 +166,9 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         delivered,
         wiped,
         teacher=teachers[-1] if teachers else None,
-        lapsed=gone_for,
-        doubted=tuple(person for person in gone_for if marked[person].get("because") == DOUBLE),
+        lapsed=tuple(marks),
+        doubted=tuple(person for person, why in marks.items() if set(why.values()) == {DOUBLE}),
+        marks=marks,
         outdated=outdated,
         removed=removed,
         used=_ticked(rows),
@@ -172,6 +178,33 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         standing=tuple(row.payload["where"] for row in standing(rows)),
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
+
+
+def _since(rows: Iterable[Entry]) -> dict[str, int]:
+    """The digests of one clip's renderings that may still be seen where they were delivered, each with the row by which
+    it came there."""
+    rows = list(rows)
+    came: dict[str, tuple[str, int]] = {}  # by place
+    for row in rows:
+        where = row.payload["where"] if row.kind in ("delivery", "delivery_removed") else None
+        if row.kind == "delivery_removed":
+            came.pop(row.payload["where"], None)
+        elif where is not None and came.get(where, ("", 0))[0] != row.payload["sha256"]:
+            came[where] = (row.payload["sha256"], row.seq)  # what is told again of the same delivery is not new
+    there = dict(came.values())
+    first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind == "delivery"}
+    return {digest: there.get(digest, first[digest]) for digest in still_delivered(rows)}
+
+
+def _marks(rows: Iterable[Entry], since: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """Who was found to be shown and not to be any more, by person and digest, and why. A mark is about what was there
+    when it was made: the same bytes may be made, or brought, again when they may be seen again."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        for digest in row.payload["renderings"] if row.kind == "lapsed" else ():
+            if row.seq > since.get(digest, row.seq):
+                found.setdefault(row.payload["person"], {})[digest] = row.payload.get("because", "")
+    return found
 
 
 def _ticked(rows: Iterable[Entry]) -> Entry | None:

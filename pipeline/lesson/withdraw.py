@@ -49,10 +49,10 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Gone:
-    """The renderings in which somebody may not be shown, and why, for the ledger, where it is not their consent."""
+    """The renderings in which somebody may not be shown, and why: "" is their consent, as in the ledger."""
 
     renderings: set[str]
-    because: dict[str, str]
+    because: str
 
 
 def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
@@ -80,10 +80,11 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
         shown, gone = _gone(workspace, state, today)
         for digest in {digest for one in gone.values() for digest in one.renderings}:
             files.remove(workspace.finished / shown.files[digest])
-        lapsed = [one for one in gone if gone[one].renderings & shown.counts and one not in state.lapsed]
+        lapsed = _news(state, shown, gone)
         for person in lapsed:
+            because = {"because": gone[person].because} if gone[person].because else {}
             payload = {"person": person, "day": today.isoformat(), "renderings": sorted(gone[person].renderings)}
-            workspace.ledger.append("lapsed", state.clip, payload | gone[person].because)
+            workspace.ledger.append("lapsed", state.clip, payload | because)
         if lapsed:
             marked.append(state.clip)
     return Reach(templates, [state for state in states(workspace) if state.clip in marked])
@@ -96,24 +97,31 @@ def states_on(workspace: Workspace, today: date) -> list[State]:
 
 def _on(workspace: Workspace, state: State, today: date) -> State:
     shown, gone = _gone(workspace, state, today)
-    lapsed = {
-        person: one for person, one in gone.items() if one.renderings & shown.counts and person not in state.lapsed
-    }
+    new = _news(state, shown, gone)
     digest = state.render["sha256"] if state.render else None
     return replace(
         state,
-        lapsed=tuple(sorted({*lapsed, *state.lapsed})),
-        doubted=tuple(sorted({*(person for person, one in lapsed.items() if one.because), *state.doubted})),
+        lapsed=tuple(sorted({*new, *state.lapsed})),
+        doubted=tuple(sorted({*state.doubted, *new} - {person for person in new if not gone[person].because})),
         outdated=state.outdated or any(digest in one.renderings for one in gone.values()),
     )
+
+
+def _news(state: State, shown: _Shown, gone: dict[str, _Gone]) -> list[str]:
+    """Of whom the ledger does not say yet, in every rendering that counts, that they may not be shown, and why."""
+
+    def told(person: str, digest: str) -> bool:
+        return state.marks.get(person, {}).get(digest) == gone[person].because
+
+    return [one for one in gone if not all(told(one, digest) for digest in gone[one].renderings & shown.counts)]
 
 
 def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, dict[str, _Gone]]:
     """Who is shown in a clip, and who of them may not be any more, in order of id."""
     shown = _shown_in(workspace, state)
     ended = shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today)
-    gone = {person: _Gone(which, {"because": DOUBLE}) for person, which in shown.doubted.items()}
-    gone |= {person: _Gone(shown.renderings(person), {}) for person in ended}
+    gone = {person: _Gone(which, DOUBLE) for person, which in shown.doubted.items()}
+    gone |= {person: _Gone(shown.renderings(person), "") for person in ended}
     return shown, dict(sorted(gone.items()))
 
 
@@ -146,7 +154,8 @@ def refuse_changed(
 
 def _shown_in(workspace: Workspace, state: State) -> _Shown:
     rows = workspace.ledger.entries(clip=state.clip)
-    renders = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
+    made = [row.payload["outcome"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
+    renders = list({render["sha256"]: render for render in made}.values())  # of equal bytes the latest says who it is
     teacher = {state.teacher} if state.teacher else set()  # without whose consent a clip is not used either
     by_program: dict[str, set[str]] = defaultdict(set)
     by_hand: dict[str, set[str]] = defaultdict(set)
@@ -160,5 +169,5 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
         for person in known | teacher:
             by_hand[person].add(render["sha256"])
     names = {render["sha256"]: render["file"] for render in renders}
-    counts = still_delivered(rows) | {one["sha256"] for one in renders[-1:]}
+    counts = still_delivered(rows) | {one["sha256"] for one in made[-1:]}
     return _Shown(dict(by_program), dict(by_hand), dict(doubts), names, counts)

@@ -26,13 +26,15 @@ from pipeline.doubles import CLEARLY, hidden_beside
 from pipeline.engine import Here, side_by_side
 from pipeline.errors import ApprovalError, CheckFailedError, DeliveryError, WorkerError
 from pipeline.lesson import card
+from pipeline.lesson import seen as kept_beside
 from pipeline.lesson.approve import judge
 from pipeline.lesson.deliver import deliver
 from pipeline.lesson.lookalikes import DOUBLES, in_lesson
 from pipeline.lesson.plans import digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
+from pipeline.lesson.repair import repair
 from pipeline.lesson.state import find, states
-from pipeline.lesson.withdraw import states_on
+from pipeline.lesson.withdraw import reconcile, states_on
 from pipeline.records import Decision, Person, Reason, Style
 from pipeline.stages import decide, naming
 from pipeline.workspace import Workspace
@@ -44,6 +46,11 @@ FILMED = TODAY - timedelta(5)
 FRAMES = 60
 
 ONE = Person("1", ANN.template, 3)
+ROOS: dict[str, Any] = {
+    "row": 2, "id": "1", "first_name": "Roos", "infix": "", "last_name": "D", "group": "3HA",
+    "portrait_folder": None, "birth": date(2012, 1, 1), "purpose": "beeldcoaching", "granted": True,
+    "recognition": True, "giver": Giver.PARENT, "start": date(2026, 9, 1), "end": None, "withdrawn": None,
+}  # fmt: skip
 ALONE = [every(10, 0, FRAMES, beside(ANN.template, 0.2, EYE[5]))]
 BOTH = [every(10, 0, FRAMES, beside(ANN.template, 0.18, EYE[2])), *ALONE]
 
@@ -53,13 +60,8 @@ def place(tmp_path: Path) -> Iterator[Workspace]:
     folder = tmp_path / "w"
     workspace.create(folder, key_file=True)
     (folder / "lesveil.toml").write_text('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n', encoding="utf-8")
-    fields: dict[str, Any] = {
-        "row": 2, "id": "1", "first_name": "Roos", "infix": "", "last_name": "D", "group": "3HA",
-        "portrait_folder": None, "birth": date(2012, 1, 1), "purpose": "beeldcoaching", "granted": True,
-        "recognition": True, "giver": Giver.PARENT, "start": date(2026, 9, 1), "end": None, "withdrawn": None,
-    }  # fmt: skip
     with workspace.opened(folder) as opened:
-        listed = ConsentList("l.csv", "0" * 64, (ListedPerson(**fields),), (), False)
+        listed = ConsentList("l.csv", "0" * 64, (ListedPerson(**ROOS),), (), False)
         opened.register.apply(opened.register.plan_import(listed, date(2026, 9, 1)))
         workspace.save_templates(opened, [ONE])
         yield opened
@@ -198,7 +200,7 @@ def test_what_was_made_before_a_double_was_known_is_not_approved_if_the_run_ends
             card.run_card(place, folder, TODAY, any_card=True)
     assert shown(place) == {"A": ["1"], "B": [], "C": ["1"]}
     assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
-    with pytest.raises(ApprovalError, match=r"looks like a person shown in A\.MP4; run lesveil run"):
+    with pytest.raises(ApprovalError, match=r"looks like a person shown in A\.MP4; lesveil run"):
         judge(place, "A.MP4", "Geertje", approve=True)
     assert judge(place, "A.MP4", "Geertje", approve=False).rejected
     assert judge(place, "C.MP4", "Geertje", approve=True).stage == "approved"
@@ -250,7 +252,7 @@ def test_what_was_approved_before_does_not_leave_once_a_double_is_known(
         ((state, error),) = deliver(opened, TODAY)
     assert state.stage == "approved"
     assert isinstance(error, DeliveryError)
-    assert "may not be shown any more; run lesveil run" in str(error)
+    assert "may not be shown any more; lesveil run makes it anew" in str(error)
     assert not list((tmp_path / "archive").rglob("*.mp4"))
     assert stage(place, "A") == ("approved", "lesveil deliver", (), ())
     card.run_card(place, None, TODAY)
@@ -278,6 +280,163 @@ def test_what_was_delivered_before_a_double_was_known_is_hidden_there_by_a_recal
     assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
     assert shown(place) == {"A": [], "B": []}
     assert place.ledger.verify() == []
+
+
+def test_what_was_hidden_by_hand_stays_hidden_when_a_double_takes_the_name_away(
+    place: Workspace, film: Any, seen: Any
+) -> None:
+    """Hiding somebody hides every track of theirs; which these are is told by the name that the double takes."""
+    far, near = beside(ANN.template, 0.2, EYE[5]), beside(ANN.template, 0.05, EYE[7])
+    seen |= {"A": [every(10, 0, 25, far), every(5, 30, FRAMES, near)], "B": BOTH}
+    folder = film({"A": FILMED, "B": FILMED})
+    (folder / "DCIM/100CANON/B.MP4").rename(folder / "B.MP4")
+    card.run_card(place, folder, TODAY, any_card=True)
+    hand(place, "A.MP4", "hide", 1, start=5)
+    before = places_shown(place, "A.MP4")
+    assert max(stop for _, stop in before) <= 5
+    (folder / "B.MP4").rename(folder / "DCIM/100CANON/B.MP4")
+    card.run_card(place, folder, TODAY, any_card=True)
+    state = find(place, "A.MP4")
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    assert state.render is not None
+    made = kept_beside.load(place.vault, state.clip, state.render["sha256"])
+    assert made is not None
+    assert set(range(30, FRAMES - 5)) <= set(made.plan.frame.tolist()), "the near track is hidden still"
+
+
+def test_a_double_is_not_forgotten_while_nobody_looks_for_the_person(place: Workspace, film: Any, seen: Any) -> None:
+    seen |= {"A": ALONE, "B": BOTH}
+    folder = film({"A": FILMED, "B": FILMED})
+    (folder / "DCIM/100CANON/A.MP4").rename(folder / "A.MP4")
+    card.run_card(place, folder, TODAY, any_card=True)
+    agree(place, False)
+    card.run_card(place, folder, TODAY, any_card=True)
+    agree(place, True)
+    (folder / "A.MP4").rename(folder / "DCIM/100CANON/A.MP4")
+    (folder / "DCIM/100CANON/B.MP4").unlink()
+    card.run_card(place, folder, TODAY, any_card=True)
+    assert shown(place)["A"] == []
+
+
+def test_what_an_older_version_made_is_not_trusted_once_a_double_is_known(
+    place: Workspace, earlier: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipts do not say how near anybody came."""
+    state = find(place, "A.MP4")
+    assert state.render is not None
+    old = [{name: value for name, value in one.items() if name != "distance"} for one in state.render["kept"]]
+    key = place.ledger.entries("receipt", state.clip)[-1].payload["settings"]
+    place.ledger.record("render", state.ingest.payload["sha256"], key, state.clip, {**state.render, "kept": old})
+    with monkeypatch.context() as patch:
+        patch.setattr(card, "reconcile", lambda *_: None)
+        patch.setattr(card, "waiting", lambda *_: [])
+        earlier()
+    with pytest.raises(ApprovalError, match="looks like a person"):
+        judge(place, "A.MP4", "Geertje", approve=True)
+    card.run_card(place, None, TODAY)
+    assert shown(place) == {"A": [], "B": []}
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+
+
+def test_who_is_named_by_hand_after_a_double_was_known_is_shown_and_that_is_that(
+    place: Workspace, film: Any, seen: Any
+) -> None:
+    """The bytes are those of the rendering that was marked; what a person says is why they may be shown."""
+    vector = beside(ANN.template, 0.2, EYE[5])
+    seen |= {"A": [[*every(10, 0, FRAMES, vector), (FRAMES - 1, vector, 0)]], "B": BOTH}
+    card.run_card(place, film({"A": FILMED, "B": FILMED}), TODAY, any_card=True)
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    hand(place, "A.MP4", "show", 1, person="1")
+    rows = len(place.ledger.entries("receipt"))
+    for _ in range(2):
+        card.run_card(place, None, TODAY)
+        assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    assert len(place.ledger.entries("receipt")) == rows
+    assert shown(place)["A"] == ["1"]
+    assert judge(place, "A.MP4", "Geertje", approve=True).waits_for == "lesveil deliver"
+
+
+def test_consent_that_comes_back_brings_the_same_film_back(place: Workspace, film: Any, seen: Any) -> None:
+    seen |= {"A": ALONE}
+    folder = film({"A": FILMED})
+    card.run_card(place, folder, TODAY, any_card=True)
+    before = find(place, "A.MP4").render
+    agree(place, False)
+    assert stage(place, "A") == ("rendered", "lesveil run", ("1",), ())
+    card.run_card(place, folder, TODAY, any_card=True)
+    agree(place, True)
+    card.run_card(place, folder, TODAY, any_card=True)
+    assert before is not None
+    assert (find(place, "A.MP4").render or {})["sha256"] == before["sha256"]
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    judge(place, "A.MP4", "Geertje", approve=True)
+    agree(place, False)
+    assert stage(place, "A") == ("approved", "lesveil run", ("1",), ())
+    with pytest.raises(ApprovalError, match="is not the file that was checked"):
+        judge(place, "A.MP4", "Anna", approve=True)
+
+
+def test_consent_comes_back_and_then_a_double_is_known(
+    place: Workspace, earlier: Callable[[], None], seen: Any, tmp_path: Path
+) -> None:
+    """What is delivered is hidden by one recall, and each time the reason that is told is the one that holds."""
+    archive(place, tmp_path)
+    with workspace.opened(place.folder) as opened:
+        deliver(opened, TODAY)
+    agree(place, False)
+    assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ())
+    agree(place, True)
+    earlier()
+    assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ("1",))
+    seen["DCIM/100CANON/A.MP4"] = ALONE
+    with workspace.opened(place.folder) as opened:
+        (item,) = recall_plan(opened, TODAY)
+        ((_, told),) = execute_recall(opened, digest_of([item]), TODAY)
+        assert isinstance(told, dict), told
+        assert told["outcome"] == "replaced"
+    assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
+    agree(place, False)
+    assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
+
+
+def test_who_withdraws_after_a_double_was_known_is_told_to_have_withdrawn(
+    place: Workspace, earlier: Callable[[], None], tmp_path: Path
+) -> None:
+    archive(place, tmp_path)
+    with workspace.opened(place.folder) as opened:
+        deliver(opened, TODAY)
+    earlier()
+    agree(place, False)
+    assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ())
+    clip = find(place, "A").clip
+    assert [row.payload.get("because") for row in place.ledger.entries("lapsed", clip)] == ["double", None]
+    reconcile(place, TODAY)
+    assert len(place.ledger.entries("lapsed", clip)) == 2
+
+
+def hand(place: Workspace, name: str, kind: str, track: int, start: int = 0, **more: str) -> None:
+    """A repair as the reviewers' page writes it, carried out."""
+    state = find(place, name)
+    assert state.render is not None
+    before = kept_beside.load(place.vault, state.clip, state.render["sha256"])
+    assert before is not None
+    row = {"id": "1" * 32, "kind": kind, "start": start, "stop": FRAMES, "track": track, "analysis": before.analysis}
+    place.ledger.append("repair", state.clip, row | {"by": "G", "role": "coach", "said": "G"} | more)
+    repair(place, state.clip, TODAY)
+
+
+def places_shown(place: Workspace, name: str) -> list[tuple[int, int]]:
+    return [(one["start"], one["stop"]) for one in (find(place, name).render or {})["kept"]]
+
+
+def agree(place: Workspace, granted: bool) -> None:
+    """A new list from administration, on which the person agrees or does not; enrolled again if they do."""
+    person = ListedPerson(**ROOS | {"granted": granted, "recognition": granted})
+    listed = ConsentList("l.csv", "0" * 64, (person,), (), False)
+    place.register.apply(place.register.plan_import(listed, TODAY), allow_loss=True)
+    if granted:
+        workspace.save_templates(place, [ONE])
+    reconcile(place, TODAY)
 
 
 def archive(place: Workspace, folder: Path) -> None:

@@ -102,6 +102,9 @@ def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Wait
         opened.ledger.append("failure", None, {"path": "a", "error": "QuarantinedError", "clip": state.clip})
         assert waiting(opened, TODAY) == []
         opened.ledger.record("render", state.ingest.payload["sha256"], "again", state.clip, dict(state.render or {}))
+        assert waiting(opened, TODAY) == [], "made anew since"
+        (lapsed,) = opened.ledger.entries("lapsed", state.clip)
+        opened.ledger.append("lapsed", state.clip, lapsed.payload)
         assert [one.clip for one in waiting(opened, TODAY)] == [state.clip]
     toml = place.world.place / "lesveil.toml"
     toml.write_text(toml.read_text(encoding="utf-8") + "[consent]\nteacher_required = true\n", encoding="utf-8")

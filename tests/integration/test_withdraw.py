@@ -139,6 +139,15 @@ def test_what_was_delivered_and_replaced_shows_nobody_any_more(place: Workspace)
     assert place.ledger.entries("lapsed") == []
 
 
+def test_a_delivery_that_is_told_again_is_still_the_one_that_was_marked(place: Workspace) -> None:
+    """A folder that is said to be the archive later brings a new row, and no new film."""
+    path = clip(place, "a", "1")
+    deliver(place, path)
+    withdraw(place, "1", TODAY, TODAY)
+    deliver(place, path)
+    assert (state(place, "a").lapsed, state(place, "a").waits_for) == (("1",), "lesveil recall")
+
+
 def test_consent_that_ends_by_itself_is_found_by_the_next_run(place: Workspace) -> None:
     people = [person(str(n)) for n in range(2, 6)]
     sixteen = TODAY + timedelta(3)

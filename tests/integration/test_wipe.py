@@ -74,7 +74,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ({"delivered": None}, "arrive"),
         ({"delivered": "e" * 64}, "arrive"),
         ({"archived": False}, "not the archive"),
-        ({"consent": False}, "consent"),
+        ({"consent": False}, "may not be shown"),
     ],
 )
 def test_each_missing_link_keeps_the_clip(changes: dict[str, Any], reason: str) -> None:

@@ -144,6 +144,7 @@ def test_a_delivery_that_is_told_again_is_still_the_one_that_was_marked(place: W
     path = clip(place, "a", "1")
     deliver(place, path)
     withdraw(place, "1", TODAY, TODAY)
+    path.write_bytes(path.name.encode())
     deliver(place, path)
     assert (state(place, "a").lapsed, state(place, "a").waits_for) == (("1",), "lesveil recall")
 

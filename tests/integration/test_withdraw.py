@@ -145,6 +145,7 @@ def test_a_delivery_that_is_told_again_is_still_the_one_that_was_marked(place: W
     deliver(place, path)
     withdraw(place, "1", TODAY, TODAY)
     path.write_bytes(path.name.encode())
+    clip(place, "a", "2")
     deliver(place, path)
     assert (state(place, "a").lapsed, state(place, "a").waits_for) == (("1",), "lesveil recall")
 

@@ -279,6 +279,7 @@ def status(args: argparse.Namespace) -> int:
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
         listed = bool(place.ledger.entries("import"))
+        without = [s for s in found if s.waits_for == "lesveil run" and not place.vault.has(s.clip)]
     lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]
     lines += [f"{'-':8}  {Path(one.path).name:24} {tr('not copied'):12} " + _failed(one.why) for one in missing]
     if not lines:
@@ -309,6 +310,14 @@ def status(args: argparse.Namespace) -> int:
                 "{n} more will be past {n:its|their} term within {days} {days:day|days}.",
                 n=len(soon) - len(over),
                 days=place.settings.retention.warn_days,
+            )
+        )
+    if without:
+        lines.append(
+            tr(
+                "{n} {n:clip has|clips have} no working copy any more ({clips}): put the card in, then lesveil run.",
+                n=len(without),
+                clips=", ".join(Path(s.file).name for s in without),
             )
         )
     if any(state.to_recall for state in found):

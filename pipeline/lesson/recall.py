@@ -78,7 +78,8 @@ def execute_recall(
 
 
 def _concerned(workspace: Workspace, state: State) -> bool:
-    return bool(state.lapsed) and bool(standing(workspace.ledger.entries(clip=state.clip)))
+    asked = workspace.settings.review.after_withdrawal and state.waits_for == "lesveil approve"  # a person is to look
+    return state.to_recall and not asked
 
 
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
@@ -92,6 +93,7 @@ def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
         **({"because": why} if why else {}),
         "where": [row.payload["where"] for row in there],
         "sha256": [row.payload["sha256"] for row in there],
+        **({"instead": state.render["sha256"]} if state.replaces and state.render else {}),
     }
 
 

@@ -52,6 +52,8 @@ class State:
     """Somebody rejected the latest rendering, and nobody approved it since."""
     deleted: Deleted | None = None
     """It was deleted on purpose: nothing of it is made again."""
+    replaces: bool = False
+    """The latest rendering was made from what lies where it was delivered, to take its place."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, whichever rendering it is."""
     files: tuple[str, ...] = ()
@@ -91,6 +93,8 @@ class State:
     def waits_for(self) -> str:
         if self.stage == "deleted":
             return "" if self.wiped else "lesveil wipe"
+        if self.replaces and not self.outdated and self.approved is None:
+            return "lesveil approve"
         if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
@@ -175,6 +179,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
+        replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
         standing=tuple(row.payload["where"] for row in standing(rows)),
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )

@@ -133,6 +133,27 @@ def test_where_nobody_looks_the_receipt_says_so(place: Place, monkeypatch: pytes
     assert place.render["second_look"] == {"state": "off", "hidden": 0, "left": 0}
 
 
+def test_one_that_waits_for_approval_is_not_asked_for_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it may not be shown either: then the plan is another one, though clip and people are the same."""
+    place.settle("[review]\nafter_withdrawal = true\n")
+    looked_at_by(monkeypatch, None)
+    first = place.lesveil("recall")["digest"]
+    assert place.recall()["outcome"] == "waits for approval"
+    (clip,) = place.lesveil("status")["clips"]
+    assert (clip["stage"], clip["waits_for"]) == ("rendered", "lesveil approve")
+    assert place.lesveil("recall")["items"] == []
+    with workspace.opened(place.folder) as opened:
+        row = {"person": "41207", "day": "2026-11-26", "renderings": [place.digest, place.render["sha256"]]}
+        opened.ledger.append("lapsed", CLIP, row)
+    assert place.lesveil("status")["clips"][0]["waits_for"] == "lesveil recall"
+    assert place.lesveil("recall")["digest"] not in ("", first)
+    assert place.recall()["outcome"] == "waits for approval"
+    place.lesveil("approve", CLIP, "--by", "G")
+    assert place.lesveil("status")["clips"][0]["waits_for"] == "lesveil deliver"
+    place.lesveil("deliver")
+    assert files.sha256_of(place.delivered) == place.render["sha256"] != place.digest
+
+
 def test_one_that_waits_for_approval_asks_for_a_decision(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.settle("[review]\nafter_withdrawal = true\n")
     looked_at_by(monkeypatch, Everywhere())

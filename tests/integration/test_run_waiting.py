@@ -117,6 +117,16 @@ def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Wait
         assert waiting(opened, TODAY) == []
 
 
+def test_whose_copy_is_gone_is_told_to_need_its_card(place: Waiting, capsys: pytest.CaptureFixture[str]) -> None:
+    place.lapse()
+    assert place.stages()[0] == "lesveil run"
+    with place.world.open() as opened:
+        opened.vault.destroy(find(opened, "MVI_0001.MP4").clip)
+    assert main(["status", "-C", str(place.world.place), "--lang", "en"]) == 0
+    told = capsys.readouterr().out
+    assert "1 clip has no working copy any more (MVI_0001.MP4): put the card in, then lesveil run." in told
+
+
 def test_a_copy_that_was_never_rendered_is_done_as_well(place: Waiting, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "in the drawer", place.world.card)
     clips.make(place.world.card / "DCIM" / "100CANON" / "MVI_0003.MP4", size="160x96", frames=8)

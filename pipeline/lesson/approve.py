@@ -51,6 +51,10 @@ def judge(
     if watched is not None and watched != digest:
         raise ApprovalError("There is a newer rendering of {clip} than the one that was watched.", clip=name)
     path = workspace.finished / state.render["file"]
+    if state.removed is not None and not path.is_file():
+        raise ApprovalError(
+            "The rendering of {clip} is gone; put its card in, then lesveil run makes it anew.", clip=name
+        )
     if not path.is_file() or files.sha256_of(path) != digest:
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):

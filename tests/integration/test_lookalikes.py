@@ -28,7 +28,7 @@ from pipeline.errors import ApprovalError, CheckFailedError, DeliveryError, Work
 from pipeline.lesson import card
 from pipeline.lesson import seen as kept_beside
 from pipeline.lesson.approve import judge
-from pipeline.lesson.deliver import deliver
+from pipeline.lesson.deliver import deliver, remove_clip
 from pipeline.lesson.lookalikes import DOUBLES, in_lesson
 from pipeline.lesson.plans import digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
@@ -397,6 +397,22 @@ def test_consent_comes_back_and_then_a_double_is_known(
     assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
     agree(place, False)
     assert stage(place, "A") == ("delivered", "lesveil wipe", (), ())
+
+
+def test_what_was_taken_away_and_is_marked_later_comes_back_with_its_card(
+    place: Workspace, earlier: Callable[[], None], tmp_path: Path
+) -> None:
+    archive(place, tmp_path)
+    with workspace.opened(place.folder) as opened:
+        deliver(opened, TODAY)
+        remove_clip(opened, "A.MP4")
+    earlier()
+    assert stage(place, "A")[:2] == ("removed", "")
+    with pytest.raises(ApprovalError, match="put its card in"):
+        judge(place, "A.MP4", "Geertje", approve=True)
+    card.run_card(place, tmp_path / "one", TODAY, any_card=True)
+    assert stage(place, "A") == ("rendered", "lesveil approve", (), ())
+    assert shown(place) == {"A": [], "B": []}
 
 
 def test_who_withdraws_after_a_double_was_known_is_told_to_have_withdrawn(

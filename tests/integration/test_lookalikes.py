@@ -231,6 +231,15 @@ def earlier(place: Workspace, film: Any, seen: Any, tmp_path: Path) -> Callable[
     return lambda: card.run_card(place, other, TODAY, any_card=True) and None
 
 
+@pytest.fixture
+def delivered(place: Workspace, earlier: Callable[[], None], tmp_path: Path) -> Callable[[], None]:
+    """The same, and the clip that was approved lies in the archive."""
+    archive(place, tmp_path)
+    with workspace.opened(place.folder) as opened:
+        assert not isinstance(deliver(opened, TODAY)[0][1], Exception)
+    return earlier
+
+
 def test_a_double_on_another_card_of_that_day_hides_what_was_approved_before(
     place: Workspace, earlier: Callable[[], None]
 ) -> None:
@@ -260,12 +269,9 @@ def test_what_was_approved_before_does_not_leave_once_a_double_is_known(
 
 
 def test_what_was_delivered_before_a_double_was_known_is_hidden_there_by_a_recall(
-    place: Workspace, earlier: Callable[[], None], seen: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Workspace, delivered: Callable[[], None], seen: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    archive(place, tmp_path)
-    with workspace.opened(place.folder) as opened:
-        assert not isinstance(deliver(opened, TODAY)[0][1], Exception)
-    earlier()
+    delivered()
     assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ("1",))
     assert main(["status", "-C", str(place.folder), "--lang", "en"]) == 0
     assert "(shows 1, but another clip of that day has somebody who looks like them)" in capsys.readouterr().out
@@ -377,16 +383,13 @@ def test_consent_that_comes_back_brings_the_same_film_back(place: Workspace, fil
 
 
 def test_consent_comes_back_and_then_a_double_is_known(
-    place: Workspace, earlier: Callable[[], None], seen: Any, tmp_path: Path
+    place: Workspace, delivered: Callable[[], None], seen: Any
 ) -> None:
     """What is delivered is hidden by one recall, and each time the reason that is told is the one that holds."""
-    archive(place, tmp_path)
-    with workspace.opened(place.folder) as opened:
-        deliver(opened, TODAY)
     agree(place, False)
     assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ())
     agree(place, True)
-    earlier()
+    delivered()
     assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ("1",))
     seen["DCIM/100CANON/A.MP4"] = ALONE
     with workspace.opened(place.folder) as opened:
@@ -400,13 +403,11 @@ def test_consent_comes_back_and_then_a_double_is_known(
 
 
 def test_what_was_taken_away_and_is_marked_later_comes_back_with_its_card(
-    place: Workspace, earlier: Callable[[], None], tmp_path: Path
+    place: Workspace, delivered: Callable[[], None], tmp_path: Path
 ) -> None:
-    archive(place, tmp_path)
     with workspace.opened(place.folder) as opened:
-        deliver(opened, TODAY)
         remove_clip(opened, "A.MP4")
-    earlier()
+    delivered()
     assert stage(place, "A")[:2] == ("removed", "")
     with pytest.raises(ApprovalError, match="put its card in"):
         judge(place, "A.MP4", "Geertje", approve=True)
@@ -416,12 +417,9 @@ def test_what_was_taken_away_and_is_marked_later_comes_back_with_its_card(
 
 
 def test_who_withdraws_after_a_double_was_known_is_told_to_have_withdrawn(
-    place: Workspace, earlier: Callable[[], None], tmp_path: Path
+    place: Workspace, delivered: Callable[[], None]
 ) -> None:
-    archive(place, tmp_path)
-    with workspace.opened(place.folder) as opened:
-        deliver(opened, TODAY)
-    earlier()
+    delivered()
     agree(place, False)
     assert stage(place, "A") == ("delivered", "lesveil recall", ("1",), ())
     clip = find(place, "A").clip

@@ -206,7 +206,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "file": state.file,
         "filmed": state.filmed,
         "teacher": state.teacher,
-        "consent_lapsed": [person for person in state.lapsed if person not in state.doubted],
+        "consent_lapsed": list(state.ended),
         "look_alikes": list(state.doubted),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
@@ -247,7 +247,7 @@ def _next(state: Any) -> str:
 def _ended(state: Any) -> str:
     """Whose consent ended of whom the rendering shows, or what lies where it was delivered; and who has a double."""
     told, here = "", state.outdated or not state.standing
-    people = ", ".join(person for person in state.lapsed if person not in state.doubted)
+    people = ", ".join(state.ended)
     if people and here:
         told += " " + tr("(shows {people}, whose consent has ended)", people=people)
     elif people:

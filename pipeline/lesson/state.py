@@ -85,6 +85,11 @@ class State:
         return self.approved is not None and self.delivered is None and kept
 
     @property
+    def ended(self) -> tuple[str, ...]:
+        """Those who lapsed because their consent is no longer in force."""
+        return tuple(person for person in self.lapsed if person not in self.doubted)
+
+    @property
     def to_recall(self) -> bool:
         """What lies where it was delivered shows somebody who may not be shown."""
         return bool(self.lapsed and self.standing)
@@ -191,11 +196,10 @@ def _since(rows: Iterable[Entry]) -> dict[str, int]:
     rows = list(rows)
     came: dict[str, tuple[str, int]] = {}  # by place
     for row in rows:
-        where = row.payload["where"] if row.kind in ("delivery", "delivery_removed") else None
         if row.kind == "delivery_removed":
             came.pop(row.payload["where"], None)
-        elif where is not None and came.get(where, ("", 0))[0] != row.payload["sha256"]:
-            came[where] = (row.payload["sha256"], row.seq)  # what is told again of the same delivery is not new
+        elif row.kind == "delivery" and came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]:
+            came[row.payload["where"]] = (row.payload["sha256"], row.seq)  # else it is told again, and nothing new
     there = dict(came.values())
     first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind == "delivery"}
     return {digest: there.get(digest, first[digest]) for digest in still_delivered(rows)}

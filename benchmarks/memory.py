@@ -2,7 +2,9 @@
 
 A clip is made as long as asked by repeating one, its packets copied as they are. It goes through in a process of its
 own; how far it is and how much memory it holds are noted all the while, and printed over the length of the film. What
-must grow with the film (what was found in it, and the plan) is measured apart, per minute.
+must grow with the film (what was found in it, and the plan) is measured apart, per minute. ``--sample`` makes a minute
+of a drawn lesson and repeats that: everybody can run it, and it is done in less time than it lasts. Ctrl-C ends it and
+prints what there was until then.
 """
 
 from __future__ import annotations
@@ -100,8 +102,17 @@ def _bytes(record: Any) -> int:
     return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
 
 
+def sampled(work: Path) -> tuple[Path, Path]:
+    """A minute of drawn lesson, 1080p, and the folder with portraits of those who may be seen."""
+    from samples.card import make_samples
+
+    made = make_samples(work / "samples", 60)
+    return made.clips[0], made.consented
+
+
 def measure(clip: Path, keep: Path | None, kind: str, workers: int, work: Path) -> tuple[list[Sample], dict[str, Any]]:
-    """Send the clip through; what was noted on the way, and what was told at the end. Raises FailedError."""
+    """Send the clip through; what was noted on the way, and what was told at the end, or nothing after Ctrl-C. Raises
+    FailedError."""
     import psutil
 
     words = [str(clip), str(work / "out.mp4"), str(keep or ""), kind, str(workers)]
@@ -130,6 +141,8 @@ def measure(clip: Path, keep: Path | None, kind: str, workers: int, work: Path) 
                 if sys.stderr.isatty():
                     print(f"\r  {said[0]} {said[1]:8} frames, {rss / MEBIBYTE:6.0f} MiB ", end="", file=sys.stderr)
             code = process.wait()
+        except KeyboardInterrupt:
+            return samples, {}
         finally:
             if process.poll() is None:
                 process.kill()
@@ -186,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return child(given[1:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.partition("\n")[0])
     parser.add_argument("clip", type=Path, nargs="?", default=EVAL / "dev" / "class.mp4", metavar="CLIP")
+    parser.add_argument("--sample", action="store_true", help="a minute of the sample lesson instead of CLIP")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--hours", type=float)
     length.add_argument("--minutes", type=float, help="length of the film (default 5)")
@@ -193,24 +207,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=("here", "processes", "dask"), default="here")
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args(given)
-    if not chosen.clip.is_file():
+    if not chosen.sample and not chosen.clip.is_file():
         parser.error(f"{chosen.clip} is not a file")
     minutes = chosen.hours * 60 if chosen.hours else chosen.minutes or 5.0
     try:
         with tempfile.TemporaryDirectory(prefix="lesveil-memory-") as folder:
             work = Path(folder)
-            keep = None if chosen.hide_all else consented(chosen.clip, work)
-            film = lengthened(chosen.clip, 60 * minutes, work)
+            clip, keep = sampled(work) if chosen.sample else (chosen.clip, consented(chosen.clip, work))
+            keep = None if chosen.hide_all else keep
+            film = lengthened(clip, 60 * minutes, work)
+            with av.open(str(film)) as container:
+                rate = float(container.streams.video[0].average_rate or 25)
             samples, told = measure(film, keep, chosen.engine, chosen.workers, work)
     except (FailedError, OSError, subprocess.CalledProcessError) as error:
         print(f"benchmarks.memory: {error}", file=sys.stderr)
         return 1
-    rate = told["frames"] / told["seconds"]
-    length_minutes = told["seconds"] / 60
-    print(f"{chosen.clip.name} repeated to {length_minutes:.1f} minutes, {told['frames']} frames, {chosen.engine}")
+    print(f"{clip.name} repeated to {minutes:.1f} minutes, {chosen.engine}")
     print()
     print(table(rows(samples, rate)))
     print()
+    if not told:
+        print("ended before the film was done")
+        return 1
+    length_minutes = told["seconds"] / 60
     grown = {name: size / length_minutes for name, size in told["grown"].items()}
     print(table([["what grows with the film", "kB a minute"], *([n, f"{b / 1000:.0f}"] for n, b in grown.items())]))
     print()

@@ -246,21 +246,22 @@ def _close(number: int, rows: I32, found: Detections, rate: Fraction, sure: floa
 def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, hold: int) -> int:
     """The last frame, forwards (``way`` 1) or backwards (-1), to which a track reaches beyond its last sight.
 
-    A face that was seen well, or that moves, and is not there at the next look has gone: the track ends just before
-    that look. One that was faint or still may only have turned away: it is held.
+    A face that was seen well, or that moves, and is not found at the next look has gone: the track ends with that
+    look, where half of the face may still be in sight beside whoever it goes behind. One that was faint or still may
+    only have turned away: it is held.
     """
     last = int(at[-1])
     later = looked[looked > last] if way > 0 else looked[looked < last]
     free = last + way * hold
     if not len(later):
         return free
-    before_next = int(later[0 if way > 0 else -1]) - way
+    gone = int(later[0 if way > 0 else -1])
     speed = 0.0
     if len(at) > 1:
         moved = np.hypot(*((boxes[-1, :2] + boxes[-1, 2:]) - (boxes[-2, :2] + boxes[-2, 2:]))) / 2
         speed = float(moved / abs(int(at[-1]) - int(at[-2])) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
     if score[-1] >= SEEN_WELL or speed > MOVING:
-        return min(free, before_next) if way > 0 else max(free, before_next)
+        return min(free, gone) if way > 0 else max(free, gone)
     return free
 
 

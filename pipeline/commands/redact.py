@@ -6,10 +6,10 @@ import argparse
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import interruption
 from pipeline.adapters import files
@@ -28,6 +28,8 @@ from pipeline.records import Extent, Style
 from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
 
 ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
+Item = TypeVar("Item")
+
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 """Ends of names in a folder that are taken for clips."""
 
@@ -181,9 +183,11 @@ class _Job:
 def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
     """What is to be made of what, and whether it is a batch. Raises before any work is done.
 
-    Results lie in OUT as the clips lie in their folder, so that a clip that comes in later changes no other's name.
+    Results lie in OUT as the clips lie in their folder, so that a clip that comes in later changes no other's name. A
+    clip that is named twice, or beside its folder, is done once.
     """
     sources: list[tuple[Path, Path]] = []
+    clips = _once(clips, lambda clip: clip)
     several = len(clips) > 1
     for clip in clips:
         if clip.is_dir():
@@ -208,6 +212,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         return [_Job(clips[0], target, clips[0].name)], False
     if out.exists() and not out.is_dir():
         raise OutputExistsError("{file} is a file; several clips need a folder.", file=out)
+    sources = _once(sources, lambda one: one[0])
     jobs: dict[int, _Job] = {}
     taken: set[str] = set()
     for at in sorted(range(len(sources)), key=lambda at: sources[at][0].suffix.lower() != ".mp4"):
@@ -219,6 +224,14 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         taken.add(str(result).lower())
         jobs[at] = _Job(source, out / result, str(place))
     return [jobs[at] for at in range(len(sources))], True
+
+
+def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:
+    """The first of those with the same path."""
+    first: dict[str, Item] = {}
+    for item in items:
+        first.setdefault(os.path.abspath(path(item)), item)
+    return list(first.values())
 
 
 def _refuse_inside(out: Path, clips: Path) -> None:

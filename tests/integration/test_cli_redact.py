@@ -292,6 +292,22 @@ def test_same_names_from_two_folders_are_numbered(
     assert names(out) == ["les.mp4", "les_2.mp4", "les_3.mp4"]
 
 
+def test_a_clip_that_is_named_twice_is_done_once(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "lessen"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("b.mp4", "sub/a.mp4"):
+        (folder / name).write_bytes(clip.read_bytes())
+    said = lesveil("redact", "lessen/sub/a.mp4", folder, "lessen/./b.mp4", folder, "-o", out / "nieuw")
+    assert said.code == 0
+    assert names(out / "nieuw") == ["a.mp4", "b.mp4"]
+    said = lesveil("redact", folder / "b.mp4", "lessen/b.mp4", "-o", out / "een.mp4")
+    assert said.code == 0
+    assert names(out) == ["een.mp4", "nieuw", "nieuw/a.mp4", "nieuw/b.mp4"]
+
+
 def test_a_clip_that_goes_away_or_changes_meanwhile_is_told_as_such(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,13 +10,14 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pipeline import __version__, settings
 from pipeline.errors import EngineError, WorkerError
@@ -32,6 +33,9 @@ PER_WORKER = 2
 
 PATIENCE = 60
 """Seconds to wait for the scheduler and its first worker."""
+
+KNOCK, PORT = 5, 8786
+"""Seconds within which a scheduler takes up a connection, and the port at which it does unless another is named."""
 
 QUIET = {
     "distributed.worker.memory.target": False,
@@ -59,6 +63,7 @@ class Dask:
         try:
             if chosen.scheduler:
                 _refuse_open(chosen.scheduler)
+                _knock(chosen.scheduler)
                 self._client = distributed.Client(
                     chosen.scheduler,
                     security=_security(chosen, chosen.scheduler),
@@ -213,9 +218,19 @@ def _security(chosen: settings.Engine, address: str) -> Any:
     )
 
 
+def _parts(address: str) -> SplitResult:
+    return urlsplit(address if "://" in address else f"tcp://{address}")
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens: Dask itself would go on trying for PATIENCE seconds, and say nothing."""
+    parts = _parts(address)
+    socket.create_connection((parts.hostname or "", parts.port or PORT), timeout=KNOCK).close()
+
+
 def _refuse_open(address: str) -> None:
     """Only this machine may be spoken to without TLS."""
-    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    parts = _parts(address)
     if parts.scheme != "tls" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise EngineError(
             "The Dask scheduler {address} would be reached in the clear; give it certificates and a tls:// address "

@@ -238,10 +238,12 @@ def test_a_worker_that_may_write_its_memory_to_its_disk_gets_no_work():
         opened(settings.Engine(kind="dask", scheduler=cluster.scheduler_address))
 
 
-def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tls://127.0.0.1:9"])
+def test_a_scheduler_that_is_not_there_is_told_at_once(monkeypatch, address):
+    """Dask alone would try for PATIENCE seconds and say that it timed out."""
     monkeypatch.setattr("pipeline.cluster.PATIENCE", 1)
-    with pytest.raises(EngineError, match="cannot be used"):
-        opened(settings.Engine(kind="dask", scheduler="tcp://127.0.0.1:9"))
+    with pytest.raises(EngineError, match=r"cannot be used: .*refused"):
+        opened(settings.Engine(kind="dask", scheduler=address))
 
 
 def _certificates(folder):

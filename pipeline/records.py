@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -78,7 +79,8 @@ class Detections:
     ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found empty, a frame not
     in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams`` the first of each
     segment but the first: where a long clip may be taken apart. ``prints`` (frames,) are the fingerprints of the
-    pictures as they were decoded; 0 for damaged ones, and empty where none were taken.
+    pictures as they were decoded; 0 for damaged ones, and empty where none were taken. ``times`` (frames,) are those of
+    the frames in seconds, and empty where they come evenly for sure or do not matter any more.
     """
 
     frames: int
@@ -92,6 +94,7 @@ class Detections:
     damaged: I32
     seams: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     prints: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    times: F64 = field(default_factory=lambda: np.empty(0, np.float64))
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -99,6 +102,8 @@ class Detections:
         faced, looks = n if len(self.facing) else 0, n if len(self.look) else 0
         if shapes != ((n, 4), (n,), (faced,), (looks, 128)):
             raise ValueError(f"detections do not fit together: {n} frames, {shapes}")
+        if len(self.times) not in (0, self.frames):
+            raise ValueError(f"{len(self.times)} times for {self.frames} frames")
         if n and (np.diff(self.frame) < 0).any():
             raise ValueError("detections are not in frame order")
         if not np.isfinite(self.box).all():

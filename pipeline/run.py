@@ -160,8 +160,8 @@ def analyse(
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
         risk = settings.recognition.false_accept
         identities = naming.identify(tracks, found, views, people, clip.info.rate, smallest, risk)
-        # how faces look has served, and it is most of what was found
-        found = replace(found, look=found.look[:0].copy(), facing=found.facing[:0].copy())
+        # how faces look, and when, has served, and it is most of what was found
+        found = replace(found, look=found.look[:0].copy(), facing=found.facing[:0].copy(), times=found.times[:0].copy())
         decisions = decide.decide(tracks, identities, grounds)
         plan = decide.plan(
             name,

@@ -99,7 +99,7 @@ class _Found:
         self.observed = observed
         self.frame, self.box, self.score = Column(np.int32), Column(np.float32, 4), Column(np.float32)
         self.facing, self.look = Column(np.float32), Column(np.uint8, 128)
-        self.looked, self.prints = Column(np.int32), Column(np.uint64)
+        self.looked, self.prints, self.times = Column(np.int32), Column(np.uint64), Column(np.float64)
         self.cuts: list[int] = []
         self.damaged: list[int] = []
         self.seams: list[int] = []
@@ -131,6 +131,7 @@ class _Found:
             damaged=np.array(sorted(self.damaged), np.int32),
             seams=np.array([seam for seam in self.seams if seam < frames], np.int32),
             prints=self.prints.taken()[:frames],
+            times=self.times.taken()[:frames],
         )
 
 
@@ -198,6 +199,7 @@ def detect(
             if not beyond:
                 frames = number + 1
                 progress("detect", number, info.frames)
+            found.times.add([float(frame.time)])
             lost = frame.damaged or frame.picture is None
             if fingerprint is not None:
                 found.prints.add([0 if lost else fingerprint(frame.picture)])
@@ -261,6 +263,7 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         damaged=frames("damaged"),
         seams=np.array(starts[1:-1], np.int32),
         prints=rows("prints"),
+        times=rows("times"),
     )
 
 

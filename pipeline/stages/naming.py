@@ -27,7 +27,8 @@ import numpy as np
 from pipeline.doubles import doubles, withheld
 from pipeline.geometry import closeness
 from pipeline.likeness import FACING, Limits, limits, look_changed, loosest, room, standard
-from pipeline.records import F32, Detections, Identity, Person, Reason, Track, Views
+from pipeline.pace import HALF, beats
+from pipeline.records import F32, F64, Detections, Identity, Person, Reason, Track, Views
 
 GAP_SECONDS = 1.05
 """Longest time between two views of one run."""
@@ -87,17 +88,18 @@ class _Gallery:
 class _Company:
     """Who is close by: tracks of somebody who may pass in front, found by time."""
 
-    def __init__(self, tracks: Sequence[Track], gap: int) -> None:
+    def __init__(self, tracks: Sequence[Track], beat: F64, gap: float) -> None:
         self.tracks = [track for track in tracks if track.strength >= SOMEBODY]
         self.start = np.array([track.start for track in self.tracks])
         self.stop = np.array([track.stop for track in self.tracks])
         self.low = np.array([track.box[:, :2].min(axis=0) for track in self.tracks]).reshape(-1, 2)
         self.high = np.array([track.box[:, 2:].max(axis=0) for track in self.tracks]).reshape(-1, 2)
-        self.gap = gap
+        self.beat, self.gap = beat, gap
 
     def met(self, track: Track, frame: int) -> bool:
-        """Whether another track comes as near to this one, within ``gap`` frames, as a face moves between two looks."""
-        first, last = frame - self.gap, frame + self.gap + 1
+        """Whether another track comes as near to this one, within ``gap`` beats, as a face moves between two looks."""
+        first = int(np.searchsorted(self.beat, self.beat[frame] - self.gap))
+        last = int(np.searchsorted(self.beat, self.beat[frame] + self.gap))
         mine = track.box[frame - track.start][None]
         reach = REACH * SIZES * (mine[0, 2:] - mine[0, :2]).max()  # from further off nobody comes near
         near = (self.low < mine[0, 2:] + reach).all(axis=1) & (self.high > mine[0, :2] - reach).all(axis=1)
@@ -131,11 +133,12 @@ def identify(
     gallery = _Gallery(people, templates, apart, risk)
     by_row = dict(zip(views.detection.tolist(), range(len(views.detection)), strict=True))
     out: list[Identity] = []
-    gap = round(GAP_SECONDS * rate)
-    company = _Company(tracks, gap)
+    beat, pace = beats(found, rate)
+    gap = round(GAP_SECONDS * pace) + HALF
+    company = _Company(tracks, beat, gap)
     for track in tracks:
         seen = _views_of(track, found, views, by_row, templates, partial(company.met, track))
-        out.extend(_name(track, seen, gallery, gap, smallest))
+        out.extend(_name(track, seen, gallery, beat, gap, smallest))
     return withheld(out, doubles(out, tracks))
 
 
@@ -167,7 +170,9 @@ def _views_of(
     return seen
 
 
-def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, gap: int, smallest: float) -> list[Identity]:
+def _name(
+    track: Track, seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float, smallest: float
+) -> list[Identity]:
     """The runs of one track that earned a name, and the reasons for the rest of it."""
     tallest = float((track.box[:, 3] - track.box[:, 1]).max())
     if not seen:
@@ -176,7 +181,7 @@ def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, gap: int, smal
     rest = _why_not(track, seen, gallery)
     out: list[Identity] = []
     at = track.start
-    for who, run in _runs(seen, gallery, gap):
+    for who, run in _runs(seen, gallery, beat, gap):
         for identity in _judge(track, run, who, gallery):
             if identity.start > at:
                 out.append(replace(rest, start=at, stop=identity.start))
@@ -187,7 +192,7 @@ def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, gap: int, smal
     return out
 
 
-def _runs(seen: Sequence[_View], gallery: _Gallery, gap: int) -> list[tuple[int, list[_View]]]:
+def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> list[tuple[int, list[_View]]]:
     """Series of neighbouring views that look like one person each: (index of the person, views)."""
     runs: list[tuple[int, list[_View]]] = []
     open_run = False
@@ -202,7 +207,7 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, gap: int) -> list[tuple[int,
             and not view.unseen
             and last is not None
             and last[0] == who
-            and view.frame - last[1][-1].frame <= gap
+            and beat[view.frame] - beat[last[1][-1].frame] <= gap
         ):
             last[1].append(view)
         else:

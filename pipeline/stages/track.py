@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry import closeness
-from pipeline.records import F32, I32, Detections, Support, Track
+from pipeline.pace import HALF, beats
+from pipeline.records import F32, F64, I32, Detections, Support, Track
 
 GAP_SECONDS = 1.2
 """A face not seen for longer than this starts a new track."""
@@ -51,17 +52,20 @@ NEAR_SECONDS = 0.6
 TO_STAY = 0.6
 """Share of what makes a face that is enough for it to stay one, as it turns away: high to begin, low to go on."""
 
+ROUNDING = 0.01
+"""Beats by which times may be off that are rounded to the ticks of their film."""
+
 SEEN_WELL = 0.5
 """Score of a last sight from which the next look would have found the face again, were it still there."""
 
 MOVING = 0.06
-"""Speed, in heights of the face per frame, from which a held box would soon lie beside the face."""
+"""Speed, in heights of the face per beat (`pace.py`), from which a held box would soon lie beside the face."""
 
 ONWARD = 6
-"""A face that comes into sight or goes out of it is taken to have moved on at its speed for this many frames."""
+"""A face that comes into sight or goes out of it is taken to have moved on at its speed for this many beats."""
 
 GROWTH = 0.02
-"""Per frame away from the nearest sight, a filled box grows by this share of its size on every side, up to GROWN."""
+"""Per beat away from the nearest sight, a filled box grows by this share of its size on every side, up to GROWN."""
 
 GROWN = 0.15
 
@@ -69,7 +73,7 @@ GROWN = 0.15
 class _Open:
     """Tracks being built (T): the rows of their detections so far, and what is known of each at its latest sight.
 
-    ``frame`` (T,), ``box`` (T, 4), ``score`` (T,), and ``velocity`` (T, 2) of the centre in pixels per frame.
+    ``frame`` (T,), ``box`` (T, 4), ``score`` (T,), and ``velocity`` (T, 2) of the centre in pixels per beat.
     """
 
     def __init__(self) -> None:
@@ -79,10 +83,10 @@ class _Open:
         self.score = np.empty(0, np.float32)
         self.velocity = np.empty((0, 2), np.float32)
 
-    def predict(self, frame: int) -> F32:
-        """Where the boxes would be now (T, 4)."""
+    def predict(self, since: F64) -> F32:
+        """Where the boxes would be (T, 4) so many beats (T,) after they were seen."""
         # motion fades: a face that went unseen for a while has as likely stopped as gone on
-        ahead = np.minimum(frame - self.frame, 12).astype(np.float32)
+        ahead = np.minimum(since, 12).astype(np.float32)
         return np.asarray(self.box + np.tile(self.velocity * ahead[:, None], 2), np.float32)
 
     def give_up(self, which: npt.NDArray[np.bool_]) -> list[array[int]]:
@@ -95,10 +99,11 @@ class _Open:
         self.score, self.velocity = self.score[~which], self.velocity[~which]
         return gone
 
-    def go_on(self, which: list[int], rows: list[int], frame: int, box: F32, score: F32) -> None:
-        """One more sight for some (K,): the rows of their detections, boxes (K, 4) and scores (K,)."""
+    def go_on(self, which: list[int], rows: list[int], frame: int, since: F64, box: F32, score: F32) -> None:
+        """One more sight for some (K,): the rows of their detections, so many beats (K,) after the one before, boxes
+        (K, 4) and scores (K,)."""
         before = self.box[which]
-        step = np.maximum(1, frame - self.frame[which]).astype(np.float32)[:, None]
+        step = np.maximum(1, since).astype(np.float32)[:, None]
         moved = ((box[:, :2] + box[:, 2:]) - (before[:, :2] + before[:, 2:])) / 2 / step
         self.velocity[which] = 0.5 * self.velocity[which] + 0.5 * moved
         self.frame[which], self.box[which], self.score[which] = frame, box, score
@@ -124,33 +129,37 @@ def follow(
     from which one detection makes a track that is held like any other.
     """
     usual = USUAL * min(size)
-    gap = max(1, round(GAP_SECONDS * rate))
-    quick = max(1, round(QUICK_SECONDS * rate))
-    at_once = int(AT_ONCE_SECONDS * rate)
+    beat, pace = beats(found, rate)
+    gap = max(1, round(GAP_SECONDS * pace)) + HALF
+    quick = max(1, round(QUICK_SECONDS * pace)) + HALF
+    at_once = int(AT_ONCE_SECONDS * pace) + HALF
     cuts = np.sort(found.cuts)
     live = _Open()
     done: list[array[int]] = []
     for frame in np.unique(found.frame).tolist():
         first, last = np.searchsorted(found.frame, [frame, frame + 1]).tolist()
         crossed = np.searchsorted(cuts, live.frame, "right") < np.searchsorted(cuts, frame, "right")
-        done += live.give_up(crossed | (frame - live.frame > gap))
+        done += live.give_up(crossed | (beat[frame] - beat[live.frame] > gap))
+        since = beat[frame] - beat[live.frame]
         box, score = found.box[first:last], found.score[first:last]
-        taken = _link(live, box, score, frame, at_once, quick)
+        taken = _link(live, box, score, since, at_once, quick)
         places, new = list(taken), [place for place in range(last - first) if place not in taken]
-        live.go_on(list(taken.values()), [first + place for place in places], frame, box[places], score[places])
+        which = list(taken.values())
+        live.go_on(which, [first + place for place in places], frame, since[which], box[places], score[places])
         live.begin([first + place for place in new], frame, box[new], score[new])
     done += live.rows
     done.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
-    near = NEAR_SECONDS * float(rate)
+    near = NEAR_SECONDS * pace + ROUNDING
     real: list[I32] = []
     for track in done:
         rows = np.array(track, np.int32)
         if _is_face(*_sights(found, rows), usual, alone, together):
-            stays = _staying(found, rows, usual, TO_STAY * alone, TO_STAY * together, near)
+            stays = _staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, near)
             # what is left of it may lie too far apart to be one
-            real += np.split(stays, np.flatnonzero(np.diff(found.frame[stays]) > gap) + 1)
+            real += np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > gap) + 1)
     real.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
-    return [_close(number, rows, found, rate, sure, near) for number, rows in enumerate(real, 1)]
+    holds = round(WEAK_HOLD_SECONDS * pace), round(HOLD_SECONDS * pace)
+    return [_close(number, rows, found, beat, holds, sure, near) for number, rows in enumerate(real, 1)]
 
 
 def _sights(found: Detections, rows: I32) -> tuple[list[float], list[float]]:
@@ -165,10 +174,10 @@ def _is_face(scores: list[float], heights: list[float], usual: float, alone: flo
     return best[-1] >= alone or sum(best) >= needed
 
 
-def _staying(found: Detections, rows: I32, usual: float, alone: float, together: float, near: float) -> I32:
+def _staying(found: Detections, rows: I32, beat: F64, usual: float, alone: float, together: float, near: float) -> I32:
     """The sights of a face around which there is enough of a face: chairs and patterns that were linked to somebody who
     left are not. Some always stay."""
-    at = found.frame[rows]
+    at = beat[found.frame[rows]]
     scores, heights = _sights(found, rows)
     first, last = np.searchsorted(at, at - near, "left"), np.searchsorted(at, at + near, "right")
     spans = zip(first.tolist(), last.tolist(), strict=True)
@@ -176,17 +185,17 @@ def _staying(found: Detections, rows: I32, usual: float, alone: float, together:
     return rows[stays] if stays.any() else rows
 
 
-def _link(live: _Open, boxes: F32, scores: F32, frame: int, at_once: int, quick: int) -> dict[int, int]:
-    """Which detection (its place) continues which track, nearest first; each is used once.
+def _link(live: _Open, boxes: F32, scores: F32, since: F64, at_once: float, quick: float) -> dict[int, int]:
+    """Which detection (its place) continues which track, seen so many beats (T,) ago, nearest first; each is used once.
 
-    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` frames back and
+    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` beats back and
     more than ``at_once``: who runs, or is pushed through the picture, moves more than a head from look to look.
     """
     taken: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):
         return taken
-    predicted = live.predict(frame)
-    unlikely = (frame - live.frame > quick) | (frame - live.frame <= at_once)
+    predicted = live.predict(since)
+    unlikely = (since > quick) | (since <= at_once)
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[unlikely] = 0
@@ -210,27 +219,32 @@ def _link(live: _Open, boxes: F32, scores: F32, frame: int, at_once: int, quick:
     return taken
 
 
-def _close(number: int, rows: I32, found: Detections, rate: Fraction, sure: float, near: float) -> Track:
-    """Detections -> a box for every frame from before the first to after the last."""
+def _close(
+    number: int, rows: I32, found: Detections, beat: F64, holds: tuple[int, int], sure: float, near: float
+) -> Track:
+    """Detections -> a box for every frame from before the first to after the last; ``holds`` are the beats for which a
+    weak one is held, and any other."""
     at = found.frame[rows]
+    seen = beat[at]
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
     weak = len(rows) == 1 and strength < sure
-    hold = round((WEAK_HOLD_SECONDS if weak else HOLD_SECONDS) * rate)
+    hold = holds[0] if weak else holds[1]
     low, high = _scene(int(at[0]), int(at[-1]), found)
-    start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found.looked, hold))
-    stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found.looked, hold))
+    start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found.looked, beat, hold))
+    stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found.looked, beat, hold))
     frames = np.arange(start, stop)
-    dense = np.stack([np.interp(frames, at, boxes[:, side]) for side in range(4)], axis=1)
-    dense += _onward(frames, at, boxes)
-    away = np.abs(frames[:, None] - at[None, _nearest(frames, at)].reshape(-1, 1)).ravel()
+    now = beat[start:stop]
+    dense = np.stack([np.interp(now, seen, boxes[:, side]) for side in range(4)], axis=1)
+    dense += _onward(now, seen, boxes)
+    away = np.abs(now - seen[_nearest(now, seen)])
     grow = np.minimum(GROWTH * away, GROWN)[:, None]
     size = dense[:, 2:] - dense[:, :2]
     dense = dense + np.concatenate([-size * grow, size * grow], axis=1)
     support = np.full(len(frames), Support.FILLED, np.uint8)
     support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
     support[np.isin(frames, at)] = Support.SEEN
-    first, last = np.searchsorted(at, frames - near, "left"), np.searchsorted(at, frames + near, "right")
+    first, last = np.searchsorted(seen, now - near, "left"), np.searchsorted(seen, now + near, "right")
     best = np.maximum.reduceat(np.append(found.score[rows], 0), np.column_stack([first, last]).ravel())[::2]
     return Track(
         number=number,
@@ -243,7 +257,7 @@ def _close(number: int, rows: I32, found: Detections, rate: Fraction, sure: floa
     )
 
 
-def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, hold: int) -> int:
+def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, beat: F64, hold: int) -> int:
     """The last frame, forwards (``way`` 1) or backwards (-1), to which a track reaches beyond its last sight.
 
     A face that was seen well, or that moves, and is not found at the next look has gone: the track ends with that
@@ -252,37 +266,40 @@ def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, h
     """
     last = int(at[-1])
     later = looked[looked > last] if way > 0 else looked[looked < last]
-    free = last + way * hold
+    if way > 0:
+        free = int(np.searchsorted(beat, beat[last] + hold + HALF)) - 1
+    else:
+        free = int(np.searchsorted(beat, beat[last] - hold - HALF))
     if not len(later):
         return free
     gone = int(later[0 if way > 0 else -1])
     speed = 0.0
     if len(at) > 1:
         moved = np.hypot(*((boxes[-1, :2] + boxes[-1, 2:]) - (boxes[-2, :2] + boxes[-2, 2:]))) / 2
-        speed = float(moved / abs(int(at[-1]) - int(at[-2])) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
+        speed = float(moved / abs(beat[last] - beat[at[-2]]) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
     if score[-1] >= SEEN_WELL or speed > MOVING:
         return min(free, gone) if way > 0 else max(free, gone)
     return free
 
 
-def _onward(frames: np.ndarray, at: np.ndarray, boxes: F32) -> np.ndarray:
-    """How far the box has moved on (L, 4) in frames before the first and after the last sight, at the speed it had
-    there; after ONWARD frames it stands still."""
-    shift = np.zeros((len(frames), 4))
+def _onward(now: F64, at: F64, boxes: F32) -> F64:
+    """How far the box has moved on (L, 4) in frames, of which the beats are given (L,), before the first and after the
+    last sight, at the speed it had there; after ONWARD beats it stands still."""
+    shift = np.zeros((len(now), 4))
     if len(at) > 1:
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-        for end, inner, outside in ((0, 1, frames < at[0]), (-1, -2, frames > at[-1])):
+        for end, inner, outside in ((0, 1, now < at[0]), (-1, -2, now > at[-1])):
             speed = (centre[end] - centre[inner]) / (at[end] - at[inner])
-            ahead = np.clip(frames[outside] - at[end], -ONWARD, ONWARD)
+            ahead = np.clip(now[outside] - at[end], -ONWARD, ONWARD)
             shift[outside] = np.tile(ahead[:, None] * speed, 2)
     return shift
 
 
-def _nearest(frames: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """For each frame the index of the nearest of ``at`` (sorted)."""
-    right = np.clip(np.searchsorted(at, frames), 0, len(at) - 1)
+def _nearest(now: F64, at: F64) -> np.ndarray:
+    """For each of ``now`` the index of the nearest of ``at`` (both sorted)."""
+    right = np.clip(np.searchsorted(at, now), 0, len(at) - 1)
     left = np.maximum(right - 1, 0)
-    return np.where(np.abs(at[left] - frames) <= np.abs(at[right] - frames), left, right)
+    return np.where(np.abs(at[left] - now) <= np.abs(at[right] - now), left, right)
 
 
 def _scene(first: int, last: int, found: Detections) -> tuple[int, int]:

@@ -56,10 +56,24 @@ def rows(request: pytest.FixtureRequest) -> Iterator[list[list[str]]]:
     request.config.stash.setdefault(TABLES, []).append(table(kept))
 
 
+def evenly(number: int) -> int:
+    return number
+
+
+def in_bursts(number: int) -> int:
+    """A call or a screen recording: half a second at full rate, and then a frame every two seconds."""
+    return number if number < 30 else 30 + 120 * (number - 30)
+
+
 def film(
-    path: Path, height: int, rate: int, turn: int, where: Callable[[int], Place | None]
+    path: Path,
+    height: int,
+    rate: int,
+    turn: int,
+    where: Callable[[int], Place | None],
+    when: Callable[[int], int] = evenly,
 ) -> tuple[set[int], object]:
-    """Frames in which the face is, and its look."""
+    """Frames in which the face is, and its look. ``when`` a frame comes is told in units of 1/``rate`` seconds."""
     size = (4 * height // 3 * 2, 2 * height)
     head, (x1, y1, x2, y2) = drawn(size, 0)
     room = cv2.GaussianBlur(np.random.default_rng(3).integers(40, 200, (*SIZE[::-1], 3), np.uint8), (0, 0), 25)
@@ -83,10 +97,22 @@ def film(
                 inside = np.s_[b - top : b - top + part.shape[0], a - left : a - left + part.shape[1]]
                 part[:] = (soft[inside] * head[inside] + (1 - soft[inside]) * part).round()
             frame = av.VideoFrame.from_ndarray(shown, format="bgr24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
+            frame.pts, frame.time_base = when(number), Fraction(1, rate)
             container.mux(video.encode(frame))
         container.mux(video.encode())
     return seen, np.ascontiguousarray(np.rot90(drawn(size, 0)[0][y1:y2, x1:x2], turn))
+
+
+def test_nobody_is_seen_where_a_film_goes_far_faster_than_it_does_on_average(
+    tmp_path: Path, networks: Networks
+) -> None:
+    path, out = tmp_path / "a.mp4", tmp_path / "out.mp4"
+    frames, face = film(path, 90, 60, 0, across(3), in_bursts)
+    with av.open(str(path)) as container:
+        assert 60 / float(container.streams.video[0].average_rate or 0) > 12
+    redact_clip(path, out, [], Settings(), networks)
+    known, after = judge.Judge(face), judge.decoded(out, SIZE)
+    assert max(known.seen(after[number])[0] for number in frames) < judge.SEEN
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -23,7 +23,7 @@ def follow(found, rate):
     return follow_in(found, rate, SIZE, ALONE, TOGETHER, SURE)
 
 
-def detections(rows, frames=100, looked=None, cuts=()):
+def detections(rows, frames=100, looked=None, cuts=(), times=()):
     """From (frame, box, score) in frame order."""
     count = len(rows)
     seen = sorted({row[0] for row in rows} | set(looked if looked is not None else range(0, frames, 4)))
@@ -37,6 +37,7 @@ def detections(rows, frames=100, looked=None, cuts=()):
         looked=np.array(seen, np.int32),
         cuts=np.array(cuts, np.int32),
         damaged=np.empty(0, np.int32),
+        times=np.array(times, np.float64),
     )
 
 
@@ -253,3 +254,49 @@ def test_nobody_leaps_from_one_frame_to_the_next():
 def test_what_is_not_seen_well_does_not_leap_so_far(before, after):
     rows = [(0, at(20), before), (3, at(20), before), (6, at(100), after), (9, at(100), after)]
     assert len(follow(detections(rows, 12, range(0, 12, 3)), RATE)) == 2
+
+
+def in_bursts(fast, slow):
+    """Times of ``fast`` frames at 30 a second and ``slow`` ones that last two seconds each; the mean is far lower."""
+    return [*(n / 30 for n in range(fast)), *(fast / 30 + 2 * n for n in range(slow))]
+
+
+def test_who_is_looked_at_every_few_frames_is_followed_where_the_film_goes_fastest():
+    times = in_bursts(60, 30)
+    rows = [(frame, at(50), 0.9) for frame in range(0, 60, 6)]
+    (track,) = follow(detections(rows, 90, looked=range(0, 60, 6), times=times), Fraction(89, 62))
+    assert (track.start, track.stop) == (0, 61)
+
+
+def test_who_is_faint_in_frames_that_last_is_followed_from_frame_to_frame():
+    times = in_bursts(60, 30)
+    rows = [(frame, at(50), 0.25) for frame in range(62, 88)]
+    looked = [*range(0, 60, 6), *range(60, 90)]
+    (track,) = follow(detections(rows, 90, looked=looked, times=times), Fraction(89, 62))
+    assert track.start <= 62
+    assert track.stop >= 88
+
+
+def test_between_two_sights_a_face_is_where_it_was_by_the_time_not_by_the_count_of_frames():
+    times = [0.0, 0.01, 0.02, 0.03, 0.13]
+    (track,) = follow(detections([(0, at(0), 0.9), (4, at(13), 0.9)], 5, looked=(0, 4), times=times), Fraction(30))
+    middle = track.box[:, [0, 2]].mean(axis=1) - 10
+    assert middle == pytest.approx([0, 1, 2, 3, 13], abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [5, 12, 24, 25, 30, 50, 60, 120, Fraction(30000, 1001)])
+def test_where_frames_come_evenly_times_change_nothing(rate):
+    random = np.random.default_rng(3)
+    rows = sorted(
+        ((int(f), at(*random.uniform(0, 90, 2)), float(random.uniform(0.1, 0.9))) for f in random.integers(0, 100, 60)),
+        key=lambda row: row[0],
+    )
+    # as a film stores them, in ticks of 1/90000 s
+    times = [round(frame / rate * 90000) / 90000 for frame in range(100)]
+    apart, without = (follow(detections(rows, times=some), Fraction(rate)) for some in (times, ()))
+    assert [(t.start, t.stop, t.detections.tolist()) for t in apart] == [
+        (t.start, t.stop, t.detections.tolist()) for t in without
+    ]
+    for one, other in zip(apart, without, strict=True):
+        assert one.box == pytest.approx(other.box, abs=0.05)
+        assert one.certainty.tolist() == other.certainty.tolist()

@@ -7,6 +7,7 @@ reached over TLS or not at all, and a worker that could write its memory to its 
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import logging
 import os
@@ -79,6 +80,7 @@ class Dask:
                         dashboard_address="127.0.0.1:0",
                         processes=True,
                         silence_logs=logging.CRITICAL,  # what matters is told in our own words
+                        config=copy.deepcopy(dask.config.config),  # for those that take the place of one that died, too
                     )
                     self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
             self._client.wait_for_workers(1, timeout=PATIENCE)
@@ -99,21 +101,16 @@ class Dask:
         self.threads = max(1, min(facts["cores"] for facts in told.values()) // _most_on_one_host(told))
 
     def _refuse_unfit(self, worker: str, facts: dict[str, Any]) -> None:
-        why = ""
-        if facts["version"] != __version__:
-            why = f"Lesveil {facts['version']}, not {__version__}"
-        elif facts["spills"]:
-            why = "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL, DASK_DISTRIBUTED__WORKER__MEMORY__TARGET"
-        if why:
+        if unfit := _unfit(worker, facts, __version__):
             self.close()
-            raise EngineError("Worker {worker} must not be used ({why}); see docs/cluster.md.", worker=worker, why=why)
+            raise unfit
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
         """See `Engine`."""
         from distributed import CancelledError, KilledWorker
 
         def sent(item: Item) -> Any:
-            return self._client.submit(_carried_out, work, item, pure=False, priority=priority, retries=0)
+            return self._client.submit(_carried_out, work, item, __version__, pure=False, priority=priority, retries=0)
 
         source, waiting = iter(items), deque[Any]()
         blamed: Any = None
@@ -184,8 +181,24 @@ def about() -> dict[str, Any]:
     }
 
 
-def _carried_out(work: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
-    """Run on a worker. A failure is an answer like another: Dask would log it, with what it was at."""
+def _unfit(worker: str, facts: dict[str, Any], version: str) -> EngineError | None:
+    """Why a worker must get no work, if so."""
+    why = ""
+    if facts["version"] != version:
+        why = f"Lesveil {facts['version']}, not {version}"
+    elif facts["spills"]:
+        why = "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL, DASK_DISTRIBUTED__WORKER__MEMORY__TARGET"
+    if not why:
+        return None
+    return EngineError("Worker {worker} must not be used ({why}); see docs/cluster.md.", worker=worker, why=why)
+
+
+def _carried_out(work: Callable[[Any], Any], item: Any, version: str) -> tuple[bool, Any]:
+    """Run on a worker. A failure is an answer like another: Dask would log it, with what it was at. A worker that came
+    when others were at work already is asked here what those were asked before."""
+    facts = about()
+    if unfit := _unfit(facts["host"], facts, version):
+        return False, unfit
     try:
         return True, work(item)
     except Exception as error:  # noqa: BLE001 -- raised again where the caller stands

@@ -13,7 +13,7 @@ From when that shows a face, every look of the segment is taken at that turn as 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -50,6 +50,9 @@ CLOSE_SIDE = 160
 FILLS = 0.8
 """Height of such a face, of the picture's shorter side, from which it counts here."""
 
+SQUARE = Fraction(3, 2)
+"""The most by which a pixel's sides may differ for the film to be believed; true ones reach 64 / 45."""
+
 TURNS, UPSIDE_DOWN = frozenset({1, 2, 3}), frozenset({2})
 """Quarter turns at which faces are looked for that are not upright."""
 
@@ -78,6 +81,9 @@ class Sizes:
     tiny: tuple[int, int]
     small: tuple[int, int]
     large: tuple[int, int]
+    stored: tuple[int, int] | None = None
+    """The small picture as it is stored, where the film says that its pixels are far from square: a film may say so
+    wrongly, and stretched by that, no face is like one any more."""
 
     @property
     def near(self) -> Glance:
@@ -88,11 +94,15 @@ class Sizes:
 
     @property
     def usual(self) -> tuple[Glance, ...]:
-        return self.near, Glance(self.tiny, TINY_COUNTS), Glance(self.small)
+        return self.near, Glance(self.tiny, TINY_COUNTS), Glance(self.small), *self._as_stored
 
     @property
     def all(self) -> tuple[Glance, ...]:
-        return self.near, Glance(self.tiny), Glance(self.small), Glance(self.large)
+        return self.near, Glance(self.tiny), Glance(self.small), Glance(self.large), *self._as_stored
+
+    @property
+    def _as_stored(self) -> tuple[Glance, ...]:
+        return () if self.stored is None else (Glance(self.stored),)
 
     @staticmethod
     def tried(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:
@@ -106,7 +116,13 @@ class Sizes:
 def sizes(info: VideoInfo) -> Sizes:
     """Small: half of the displayed picture, 640 to 960 on its long side. Tiny: half of that. Large: the picture itself,
     from 960 on; but of one wider than 1280 three quarters, to 1920 at most."""
-    width, height = float(info.width * info.sample_aspect), float(info.height)
+    shapes = _sizes(float(info.width * info.sample_aspect), float(info.height))
+    if 1 / SQUARE <= info.sample_aspect <= SQUARE:
+        return shapes
+    return replace(shapes, stored=_sizes(float(info.width), float(info.height)).small)
+
+
+def _sizes(width: float, height: float) -> Sizes:
     longest = max(width, height)
     large = min(max(min(longest, 1280.0), 0.75 * longest, 960.0), 1920.0)
     small = min(max(longest / 2, 640.0), 960.0)

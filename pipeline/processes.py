@@ -132,7 +132,12 @@ class Processes:
                     return
                 job = heapq.heappop(self._jobs)
             if idle is None:
-                self._at_work.append(idle := _started())
+                try:
+                    self._at_work.append(idle := _started())
+                except Exception as error:  # noqa: BLE001 -- whatever it was: who asked must hear of it
+                    why = str(error) or type(error).__name__
+                    job.result.set_exception(WorkerError("A worker process cannot be started: {why}.", why=why))
+                    continue
             idle.job = job
             try:
                 idle.connection.send((job.work, job.item))

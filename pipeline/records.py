@@ -143,7 +143,8 @@ class Track:
 
     ``box`` (L, 4), ``support`` (L,) of Support, ``detections`` (D,) indexes Detections, in frame order.
     ``breaks`` lists frames (as counted in the clip) at which the look changed, so that a new piece begins there.
-    ``strength`` is the best detection score along the track, ``certainty`` (L,) the best one near each frame.
+    ``strength`` is the best detection score along the track, ``certainty`` (L,) the best one near each frame, or empty
+    where that is not known.
     """
 
     number: int
@@ -154,6 +155,10 @@ class Track:
     breaks: tuple[int, ...] = ()
     strength: float = 0.0
     certainty: F32 = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __post_init__(self) -> None:
+        if len(self.support) != len(self.box) or len(self.certainty) not in (0, len(self.box)):
+            raise ValueError(f"a track's arrays do not fit together: {len(self.box)} boxes")
 
     @property
     def stop(self) -> int:

@@ -201,6 +201,8 @@ class Samples:
         self._resolve(sample)
 
     def _passed(self, one: Sample, arrived: Sample) -> bool:
+        if one.index < arrived.index - 2 * REORDERING:
+            return True  # whatever time it bears: a broken packet may name one that the film never comes to
         if one.pts is not None and arrived.pts is not None:
             return one.pts < arrived.pts
         return one.index < arrived.index - (REORDERING if self._times is not None else 0)

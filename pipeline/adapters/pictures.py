@@ -287,6 +287,7 @@ def converted(picture: av.VideoFrame, target: str, colour: Colour) -> av.VideoFr
         dst_colorspace=space if rgb else None,
         src_color_range=2 if rgb or was.range == 2 else 1,
         dst_color_range=2 if colour.range == 2 else 1,
+        threads=1,  # in slices, some formats come out a little otherwise each time
     )
     colour.put_on(out)
     out.duration = picture.duration

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from pipeline.hiding.spots import Mask, lay, shrunk, snap
 from pipeline.records import F32, Plane, Shape, Style
 
+AT_ONCE = 1024
+"""Regions that are read in one stroke: OpenCV takes no map of more than 32,767 rows."""
+
 CORE, GRID = 0.8, 16
 """A region's core, as a share of it, and the cells along each of its sides when it is searched for detail."""
 
@@ -67,9 +70,10 @@ def _curvatures(plane: Plane, boxes: npt.NDArray[np.float64], shapes: npt.NDArra
         if step:
             size = max(1, small.shape[1] // 2), max(1, small.shape[0] // 2)
             small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
-        rows = np.flatnonzero(level == step)
-        if len(rows):
-            scale = np.array(small.shape[::-1]) / (width, height)
+        scale = np.array(small.shape[::-1]) / (width, height)
+        every = np.flatnonzero(level == step)
+        for start in range(0, len(every), AT_ONCE):
+            rows = every[start : start + AT_ONCE]
             map_x = np.repeat((x[rows] * scale[0] - 0.5)[:, None, :], GRID, axis=1).reshape(-1, GRID)
             map_y = np.repeat((y[rows] * scale[1] - 0.5)[:, :, None], GRID, axis=2).reshape(-1, GRID)
             seen = cv2.remap(

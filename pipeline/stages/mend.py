@@ -218,9 +218,17 @@ class _Pieces:
                 self._undone[number] = (track, at, whole.stop)
                 return
             cut = at - whole.start
-            self.tracks[track] = replace(whole, box=whole.box[:cut], support=whole.support[:cut])
+            self.tracks[track] = replace(
+                whole, box=whole.box[:cut], support=whole.support[:cut], certainty=whole.certainty[:cut]
+            )
             self.tracks[number] = replace(
-                whole, number=number, start=at, box=whole.box[cut:], support=whole.support[cut:], breaks=()
+                whole,
+                number=number,
+                start=at,
+                box=whole.box[cut:],
+                support=whole.support[cut:],
+                certainty=whole.certainty[cut:],
+                breaks=(),
             )
             self._leader[number] = number
             self.apart.add(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import distributed
 import pytest
 
-from pipeline import cluster, settings
+from pipeline import cluster, processes, settings
 from pipeline.engine import opened
 from pipeline.errors import DiskFullError, EngineError, WorkerError
 from tests import engine_jobs
@@ -120,6 +121,22 @@ def test_an_item_that_brings_worker_after_worker_down_fails_and_the_rest_goes_on
     assert list(workers.map(engine_jobs.doubled, range(8))) == [2 * n for n in range(8)]
 
 
+def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits(monkeypatch):
+    """A machine that has no room for another process, for a while."""
+
+    def fails():
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    started = processes._started
+    monkeypatch.setattr(processes, "_started", fails)
+    with opened(settings.Engine(kind="processes", workers=1)) as engine:
+        for _ in range(2):
+            with pytest.raises(WorkerError, match=r"cannot be started: .*unavailable"):
+                list(engine.map(engine_jobs.doubled, range(3)))
+        monkeypatch.setattr(processes, "_started", started)
+        assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
+
+
 def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
     kind = settings.Engine(kind="processes", workers=1)
     with opened(kind) as engine, pytest.raises(RuntimeError, match="local object 'unpicklable"):
@@ -135,7 +152,7 @@ def test_who_waits_goes_before_the_nightly_batch(kind, tmp_path):
         batch = threading.Thread(target=lambda: list(engine.map(engine_jobs.noted, nightly, -10)))
         batch.start()
         until = time.monotonic() + 20
-        while not log.exists() and time.monotonic() < until:
+        while not (log.exists() and log.read_text()) and time.monotonic() < until:
             time.sleep(0.01)
         assert list(engine.map(engine_jobs.noted, [(str(log), "coach", 0.0)], 0)) == ["coach"]
         batch.join()
@@ -171,7 +188,7 @@ def test_closing_while_work_is_under_way_leaves_nobody_waiting(tmp_path):
     caller = threading.Thread(target=call)
     caller.start()
     until = time.monotonic() + 20
-    while not log.exists() and time.monotonic() < until:
+    while not (log.exists() and log.read_text()) and time.monotonic() < until:
         time.sleep(0.01)
     engine.close()
     caller.join(20)
@@ -236,6 +253,24 @@ def test_a_worker_that_may_write_its_memory_to_its_disk_gets_no_work():
         pytest.raises(EngineError, match="SPILL"),
     ):
         opened(settings.Engine(kind="dask", scheduler=cluster.scheduler_address))
+
+
+def test_a_worker_that_comes_later_and_may_write_its_memory_to_its_disk_gets_no_work():
+    import dask
+
+    with (
+        dask.config.set(cluster.QUIET),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
+        ) as running,
+        opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
+    ):
+        assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
+        with dask.config.set({"distributed.worker.memory.spill": 0.7}):
+            running.scale(2)
+            running.wait_for_workers(2, timeout=30)
+        with pytest.raises(EngineError, match=r"must not be used .*SPILL"):
+            list(engine.map(engine_jobs.pid_and_loads, range(12)))
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tls://127.0.0.1:9"])

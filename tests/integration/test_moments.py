@@ -115,6 +115,24 @@ def test_nobody_is_seen_where_a_film_goes_far_faster_than_it_does_on_average(
     assert max(known.seen(after[number])[0] for number in frames) < judge.SEEN
 
 
+@pytest.mark.parametrize("said", [Fraction(16, 9), Fraction(3), Fraction(1, 4)])
+def test_nobody_is_seen_where_a_film_says_wrongly_how_wide_its_pixels_are(
+    said: Fraction, tmp_path: Path, networks: Networks
+) -> None:
+    path, wrong, out = tmp_path / "a.mp4", tmp_path / "b.mkv", tmp_path / "out.mp4"
+    frames, face = film(path, 120, 25, 0, there(0, FRAMES))
+    with av.open(str(path)) as source, av.open(str(wrong), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "12"})
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video.codec_context.sample_aspect_ratio = said
+        for picture in source.decode(video=0):
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+    redact_clip(wrong, out, [], Settings(), networks)
+    known, after = judge.Judge(face), judge.decoded(out, SIZE)
+    assert max(known.seen(after[number])[0] for number in frames) < judge.SEEN
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_nobody_is_seen_between_two_looks(name: str, tmp_path: Path, networks: Networks, rows: list[list[str]]) -> None:
     path, out = tmp_path / "a.mp4", tmp_path / "out.mp4"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -293,3 +295,25 @@ def test_nobody_is_shown_in_two_places_whatever_is_said(rows: Any, said: Any) ->
     found = [(who, frame) for who, frame, _ in places(result)]
     assert len(found) == len(set(found))
     assert covered(result)
+
+
+def test_after_a_split_each_piece_is_as_sure_a_face_as_before():
+    """A face that was faint at first and is sure now does not give way to somebody kept behind it."""
+    box = np.tile(np.array([100, 100, 140, 150], np.float32), (FRAMES, 1))
+    sure = np.repeat(np.array([0.3, 0.9], np.float32), FRAMES // 2)
+    before = Track(1, 0, box, np.zeros(FRAMES, np.uint8), np.empty(0, np.int32), strength=0.9, certainty=sure)
+    behind = replace(before, number=2, box=box + np.array([-5, -5, 10, 10], np.float32))
+    split = repair(1, RepairKind.SPLIT, FRAMES // 2, FRAMES // 2 + 1, track=1)
+    result = mended([before, behind], [hidden(1), kept(2)], split)
+    plans = [
+        decide.plan("c", FRAMES, tracks, decisions, [], Style.VEIL, "", "", "", prints=np.zeros(FRAMES, np.uint64))
+        for tracks, decisions in (([before, behind], [hidden(1), kept(2)]), (result.tracks, result.decisions))
+    ]
+    assert len(plans[0].region) > 0
+    assert plans[1].frame.tolist() == plans[0].frame.tolist()
+    assert plans[1].region == pytest.approx(plans[0].region)
+
+
+def test_a_track_whose_parts_are_of_different_length_is_refused():
+    with pytest.raises(ValueError, match="do not fit together"):
+        replace(track(1), certainty=np.zeros(FRAMES - 1, np.float32))

@@ -278,3 +278,13 @@ def test_a_picture_is_hidden_alike_whatever_was_hidden_before():
     hidden(48, 72)  # as many whole cells
     for one, other in zip(hidden(41, 70), alone, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("style", [Style.VEIL, Style.SOLID])
+def test_thousands_of_regions_in_one_picture_are_judged_like_one(style):
+    plane = np.random.default_rng(1).integers(0, 255, (90, 160), np.uint8)
+    region = np.array([[20.0, 10.0, 60.0, 60.0]])
+    one = residues(plane, region, [Shape.ELLIPSE], style)
+    many = residues(plane, np.repeat(region, 3000, axis=0), [Shape.ELLIPSE] * 3000, style)
+    assert one[0] > 0
+    assert (many == one[0]).all()

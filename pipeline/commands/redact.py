@@ -27,9 +27,9 @@ from pipeline.messages import told
 from pipeline.records import Extent, Style
 from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
 
-ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 Item = TypeVar("Item")
 
+ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 """Ends of names in a folder that are taken for clips."""
 

@@ -139,8 +139,10 @@ def follow(
     for frame in np.unique(found.frame).tolist():
         first, last = np.searchsorted(found.frame, [frame, frame + 1]).tolist()
         crossed = np.searchsorted(cuts, live.frame, "right") < np.searchsorted(cuts, frame, "right")
-        done += live.give_up(crossed | (beat[frame] - beat[live.frame] > gap))
         since = beat[frame] - beat[live.frame]
+        gone = crossed | (since > gap)
+        done += live.give_up(gone)
+        since = since[~gone]
         box, score = found.box[first:last], found.score[first:last]
         taken = _link(live, box, score, since, at_once, quick)
         places, new = list(taken), [place for place in range(last - first) if place not in taken]

@@ -29,6 +29,10 @@ LOOK_SECONDS = Fraction(1, 5)
 ALL_SECONDS = Fraction(1)
 """A look at all sizes at least this often."""
 
+LOOK_FRAMES, ALL_FRAMES = 12, 60
+"""The same, counted in frames, where times cannot be trusted: after a frame that says it comes much later, all that
+follow are crowded together until the film gets there. Up to 60 frames a second this asks for no look more."""
+
 STIRRED, STIR_SHARE, SUDDEN_SHARE = 20.0, 0.004, 0.016
 """When the first share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves
 fast, and the next look comes after half the time. When the second does where nothing moved before, it comes at once,
@@ -139,6 +143,7 @@ class Scheme:
     def __init__(self, shapes: Sizes) -> None:
         self._shapes = shapes
         self._last_look = self._last_all = Fraction(-(10**6))
+        self._since_look = self._since_all = 0
         self._first = True
         self.sudden = False
         """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
@@ -153,7 +158,8 @@ class Scheme:
         """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
         fresh |= self._first  # a segment begins like a scene
         shapes, self.sudden = self._shapes, self._begins_to_move(now, tiny, fresh)
-        if fresh or now - self._last_all >= ALL_SECONDS:
+        self._since_look, self._since_all = self._since_look + 1, self._since_all + 1
+        if fresh or now - self._last_all >= ALL_SECONDS or self._since_all >= ALL_FRAMES:
             self._answer = min(self._answer, now)  # the next trial takes its place
             known = self._known(now)
             tried = shapes.tried(TURNS - known, shapes.small if fresh else shapes.tiny)
@@ -162,11 +168,13 @@ class Scheme:
             # right after a cut the answer is awaited; later it may take its time, two looks, for what is a rare thing
             self._answer = now if fresh else now + 2 * LOOK_SECONDS
             self._last_look = self._last_all = now
+            self._since_look = self._since_all = 0
             self._first = self._stirred = False
             glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
             return shapes.all + glances + tried
-        if self.sudden or now - self._last_look >= (LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS):
-            self._last_look, self._stirred = now, False
+        often = LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS
+        if self.sudden or now - self._last_look >= often or self._since_look >= LOOK_FRAMES:
+            self._last_look, self._since_look, self._stirred = now, 0, False
             return self.usual(now)
         return ()
 

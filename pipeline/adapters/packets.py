@@ -190,6 +190,11 @@ class Samples:
         if sample is None:
             return  # its place has been taken already: a second field, or a picture far out of order
         self._drop_second_field(sample, picture)
+        for one in self._pending.values():
+            if one.index < sample.index - 2 * REORDERING:
+                one.pts = (
+                    None  # a broken packet may name a time that the film never comes to: it follows what came before
+                )
         passed = [one for one in self._pending.values() if self._passed(one, sample)]
         for one in sorted(passed, key=self._display):
             self._lose(one)
@@ -201,8 +206,6 @@ class Samples:
         self._resolve(sample)
 
     def _passed(self, one: Sample, arrived: Sample) -> bool:
-        if one.index < arrived.index - 2 * REORDERING:
-            return True  # whatever time it bears: a broken packet may name one that the film never comes to
         if one.pts is not None and arrived.pts is not None:
             return one.pts < arrived.pts
         return one.index < arrived.index - (REORDERING if self._times is not None else 0)

@@ -250,6 +250,16 @@ def test_a_picture_whose_pixels_are_said_to_be_far_from_square_is_looked_at_as_s
     np.testing.assert_allclose(found.box, [FACE], atol=1.0)
 
 
+@pytest.mark.parametrize(("rate", "looks"), [(25, 13), (60, 6), (1000, 6)])
+def test_a_look_is_due_after_so_many_frames_whatever_their_times_say(rate, looks):
+    """At 25 frames a second the clock asks for more; what is crowded together is looked at every twelfth frame."""
+    scheme, still_life = Scheme(sizes(info(192, 108))), np.zeros((36, 64), np.float32)
+    asked = [scheme.due(Fraction(number, rate), still_life, False) for number in range(61)]
+    assert sum(bool(glances) for glances in asked) == looks
+    at_all_sizes = [number for number, glances in enumerate(asked) if any(one.size == (960, 540) for one in glances)]
+    assert at_all_sizes == ([0, 25, 50] if rate == 25 else [0, 60])
+
+
 @pytest.mark.parametrize(
     ("width", "height", "small", "large"),
     [

@@ -15,8 +15,9 @@ from typing import Any
 from pipeline import __version__, interruption, messages
 from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
 from pipeline.commands.terminal import Parser, PlainHelp
-from pipeline.errors import INTERRUPTED, LesveilError, NotReadyError, OutputNotWritableError, UsageError, all_errors
+from pipeline.errors import INTERRUPTED, LesveilError, UsageError, all_errors
 from pipeline.messages import told, tr
+from pipeline.unforeseen import ours
 
 GROUPS = (redact, house, consent, enrol, lessons, review, deliver, afterwards, doctor)
 """In the order of ``lesveil --help``."""
@@ -97,9 +98,6 @@ def _code_of(argv: Sequence[str] | None) -> int:
         args.main = main
         code = args.work(args)
         return int(code)
-    except LesveilError as error:
-        print(f"lesveil: {told(error)}", file=sys.stderr)
-        return error.code
     except KeyboardInterrupt:
         print(
             f"lesveil: {tr('interrupted; nothing half-done looks finished: repeat the command to go on.')}",
@@ -108,20 +106,10 @@ def _code_of(argv: Sequence[str] | None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 1
-    except ImportError as error:
-        broken = NotReadyError(
-            "A part of what Lesveil needs cannot be loaded ({why}); install Lesveil again, and where a file of the"
-            " system is missing, on Debian and Ubuntu: apt install libgl1 libglib2.0-0.",
-            why=error,
-        )
-        print(f"lesveil: {told(broken)}", file=sys.stderr)
-        return broken.code
-    except OSError as error:
-        refused = OutputNotWritableError(
-            "{file} cannot be used: {why}.", file=error.filename or "-", why=error.strerror or error
-        )
-        print(f"lesveil: {told(refused)}", file=sys.stderr)
-        return refused.code
+    except Exception as error:  # noqa: BLE001 -- the command ends with it, and nothing of it counts as done
+        known = ours(error)
+        print(f"lesveil: {told(known)}", file=sys.stderr)
+        return known.code
 
 
 def _early_language(argv: Sequence[str] | None) -> str:

@@ -22,6 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pipeline import __version__, settings
 from pipeline.errors import EngineError, WorkerError
+from pipeline.unforeseen import noted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -202,7 +203,7 @@ def _carried_out(work: Callable[[Any], Any], item: Any, version: str) -> tuple[b
     try:
         return True, work(item)
     except Exception as error:  # noqa: BLE001 -- raised again where the caller stands
-        return False, error
+        return False, noted(error)
 
 
 def _most_on_one_host(told: dict[str, Any]) -> int:

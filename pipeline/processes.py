@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pipeline.errors import WorkerError
+from pipeline.unforeseen import noted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -246,7 +247,7 @@ def _serve(connection: Connection[Any, Any]) -> None:
             try:
                 answer = (True, work(item))
             except Exception as error:  # noqa: BLE001 -- raised again where the caller stands
-                answer = (False, error)
+                answer = (False, noted(error))
             try:
                 connection.send(answer)
             except (TypeError, AttributeError, ValueError) as error:  # it cannot be sent; that it failed can

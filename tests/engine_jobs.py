@@ -7,7 +7,10 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import DiskFullError
+from pipeline.geometry import overlaps
 
 LOADED: list[int] = []
 
@@ -37,6 +40,10 @@ def full(n: int) -> int:
 
 def broken(n: int) -> int:
     raise ValueError(f"no {n}")
+
+
+def breaks(_: int) -> object:
+    return overlaps(np.zeros(4, np.float32), None)  # a mistake of ours, deep inside
 
 
 def unpicklable(_: int) -> object:

@@ -15,7 +15,7 @@ from pipeline.errors import INTERRUPTED, LesveilError, all_errors
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = ROOT / "pipeline"
 
-FLOOR = {"records", "errors", "geometry", "columns", "interruption"}
+FLOOR = {"records", "errors", "geometry", "columns", "interruption", "unforeseen"}
 GROUND = {
     "consent",
     "columns",
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "geometry": {"records"},
     "columns": set(),
     "interruption": set(),
+    "unforeseen": {"errors"},
     "messages": {"records", "errors"},
     "consent": FLOOR,
     "likeness": {"records"},

@@ -259,13 +259,12 @@ def planar(stored: av.VideoFormat) -> str:
     """The pixel format a picture is handed out in: its own if it is one of ours, else the nearest that holds it."""
     if NATIVE.fullmatch(stored.name):
         return stored.name
-    # Palettes, RGB and grey have no subsampled chroma; only grey can do without the full one.
     full = av.VideoFormat(stored.name, 16, 16)
-    chroma = [part for part in full.components if part.is_chroma]
     depth = "10le" if max(part.bits for part in full.components) > 8 else ""
-    if not chroma:
-        return ("yuv444p" if full.is_rgb or full.has_palette else "yuv420p") + depth
-    narrow, low = chroma[0].width < 16, chroma[0].height < 16
+    # full chroma is not told apart from luma by its parts (``is_chroma``), so they are counted
+    if sum(not part.is_alpha for part in full.components) == 1 and not full.has_palette:
+        return "yuv420p" + depth  # grey
+    narrow, low = full.chroma_width(16) < 16, full.chroma_height(16) < 16
     return ("yuv420p" if narrow and low else "yuv422p" if narrow else "yuv444p") + depth
 
 

@@ -26,6 +26,7 @@ from pipeline.errors import (
 from pipeline.messages import told
 from pipeline.records import Extent, Style
 from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
+from pipeline.unforeseen import ours
 
 Item = TypeVar("Item")
 
@@ -86,9 +87,12 @@ def redact(args: argparse.Namespace) -> int:
                     )
                 if outcome.silences or outcome.sound == "lost":
                     say("{clip}: part of the sound could not be read and is silent.", clip=job.name)
-        except LesveilError as error:
+        except BrokenPipeError:  # nobody reads what we say any more
+            raise
+        except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
             interruption.heed()  # what was let go because of it is no failure
             bar.close()
+            error = ours(unknown)
             failed = {"source": str(source), "error": str(error), "code": error.code}
             if isinstance(error, SecondLookError):
                 failed["findings"] = error.findings

@@ -38,6 +38,7 @@ from pipeline.lesson.withdraw import reconcile, refuse_changed, states_on
 from pipeline.opinion import Planned
 from pipeline.records import Clip, Figures, Person, Progress, Sighting, no_progress
 from pipeline.stages.second_opinion import Watch
+from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace, in_force, load_templates
 
 RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy", "second_opinion")
@@ -146,8 +147,9 @@ def run_card(
                     elsewhere = Elsewhere(engine, sealed, workspace.settings.engine.priority + priority)
                 _render(workspace, clip, people, networks, today, told, job.teacher, elsewhere)
                 done.add(clip.id)
-            except LesveilError as error:
+            except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
                 interruption.heed()  # what was let go because of it is no failure
+                error = ours(unknown)
                 workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
                 failed[clip.id] = error
 

@@ -14,6 +14,7 @@ from pipeline.errors import BusyError, LesveilError
 from pipeline.lesson import repair, seen
 from pipeline.lesson.state import State, states
 from pipeline.messages import told
+from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace, alone
 
 LOOK_AGAIN = 0.4
@@ -59,9 +60,10 @@ def work(workspace: Workspace, book: ReviewBook, stop: Callable[[], bool], watch
                     raise error
                 time.sleep(1)
                 head = ""
-            except LesveilError as error:
-                LOG.warning("repair of %s failed: %s", state.clip, error)
-                book.set_work(state.clip, Progressed(name, "", 0, 0, told(error)))
+            except Exception as unknown:  # noqa: BLE001 -- this repair is not done; the others can be
+                reason = ours(unknown)
+                LOG.warning("repair of %s failed: %s", state.clip, reason)
+                book.set_work(state.clip, Progressed(name, "", 0, 0, told(reason)))
                 failed.add((state.clip, name))
                 out.append((state, False))
     return out

@@ -432,6 +432,49 @@ def test_different_troubles_have_a_code_of_their_own(
     assert names(out) == ["leeg.mp4"]
 
 
+def test_what_nobody_foresaw_in_one_clip_leaves_the_others_to_be_done(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        shutil.copy(clip, tmp_path / name)
+    write = run.render_checked
+
+    def second_breaks(reader: Any, plan: Any, *rest: Any, **more: Any) -> Any:
+        if plan.clip == "b.mp4":
+            raise ValueError("operands could not be broadcast. At all.")
+        return write(reader, plan, *rest, **more)
+
+    monkeypatch.setattr(run, "render_checked", second_breaks)
+    said = lesveil("redact", *(tmp_path / f"{one}.mp4" for one in "abc"), "-o", out, "--report", out / "r.json")
+    assert said.code == 1
+    assert said.err.splitlines()[-1] == "1 of 3 clips was not done."
+    assert "Traceback" not in said.err
+    assert "b.mp4: Lesveil ran into a mistake of its own (ValueError: operands could not be broadcast; At all, in" in (
+        said.err
+    )
+    assert names(out) == ["a.mp4", "c.mp4", "r.json"]
+    report = json.loads((out / "r.json").read_text())
+    assert [Path(one["source"]).name for one in report["failed"]] == ["b.mp4"]
+    assert len(report["clips"]) == 2
+    alone = lesveil("redact", tmp_path / "b.mp4", "-o", out / "b.mp4")
+    assert alone.code == 1
+    assert "ValueError" in alone.sentence
+    assert names(out) == ["a.mp4", "c.mp4", "r.json"]
+
+
+def test_a_command_that_breaks_says_so_in_a_sentence(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("side")
+
+    monkeypatch.setattr(files, "refuse_unwritable", broken)
+    said = lesveil("redact", clip, "-o", out / "x.mp4", "--report", out / "r.json")
+    assert said.code == 1
+    assert "(KeyError: 'side', in commands/redact.py:" in said.sentence
+    assert names(out) == []
+
+
 def test_a_folder_without_clips(tmp_path: Path, out: Path, lesveil: Callable[..., Said]) -> None:
     (tmp_path / "leeg").mkdir()
     said = lesveil("redact", tmp_path / "leeg", "-o", out)

@@ -18,6 +18,7 @@ import pytest
 from pipeline import cluster, processes, settings
 from pipeline.engine import opened
 from pipeline.errors import DiskFullError, EngineError, WorkerError
+from pipeline.unforeseen import ours
 from tests import engine_jobs
 
 pytestmark = [
@@ -141,6 +142,16 @@ def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
     kind = settings.Engine(kind="processes", workers=1)
     with opened(kind) as engine, pytest.raises(RuntimeError, match="local object 'unpicklable"):
         list(engine.map(engine_jobs.unpicklable, [1]))
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_what_breaks_in_a_worker_says_where(kind):
+    with opened(settings.Engine(kind=kind, workers=1)) as engine:
+        with pytest.raises(TypeError) as told:
+            list(engine.map(engine_jobs.breaks, [1]))
+        assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+    assert str(ours(told.value)).startswith("Lesveil ran into a mistake of its own (TypeError: ")
+    assert ours(told.value).fields["place"].startswith("geometry.py:")
 
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])

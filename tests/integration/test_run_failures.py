@@ -57,6 +57,26 @@ def test_one_reason_has_its_own_code_however_many_clips_it_fails(films: Path, le
     assert lesveil("run", "--unattended", "--card", card(films), code=NotAVideoError.code)["still_failed"] == 2
 
 
+def test_what_nobody_foresaw_in_one_clip_leaves_the_others_to_be_done(
+    films: Path, lesveil: Lesveil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        clips.make(films / f"MVI_000{number}.MP4", frames=4 + number, size="160x96")
+    write = run.render_checked
+
+    def second_breaks(reader: Any, plan: Any, *rest: Any, **more: Any) -> Any:
+        if plan.frames == 6:
+            raise ValueError("no such axis")
+        return write(reader, plan, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "render_checked", second_breaks)
+        said = lesveil("run", "--card", card(films), code=1, json_too=False)
+    assert "mistake of its own (ValueError: no such axis, in" in said
+    assert "1 of 3 clips was not done." in said
+    assert lesveil("run", "--unattended")["still_failed"] == 0
+
+
 def test_what_never_reached_the_vault_is_in_status_until_it_does(films: Path, lesveil: Lesveil) -> None:
     film = films / "MVI_0001.MP4"
     film.write_bytes(b"")

@@ -275,6 +275,21 @@ def test_the_worker_does_what_waits_and_tells_what_failed(school: School) -> Non
         assert "can no longer be placed" in told.problem
 
 
+def test_the_worker_goes_on_after_what_nobody_foresaw(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such axis")
+
+    school.add("mute", 3, 5)
+    with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.lesson.worker.repair.repair", broken)
+            assert [done for _, done in work(place, book, lambda: False, False)] == [False]
+        told = book.work(school.state().clip)
+        assert told is not None
+        assert "ValueError: no such axis" in told.problem
+        assert [done for _, done in work(place, book, lambda: False, False)] == [True]
+
+
 def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
     school.add("mute", 3, 5)
     with school.opened() as place, school.opened() as other, ReviewBook.open(school.place / "review.db") as book:

@@ -24,3 +24,39 @@ def test_a_picture_is_converted_to_the_same_samples_each_time(name: str, size: t
         del litter
         seen.add(fingerprint(converted(picture, target, colour)))
     assert len(seen) == 1
+
+
+HANDED_OUT = {
+    "yuv444p12le": "yuv444p10le",
+    "yuva444p": "yuv444p",
+    "nv24": "yuv444p",
+    "xv30le": "yuv444p10le",
+    "gbrp": "yuv444p",
+    "pal8": "yuv444p",
+    "yuv440p": "yuv444p",
+    "yuv422p12le": "yuv422p10le",
+    "yuyv422": "yuv422p",
+    "yuv411p": "yuv422p",
+    "p010le": "yuv420p10le",
+    "nv12": "yuv420p",
+    "yuv410p": "yuv420p",
+    "gray": "yuv420p",
+    "gray12le": "yuv420p10le",
+    "ya8": "yuv420p",
+    "monob": "yuv420p",
+}
+
+
+@pytest.mark.parametrize("name", HANDED_OUT)
+def test_a_picture_is_handed_out_in_the_nearest_format_that_holds_it(name: str) -> None:
+    assert planar(av.VideoFormat(name, 16, 16)) == HANDED_OUT[name]
+
+
+@pytest.mark.parametrize("name", ["yuv444p12le", "yuva444p", "nv24"])
+def test_full_chroma_is_kept(name: str) -> None:
+    stripes = np.zeros((16, 32, 3), np.uint8)
+    stripes[:, ::2, 0] = 255  # red and black in turn, a pixel wide
+    picture = av.VideoFrame.from_ndarray(stripes, format="rgb24").reformat(format=name)
+    out = converted(picture, planar(picture.format), converted_colour(picture))
+    v = np.asarray(planes(out)[2], np.float64)
+    assert abs(v[:, ::2].mean() - v[:, 1::2].mean()) > 20 * v.max() / 255

@@ -7,6 +7,8 @@ Whatever goes wrong while they look is raised: a film that was not looked at to 
 
 from __future__ import annotations
 
+import bisect
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +41,9 @@ from pipeline.records import (
 LOOK_SECONDS = Fraction(2, 5)
 """A look at least this often, and at the first and last frame of every scene."""
 
+LOOK_FRAMES = 24
+"""And after so many frames, whatever their times say: the same up to 60 frames a second."""
+
 GLANCE = 0.35
 """Score from which a place is looked at closely."""
 
@@ -54,7 +59,10 @@ SAME = 0.35
 one on two clips, 440 overlapped the plan's box by more than half and 6 by 0.2 to 0.5."""
 
 TOGETHER_SECONDS = 1.0
-"""Sights of one place that lie no further apart are one sighting."""
+"""Sights of one place that lie no further apart are one sighting, and so are those of two looks in a row."""
+
+ROUNDING = 1e-6
+"""Seconds."""
 
 FACE_GROWN = 0.1
 """Share of its size by which a found box is grown on every side before it is hidden: two families of networks do not
@@ -107,21 +115,25 @@ class Watch:
     plan: RedactionPlan
     kept: Faces
     cuts: Sequence[int] = ()
-    looks: int = 0
+    _looked: list[int] = field(default_factory=list)
+    _times: array[float] = field(default_factory=lambda: array("d"))
     _seen: list[tuple[int, F32, F32]] = field(default_factory=list)
-    _whole: bool = False
-    _rate: Fraction = Fraction(25)
+    _ended: bool = False
+
+    @property
+    def looks(self) -> int:
+        """How often was looked so far."""
+        return len(self._looked)
 
     def over(self, film: FrameSource) -> FrameSource:
         """The film as it is; its frames are looked at as they pass."""
         return _Watched(film, self, film.info)
 
     def pass_by(self, film: FrameSource) -> Iterator[Frame]:
-        self._rate = film.info.rate
         edges = {0, self.plan.frames - 1} | {n for cut in self.cuts for n in (cut - 1, cut)}
         hidden = set(self.plan.hidden_frames)
         waiting: deque[tuple[int, Future[tuple[F32, F32]]]] = deque()
-        last, count = Fraction(-(10**6)), 0
+        last, since = Fraction(-(10**6)), 0
 
         def tell() -> None:
             number, work = waiting.popleft()
@@ -141,18 +153,19 @@ class Watch:
 
         with ThreadPoolExecutor(self.eyes.workers, thread_name_prefix="lesveil-second") as pool:
             for frame in film.frames():
-                due = frame.time - last >= LOOK_SECONDS or frame.number in edges
+                since += 1
+                due = frame.time - last >= LOOK_SECONDS or since >= LOOK_FRAMES or frame.number in edges
                 if due and frame.picture is not None and frame.number not in hidden:
                     waiting.append((frame.number, pool.submit(self._look, frame.number, frame.picture)))
-                    last = frame.time
-                    self.looks += 1
+                    last, since = frame.time, 0
+                    self._looked.append(frame.number)
                     while len(waiting) > AHEAD * self.eyes.workers:
                         tell()
-                count += 1
+                self._times.append(float(frame.time))
                 yield frame
             while waiting:
                 tell()
-        self._whole = count == self.plan.frames
+        self._ended = True
 
     def _look(self, number: int, film_picture: Any) -> tuple[F32, F32]:
         """Faces that should not be there: boxes (N, 4), and how sure (N,)."""
@@ -166,9 +179,9 @@ class Watch:
 
     def sightings(self) -> list[Sighting]:
         """What was seen, in order of time. Raises SecondLookError when the film was not watched to its end."""
-        if not self._whole:
+        if not self._ended or len(self._times) != self.plan.frames:
             raise SecondLookError("The second look did not see the whole film, so nothing is released; run it again.")
-        return together(self._seen, self.cuts, TOGETHER_SECONDS * float(self._rate), self.plan.frames, self._rate)
+        return together(self._seen, self._looked, self._times, self.cuts)
 
 
 @dataclass
@@ -220,19 +233,25 @@ def hidden_share(box: F32, region: F32, shape: U8, cells: int = 12) -> float:
 
 
 def together(
-    seen: Iterable[tuple[int, F32, F32]], cuts: Sequence[int], apart: float, frames: int, rate: Fraction
+    seen: Iterable[tuple[int, F32, F32]], looked: Sequence[int], times: Sequence[float], cuts: Sequence[int]
 ) -> list[Sighting]:
-    """Sights in frame order as sightings: those of one place within ``apart`` frames, with no cut between, are one.
+    """Sights in frame order as sightings: those of one place, close in time and with no cut between, are one.
 
-    A sighting lasts from one look before its first sight to one look after its last, within its scene: between two
-    looks nobody knows.
+    ``looked``: the frames that were looked at, growing; ``times``: seconds of every frame of the film. A sighting lasts
+    from the look before its first sight to the look after its last, within its scene: between two looks nobody knows.
     """
     open_ones: list[list[tuple[int, F32, float]]] = []
     done: list[list[tuple[int, F32, float]]] = []
-    edges = np.array(sorted({0, *cuts, frames}))
+    edges = np.array(sorted({0, *cuts, len(times)}))
     for number, boxes, scores in seen:
         scene = int(np.searchsorted(edges, number, "right"))
-        still = [one for one in open_ones if number - one[-1][0] <= apart and edges[scene - 1] <= one[-1][0]]
+        before = looked[max(0, bisect.bisect_left(looked, number) - 1)]
+        still = [
+            one
+            for one in open_ones
+            if (times[number] - times[one[-1][0]] < TOGETHER_SECONDS + ROUNDING or one[-1][0] >= before)
+            and edges[scene - 1] <= one[-1][0]
+        ]
         done += [one for one in open_ones if not any(one is other for other in still)]
         open_ones = still
         for box, score in zip(boxes, scores.tolist(), strict=True):
@@ -243,12 +262,13 @@ def together(
                 open_ones[int(np.argmax(fit))].append((number, box, score))
             else:
                 open_ones.append([(number, box, score)])
-    reach = round(float(LOOK_SECONDS * rate))
     found = []
     for one in done + open_ones:
         first, last = one[0][0], one[-1][0]
         scene = int(np.searchsorted(edges, first, "right"))
-        start, stop = max(first - reach, int(edges[scene - 1])), min(last + reach + 1, int(edges[scene]))
+        earlier, later = looked[: bisect.bisect_left(looked, first)], looked[bisect.bisect_right(looked, last) :]
+        start = max(earlier[-1] if earlier else 0, int(edges[scene - 1]))
+        stop = min(later[0] + 1 if later else len(times), int(edges[scene]))
         frame = np.array([number for number, _, _ in one], np.int32)
         found.append(Sighting(start, stop, frame, np.stack([box for _, box, _ in one]), max(s for _, _, s in one)))
     return sorted(found, key=lambda one: (one.start, one.stop))

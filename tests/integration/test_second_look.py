@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline import messages, opinion
+from pipeline.adapters.video_in import open_clip
 from pipeline.cli import main
 from pipeline.errors import UsageError
+from pipeline.records import Sighting
 from tests import clips
 
 BOX = (200.0, 60.0, 240.0, 110.0)
@@ -92,6 +95,26 @@ def test_what_it_sees_is_hidden_and_the_film_released(clip, lesveil, tmp_path):
     for number in (0, 15, 29):
         assert detail(inside(clip, number)) >= DETAIL > detail(inside(out, number))
     assert np.abs(picture(out, 15)[:, :100].astype(int) - picture(clip, 15)[:, :100]).mean() < 12
+
+
+def test_a_place_is_followed_by_the_clock_and_not_by_the_mean_rate(tmp_path):
+    """A second at sixty frames and then one every two seconds: five seconds are all of the burst, not 16 frames."""
+    path = tmp_path / "gesprek.mkv"
+    room = np.random.default_rng(0).integers(0, 255, (180, 320), np.uint8)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=60, options={"preset": "ultrafast", "crf": "12"})
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        for number in range(70):
+            frame = av.VideoFrame.from_ndarray(room, format="gray")
+            frame.pts, frame.time_base = number if number < 60 else 60 + 120 * (number - 59), Fraction(1, 60)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    one = Sighting(48, 53, np.array([50], np.int32), np.array([BOX], np.float32), 0.9)
+    with open_clip(path) as clip:
+        pts = np.array([frame.pts for frame in clip.frames()], np.int64)
+        frame, box = opinion.places(one, clip, pts, [])
+    assert (frame[0], frame[-1]) == (0, 61)
+    assert np.abs(box - BOX).max() < 6  # it is followed with some room
 
 
 def test_asked_for_a_decision_it_releases_nothing(clip, lesveil, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -182,23 +183,55 @@ def test_many_faces_are_each_judged():
     assert unexplained(faces, region, kind, kept).tolist() == [False, True, False, False, False]
 
 
+TENTHS, EVEN = range(0, 100, 10), [n / 25 for n in range(100)]
+
+
 def sights(*rows):
     return [(frame, boxes(*found), np.full(len(found), 0.7, np.float32)) for frame, *found in rows]
 
 
 def test_sights_of_one_place_are_one_and_of_two_are_two():
-    found = together(sights((10, FACE, (100, 30, 130, 70)), (20, FACE), (30, FACE)), (), 25.0, 100, RATE)
+    found = together(sights((10, FACE, (100, 30, 130, 70)), (20, FACE), (30, FACE)), TENTHS, EVEN, ())
     assert sorted(one.frame.tolist() for one in found) == [[10], [10, 20, 30]]
     assert {(one.start, one.stop) for one in found} == {(0, 21), (0, 41)}
 
 
 def test_a_cut_or_a_second_apart_begins_anew():
-    assert len(together(sights((10, FACE), (20, FACE)), (15,), 25.0, 100, RATE)) == 2
-    assert len(together(sights((10, FACE), (60, FACE)), (), 25.0, 100, RATE)) == 2
+    assert len(together(sights((10, FACE), (20, FACE)), TENTHS, EVEN, (15,))) == 2
+    assert len(together(sights((10, FACE), (30, FACE)), TENTHS, EVEN, ())) == 1
+    assert len(together(sights((10, FACE), (40, FACE)), TENTHS, EVEN, ())) == 2
+
+
+def test_what_two_looks_in_a_row_see_is_one_however_far_apart_they_are():
+    (one,) = together(sights((1, FACE), (2, FACE)), [0, 1, 2, 3], [0.0, 2.0, 9.0, 11.0], ())
+    assert (one.start, one.stop, one.frame.tolist()) == (0, 4, [1, 2])
+
+
+def test_a_sighting_reaches_from_look_to_look_however_fast_the_frames_come():
+    """Sixty frames a second while much moves: at the mean rate that was told for too few of them."""
+    (one,) = together(sights((48, FACE)), [0, 24, 48, 72, 99], EVEN, ())
+    assert (one.start, one.stop) == (24, 73)
+    (one,) = together(sights((0, FACE)), [0, 24], EVEN[:30], ())
+    assert (one.start, one.stop) == (0, 25)
+    (one,) = together(sights((24, FACE)), [0, 24], EVEN[:30], ())
+    assert (one.start, one.stop) == (0, 30)
+
+
+def test_a_look_is_due_by_the_count_of_frames_too():
+    """After one frame whose time is far too late all others are crowded behind it."""
+    film = Film(120)
+    times = [Fraction(n, 25) if n < 10 else 30 + Fraction(n, 10_000) for n in range(120)]
+    frames = [dataclasses.replace(frame, time=time) for frame, time in zip(film.frames(), times, strict=True)]
+    watch = Watch(Eyes([FACE]), plan_of(120), NOBODY)
+    for _ in watch.over(SimpleNamespace(frames=lambda: iter(frames), info=film.info)).frames():
+        pass
+    (one,) = watch.sightings()
+    assert (one.start, one.stop) == (0, 120)
+    assert np.diff(one.frame).max() <= second.LOOK_FRAMES
 
 
 def test_a_sighting_stays_within_its_scene():
-    (one,) = together(sights((15, FACE)), (12, 18), 25.0, 100, RATE)
+    (one,) = together(sights((15, FACE)), TENTHS, EVEN, (12, 18))
     assert (one.start, one.stop) == (12, 18)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import messages, workspace
 from pipeline.cli import main
-from pipeline.errors import PlanChangedError
+from pipeline.errors import LedgerError, PlanChangedError
 from pipeline.lesson import plans, retention
 from pipeline.lesson.state import find
 from tests.faults import school
@@ -314,6 +314,15 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert "no batch 9" in place.lesveil("report", "9", code=68)
     assert "not in the register" in place.lesveil("report", "--person", "1", code=68)
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30
+
+
+def test_a_report_from_a_changed_ledger_is_told_and_ends_as_such(place: Place) -> None:
+    with closing(sqlite3.connect(place.made.folder / "ledger.db")) as book, book:
+        for (name,) in book.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            book.execute(f"DROP TRIGGER {name}")
+        book.execute("UPDATE entries SET payload = replace(payload, 'coach', 'kok') WHERE kind = 'approval'")
+    document = place.lesveil("report", code=LedgerError.code)
+    assert document["ledger"]["findings"]
 
 
 def test_the_entry_for_the_register_of_processing_is_in_the_language_chosen(

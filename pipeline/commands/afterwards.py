@@ -143,20 +143,24 @@ OUTCOMES = ("deleted", "was gone already", "deleted; the recycle bin keeps it fo
 
 def report(args: argparse.Namespace) -> int:
     """lesveil report"""
-    from pipeline.lesson import report as reporting
+    from pipeline.lesson.processing import processing_entry
+    from pipeline.lesson.report import Wanted
+    from pipeline.lesson.report import report as reported
     from pipeline.lesson.report_page import write_page
+    from pipeline.lesson.report_person import about_person
+    from pipeline.lesson.report_words import in_words
 
-    wanted = reporting.Wanted(args.batch, getattr(args, "from"), args.to)
+    wanted = Wanted(args.batch, getattr(args, "from"), args.to)
     if wanted.first and wanted.last and wanted.first > wanted.last:
         raise UsageError("--from {first} lies after --to {last}; swap the two.", first=wanted.first, last=wanted.last)
     with workspace.opened(args.workspace, old_register=True) as place:
         if args.person:
-            document, kind = reporting.about_person(place, args.person, date.today()), "person"
+            document, kind = about_person(place, args.person, date.today()), "person"
         elif args.processing:
-            document, kind = reporting.processing_entry(place), "processing"
+            document, kind = processing_entry(place), "processing"
         else:
-            document, kind = reporting.report(place, wanted, date.today()), "report"
-    lines = reporting.in_words(document, kind)
+            document, kind = reported(place, wanted, date.today()), "report"
+    lines = in_words(document, kind)
     if args.html:
         write_page(Path(args.html), document, kind)
         lines.append(tr("Written: {file}", file=args.html))

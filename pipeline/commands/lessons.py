@@ -150,7 +150,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 
 def _summary(result: Any) -> list[str]:
     from pipeline.doubt import undecided
-    from pipeline.lesson.report import summary_line
+    from pipeline.lesson.report_words import summary_line
 
     renders = [state.render for state in result.done if state.render]
     figures = {

@@ -1,14 +1,14 @@
-"""What happened, read from the ledger and the register: for the coach, the privacy officer, and the person concerned.
+"""What happened, read from the ledger and the register, for the coach and the privacy officer.
 
-Everything is plain data, fit for JSON; `in_words` says it, `report_page` prints it.
+Everything is plain data, fit for JSON; `report_words` says it, `report_page` prints it. `report_person` is for the
+person concerned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
@@ -17,17 +17,11 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, State, standing, states
+from pipeline.lesson.state import DOUBLE, State, standing
 from pipeline.lesson.withdraw import states_on
-from pipeline.messages import ground_in_words, tr
 from pipeline.workspace import Workspace, load_templates
 
 Document = dict[str, Any]
-
-HIDDEN = (
-    "In every other clip everybody whom the program did not recognise is hidden; it keeps nothing by which it could"
-    " tell who they are, so it cannot say whether this person is among them."
-)
 
 
 @dataclass(frozen=True)
@@ -87,135 +81,6 @@ def summary(clips: Sequence[Document]) -> Document:
         "approved": sum(any(one["verdict"] == "approved" for one in clip["approvals"]) for clip in clips),
         "delivered": sum(bool(clip["delivered_to"]) for clip in clips),
     }
-
-
-def summary_line(figures: Document) -> str:
-    """The coach's sentence about a batch."""
-    told = tr(
-        "{clips} {clips:clip|clips}, {minutes} {minutes:minute|minutes}; {hidden} of {all} {all:person|people} "
-        "unrecognisable; {doubts} {doubts:moment|moments} to look at",
-        clips=figures["clips"],
-        minutes=_minutes(figures["seconds"]),
-        hidden=figures["hidden"],
-        all=figures["hidden"] + figures["shown"],
-        doubts=figures["doubts"],
-    )
-    if figures.get("delivered"):
-        return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
-    return f"{told}; " + tr("nothing has left this machine.")
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:.0f}"
-
-
-def about_person(workspace: Workspace, person: str, today: date) -> Document:
-    """All that is held about one person, for a request for access (GDPR 15). Raises ReportError."""
-    known = next((one for one in workspace.register.people(today) if one.id == person), None)
-    if known is None:
-        raise ReportError("{person} is not in the register.", person=person)
-    record = workspace.register.record(person)
-    try:
-        templates = [one for one in load_templates(workspace) if one.id == person]
-    except VaultError:  # it cannot be read, and recognises nobody
-        templates = []
-    clips: list[Document] = []
-    for state in states(workspace):
-        rows = workspace.ledger.entries(clip=state.clip)
-        sent = {row.payload["sha256"] for row in standing(rows)}
-        for row in rows:
-            if row.kind == "receipt" and row.payload["stage"] == "render":
-                outcome = row.payload["outcome"]
-                mine = [entry for entry in outcome["kept"] if entry["person"] == person]
-                if mine:
-                    clips.append(_appearance(state, row, mine, outcome, sent, rows))
-    concerning = [row for row in workspace.ledger.entries() if _concerns(row.payload, person)]
-    return {
-        "lesveil": __version__,
-        "made_on": today.isoformat(),
-        "person": {"id": known.id, "name": known.name, "class": known.group, "staff": known.staff},
-        "may_be_filmed": {"answer": known.filmed.kept, "why": str(known.filmed.why), "ground": known.filmed.ground},
-        "may_be_recognised": {"answer": known.answer.kept, "why": str(known.answer.why), "ground": known.answer.ground},
-        "consent": [_plain(asdict(row)) for row in record.rows],
-        "withdrawals": [_plain(asdict(one)) for one in record.withdrawals],
-        "template": [
-            {"portraits": one.portraits, "newest": one.taken.isoformat() if one.taken else None} for one in templates
-        ],
-        "shown_in": clips,
-        "ledger_rows": [{"row": row.seq, "at": row.at, "kind": row.kind} for row in concerning],
-        "retention": asdict(workspace.settings.retention),
-        "recipient": _recipient(workspace),
-        "hidden": HIDDEN,
-    }
-
-
-def processing_entry(workspace: Workspace) -> Document:
-    """The entry for the register of processing (GDPR 30), from the settings as they are."""
-    settings = workspace.settings
-    terms, people = settings.retention, tr("a person approves before anything is delivered")
-    if settings.review.two_people:
-        people = tr("two people approve before anything is delivered")
-    templates = [tr("portraits' templates (128 numbers a person)")] if workspace.recognises else []
-    special = tr("face templates for recognition, with explicit consent of its own (GDPR 9(2)(a))")
-    return {
-        "processing": tr("Lesson films for coaching teachers, made unrecognisable by Lesveil"),
-        "controller": settings.school.controller,
-        "data_protection_officer": settings.school.officer,
-        "purpose": settings.consent.purpose,
-        "legal_basis": tr("consent of the teacher, and of each pupil who is shown (GDPR 6(1)(a); below 16 a parent's)"),
-        "special_categories": special if workspace.recognises else tr("none: recognition is off, everyone is hidden"),
-        "dpia": settings.privacy.dpia,
-        "people": [
-            tr("pupils who are filmed"),
-            tr("teachers and staff who are filmed"),
-            tr("people who review and approve"),
-        ],
-        "data": [
-            tr("film and sound of lessons"),
-            tr("number, name, class, birth date and consent, from the school's own list"),
-            *templates,
-            tr("a log of who did what, with numbers instead of names"),
-        ],
-        "recipients": [_recipient(workspace)],
-        "transfers_outside_eea": tr("none by Lesveil; see the agreement with the provider of the archive"),
-        "retention_days": {
-            "working copy": terms.working_copy_days,
-            "delivered clip": terms.delivered_days,
-            "template": terms.template_days,
-            "log, after the last clip is gone": terms.ledger_days,
-        },
-        "security": [
-            tr("everything runs on the school's own machine; nothing is sent anywhere but to the archive"),
-            tr("working copies and templates are encrypted, their keys apart; destroying a key is the deletion"),
-            tr("everyone is hidden unless recognised with certainty and consenting; every finished file is checked"),
-            people,
-            tr("a log that cannot be changed in silence, its head kept in the archive"),
-        ],
-    }
-
-
-LABELS = {
-    "processing": "processing",
-    "controller": "controller",
-    "data_protection_officer": "data protection officer",
-    "purpose": "purpose",
-    "legal_basis": "legal basis",
-    "special_categories": "special categories",
-    "dpia": "impact assessment (DPIA)",
-    "people": "whose data",
-    "data": "which data",
-    "recipients": "recipients",
-    "transfers_outside_eea": "transfers outside the EEA",
-    "retention_days": "kept for, in days",
-    "security": "security",
-    "working copy": "working copy",
-    "delivered clip": "delivered clip",
-    "template": "portrait template",
-    "log, after the last clip is gone": "log, after the last clip is gone",
-}
-"""What the entry's keys are called for people; in JSON they are the same in every language."""
-
-UNSAID = "not filled in: put it in lesveil.toml"
 
 
 # --- a batch ------------------------------------------------------------------------------------------------------
@@ -298,7 +163,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
             for row in rows
             if row.kind == "approval"
         ],
-        "deliveries": [_delivery(row, rows) for row in rows if row.kind == "delivery"],
+        "deliveries": [delivery_of(row, rows) for row in rows if row.kind == "delivery"],
         "delivered_to": [row.payload["where"] for row in standing(rows)],
         "consent_lapsed": _lapsed(rows, None),
         "look_alikes": _lapsed(rows, DOUBLE),
@@ -337,7 +202,7 @@ def _lapsed(rows: Sequence[Entry], because: str | None) -> list[Document]:
     return [{"at": row.at, "person": row.payload["person"]} for row in found]
 
 
-def _delivery(row: Entry, rows: Sequence[Entry]) -> Document:
+def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     said = row.payload
     later = [one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"]]
     replaced = next((one for one in later if one.kind == "delivery"), None)
@@ -400,44 +265,6 @@ def _here(workspace: Workspace, all_states: Iterable[State]) -> Document:
 # --- helpers ------------------------------------------------------------------------------------------------------
 
 
-def _appearance(
-    state: State, row: Entry, mine: list[Document], outcome: Document, sent: set[str], rows: Sequence[Entry]
-) -> Document:
-    rate = outcome["frames"] / outcome["seconds"] if outcome.get("frames") and outcome.get("seconds") else None
-    return {
-        "clip": state.clip,
-        "file": state.file,
-        "filmed": state.filmed,
-        "rendered_at": row.at,
-        "ground": mine[0].get("ground"),
-        "by_hand": any(entry.get("by_hand") for entry in mine),
-        "seconds": round(sum(entry["stop"] - entry["start"] for entry in mine) / rate, 1) if rate else None,
-        "deliveries": [
-            _delivery(one, rows)
-            for one in rows
-            if one.kind == "delivery" and one.payload["sha256"] == outcome["sha256"]
-        ],
-        "still_delivered": outcome["sha256"] in sent,
-    }
-
-
-def _concerns(value: Any, person: str) -> bool:
-    """Whether something names this person by number, at any depth."""
-    if isinstance(value, dict):
-        named = [one for key, one in value.items() if key in ("person", "people", "pair")]
-        return any(person == one or (isinstance(one, list) and person in one) for one in named) or any(
-            _concerns(one, person) for one in value.values()
-        )
-    return isinstance(value, list) and any(_concerns(one, person) for one in value)
-
-
-def _recipient(workspace: Workspace) -> str:
-    said = workspace.settings.deliver
-    if said.target == "onedrive":
-        return tr("the school's OneDrive, folder {folder}", folder=workspace.settings.onedrive.folder)
-    return tr("the folder {folder}", folder=said.folder) if said.folder else tr("nobody yet")
-
-
 def _outcome(row: Entry) -> Document:
     return {key: value for key, value in row.payload.items() if key not in ("item", "digest")}
 
@@ -455,58 +282,3 @@ def _wanted(batch: Document, wanted: Wanted) -> bool:
     if wanted.batch is not None:
         return wanted.batch in (str(batch["number"]), batch["day"])
     return (wanted.first or date.min) <= date.fromisoformat(batch["day"]) <= (wanted.last or date.max)
-
-
-def _plain(record: Document) -> Document:
-    return {key: value.isoformat() if isinstance(value, date) else value for key, value in record.items()}
-
-
-def in_words(document: Document, kind: str) -> list[str]:
-    """A document as lines for a terminal: the coach's summary; the other two are read as a page or as JSON."""
-    if kind == "processing":
-        return [f"{tr(LABELS[key])}: {_joined(value) or tr(UNSAID)}" for key, value in document.items()]
-    if kind == "person":
-        lines = [
-            tr(
-                "{person}: shown in {n} {n:rendering|renderings}, {still} of them delivered now.",
-                person=document["person"]["id"],
-                n=len(document["shown_in"]),
-                still=sum(one["still_delivered"] for one in document["shown_in"]),
-            )
-        ]
-        lines += [
-            f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({ground_in_words(one['ground'] or '')})"
-            for one in document["shown_in"]
-        ]
-        lines.append(tr("All of it: lesveil report --person {person} --html FILE", person=document["person"]["id"]))
-        return lines
-    lines = []
-    for batch in document["batches"]:
-        lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
-        for clip in batch["clips"]:
-            waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
-            if clip["failure"]:
-                waits = ", " + tr("failed: {reason}", reason=clip["failure"])
-            lines.append(f"     {Path(clip['file']).name}: {tr(clip['stage'])}{waits}")
-        for failure in batch["failed"]:
-            lines.append(f"     {failure['path']}: {failure['why']}")
-    if not document["batches"]:
-        lines.append(tr("Nothing came in in this period."))
-    if document["due"]:
-        lines.append(
-            tr(
-                "{n} {n:thing has served or is past its|things have served or are past their} term: see lesveil purge.",
-                n=len(document["due"]),
-            )
-        )
-    if any(clip["still_shows"] and clip["delivered_to"] for batch in document["batches"] for clip in batch["clips"]):
-        lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
-    if document["ledger"]["findings"]:
-        lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
-    return lines
-
-
-def _joined(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{tr(LABELS[key])} {one}" for key, one in value.items())
-    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -9,7 +9,9 @@ from typing import Any
 
 from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
-from pipeline.lesson.report import HIDDEN, LABELS, UNSAID, Document, summary_line
+from pipeline.lesson.report import Document
+from pipeline.lesson.report_person import HIDDEN
+from pipeline.lesson.report_words import LABELS, UNSAID, summary_line
 from pipeline.messages import ground_in_words, kept_in_words, tr
 
 STYLE = """

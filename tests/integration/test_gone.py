@@ -19,7 +19,7 @@ from pipeline.cli import main
 from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.folder_target import FolderTarget
-from pipeline.lesson.report import in_words
+from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
 from pipeline.lesson.withdraw import reconcile, states_on
 from tests.faults import school

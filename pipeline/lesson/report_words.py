@@ -1,0 +1,104 @@
+"""A report in words: lines for a terminal. `report_page` prints the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.lesson.report import Document
+from pipeline.messages import ground_in_words, tr
+
+LABELS = {
+    "processing": "processing",
+    "controller": "controller",
+    "data_protection_officer": "data protection officer",
+    "purpose": "purpose",
+    "legal_basis": "legal basis",
+    "special_categories": "special categories",
+    "dpia": "impact assessment (DPIA)",
+    "people": "whose data",
+    "data": "which data",
+    "recipients": "recipients",
+    "transfers_outside_eea": "transfers outside the EEA",
+    "retention_days": "kept for, in days",
+    "security": "security",
+    "working copy": "working copy",
+    "delivered clip": "delivered clip",
+    "template": "portrait template",
+    "log, after the last clip is gone": "log, after the last clip is gone",
+}
+"""What the entry's keys are called for people; in JSON they are the same in every language."""
+
+
+UNSAID = "not filled in: put it in lesveil.toml"
+
+
+def in_words(document: Document, kind: str) -> list[str]:
+    """A document as lines for a terminal: the coach's summary; the other two are read as a page or as JSON."""
+    if kind == "processing":
+        return [f"{tr(LABELS[key])}: {_joined(value) or tr(UNSAID)}" for key, value in document.items()]
+    if kind == "person":
+        lines = [
+            tr(
+                "{person}: shown in {n} {n:rendering|renderings}, {still} of them delivered now.",
+                person=document["person"]["id"],
+                n=len(document["shown_in"]),
+                still=sum(one["still_delivered"] for one in document["shown_in"]),
+            )
+        ]
+        lines += [
+            f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({ground_in_words(one['ground'] or '')})"
+            for one in document["shown_in"]
+        ]
+        lines.append(tr("All of it: lesveil report --person {person} --html FILE", person=document["person"]["id"]))
+        return lines
+    lines = []
+    for batch in document["batches"]:
+        lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
+        for clip in batch["clips"]:
+            waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
+            if clip["failure"]:
+                waits = ", " + tr("failed: {reason}", reason=clip["failure"])
+            lines.append(f"     {Path(clip['file']).name}: {tr(clip['stage'])}{waits}")
+        for failure in batch["failed"]:
+            lines.append(f"     {failure['path']}: {failure['why']}")
+    if not document["batches"]:
+        lines.append(tr("Nothing came in in this period."))
+    if document["due"]:
+        lines.append(
+            tr(
+                "{n} {n:thing has served or is past its|things have served or are past their} term: see lesveil purge.",
+                n=len(document["due"]),
+            )
+        )
+    if any(clip["still_shows"] and clip["delivered_to"] for batch in document["batches"] for clip in batch["clips"]):
+        lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
+    if document["ledger"]["findings"]:
+        lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
+    return lines
+
+
+def summary_line(figures: Document) -> str:
+    """The coach's sentence about a batch."""
+    told = tr(
+        "{clips} {clips:clip|clips}, {minutes} {minutes:minute|minutes}; {hidden} of {all} {all:person|people} "
+        "unrecognisable; {doubts} {doubts:moment|moments} to look at",
+        clips=figures["clips"],
+        minutes=_minutes(figures["seconds"]),
+        hidden=figures["hidden"],
+        all=figures["hidden"] + figures["shown"],
+        doubts=figures["doubts"],
+    )
+    if figures.get("delivered"):
+        return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
+    return f"{told}; " + tr("nothing has left this machine.")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:.0f}"
+
+
+def _joined(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{tr(LABELS[key])} {one}" for key, one in value.items())
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

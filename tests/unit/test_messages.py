@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import cli, consent, errors, messages, wipeable
 from pipeline.commands import afterwards, doctor, house, terminal, unattended
-from pipeline.lesson import audit, deleted, house_checks, recall, report, report_page, retention
+from pipeline.lesson import audit, deleted, house_checks, recall, report_page, report_person, report_words, retention
 from pipeline.lesson.state import State
 from pipeline.stages import wipe
 
@@ -140,7 +140,7 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "why a clip was deleted")
     for text in (*retention.KINDS, recall.HIDE, recall.DELETE, *recall.OUTCOMES):
         found.setdefault(text, "what is recalled or purged")
-    for text in (*afterwards.OUTCOMES, report.HIDDEN, report_page.RIGHTS, "rejected", "first"):
+    for text in (*afterwards.OUTCOMES, report_person.HIDDEN, report_page.RIGHTS, "rejected", "first"):
         found.setdefault(text, "a report")
     for text in unattended.RESULTS:
         found.setdefault(text, "unattended.RESULTS")
@@ -149,8 +149,8 @@ def wanted() -> dict[str, str]:
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
     for text in (*(template for _, template in messages.KEPT), house.NO_HEAD):
         found.setdefault(text, "messages.KEPT")
-    for text in (*report.LABELS.values(), *report_page.GIVERS.values(), report.UNSAID):
-        found.setdefault(text, "report.LABELS")
+    for text in (*report_words.LABELS.values(), *report_page.GIVERS.values(), report_words.UNSAID):
+        found.setdefault(text, "report_words.LABELS")
     for text in messages.SYSTEM:
         found.setdefault(text, "messages.SYSTEM")
     return found

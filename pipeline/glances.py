@@ -120,13 +120,14 @@ class Sizes:
 def sizes(info: VideoInfo) -> Sizes:
     """Small: half of the displayed picture, 640 to 960 on its long side. Tiny: half of that. Large: the picture itself,
     from 960 on; but of one wider than 1280 three quarters, to 1920 at most."""
-    shapes = _sizes(float(info.width * info.sample_aspect), float(info.height))
+    shapes = shapes_of(float(info.width * info.sample_aspect), float(info.height))
     if 1 / SQUARE <= info.sample_aspect <= SQUARE:
         return shapes
-    return replace(shapes, stored=_sizes(float(info.width), float(info.height)).small)
+    return replace(shapes, stored=shapes_of(float(info.width), float(info.height)).small)
 
 
-def _sizes(width: float, height: float) -> Sizes:
+def shapes_of(width: float, height: float) -> Sizes:
+    """The same for a picture of square pixels."""
     longest = max(width, height)
     large = min(max(min(longest, 1280.0), 0.75 * longest, 960.0), 1920.0)
     small = min(max(longest / 2, 640.0), 960.0)
@@ -170,8 +171,7 @@ class Scheme:
             self._last_look = self._last_all = now
             self._since_look = self._since_all = 0
             self._first = self._stirred = False
-            glances = shapes.turned(known, shapes.tiny, shapes.small, shapes.large)
-            return shapes.all + glances + tried
+            return self.all(now) + tried
         often = LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS
         if self.sudden or now - self._last_look >= often or self._since_look >= LOOK_FRAMES:
             self._last_look, self._since_look, self._stirred = now, 0, False
@@ -180,6 +180,10 @@ class Scheme:
 
     def usual(self, now: Fraction) -> tuple[Glance, ...]:
         return self._shapes.usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)
+
+    def all(self, now: Fraction) -> tuple[Glance, ...]:
+        shapes = self._shapes
+        return shapes.all + shapes.turned(self._known(now), shapes.tiny, shapes.small, shapes.large)
 
     def asked(self, glances: Sequence[Glance], answer: Callable[[], Collection[int]]) -> None:
         """``answer`` will tell, when it is called, at which turns these glances showed a face."""

@@ -77,7 +77,8 @@ class Detections:
     camera (`likeness.frontal`), ``look`` (N, 128) the face in little (`likeness.look`). Of both there are none, (0,)
     and (0, 128), where nobody is told apart by them, or no longer.
     ``looked`` (M,) lists the frames that were examined: a frame in it without a detection was found empty, a frame not
-    in it was not looked at. ``cuts`` lists the first frame after each cut of the scene, ``seams`` the first of each
+    in it was not looked at. ``thorough`` lists those of them at which the large picture was looked at as well: some
+    faces are found in no other. ``cuts`` lists the first frame after each cut of the scene, ``seams`` the first of each
     segment but the first: where a long clip may be taken apart. ``prints`` (frames,) are the fingerprints of the
     pictures as they were decoded; 0 for damaged ones, and empty where none were taken. ``times`` (frames,) are those of
     the frames in seconds, and empty where they come evenly for sure or do not matter any more.
@@ -95,6 +96,7 @@ class Detections:
     seams: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     prints: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
     times: F64 = field(default_factory=lambda: np.empty(0, np.float64))
+    thorough: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
     def __post_init__(self) -> None:
         n = len(self.frame)

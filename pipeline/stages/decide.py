@@ -252,7 +252,8 @@ def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows
         frames.append(stretch)
         faces.append(track.box[stretch - track.start])
         owners.append(np.full(len(stretch), track.number, np.int32))
-        known = len(track.certainty) > 0
+        # whom a person hid is a face, however faint
+        known = len(track.certainty) > 0 and decision.reason is not Reason.HIDDEN_BY_HAND
         certainties.append(track.certainty[stretch - track.start] if known else np.full(len(stretch), FIRM, np.float32))
     return _Rows(np.concatenate(frames), np.concatenate(faces), np.concatenate(owners), np.concatenate(certainties))
 

@@ -103,6 +103,7 @@ class _Found:
         self.cuts: list[int] = []
         self.damaged: list[int] = []
         self.seams: list[int] = []
+        self.thorough: list[int] = []
         self.count = 0
 
     def add(self, number: int, seen: _Seen) -> int:
@@ -132,6 +133,7 @@ class _Found:
             seams=np.array([seam for seam in self.seams if seam < frames], np.int32),
             prints=self.prints.taken()[:frames],
             times=self.times.taken()[:frames],
+            thorough=np.array(sorted(self.thorough), np.int32),
         )
 
 
@@ -177,15 +179,17 @@ def detect(
         def look(frame: Frame, glances: Sequence[Glance]) -> None:
             if glances:
                 answer = looks.at(frame, glances)
+                if any(one.size == shapes.large and not one.turn for one in glances):
+                    found.thorough.append(frame.number)
                 scheme.asked(glances, lambda: answer.result().turns)
 
-        def look_back(last: Frame | None) -> None:
+        def look_back(last: Frame | None, glances: Callable[[Fraction], Sequence[Glance]]) -> None:
             # so that nobody's last moments, before a cut or a leap, rest on a guess
             if last is not None and last.number != looks.latest:
-                look(last, scheme.usual(last.time))
+                look(last, glances(last.time))
 
         def end_scene(last: Frame | None) -> None:
-            look_back(last)
+            look_back(last, scheme.all)
             looks.end_scene()
 
         for frame in source.frames():
@@ -226,7 +230,7 @@ def detect(
             scheme = Scheme(shapes) if seam else scheme
             glances = scheme.due(frame.time, tiny, cut)
             if scheme.sudden:
-                look_back(previous)
+                look_back(previous, scheme.usual)
             look(frame, glances)
             previous, tiny_before = frame, tiny
         end_scene(previous)
@@ -264,6 +268,7 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         seams=np.array(starts[1:-1], np.int32),
         prints=rows("prints"),
         times=rows("times"),
+        thorough=frames("thorough"),
     )
 
 

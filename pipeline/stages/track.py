@@ -8,6 +8,7 @@ carries an identity across.
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from statistics import median
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry import closeness
+from pipeline.glances import shapes_of
 from pipeline.pace import HALF, beats
 from pipeline.records import F32, F64, I32, Detections, Support, Track
 
@@ -64,10 +66,29 @@ MOVING = 0.06
 ONWARD = 6
 """A face that comes into sight or goes out of it is taken to have moved on at its speed for this many beats."""
 
+TINY = 16.0
+"""Height in the small picture (`glances.py`) under which it may not show a face that the large one shows. Real faces
+that score 0.5 or more in the large one and under 0.07 in the small one were 7 to 9 pixels high there."""
+
 GROWTH = 0.02
 """Per beat away from the nearest sight, a filled box grows by this share of its size on every side, up to GROWN."""
 
 GROWN = 0.15
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When frames come (frames,), in beats, and how many beats some times are; and the height in pixels of a face
+    that only the large picture may show."""
+
+    beat: F64
+    tiny: float
+    gap: float
+    quick: float
+    at_once: float
+    near: float
+    hold: int
+    weak_hold: int
 
 
 class _Open:
@@ -104,18 +125,21 @@ class _Open:
         (K, 4) and scores (K,)."""
         before = self.box[which]
         step = np.maximum(1, since).astype(np.float32)[:, None]
-        moved = ((box[:, :2] + box[:, 2:]) - (before[:, :2] + before[:, 2:])) / 2 / step
-        self.velocity[which] = 0.5 * self.velocity[which] + 0.5 * moved
+        moved = _middle(box - before) / step
+        speed = self.velocity[which]
+        guessed = [len(self.rows[at]) == 1 and bool(self.velocity[at].any()) for at in which]
+        speed[guessed] = moved[guessed]
+        self.velocity[which] = 0.5 * speed + 0.5 * moved
         self.frame[which], self.box[which], self.score[which] = frame, box, score
         for at, row in zip(which, rows, strict=True):
             self.rows[at].append(row)
 
-    def begin(self, rows: list[int], frame: int, box: F32, score: F32) -> None:
-        """New tracks of one sight each."""
+    def begin(self, rows: list[int], frame: int, box: F32, score: F32, velocity: F32) -> None:
+        """New tracks of one sight each, with a guess at their ``velocity`` (K, 2), 0 where there is none."""
         self.rows += [array("i", [row]) for row in rows]
         self.frame = np.append(self.frame, np.full(len(rows), frame, np.int32))
         self.box, self.score = np.concatenate([self.box, box]), np.append(self.score, score)
-        self.velocity = np.concatenate([self.velocity, np.zeros((len(rows), 2), np.float32)])
+        self.velocity = np.concatenate([self.velocity, velocity])
 
 
 def follow(
@@ -130,38 +154,70 @@ def follow(
     """
     usual = USUAL * min(size)
     beat, pace = beats(found, rate)
-    gap = max(1, round(GAP_SECONDS * pace)) + HALF
-    quick = max(1, round(QUICK_SECONDS * pace)) + HALF
-    at_once = int(AT_ONCE_SECONDS * pace) + HALF
-    cuts = np.sort(found.cuts)
+    clock = _Clock(
+        beat,
+        tiny=TINY * size[0] / shapes_of(*size).small[0],
+        gap=max(1, round(GAP_SECONDS * pace)) + HALF,
+        quick=max(1, round(QUICK_SECONDS * pace)) + HALF,
+        at_once=int(AT_ONCE_SECONDS * pace) + HALF,
+        near=NEAR_SECONDS * pace + ROUNDING,
+        hold=round(HOLD_SECONDS * pace),
+        weak_hold=round(WEAK_HOLD_SECONDS * pace),
+    )
+    series, leaps = _linked(found, clock, leaping=False)
+    is_face = np.zeros(len(found), bool)
+    for rows in _linked(found, clock, leaping=True)[0] if leaps else series:
+        if _is_face(*_sights(found, rows), usual, alone, together):
+            is_face[_staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, clock.near)] = True
+    real: list[I32] = []
+    for rows in series:
+        stays = rows[is_face[rows]]
+        # what is left of it may lie too far apart to be one
+        real += np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1) if len(stays) else []
+    closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
+    closed += [(int(pair[0]), _way(pair, found, clock, sure)) for pair in leaps if is_face[pair].all()]
+    closed.sort(key=lambda one: one[0])
+    return [replace(track, number=number) for number, (_, track) in enumerate(closed, 1)]
+
+
+def _linked(found: Detections, clock: _Clock, leaping: bool) -> tuple[list[I32], list[I32]]:
+    """Detections as series of one face each; and pairs of which the second may be the first, far from there.
+
+    With ``leaping`` such a pair goes on in one series: together they may be enough for a face. Without, both go their
+    own ways: it may be somebody who ran, or one who went as another came.
+    """
+    beat, cuts = clock.beat, np.sort(found.cuts)
     live = _Open()
     done: list[array[int]] = []
+    leaps: list[I32] = []
     for frame in np.unique(found.frame).tolist():
         first, last = np.searchsorted(found.frame, [frame, frame + 1]).tolist()
         crossed = np.searchsorted(cuts, live.frame, "right") < np.searchsorted(cuts, frame, "right")
         since = beat[frame] - beat[live.frame]
-        gone = crossed | (since > gap)
+        gone = crossed | (since > clock.gap)
         done += live.give_up(gone)
         since = since[~gone]
         box, score = found.box[first:last], found.score[first:last]
-        taken = _link(live, box, score, since, at_once, quick)
+        taken, leapt = _link(live, box, score, since, clock)
+        velocity = np.zeros((last - first, 2), np.float32)
+        if leaping:
+            taken |= leapt
+        else:
+            for place, one in leapt.items():
+                leaps.append(np.array([live.rows[one][-1], first + place], np.int32))
+                velocity[place] = _middle(box[place] - live.box[one]) / max(1, since[one])
         places, new = list(taken), [place for place in range(last - first) if place not in taken]
         which = list(taken.values())
         live.go_on(which, [first + place for place in places], frame, since[which], box[places], score[places])
-        live.begin([first + place for place in new], frame, box[new], score[new])
+        live.begin([first + place for place in new], frame, box[new], score[new], velocity[new])
     done += live.rows
-    done.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
-    near = NEAR_SECONDS * pace + ROUNDING
-    real: list[I32] = []
-    for track in done:
-        rows = np.array(track, np.int32)
-        if _is_face(*_sights(found, rows), usual, alone, together):
-            stays = _staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, near)
-            # what is left of it may lie too far apart to be one
-            real += np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > gap) + 1)
-    real.sort(key=lambda rows: (int(found.frame[rows[0]]), rows[0]))
-    holds = round(WEAK_HOLD_SECONDS * pace), round(HOLD_SECONDS * pace)
-    return [_close(number, rows, found, beat, holds, sure, near) for number, rows in enumerate(real, 1)]
+    done.sort(key=lambda track: (int(found.frame[track[0]]), track[0]))
+    return [np.array(track, np.int32) for track in done], leaps
+
+
+def _middle(boxes: F32) -> F32:
+    """The middles (N, 2) of boxes (N, 4), or of one."""
+    return np.asarray((boxes[..., :2] + boxes[..., 2:]) / 2, np.float32)
 
 
 def _sights(found: Detections, rows: I32) -> tuple[list[float], list[float]]:
@@ -187,54 +243,63 @@ def _staying(found: Detections, rows: I32, beat: F64, usual: float, alone: float
     return rows[stays] if stays.any() else rows
 
 
-def _link(live: _Open, boxes: F32, scores: F32, since: F64, at_once: float, quick: float) -> dict[int, int]:
+def _link(live: _Open, boxes: F32, scores: F32, since: F64, clock: _Clock) -> tuple[dict[int, int], dict[int, int]]:
     """Which detection (its place) continues which track, seen so many beats (T,) ago, nearest first; each is used once.
 
-    What is left over after the near pairs may pair over a longer way if it lies at most ``quick`` beats back and
-    more than ``at_once``: who runs, or is pushed through the picture, moves more than a head from look to look.
+    The second are leaps: what is left over after the near pairs may pair over a longer way if it lies at most
+    ``quick`` beats back and more than ``at_once``: who runs, or is pushed through the picture, moves more than a head
+    from look to look.
     """
     taken: dict[int, int] = {}
+    leapt: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):
-        return taken
+        return taken, leapt
     predicted = live.predict(since)
-    unlikely = (since > quick) | (since <= at_once)
+    unlikely = (since > clock.quick) | (since <= clock.at_once)
     used: set[int] = set()
     far = closeness(predicted, boxes, reach=FAR, scale=1.4)
     far[unlikely] = 0
     farthest = closeness(live.box, boxes, reach=FARTHEST, scale=1.4)
-    way = (boxes[None, :, :2] + boxes[None, :, 2:] - live.box[:, None, :2] - live.box[:, None, 2:]) / 2
+    way = _middle(boxes[None] - live.box[:, None])
     back = (way * live.velocity[:, None]).sum(axis=2) < 0
     farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
     farthest[unlikely | (live.score < SEEN_WELL)] = 0
     farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)
+    once = [len(rows) == 1 for rows in live.rows]  # whether it moves on or stays is not known yet
+    near[once] = np.maximum(near[once], closeness(live.box[once], boxes))
     proven = near.copy()
     proven[[len(rows) < PROVEN for rows in live.rows]] = 0
     proven[proven < 0.3] = 0
-    for nearness in (proven, near, far, farthest):
+    for nearness, pairing in ((proven, taken), (near, taken), (far, leapt), (farthest, leapt)):
         pairs = np.flatnonzero(nearness > 0)
         for flat in pairs[np.argsort(-nearness.ravel()[pairs], kind="stable")].tolist():
             which, place = divmod(flat, len(boxes))
-            if which not in used and place not in taken:
+            if which not in used and place not in taken and place not in leapt:
                 used.add(which)
-                taken[place] = which
-    return taken
+                pairing[place] = which
+    return taken, leapt
 
 
-def _close(
-    number: int, rows: I32, found: Detections, beat: F64, holds: tuple[int, int], sure: float, near: float
-) -> Track:
-    """Detections -> a box for every frame from before the first to after the last; ``holds`` are the beats for which a
-    weak one is held, and any other."""
-    at = found.frame[rows]
+def _way(pair: I32, found: Detections, clock: _Clock, sure: float) -> Track:
+    """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised."""
+    whole = _close(pair, found, clock, sure, held=False)
+    return replace(whole, detections=np.empty(0, np.int32), support=np.full(len(whole.box), Support.FILLED, np.uint8))
+
+
+def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: bool = True) -> Track:
+    """Detections -> a box for every frame from before the first to after the last, or between the two if not ``held``.
+    Its number is to come."""
+    beat, near, at = clock.beat, clock.near, found.frame[rows]
     seen = beat[at]
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
-    weak = len(rows) == 1 and strength < sure
-    hold = holds[0] if weak else holds[1]
-    low, high = _scene(int(at[0]), int(at[-1]), found)
-    start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found.looked, beat, hold))
-    stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found.looked, beat, hold))
+    start, stop = int(at[0]), int(at[-1]) + 1
+    if held:
+        weak = len(rows) == 1 and strength < sure
+        low, high = _scene(start, stop - 1, found)
+        start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found, clock, weak))
+        stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found, clock, weak))
     frames = np.arange(start, stop)
     now = beat[start:stop]
     dense = np.stack([np.interp(now, seen, boxes[:, side]) for side in range(4)], axis=1)
@@ -249,7 +314,7 @@ def _close(
     first, last = np.searchsorted(seen, now - near, "left"), np.searchsorted(seen, now + near, "right")
     best = np.maximum.reduceat(np.append(found.score[rows], 0), np.column_stack([first, last]).ravel())[::2]
     return Track(
-        number=number,
+        number=0,
         start=start,
         box=dense.astype(np.float32),
         support=support,
@@ -259,14 +324,17 @@ def _close(
     )
 
 
-def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, beat: F64, hold: int) -> int:
+def _end(way: int, at: I32, boxes: F32, score: F32, found: Detections, clock: _Clock, weak: bool) -> int:
     """The last frame, forwards (``way`` 1) or backwards (-1), to which a track reaches beyond its last sight.
 
     A face that was seen well, or that moves, and is not found at the next look has gone: the track ends with that
     look, where half of the face may still be in sight beside whoever it goes behind. One that was faint or still may
-    only have turned away: it is held.
+    only have turned away: it is held. Of a face that only the large picture shows, only looks at that one tell.
     """
-    last = int(at[-1])
+    last, beat = int(at[-1]), clock.beat
+    looked, hold = found.looked, clock.weak_hold if weak else clock.hold
+    if not weak and boxes[-1, 3] - boxes[-1, 1] < clock.tiny and _missed(at, found):
+        looked, hold = found.thorough, int(clock.gap)
     later = looked[looked > last] if way > 0 else looked[looked < last]
     if way > 0:
         free = int(np.searchsorted(beat, beat[last] + hold + HALF)) - 1
@@ -279,9 +347,21 @@ def _end(way: int, at: np.ndarray, boxes: F32, score: F32, looked: np.ndarray, b
     if len(at) > 1:
         moved = np.hypot(*((boxes[-1, :2] + boxes[-1, 2:]) - (boxes[-2, :2] + boxes[-2, 2:]))) / 2
         speed = float(moved / abs(beat[last] - beat[at[-2]]) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
-    if score[-1] >= SEEN_WELL or speed > MOVING:
+    if score[-1] >= SEEN_WELL or speed > MOVING or looked is found.thorough:
         return min(free, gone) if way > 0 else max(free, gone)
     return free
+
+
+def _missed(at: I32, found: Detections) -> bool:
+    """Whether other looks than those at the large picture seem to miss a face at this end of its track: it was seen in
+    one, and not at some look from there to its sight before; if there was none, nothing speaks against it."""
+    last = at[-1]
+    if last not in found.thorough:
+        return False
+    if len(at) == 1:
+        return True
+    first, stop = sorted((int(last), int(at[-2])))
+    return bool(((found.looked > first) & (found.looked < stop)).any())
 
 
 def _onward(now: F64, at: F64, boxes: F32) -> F64:

@@ -8,20 +8,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
-import numpy as np
 import pytest
 
 from benchmarks import table
 from pipeline.run import Networks, redact_clip
 from pipeline.settings import Settings
-from samples.corpus import drawn
 from tests import judge
 from tests.conftest import TABLES
+from tests.heads import Place, head, pictures, write
 
 SIZE, FRAMES = (640, 360), 40
-Place = tuple[float, float]
-"""The middle of the head, in pixels."""
 
 
 def there(start: int, frames: int) -> Callable[[int], Place | None]:
@@ -74,33 +70,10 @@ def film(
     when: Callable[[int], int] = evenly,
 ) -> tuple[set[int], object]:
     """Frames in which the face is, and its look. ``when`` a frame comes is told in units of 1/``rate`` seconds."""
-    size = (4 * height // 3 * 2, 2 * height)
-    head, (x1, y1, x2, y2) = drawn(size, 0)
-    room = cv2.GaussianBlur(np.random.default_rng(3).integers(40, 200, (*SIZE[::-1], 3), np.uint8), (0, 0), 25)
-    y, x = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
-    cx, cy = (x1 + x2) / 2 / size[0] * 2 - 1, (y1 + y2) / 2 / size[1] * 2 - 1
-    near = np.hypot((x - cx) * size[0] / (x2 - x1), (y - cy) * size[1] / (y2 - y1))
-    soft = np.clip((1.5 - near) * 3, 0, 1)[..., None]
-    head, soft = np.rot90(head, turn), np.rot90(soft, turn)
-    seen = set()
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "12"})
-        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
-        for number in range(FRAMES):
-            shown = room.copy()
-            place = where(number)
-            if place is not None:
-                seen.add(number)
-                left, top = round(place[0]) - head.shape[1] // 2, round(place[1]) - head.shape[0] // 2
-                a, b = max(0, left), max(0, top)
-                part = shown[b : top + head.shape[0], a : left + head.shape[1]]
-                inside = np.s_[b - top : b - top + part.shape[0], a - left : a - left + part.shape[1]]
-                part[:] = (soft[inside] * head[inside] + (1 - soft[inside]) * part).round()
-            frame = av.VideoFrame.from_ndarray(shown, format="bgr24")
-            frame.pts, frame.time_base = when(number), Fraction(1, rate)
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
-    return seen, np.ascontiguousarray(np.rot90(drawn(size, 0)[0][y1:y2, x1:x2], turn))
+    one = head(height, turn=turn)
+    places = {number: place for number in range(FRAMES) if (place := where(number)) is not None}
+    write(path, SIZE, pictures(SIZE, FRAMES, lambda n: [(one, places[n])] if n in places else []), rate, when)
+    return set(places), one.face
 
 
 def test_nobody_is_seen_where_a_film_goes_far_faster_than_it_does_on_average(

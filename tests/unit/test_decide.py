@@ -370,6 +370,16 @@ def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
 # --- the whole person
 
 
+def test_whom_a_person_hid_gives_way_to_nobody_however_faint():
+    tracks = [_still(1), _faint(2)]
+    kept = Decision(1, 0, 10, True, Reason.MATCHED, "ann", ground="given")
+    assert 2 not in _plan(tracks, [kept, Decision(2, 0, 10, False, Reason.STRANGER)]).track
+    plan = _plan(tracks, [kept, Decision(2, 0, 10, False, Reason.HIDDEN_BY_HAND)])
+    assert set(plan.frame[plan.track == 2].tolist()) == set(range(10))
+    face = tracks[1].box[0]
+    assert _gone(plan, 5)[int(face[1]) : int(face[3]), int(face[0]) : int(face[2])].all()
+
+
 def _person(tracks, decisions, extent=Extent.PERSON, style=Style.VEIL):
     return plan("clip", FRAMES, tracks, decisions, (), style, "s", "m", "r", extent, prints=np.empty(0, np.uint64))
 

@@ -156,14 +156,15 @@ def test_time_counts_not_the_number_of_frames():
     assert found.looked.tolist() == [0, 2, 3, 4]
 
 
-def test_both_sides_of_a_cut_are_looked_at_the_new_scene_large():
+def test_both_sides_of_a_cut_are_looked_at_at_all_sizes():
     shots = [picture(ground=30)] * 7 + [picture(ground=150)] * 9
     detector, observer = Detector(), Observer()
     found = detect(Source(shots), detector, THRESHOLD, observer)
     assert found.cuts.tolist() == [7]
     assert {6, 7, 15} <= set(found.looked.tolist())
     large = sizes(info()).large
-    assert sum(shape == (large[1], large[0]) for shape in detector.shown) == 3  # the first also upside down
+    assert sum(shape == (large[1], large[0]) for shape in detector.shown) == 5  # the first also upside down
+    assert found.thorough.tolist() == [0, 6, 7, 15]
     assert observer.told.count("end") == 3
     after = observer.told.index((7, 0, 0))
     assert observer.told[after - 2 : after] == [(6, 0, 0), "end"]
@@ -416,9 +417,9 @@ def test_a_faint_face_is_no_reason_to_look_turned():
     detector = Upright(score=0.45)
     found = detect(Source([headed(2)] * 60), detector, THRESHOLD)
     assert len(found) == 0
-    # 13 looks at two sizes, and one for those close by, 3 of them at all, where three turns are tried besides; once
-    # upside down at the largest
-    assert len(detector.taken) == 3 * len(found.looked) + 3 * (1 + 3) + 1
+    # 13 looks at two sizes, and one for those close by, 4 of them at all; at 3 of these three turns are tried besides,
+    # once upside down at the largest
+    assert len(detector.taken) == 3 * len(found.looked) + 4 + 3 * 3 + 1
 
 
 def test_an_upright_face_is_not_found_twice():

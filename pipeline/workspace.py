@@ -124,6 +124,7 @@ def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Works
         for error in broken:
             raise error
         _heed_withdrawals(workspace)
+        _heed_alikes(workspace)
         missing = missing_list(workspace)
         if missing is not None and not old_register:
             raise ConsentError(
@@ -146,6 +147,16 @@ def _heed_withdrawals(workspace: Workspace) -> None:
         prune_templates(workspace, date.today(), person)
         text = tr("The register had lost the withdrawal of {id} of {day}; it counts again.", id=person, day=day)
         print(text, file=sys.stderr)
+
+
+def _heed_alikes(workspace: Workspace) -> None:
+    """What the ledger has of who looks alike, and such an old copy has not: with a withdrawal it hides both."""
+    said = {tuple(row.payload["pair"]): row.payload for row in workspace.ledger.entries("alike")}
+    known = {(one, other): people for one, other, people in workspace.register.alikes()} if said else {}
+    for (one, other), word in said.items():
+        lost = known.get((one, other)) != word["people"]
+        if lost and workspace.register.knows(one) and workspace.register.knows(other):
+            workspace.register.decide_alike(one, other, word["people"], word["by"])
 
 
 def missing_list(workspace: Workspace) -> Entry | None:
@@ -346,4 +357,4 @@ def _double_allows(
         return True
     if people == 1 and any(withdrawal.on <= used for withdrawal in register.record(double).withdrawals):
         return False
-    return not register.listed_on(double, filmed)
+    return register.left_out_on(double, filmed)

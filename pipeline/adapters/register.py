@@ -226,6 +226,15 @@ class Register(database.Held):
         rows = self.record(person).rows
         return any(row.imported <= day and (row.superseded is None or day < row.superseded) for row in rows)
 
+    def left_out_on(self, person: str, day: date) -> bool:
+        """Whether the list that counted on ``day`` did not hold this person, who stood on another: they were not at the
+        school. Before the first list of their kind nobody can tell."""
+        with self._lock, _told(self._path), database.reading(self._connection):
+            history = self._history()
+        kinds = {version.import_number in history.staff for version in history.versions.get(person, ())}
+        told = {number in history.staff for number, imported in history.days.items() if imported <= day}
+        return bool(kinds & told) and not self.listed_on(person, day)
+
     def decide_alike(self, one: str, other: str, people: int, by: str) -> None:
         """Keep somebody's word that two who look alike are ``people`` (1 or 2) people; the latest word counts."""
         for person in (one, other):

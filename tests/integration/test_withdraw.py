@@ -195,6 +195,30 @@ def test_twins_are_shown_together_or_not_at_all(place: Workspace) -> None:
     assert not hand.exists()
 
 
+def test_a_twin_who_says_no_counts_before_the_first_list_as_well(tmp_path: Path) -> None:
+    """A consent that is dated reaches back before the list that brought it; so does a no of who looks like them."""
+    folder, early = tmp_path / "w", date(2026, 9, 10)
+    workspace.create(folder)
+    with workspace.opened(folder) as place:
+        bring(place, date(2026, 9, 20), person("1"), person("2", granted=False, recognition=False))
+        assert set(workspace.grounds(place, ["1"], early, TODAY)) == {"1"}
+        for people in (2, 1):
+            place.register.decide_alike("1", "2", people, "Geertje")
+            assert workspace.grounds(place, ["1"], early, TODAY) == {}
+
+
+def test_an_old_copy_of_the_register_does_not_forget_who_looks_alike(place: Workspace) -> None:
+    place.ledger.append("alike", None, {"pair": ["1", "2"], "people": 1, "by": "Geertje"})
+    place.ledger.append("alike", None, {"pair": ["1", "2"], "people": 2, "by": "Geertje"})
+    place.ledger.append("alike", None, {"pair": ["1", "99"], "people": 2, "by": "Geertje"})
+    with workspace.opened(place.folder) as again:
+        assert again.register.alikes() == [("1", "2", 2)]
+        withdraw(again, "2", TODAY, TODAY)
+        assert workspace.grounds(again, ["1"], FILMED, TODAY) == {}
+    with workspace.opened(place.folder) as again:
+        assert again.register.alikes() == [("1", "2", 2)]
+
+
 def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) -> None:
     place.register.decide_alike("1", "2", 2, "Geertje")
     people = [person("1"), *(person(str(n)) for n in range(3, 6))]

@@ -343,6 +343,16 @@ def test_who_was_at_the_school_on_a_day(register: Register) -> None:
     assert register.listed_on("2", D3)
 
 
+def test_who_was_not_at_the_school_on_a_day_by_the_list_of_that_day(register: Register) -> None:
+    bring(register, D1, *school(1, 2))
+    bring(register, D2, *school(2))
+    assert register.left_out_on("1", D2)
+    assert not register.left_out_on("1", D1)
+    assert not register.left_out_on("1", D1 - timedelta(1)), "there was no list yet"
+    assert not register.left_out_on("2", D2)
+    assert not register.left_out_on("99", D2), "nobody knows whether they were"
+
+
 def test_the_latest_word_on_two_who_look_alike_counts(register: Register) -> None:
     bring(register, D1, *school(1, 2, 3))
     before = register.digest(D1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.adapters.part import Part, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
 from pipeline.doubt import doubts
+from pipeline.errors import RepairError
 from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
 from pipeline.opinion import Opinion
 from pipeline.records import (
@@ -70,7 +71,7 @@ class Mending:
         """The stretches without sound, in seconds on the source's clock."""
         if not self.mended.mutes:
             return ()
-        timed = found if len(found.pts) else replace(found, pts=_times(source))
+        timed = found if len(found.pts) else replace(found, pts=times_of(source))
         return replace(timed, mutes=self.mended.mutes).silent()
 
     @property
@@ -124,7 +125,7 @@ def lay_over(
     pts = found.pts
     for repair in all_repairs:
         if repair.kind is RepairKind.REGION and not repair.undone and repair.id not in where:
-            pts = pts if len(pts) else _times(source)
+            pts = pts if len(pts) else times_of(source)
             where[repair.id] = followed(source, pts, repair, progress)
     mended = mend.mend(
         found.tracks,
@@ -149,11 +150,51 @@ def lay_over(
         Extent(settings.redaction.extent),
         prints=found.plan.prints,
     )
-    hidden = with_regions(plan, mended.regions)
-    if plan.extent is Extent.PERSON:
-        faces = together([where[id].faces for id in standing(all_repairs) if id in where])
-        hidden = with_regions(hidden, _under(faces, mended), UNDER)
+    faces = [where[id].faces for id in standing(all_repairs) if id in where]
+    hidden = laid_on(plan, mended.regions, together(faces), mended.tracks, mended.decisions)
     return Mending(mended, hidden, where, standing(all_repairs))
+
+
+def laid_on(
+    plan: RedactionPlan, regions: Regions, faces: Regions, tracks: Sequence[Track], decisions: Sequence[Decision]
+) -> RedactionPlan:
+    """``plan`` with what is hidden by hand in places rather than tracks; ``faces`` are those under it."""
+    hidden = with_regions(plan, regions)
+    if plan.extent is Extent.PERSON:
+        hidden = with_regions(hidden, _under(faces, tracks, decisions), UNDER)
+    return hidden
+
+
+def still_hidden(
+    name: str,
+    source: ClipReader,
+    pts: Times,
+    before: Seen | None,
+    all_repairs: Sequence[Repair],
+    there: Collection[str],
+    progress: Progress = no_progress,
+) -> list[Placed]:
+    """Where repairs hide by now in a film that was made before some of them; those in ``there`` it has already.
+
+    ``before`` is what was last seen of the clip, ``pts`` are the times of the frames of ``source``. Raises RepairError
+    when something that stands can no longer be placed.
+    """
+    known = before is not None and before.plan.frames == len(pts)
+    placed = carry_over(before, all_repairs) if before is not None and known else {}
+    hides = any(repair.kind is RepairKind.HIDE and not repair.undone for repair in all_repairs)
+    for repair in all_repairs:
+        if repair.undone or repair.id in placed or repair.id in there:
+            continue
+        if repair.kind is RepairKind.REGION:
+            placed[repair.id] = followed(source, pts, repair, progress)
+        elif repair.kind is RepairKind.HIDE or (repair.kind is RepairKind.JOIN and hides and not known):
+            raise RepairError(
+                "What was hidden by hand in {clip} since it was delivered (repair {repair}) can no longer be placed in "
+                "it, so it was left as it is; look at it, and take it away with lesveil deliver --remove if need be.",
+                clip=name,
+                repair=repair.id,
+            )
+    return list(placed.values())
 
 
 def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]:
@@ -165,10 +206,10 @@ def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]
     return {id: before.placed[id] if id in placed else Placed(r, faces=faces[id]) for id, r in hidden.items()}
 
 
-def _under(faces: Regions, mended: mend.Mended) -> Regions:
+def _under(faces: Regions, tracks: Sequence[Track], decisions: Sequence[Decision]) -> Regions:
     """The bodies under faces that were hidden by hand. They give way to the heads of those who can be seen: not of
     whoever the new analysis keeps at the very place where they were hidden."""
-    kept = kept_faces(mended.tracks, mended.decisions)
+    kept = kept_faces(tracks, decisions)
     seen = np.ones(len(kept.frame), bool)
     heads = decide.head(faces.region)
     for row, (frame, box) in enumerate(zip(kept.frame.tolist(), kept.box, strict=True)):
@@ -210,7 +251,7 @@ def _after_first(one: Followed) -> Followed:
     return Followed(one.frame[1:], one.box[1:], one.sure[1:])
 
 
-def _times(source: ClipReader) -> Times:
+def times_of(source: ClipReader) -> Times:
     return np.array([frame.pts for frame in source.frames()], np.int64)
 
 

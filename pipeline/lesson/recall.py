@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,23 @@ from pipeline import opinion, run
 from pipeline.adapters import files
 from pipeline.adapters.video_in import open_clip
 from pipeline.doubt import doubts, undecided
-from pipeline.errors import DeliveryError, LesveilError
+from pipeline.errors import DeliveryError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.lookalikes import doubted
-from pipeline.lesson.mending import hidden_at_once
+from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times_of
 from pipeline.lesson.onedrive_target import OneDriveTarget
+from pipeline.lesson.repair import waiting
 from pipeline.lesson.retention import past_use
 from pipeline.lesson.state import State, find, shown_by, standing, states
 from pipeline.lesson.targets import open_target
 from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.opinion import Planned
-from pipeline.records import Figures, Progress, no_progress
+from pipeline.records import Figures, Progress, RepairKind, joined, no_progress
+from pipeline.regions import together
 from pipeline.stages import decide
-from pipeline.stages.rehide import rehide
+from pipeline.stages.rehide import besides, rehide
 from pipeline.workspace import Workspace, grounds
 
 KIND = "recall"
@@ -113,7 +115,8 @@ def _recall(
         return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]), left)
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
-    if made_from != payload["sha256"] or state.outdated or not _whole(workspace, state):
+    whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
+    if not whole or waiting(workspace, state):
         _make(workspace, state, payload, today, networks, progress)
         state = find(workspace, clip)
     left = undecided(state.render or {})
@@ -168,7 +171,10 @@ def _make(
     agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
     allowed = named | agreed
-    key = hashlib.sha256(repr(("released", old, sorted(allowed.items()))).encode()).hexdigest()
+    all_repairs = seen.repairs(workspace.ledger, clip)
+    stand, there = seen.standing(all_repairs), set(before.get("repairs", ()))
+    last = _last_seen(workspace, clip)
+    key = hashlib.sha256(repr(("released", old, sorted(allowed.items()), stand)).encode()).hexdigest()
     final = workspace.finished / f"{Path(state.file).stem}.{key[:8]}.mp4"
     files.remove(final)
     files.sweep_partials(final)
@@ -179,7 +185,10 @@ def _make(
         with _released(workspace, payload, final) as path, open_clip(path) as source:
             analysis = run.analyse(source, state.file, [], {}, "", settings, networks, progress, figures)
             faces = known.faces if known is not None and known.frames == analysis.found.frames else ()
-            stays = tuple(face for face in faces if face.person in allowed)
+            pts = times_of(source)
+            hidden = still_hidden(state.file, source, pts, last, all_repairs, there, progress)
+            regions, under = together([one.regions for one in hidden]), together([one.faces for one in hidden])
+            stays = tuple(besides([face for face in faces if face.person in allowed], regions))
             gone = tuple(face for face in faces if face.person not in allowed)
             tracks, decisions = rehide(analysis.tracks, gone, stays, allowed)
             plan = decide.plan(
@@ -195,16 +204,23 @@ def _make(
                 analysis.plan.extent,
                 prints=analysis.plan.prints,
             )
+            mutes = tuple((r.start, r.stop) for r in all_repairs if r.kind is RepairKind.MUTE and not r.undone)
+            timed = replace(seen.of_analysis(analysis, key, source), pts=pts, mutes=tuple(joined(mutes)))
+
+            def laid(planned: Planned) -> Planned:
+                plan = laid_on(planned.plan, regions, under, planned.tracks, planned.decisions)
+                return replace(planned, plan=plan)
+
             # there is no film to repair, so what is seen is hidden whatever [second_opinion] on_finding says
             looked = opinion.settle(
-                Planned(tracks, decisions, plan, analysis.found.cuts.tolist()),
+                laid(Planned(tracks, decisions, plan, analysis.found.cuts.tolist())),
                 eyes,
                 looks,
                 opinion.ROUNDS,
                 lambda planned, watch: run.render_checked(
-                    source, planned.plan, partial, settings, progress, figures, watch=watch
+                    source, planned.plan, partial, settings, progress, figures, timed.silent(), watch=watch
                 ),
-                lambda planned, made, found: run.with_hidden(planned, found, source, made[0].pts, partial),
+                lambda planned, made, found: laid(run.with_hidden(planned, found, source, made[0].pts, partial)),
             )
             done, written, result = looked.result
             tracks, plan, second = list(looked.planned.tracks), looked.planned.plan, looked.opinion
@@ -239,12 +255,25 @@ def _make(
         "second_look": {"state": second.state, "hidden": len(second.hidden), "left": len(second.left)},
         "hides": plan.extent.value,
         "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),
-        "repairs": list(before.get("repairs", ())),
+        "repairs": list(stand),
         "released": old,
         "places_known": bool(faces),
         "took": round(time.perf_counter() - started, 2),
     }
     seen.record(workspace, clip, state.ingest.payload["sha256"], key, outcome)
+    if last is not None:  # by it the next recall places what was hidden by hand, if this film is never put there
+        seen.keep(workspace.vault, clip, last)
+
+
+def _last_seen(workspace: Workspace, clip: str) -> seen.Seen | None:
+    """What was last seen in the film itself; None when nothing of it is kept, or what is cannot be read."""
+    for row in reversed(workspace.ledger.entries("receipt", clip)):
+        if row.payload["stage"] == "render":
+            with contextlib.suppress(VaultError):
+                found = seen.load(workspace.vault, clip, row.payload["outcome"]["sha256"])
+                if found is not None:
+                    return found
+    return None
 
 
 def _outcome(workspace: Workspace, clip: str, sha256: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.geometry import pairwise
-from pipeline.records import F32, Decision, Reason, Support, Track
+from pipeline.records import F32, Decision, Reason, Regions, Support, Track
 
 SAME = 0.5
 """From this overlap (intersection over union) on, a face that is found is the one that was recorded there. Both come
@@ -56,6 +56,24 @@ def rehide(
         person, ground = (face.person, grounds[face.person]) if keep else (None, None)
         decisions.append(Decision(number, face.start, face.stop, keep, reason, person, ground=ground))
     return tracks, decisions
+
+
+def besides(faces: Sequence[Face], hidden: Regions) -> list[Face]:
+    """``faces`` without the frames in which one lies under a region that is ``hidden``: its middle does."""
+    out: list[Face] = []
+    for face in faces:
+        middle = (face.box[:, :2] + face.box[:, 2:]) / 2
+        bare = np.ones(len(face.box), np.int8)
+        for row in range(len(bare)):
+            first, last = np.searchsorted(hidden.frame, [face.start + row, face.start + row + 1])
+            over = hidden.region[first:last]
+            inside = (over[:, :2] <= middle[row]) & (middle[row] <= over[:, 2:])
+            bare[row] = not inside.all(axis=1).any()
+        edges = (np.flatnonzero(np.diff(bare)) + 1).tolist()
+        for start, stop in zip([0, *edges], [*edges, len(bare)], strict=True):
+            if start < stop and bare[start]:
+                out.append(Face(face.person, face.by_hand, face.start + start, face.box[start:stop]))
+    return out
 
 
 def _decided(track: Track, gone: Sequence[Face], kept: Sequence[Face]) -> list[Decision]:

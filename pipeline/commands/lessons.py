@@ -208,6 +208,7 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "teacher": state.teacher,
         "consent_lapsed": list(state.ended),
         "look_alikes": list(state.doubted),
+        "recognised_wrongly": list(state.mistaken),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
         "waits_for": state.waits_for,
@@ -245,7 +246,8 @@ def _next(state: Any) -> str:
 
 
 def _ended(state: Any) -> str:
-    """Whose consent ended of whom the rendering shows, or what lies where it was delivered; and who has a double."""
+    """Of whom the rendering shows, or what lies where it was delivered: whose consent ended, who has a double, who was
+    recognised by what does not hold any more."""
     told, here = "", state.outdated or not state.standing
     people = ", ".join(state.ended)
     if people and here:
@@ -261,6 +263,16 @@ def _ended(state: Any) -> str:
         told += " " + tr(
             "(what was delivered shows {people}, but another clip of that day has somebody who looks like them)",
             people=alike,
+        )
+    mistaken = ", ".join(state.mistaken)
+    if mistaken and here:
+        told += " " + tr(
+            "(shows {people}, recognised by portraits that were replaced since, or while recognition was on)",
+            people=mistaken,
+        )
+    elif mistaken:
+        told += " " + tr(
+            "(what was delivered shows {people}, recognised by portraits that were replaced since)", people=mistaken
         )
     return told
 

@@ -10,7 +10,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, find, made_anew_by
+from pipeline.lesson.state import State, find, made_anew_by, unvouched
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -65,7 +65,7 @@ def judge(
             clip=name,
             command=made_anew_by(state),
         )
-    if approve and state.outdated:
+    if approve and (state.outdated or unvouched(workspace, state)):
         raise ApprovalError(
             "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
             clip=name,

@@ -276,6 +276,7 @@ def _render(
     outcome = {
         **seen.of_file(digest, final.name, done, written, result.regions),
         **outcome_of(mending, float(rate), looked.opinion),
+        "enrolled": max((row.seq for row in workspace.ledger.entries("enrolment")), default=0),
         "took": round(figures.seconds["total"], 2),
     }
     seen.record(workspace, clip.id, clip.sha256, key, outcome)

@@ -21,6 +21,7 @@ from pipeline.errors import (
     PortraitsNotFoundError,
     PortraitUnreadableError,
 )
+from pipeline.lesson.withdraw import reconcile
 from pipeline.likeness import frontal, look_alikes, same_person
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
@@ -130,9 +131,12 @@ def enrol(
         now = workspace.register.may_be_shown(person, today, today)
         refused.append(Refused(wanted[person], "double_hidden" if now.kept else str(now.why), person, now.ground))
     people = [person for person in people if person.id in allowed]
-    save_templates(workspace, people)
     row = {"people": [person.id for person in people]}
+    # before the templates: if it ends in between, what the old ones showed is made anew for nothing, not trusted
     workspace.ledger.append("enrolment", None, row | ({"replaced": replaced} if replaced else {}))
+    save_templates(workspace, people)
+    if replaced:
+        reconcile(workspace, today)
     removed = sorted(before.keys() - {person.id for person in people})
     return Enrolled(people, refused, left_out, alike, removed)
 

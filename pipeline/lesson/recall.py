@@ -28,7 +28,7 @@ from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.repair import waiting
 from pipeline.lesson.retention import past_use
-from pipeline.lesson.state import State, find, shown_by, standing, states
+from pipeline.lesson.state import State, find, replaced_since, shown_by, standing, states
 from pipeline.lesson.targets import open_target
 from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.opinion import Planned
@@ -168,6 +168,7 @@ def _make(
     before = _outcome(workspace, clip, old)
     by_program, by_hand = shown_by(before)
     sure = by_program - doubted(workspace.ledger, clip, state.filmed, before)
+    sure = sure - replaced_since(workspace.ledger, clip, before) if workspace.recognises else set()
     agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
     allowed = named | agreed

@@ -17,7 +17,7 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, State, standing
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State, standing
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
 
@@ -167,6 +167,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "delivered_to": [row.payload["where"] for row in standing(rows)],
         "consent_lapsed": _lapsed(rows, None),
         "look_alikes": _lapsed(rows, DOUBLE),
+        "recognised_wrongly": _lapsed(rows, TEMPLATE),
         "still_shows": list(state.lapsed),
         "used": None if state.used is None else {"at": state.used.at, "by": state.used.payload["by"]},
         "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},

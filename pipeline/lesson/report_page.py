@@ -101,6 +101,7 @@ def _clip(clip: Document) -> list[str]:
         rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
     rows += [(tr("consent ended of"), f"{one['person']}, {_at(one['at'])}") for one in clip["consent_lapsed"]]
     rows += [(tr("another clip has a double of"), f"{one['person']}, {_at(one['at'])}") for one in clip["look_alikes"]]
+    rows += [(tr("no longer recognised"), f"{one['person']}, {_at(one['at'])}") for one in clip["recognised_wrongly"]]
     if clip["used"]:
         rows.append((tr("has served"), f"{clip['used']['by']}, {_at(clip['used']['at'])}"))
     rows.append((tr("wiped from the card"), tr("yes") if clip["wiped_from_card"] else tr("no")))

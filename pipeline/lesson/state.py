@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.film import Film, Key
-from pipeline.adapters.ledger import Entry
+from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.errors import ApprovalError
 from pipeline.lesson.deleted import Deleted, fate
 from pipeline.lesson.lookalikes import doubted
@@ -19,6 +19,10 @@ from pipeline.workspace import Workspace, grounds
 
 DOUBLE = "double"
 """Why somebody may not be shown, where it is not their consent: another clip of that day shows who looks like them."""
+
+TEMPLATE = "template"
+"""The same, where the program would not recognise them so any more: their template was knowingly replaced since, or
+recognition is off."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class State:
     """Who is shown in the latest rendering, or in a delivered one, and may not be any more."""
     doubted: tuple[str, ...] = ()
     """Those of them whose consent is in force: somebody in another clip of that day looks too much like them."""
+    mistaken: tuple[str, ...] = ()
+    """Those of them whom the program would not recognise so any more, for a reason that is TEMPLATE."""
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The same by person: the digests of the renderings in question, and what the ledger says why."""
     outdated: bool = False
@@ -87,7 +93,7 @@ class State:
     @property
     def ended(self) -> tuple[str, ...]:
         """Those who lapsed because their consent is no longer in force."""
-        return tuple(person for person in self.lapsed if person not in self.doubted)
+        return tuple(person for person in self.lapsed if person not in (*self.doubted, *self.mistaken))
 
     @property
     def to_recall(self) -> bool:
@@ -177,6 +183,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         teacher=teachers[-1] if teachers else None,
         lapsed=tuple(marks),
         doubted=tuple(person for person, why in marks.items() if set(why.values()) == {DOUBLE}),
+        mistaken=tuple(person for person, why in marks.items() if TEMPLATE in why.values() and "" not in why.values()),
         marks=marks,
         outdated=outdated,
         removed=removed,
@@ -296,7 +303,7 @@ def consent_holds(workspace: Workspace, state: State, today: date) -> bool:
     """Everyone whom the latest rendering shows may still be shown today."""
     if state.render is None or (state.render["kept"] and state.filmed is None):
         return False
-    if doubted(workspace.ledger, state.clip, state.filmed, state.render):
+    if doubted(workspace.ledger, state.clip, state.filmed, state.render) or unvouched(workspace, state):
         return False
     by_program, by_hand = shown_by(state.render)
     if state.teacher:
@@ -304,7 +311,34 @@ def consent_holds(workspace: Workspace, state: State, today: date) -> bool:
     return by_program | by_hand <= still_allowed(workspace, state, by_program, by_hand, today)
 
 
-def shown_by(render: dict[str, Any]) -> tuple[set[str], set[str]]:
+def unvouched(workspace: Workspace, state: State) -> set[str]:
+    """Whom the latest rendering shows because they were recognised, though the program would not say so any more.
+
+    That recognition is off now says nothing against what was delivered while it was on.
+    """
+    if state.render is None:
+        return set()
+    if not workspace.recognises and state.delivered is None:
+        return shown_by(state.render)[0]
+    return replaced_since(workspace.ledger, state.clip, state.render)
+
+
+def replaced_since(ledger: Ledger, clip: str, render: Mapping[str, Any]) -> set[str]:
+    """Whom a rendering shows because they were recognised by a template that was knowingly replaced since: the pictures
+    that it was made of may have been somebody else's."""
+    replaced = {one: row.seq for row in ledger.entries("enrolment") for one in row.payload.get("replaced", ())}
+    if not replaced:  # as nearly always
+        return set()
+    made = [
+        row.seq
+        for row in ledger.entries("receipt", clip)
+        if row.payload["stage"] == "render" and row.payload["outcome"]["sha256"] == render["sha256"]
+    ]
+    by = render.get("enrolled", made[-1] if made else 0)  # an older version did not say which templates there were
+    return {person for person in shown_by(render)[0] if replaced.get(person, 0) > by}
+
+
+def shown_by(render: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """Whom a rendering shows because the program recognised them, and whom because a person said who they are."""
     by_hand = {entry["person"] for entry in render["kept"] if entry.get("by_hand")}
     return {entry["person"] for entry in render["kept"] if not entry.get("by_hand")}, by_hand

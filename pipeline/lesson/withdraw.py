@@ -1,5 +1,5 @@
-"""Somebody changed their mind, turned 16, is no longer on the list, or has a double in another clip of the day: what
-they are shown in is found and marked."""
+"""Somebody changed their mind, turned 16, is no longer on the list, has a double in another clip of the day, or was
+recognised by what does not hold any more: what they are shown in is found and marked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from pathlib import Path
 from pipeline.adapters import files
 from pipeline.errors import NoConsentError
 from pipeline.lesson.lookalikes import doubted
-from pipeline.lesson.state import DOUBLE, State, shown_by, states, still_allowed, still_delivered
+from pipeline.lesson.state import (
+    DOUBLE,
+    TEMPLATE,
+    State,
+    replaced_since,
+    shown_by,
+    states,
+    still_allowed,
+    still_delivered,
+)
 from pipeline.workspace import Workspace, grounds, prune_templates
 
 
@@ -27,7 +36,7 @@ class Reach:
 @dataclass(frozen=True)
 class _Shown:
     """Who is shown in the renderings of a clip: by person, the renderings' digests. Of the ``doubted`` a double came
-    to be known since.
+    to be known since; the ``mistaken`` the program would not recognise so any more.
 
     ``files`` gives the name of each in the folder of finished clips; ``counts`` are the latest rendering and those that
     can still be seen where they were delivered.
@@ -36,6 +45,7 @@ class _Shown:
     by_program: dict[str, set[str]]
     by_hand: dict[str, set[str]]
     doubted: dict[str, set[str]]
+    mistaken: dict[str, set[str]]
     files: dict[str, str]
     counts: set[str]
 
@@ -71,8 +81,9 @@ def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
 def reconcile(workspace: Workspace, today: date) -> Reach:
     """Bring templates and clips in line with the consent that is in force today.
 
-    A clip that shows somebody who may no longer be shown, or of whom a double is known by now, is marked in the ledger,
-    and its rendering is removed here: it is decided anew by the next run. What was delivered is marked alike.
+    A clip that shows somebody who may no longer be shown, of whom a double is known by now, or who was recognised by
+    what does not hold any more, is marked in the ledger, and its rendering is removed here: it is decided anew by the
+    next run. What was delivered is marked alike.
     """
     templates = prune_templates(workspace, today)
     marked: list[str] = []
@@ -99,10 +110,15 @@ def _on(workspace: Workspace, state: State, today: date) -> State:
     shown, gone = _gone(workspace, state, today)
     new = _news(state, shown, gone)
     digest = state.render["sha256"] if state.render else None
+
+    def told(because: str, before: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({*before} - {*new} | {person for person in new if gone[person].because == because}))
+
     return replace(
         state,
         lapsed=tuple(sorted({*new, *state.lapsed})),
-        doubted=tuple(sorted({*state.doubted, *new} - {person for person in new if not gone[person].because})),
+        doubted=told(DOUBLE, state.doubted),
+        mistaken=told(TEMPLATE, state.mistaken),
         outdated=state.outdated or any(digest in one.renderings for one in gone.values()),
     )
 
@@ -121,6 +137,7 @@ def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, dict
     shown = _shown_in(workspace, state)
     ended = shown.everyone - still_allowed(workspace, state, shown.by_program, shown.by_hand, today)
     gone = {person: _Gone(which, DOUBLE) for person, which in shown.doubted.items()}
+    gone |= {one: _Gone(which | shown.doubted.get(one, set()), TEMPLATE) for one, which in shown.mistaken.items()}
     gone |= {person: _Gone(shown.renderings(person), "") for person in ended}
     return shown, dict(sorted(gone.items()))
 
@@ -160,14 +177,19 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
     by_program: dict[str, set[str]] = defaultdict(set)
     by_hand: dict[str, set[str]] = defaultdict(set)
     doubts: dict[str, set[str]] = defaultdict(set)
+    mistaken: dict[str, set[str]] = defaultdict(set)
+    there = still_delivered(rows)
     for render in renders:
         for person in doubted(workspace.ledger, state.clip, state.filmed, render):
             doubts[person].add(render["sha256"])
         recognised, known = shown_by(render)
+        off = not workspace.recognises and render["sha256"] not in there
+        for person in recognised if off else replaced_since(workspace.ledger, state.clip, render):
+            mistaken[person].add(render["sha256"])
         for person in recognised:
             by_program[person].add(render["sha256"])
         for person in known | teacher:
             by_hand[person].add(render["sha256"])
     names = {render["sha256"]: render["file"] for render in renders}
-    counts = still_delivered(rows) | {one["sha256"] for one in made[-1:]}
-    return _Shown(dict(by_program), dict(by_hand), dict(doubts), names, counts)
+    counts = there | {one["sha256"] for one in made[-1:]}
+    return _Shown(dict(by_program), dict(by_hand), dict(doubts), dict(mistaken), names, counts)

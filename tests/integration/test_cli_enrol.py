@@ -244,7 +244,15 @@ def test_pictures_of_another_person_do_not_take_over_a_template(school: School) 
     with workspace.opened(school.place) as place:
         assert {one.id: one.template.tolist() for one in workspace.load_templates(place)} == before
     school.lesveil("enrol", school.portraits, "--replace", "90000", code=52)
+    with workspace.opened(school.place) as place:
+        place.ledger.append(
+            "ingest", "c", {"sha256": "c", "bytes": 1, "files": [{"path": "A", "sha256": "c"}], "card": ""}
+        )
+        kept = [{"person": ZOE, "start": 0, "stop": 5, "ground": "g"}]
+        place.ledger.record("render", "c", "k", "c", {"sha256": "d", "file": "d.mp4", "kept": kept})
+        place.ledger.append("filmed", "c", {"day": TODAY.isoformat()})
     said = school.lesveil("enrol", school.portraits, "--replace", ZOE)
+    assert [(row["person"], row["because"]) for row in school.rows("lapsed")] == [(ZOE, "template")]
     assert [one["folder"] for one in said["refused"]] == [JURGEN]
     assert school.rows("enrolment")[-1]["replaced"] == [ZOE]
     with workspace.opened(school.place) as place:

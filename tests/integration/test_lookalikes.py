@@ -549,3 +549,17 @@ def test_doubles_only_ever_hide(before: list[Decision], nearest: dict[str, float
         elif new.keep and new.reason is Reason.MATCHED and new.person in nearest:
             assert (new.distance or 0.0) <= nearest[new.person] - CLEARLY + 1e-9
     assert np.all([not new.keep or old.keep for old, new in zip(before, after, strict=True)])
+
+
+def test_who_was_shown_by_portraits_that_are_replaced_is_decided_anew(place: Workspace, film: Any, seen: Any) -> None:
+    seen["A"] = ALONE
+    card.run_card(place, film({"A": FILMED}), TODAY, any_card=True)
+    assert shown(place) == {"A": ["1"]}
+    place.ledger.append("enrolment", None, {"people": ["1"], "replaced": ["1"]})
+    workspace.save_templates(place, [replace(ONE, template=-ONE.template)])
+    card.run_card(place, None, TODAY)
+    assert shown(place) == {"A": []}
+    (made, again) = (
+        row.payload["outcome"] for row in place.ledger.entries("receipt") if "kept" in row.payload["outcome"]
+    )
+    assert (made["enrolled"], again["enrolled"]) == (0, place.ledger.entries("enrolment")[-1].seq)

@@ -14,7 +14,9 @@ from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.files import sha256_of
 from pipeline.consent import Giver
-from pipeline.errors import NoConsentError
+from pipeline.errors import ApprovalError, NoConsentError
+from pipeline.lesson.approve import judge
+from pipeline.lesson.recall import recall_plan
 from pipeline.lesson.state import State, consent_holds, find, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
@@ -279,3 +281,61 @@ def test_a_rendering_made_while_somebody_withdrew_is_thrown_away(place: Workspac
     with pytest.raises(NoConsentError, match="taken back while"):
         refuse_changed(place, made_on, FILMED, TODAY, partial)
     assert not partial.exists()
+
+
+def replaced(place: Workspace, *people: str) -> None:
+    place.ledger.append("enrolment", None, {"people": ["1", "2"], "replaced": list(people)})
+
+
+def test_whom_wrong_portraits_showed_is_found_when_they_are_put_right(place: Workspace) -> None:
+    a, b, c = clip(place, "a", "1", "2"), clip(place, "b", "1"), clip(place, "c", by_hand=("1",))
+    deliver(place, b)
+    replaced(place, "1")
+    assert not consent_holds(place, state(place, "a"), TODAY)
+    with pytest.raises(ApprovalError, match="lesveil run makes it anew"):
+        judge(place, "a", "coach", True)
+    reconcile(place, TODAY)
+    found = state(place, "a")
+    assert (found.lapsed, found.mistaken, found.ended, found.doubted) == (("1",), ("1",), (), ())
+    assert (found.waits_for, a.exists()) == ("lesveil run", False)
+    assert state(place, "b").waits_for == "lesveil recall"
+    assert [(item["clip"][0], item["people"]) for item in recall_plan(place, TODAY)] == [("b", ["1"])]
+    assert (state(place, "c").lapsed, c.exists()) == ((), True), "a person said so"
+    clip(place, "a", "1")
+    assert state(place, "a").waits_for == "lesveil approve"
+    assert consent_holds(place, state(place, "a"), TODAY)
+    assert reconcile(place, TODAY).clips == []
+
+
+def test_a_repair_does_not_make_old_portraits_right(place: Workspace) -> None:
+    """It goes by what was seen when the clip was looked through, whenever it is carried out."""
+    path = clip(place, "a")
+    replaced(place, "1")
+    outcome = (state(place, "a").render or {}) | {"kept": [{"person": "1", "start": 0, "stop": 5, "ground": "g"}]}
+    for enrolled, holds in ((0, False), (place.ledger.entries("enrolment")[-1].seq, True)):
+        place.ledger.record("render", "a" * 8, f"k{enrolled}", "a" * 8, outcome | {"enrolled": enrolled})
+        assert consent_holds(place, state(place, "a"), TODAY) is holds
+    assert path.exists()
+
+
+def test_who_ended_and_was_mistaken_is_told_to_have_ended(place: Workspace) -> None:
+    clip(place, "a", "1")
+    replaced(place, "1")
+    place.register.withdraw("1", TODAY)
+    reconcile(place, TODAY)
+    found = state(place, "a")
+    assert (found.lapsed, found.ended, found.mistaken) == (("1",), ("1",), ())
+
+
+def test_without_recognition_nothing_leaves_that_shows_people_by_it(place: Workspace) -> None:
+    a, b, _ = clip(place, "a", "1"), clip(place, "b", "1"), clip(place, "c", by_hand=("1",))
+    deliver(place, b)
+    (place.folder / "lesveil.toml").write_text("", encoding="utf-8")
+    with workspace.opened(place.folder) as off:
+        assert [consent_holds(off, state(off, name), TODAY) for name in "abc"] == [False, True, True]
+        with pytest.raises(ApprovalError, match="lesveil run makes it anew"):
+            judge(off, "a", "coach", True)
+        reconcile(off, TODAY)
+        assert [state(off, name).lapsed for name in "abc"] == [("1",), (), ()]
+        assert (state(off, "a").waits_for, a.exists()) == ("lesveil run", False)
+        assert (state(off, "b").waits_for, b.exists()) == ("lesveil wipe", True), "it was made while it was on"

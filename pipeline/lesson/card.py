@@ -196,7 +196,8 @@ def _render(
 
     openers = film(workspace, clip.id, clip.parts)
     filmed = inspect.filmed_on(openers[0]) or _written_on(workspace, clip)
-    if not any(row.payload["day"] == filmed.isoformat() for row in workspace.ledger.entries("filmed", clip.id)):
+    days = [row.payload["day"] for row in workspace.ledger.entries("filmed", clip.id)]
+    if days[-1:] != [filmed.isoformat()]:  # the latest counts
         workspace.ledger.append("filmed", clip.id, {"day": filmed.isoformat()})
     note_teacher(workspace, clip.id, teacher, filmed, today)
     grounds = in_force(workspace, people, filmed, today) if people else {}
@@ -301,6 +302,9 @@ def _unpublish(workspace: Workspace, clip: Clip) -> None:
 
 
 def _written_on(workspace: Workspace, clip: Clip) -> date:
-    """The day on which the camera wrote the film, for a film that does not say itself when it was filmed."""
-    row = workspace.ledger.entries("ingest", clip.id)[-1]
-    return datetime.fromisoformat(row.payload["listed"][0]["modified"]).date()
+    """The day on which the camera wrote the film, for a film that does not say itself when it was filmed: the earliest
+    of all its copies', for a later one is the day of copying, and by then more people may have agreed."""
+    rows = workspace.ledger.entries("ingest", clip.id)
+    copied = [datetime.fromisoformat(one["modified"]).date() for row in rows for one in row.payload["listed"][:1]]
+    known = [date.fromisoformat(row.payload["day"]) for row in workspace.ledger.entries("filmed", clip.id)]
+    return min(copied + known)

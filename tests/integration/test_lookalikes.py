@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -563,3 +564,25 @@ def test_who_was_shown_by_portraits_that_are_replaced_is_decided_anew(place: Wor
         row.payload["outcome"] for row in place.ledger.entries("receipt") if "kept" in row.payload["outcome"]
     )
     assert (made["enrolled"], again["enrolled"]) == (0, place.ledger.entries("enrolment")[-1].seq)
+
+
+def test_of_a_film_that_does_not_say_its_day_the_earliest_counts(
+    place: Workspace, film: Any, seen: Any, tmp_path: Path
+) -> None:
+    """A copy bears the day of copying, by which more people may have agreed."""
+    seen["A"] = ALONE
+    later = ListedPerson(**ROOS | {"start": FILMED + timedelta(2)})
+    listed = ConsentList("l.csv", "1" * 64, (later,), (), False)
+    place.register.apply(place.register.plan_import(listed, FILMED - timedelta(1)), allow_loss=True)
+    card.run_card(place, film({"A": FILMED}), TODAY, any_card=True)
+    assert shown(place) == {"A": []}
+    copy = shutil.copytree(tmp_path / "card", tmp_path / "copy")
+    at = datetime(TODAY.year, TODAY.month, TODAY.day, 12).timestamp()
+    os.utime(copy / "DCIM/100CANON/A.MP4", (at, at))
+    card.run_card(place, copy, TODAY, any_card=True)
+    assert shown(place) == {"A": []}
+    (state,) = states(place)
+    assert state.filmed == FILMED.isoformat()
+    place.ledger.append("filmed", state.clip, {"day": TODAY.isoformat()})  # as an older version took it
+    card.run_card(place, copy, TODAY, any_card=True)
+    assert [one.filmed for one in states(place)] == [FILMED.isoformat()]

@@ -87,7 +87,12 @@ def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]
     if used or copied <= today:
         if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
             found.append(_item(state, COPY, why, copied, bytes=state.ingest.payload["bytes"]))
+        # what is to take the place of a film that lies there is needed until it does, or that film goes
+        goes = any(item["kind"] == DELIVERED for item in found)
+        needed = state.render["file"] if state.render and state.replaces and not goes else None
         for name in _renderings(workspace, rows):
+            if name == needed:
+                continue
             found.append(_item(state, RENDERING, why, copied, rendering=name))
     return found
 

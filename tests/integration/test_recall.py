@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline import messages, opinion, workspace
 from pipeline.adapters import files
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
+from pipeline.lesson import retention
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import find
 from tests import clips
@@ -161,3 +163,22 @@ def test_one_that_waits_for_approval_asks_for_a_decision(place: Place, monkeypat
     assert "a second look sees" in place.lesveil("approve", CLIP, "--by", "G", code=55).lower()
     with workspace.opened(place.folder) as opened, ReviewBook.open(place.folder / "review.db") as book:
         assert Desk(opened, book).clip(CLIP).sightings == place.render["second_look"]["left"]
+
+
+def test_one_that_waits_for_approval_is_kept_until_it_served(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.settle("[review]\nafter_withdrawal = true\n")
+    looked_at_by(monkeypatch, None)
+    assert place.recall()["outcome"] == "waits for approval"
+    later, over = date.today() + timedelta(31), date.today() + timedelta(400)
+    with workspace.opened(place.folder) as opened:
+        assert retention.due(opened, later) == []
+        assert [item["kind"] for item in retention.due(opened, over)] == ["delivered clip", "finished clip here"]
+    (place.folder / "redacted" / place.render["file"]).unlink()  # as an older version purged it
+    assert place.recall()["outcome"] == "waits for approval"
+    place.lesveil("approve", CLIP, "--by", "G")
+    with workspace.opened(place.folder) as opened:
+        assert retention.due(opened, later) == []
+    place.lesveil("deliver")
+    assert files.sha256_of(place.delivered) == place.render["sha256"]
+    with workspace.opened(place.folder) as opened:
+        assert [item["kind"] for item in retention.due(opened, later)] == ["finished clip here"]

@@ -97,6 +97,7 @@ def enrol(
     except PortraitsNotFoundError:
         prune_templates(workspace, today)  # whose consent ended loses theirs, whatever folder was named
         raise
+    withdrawn = len(workspace.ledger.entries("withdrawal"))
     networks = run.Networks(True)
     before = {person.id: person for person in _known(workspace)}
     replaced: list[str] = []
@@ -135,6 +136,11 @@ def enrol(
     # before the templates: if it ends in between, what the old ones showed is made anew for nothing, not trusted
     workspace.ledger.append("enrolment", None, row | ({"replaced": replaced} if replaced else {}))
     save_templates(workspace, people)
+    # And once they lie there: who withdraws takes no lock, and finds no template that is written a moment later.
+    gone = prune_templates(workspace, today)
+    for withdrawal in workspace.ledger.entries("withdrawal")[withdrawn:]:
+        gone += prune_templates(workspace, today, withdrawal.payload["person"])
+    people = [person for person in people if person.id not in gone]
     if replaced:
         reconcile(workspace, today)
     removed = sorted(before.keys() - {person.id for person in people})

@@ -22,6 +22,7 @@ from PIL import Image
 import samples
 from pipeline import messages, run, workspace
 from pipeline.cli import main
+from pipeline.lesson.withdraw import withdraw
 
 ZOE, RENEE, JURGEN, TEACHER = (samples.CAST[name].id for name in ("zoe", "renee", "jurgen", "teacher"))
 TODAY = date.today()
@@ -411,6 +412,27 @@ def test_who_withdraws_while_portraits_are_looked_at_is_not_enrolled(
     monkeypatch.setattr(enrolling, "_without_doubles", withdrawn_meanwhile)
     assert refused(school.enrol(), ZOE)["reason"] == "withdrawn"
     assert set(school.templates) == {RENEE, TEACHER}
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_who_withdraws_while_templates_are_written_loses_theirs(
+    school: School, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Also from a later day on: what was said to be destroyed is not written back."""
+    from pipeline.lesson import enrol as enrolling
+
+    school.enrol()
+    write = enrolling.save_templates
+
+    def slow(*given: Any) -> None:
+        with workspace.opened(school.place) as place:
+            assert withdraw(place, ZOE, TODAY + timedelta(days), TODAY).templates == [ZOE]
+        write(*given)
+
+    monkeypatch.setattr(enrolling, "save_templates", slow)
+    said = school.enrol()
+    assert {one["id"] for one in said["enrolled"]} == {RENEE, TEACHER} == set(school.templates)
+    assert said["removed"] == [ZOE]
 
 
 def test_no_name_and_no_number_of_a_face_leaves_the_vault(school: School) -> None:

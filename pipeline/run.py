@@ -27,13 +27,15 @@ from pipeline.errors import (
     LookAlikesError,
     OutputExistsError,
     OutputNotWritableError,
+    PortraitSeveralFacesError,
     QuarantinedError,
 )
 from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.jobs import Networks as Networks
-from pipeline.likeness import look_alikes
+from pipeline.likeness import frontal, look_alikes
 from pipeline.opinion import Opinion, Planned
 from pipeline.records import (
+    U8,
     Check,
     Decision,
     Detections,
@@ -93,19 +95,20 @@ class Outcome:
 def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
     """Templates of everyone who has a sub-folder of portraits in ``folder``; the person's id is the sub-folder's name.
 
-    Raises the errors of reading and finding faces, and LookAlikesError when two people are too alike to tell apart.
+    Raises the errors of `portrait_chip`, PortraitSeveralFacesError when somebody's pictures are not of one person, and
+    LookAlikesError when two people are too alike to tell apart.
     """
     found = portraits.people(folder)
-    chips: dict[str, list[Any]] = {}
-    finder = networks.detector
-
-    def chip(path: Path) -> Any:
-        picture = portraits.read(path)
-        return identify.align(picture, enrol.portrait_face(str(path), picture, finder))
-
-    with ThreadPoolExecutor(finder.workers) as pool:
+    chips: dict[str, list[U8]] = {}
+    with ThreadPoolExecutor(networks.detector.workers) as pool:
         for person, paths in found.items():
-            chips[person] = list(pool.map(chip, paths))
+            chips[person] = list(pool.map(lambda path: portrait_chip(path, networks), paths))
+            odd = enrol.odd_ones([identify.template("", [chip], networks.embedder).template for chip in chips[person]])
+            if odd:
+                raise PortraitSeveralFacesError(
+                    "{file} may be of somebody else than the other pictures in its folder; take out what is wrong.",
+                    file=paths[odd[0]],
+                )
     people = [identify.template(person, pictures, networks.embedder) for person, pictures in chips.items()]
     for one, other, _ in look_alikes(people):
         raise LookAlikesError(
@@ -115,6 +118,18 @@ def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
             other=other,
         )
     return people
+
+
+def portrait_chip(path: Path, networks: Networks) -> U8:
+    """The aligned face (150, 150, 3) of a portrait.
+
+    Raises the errors of reading it and of finding one face in it, and PortraitPoorError.
+    """
+    picture = portraits.read(path)
+    marks = enrol.portrait_face(str(path), picture, networks.detector)
+    chip = identify.align(picture, marks)
+    enrol.refuse_poor(str(path), chip, float(frontal(marks[None])[0]))
+    return chip
 
 
 def analyse(

@@ -22,7 +22,7 @@ from pipeline.errors import (
     PortraitUnreadableError,
 )
 from pipeline.lesson.withdraw import reconcile
-from pipeline.likeness import frontal, look_alikes, same_person
+from pipeline.likeness import look_alikes, same_person
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
 from pipeline.stages import identify
@@ -169,10 +169,7 @@ def _pictures(
     poor: list[tuple[str, LesveilError]] = []
     for path in portraits.pictures_in(folder):
         try:
-            picture = portraits.read(path)
-            marks = enrolling.portrait_face(str(path), picture, networks.detector)
-            chip = identify.align(picture, marks)
-            enrolling.refuse_poor(str(path), chip, float(frontal(marks[None])[0]))
+            chip = run.portrait_chip(path, networks)
         except tuple(FAULTS) as error:
             poor.append((path.name, error))
             continue

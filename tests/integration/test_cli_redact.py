@@ -522,6 +522,23 @@ def _two_faces(folder: Path, face: U8) -> Path:
     return _portrait(folder, cv2.imencode(".png", np.hstack([face, face]))[1].tobytes())
 
 
+def _dark(folder: Path, face: U8) -> Path:
+    return _portrait(folder, cv2.imencode(".png", face // 8)[1].tobytes())
+
+
+def _of_two_people(folder: Path, _: U8) -> Path:
+    """One picture of one pupil among two of another: a mean of both would be nobody."""
+    samples.make_portraits(folder / "all")
+    (mine, *_), (_, *others) = (
+        sorted((folder / "all" / samples.CAST[name].id).iterdir()) for name in ("zoe", "jurgen")
+    )
+    (folder / "noor").mkdir()
+    for path in (mine, *others[:2]):
+        shutil.copy(path, folder / "noor")
+    shutil.rmtree(folder / "all")
+    return folder / "noor" / mine.name
+
+
 def _portrait(folder: Path, data: bytes) -> Path:
     (folder / "noor").mkdir()
     (folder / "noor" / "een.png").write_bytes(data)
@@ -539,6 +556,8 @@ def _portrait(folder: Path, data: bytes) -> Path:
         pytest.param(_huge, 21, id="huge"),
         pytest.param(_no_face, 22, id="no face"),
         pytest.param(_two_faces, 23, id="two faces"),
+        pytest.param(_of_two_people, 23, id="two people"),
+        pytest.param(_dark, 26, id="dark"),
     ],
 )
 def test_bad_portraits(

@@ -311,7 +311,8 @@ class Repair:
 
     ``analysis`` names the analysis whose track numbers it uses. ``track`` is meant by HIDE, SHOW, SPLIT (at ``start``)
     and JOIN (with ``other``); ``person`` is the register id of SHOW, ``said`` who said so. ``box`` is what was drawn
-    for REGION, in pixels, on frame ``at_frame``: the picture is followed from there to both ends.
+    for REGION, in pixels, on frame ``at_frame``: the picture is followed from there to both ends. ``undone_at`` is the
+    row that took it back.
     """
 
     number: int
@@ -331,6 +332,7 @@ class Repair:
     box: tuple[float, float, float, float] | None = None
     at_frame: int | None = None
     undone: bool = False
+    undone_at: int | None = None
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict
 
 def repairs(ledger: Ledger, clip: str) -> list[Repair]:
     """Every repair of a clip in order of arrival, those that were undone among them."""
-    undone = {row.payload["id"] for row in ledger.entries(UNDONE, clip)}
+    undone = {row.payload["id"]: row.seq for row in ledger.entries(UNDONE, clip)}
     found: dict[str, Repair] = {}
     for row in ledger.entries(REPAIR, clip):
         repair = _repair(row, undone)
@@ -189,7 +189,7 @@ def repairs(ledger: Ledger, clip: str) -> list[Repair]:
     return list(found.values())
 
 
-def _repair(row: Entry, undone: set[str]) -> Repair:
+def _repair(row: Entry, undone: Mapping[str, int]) -> Repair:
     said: dict[str, Any] = row.payload
     box = said.get("box")
     return Repair(
@@ -210,6 +210,7 @@ def _repair(row: Entry, undone: set[str]) -> Repair:
         box=(box[0], box[1], box[2], box[3]) if box else None,
         at_frame=said.get("at_frame"),
         undone=said["id"] in undone,
+        undone_at=undone.get(said["id"]),
     )
 
 

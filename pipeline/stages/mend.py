@@ -27,8 +27,11 @@ from pipeline.records import (
 )
 from pipeline.regions import no_regions, together
 
+Place = tuple[int, int, int]
+"""(track, start, stop)."""
+
 Marked = tuple[int, int, int, str]
-"""(track, start, stop) and what it is marked with."""
+"""(track, start, stop) and who somebody said that it is."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,15 @@ def mend(
     the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today when the program
     recognises them, ``known`` everyone who may be when a person says who they are, each with the ground of it.
     """
+    said = sorted(repairs, key=lambda one: one.number)
     pieces = _Pieces(tracks, decisions)
-    hides: list[Marked] = []  # the text is the repair's id
-    shows: list[Marked] = []  # the text is the person's
+    hides: list[tuple[Repair, _Pieces]] = []  # with who was who when it was said
     mutes: list[tuple[int, int]] = []
     rows: list[Regions] = []
     moot: set[str] = set()
-    for repair in sorted(repairs, key=lambda one: one.number):
+    for repair in said:
         if repair.kind is RepairKind.SPLIT and repair.analysis == analysis:
-            pieces.split(repair, hides, shows)  # an undone split keeps its number taken, so that others keep theirs
+            pieces.split(repair)  # an undone split keeps its number taken, so that others keep theirs
         if repair.undone:
             continue
         if repair.kind is RepairKind.MUTE:
@@ -83,19 +86,16 @@ def mend(
             rows.append(placed[repair.id])
         elif repair.kind is RepairKind.REGION or repair.analysis != analysis or not pieces.knows(repair.track):
             moot.add(repair.id)
-        elif repair.kind is RepairKind.JOIN:
-            pieces.join(repair.track, repair.other)
         elif repair.kind is RepairKind.HIDE:
-            hides += pieces.marked(repair, repair.id)
-        elif repair.kind is RepairKind.SHOW and repair.person is not None:
-            shows += [mark for one in pieces.marked(repair, repair.person) for mark in pieces.alike(one)]
-    pieces.by_hand = {(track, person) for track, _, _, person in shows}
+            hides.append((repair, _as_of(repair, tracks, decisions, said, analysis)))
+        else:
+            pieces.hear(repair)
     hidden: dict[str, list[tuple[int, int, int]]] = {}
-    for one in hides:  # with everything that was said to be the same person, before or after
-        for track, start, stop, id in pieces.alike(one, named=True):
-            hidden.setdefault(id, []).append((track, start, stop))
+    for repair, then in hides:  # whoever was the same person then, and whoever is by now
+        before = then.originals(then.with_alike(then.marked(repair), repair))
+        hidden[repair.id] = pieces.with_alike(pieces.now(before) + pieces.marked(repair), repair)
     judged = [_still_agreed(decision, grounds) for decision in pieces.decisions]
-    for track, start, stop, person in shows:
+    for track, start, stop, person in pieces.shows:
         keep = person in known
         reason = Reason.NAMED_BY_HAND if keep else Reason.NO_CONSENT
         who, ground = (person, known[person]) if keep else (None, None)
@@ -112,6 +112,22 @@ def mend(
         frozenset(pieces.apart),
         frozenset(moot),
     )
+
+
+def _as_of(
+    hide: Repair, tracks: Sequence[Track], decisions: Sequence[Decision], said: Iterable[Repair], analysis: str
+) -> _Pieces:
+    """Who was who when somebody was hidden, with what was taken back only later."""
+    pieces = _Pieces(tracks, decisions)
+    for one in said:
+        if one.number >= hide.number or one.analysis != analysis:
+            continue
+        undone = one.undone and one.undone_at is not None and one.undone_at < hide.number
+        if one.kind is RepairKind.SPLIT:
+            pieces.split(replace(one, undone=undone))
+        elif not undone:
+            pieces.hear(one)
+    return pieces
 
 
 def _one_place(decisions: list[Decision], tracks: Mapping[int, Track]) -> list[Decision]:
@@ -199,14 +215,24 @@ class _Pieces:
         self.decisions = list(decisions)
         self._next = max(self.tracks, default=0) + 1
         self._leader = {number: number for number in self.tracks}
-        self.by_hand: set[tuple[int, str]] = set()  # who people said that a track is
+        self._original = {number: number for number in self.tracks}  # the track of the analysis it is a piece of
+        self.shows: list[Marked] = []  # who people said that a track is
         self.apart: set[int] = set()  # split off, so no longer who the program thinks
         self._undone: dict[int, tuple[int, int, int]] = {}
 
     def knows(self, number: int | None) -> bool:
         return number in self.tracks or number in self._undone
 
-    def split(self, repair: Repair, *marks: list[Marked]) -> None:
+    def hear(self, repair: Repair) -> None:
+        """Take in who somebody is said to be: a JOIN or a SHOW."""
+        if repair.kind is RepairKind.JOIN:
+            self._join(repair.track, repair.other)
+        elif repair.kind is RepairKind.SHOW and repair.person is not None:
+            for number, start, stop in self.marked(repair):
+                same = [one for one in sorted(self.tracks) if self._find(one) == self._find(number)]
+                self.shows += [(one, start, stop, repair.person) for one in same]
+
+    def split(self, repair: Repair) -> None:
         """From frame ``repair.start`` on the track bears a new number; what was said of it before goes for both."""
         number, at = self._next, repair.start
         self._next += 1
@@ -231,6 +257,7 @@ class _Pieces:
                 breaks=(),
             )
             self._leader[number] = number
+            self._original[number] = self._original[track]
             self.apart.add(number)
             moved = []
             for one in self.decisions:
@@ -241,34 +268,66 @@ class _Pieces:
                     moved.append(replace(one, stop=at))
                 moved.append(replace(one, track=number, start=max(one.start, at)))
             self.decisions = moved
-            for each in marks:
-                each += [(number, a, b, with_what) for t, a, b, with_what in each if t == track]
+            self.shows += [(number, a, b, person) for t, a, b, person in self.shows if t == track]
             return
 
-    def join(self, one: int | None, other: int | None) -> None:
+    def _join(self, one: int | None, other: int | None) -> None:
         """Both are the same person from now on."""
         if self.knows(one) and self.knows(other):
             a, b = (self._find(self._whole(number)) for number in (one, other))
             self._leader[max(a, b)] = min(a, b)
 
-    def marked(self, repair: Repair, mark: str) -> list[Marked]:
+    def marked(self, repair: Repair) -> list[Place]:
         """What the repair's track stands for."""
-        return [(*place, mark) for place in self._places(repair.track, repair.start, repair.stop)]
+        return self._places(repair.track, repair.start, repair.stop)
 
-    def alike(self, one: Marked, named: bool = False) -> list[Marked]:
-        """The same mark on every track of the same person, as people said; ``named``: and as the program thinks."""
-        leader = self._find(one[0])
-        found = {number for number in self.tracks if self._find(number) == leader}
-        if named:
-            names = {(d.track, d.person) for d in self.decisions if d.keep and d.track not in self.apart} | self.by_hand
+    def with_alike(self, places: Sequence[Place], repair: Repair) -> list[Place]:
+        """``places``, and everybody who is there wherever else they are in the whole stretch of the repair."""
+        out, marked = list(places), {number for number, _, _ in places}
+        while marked:
+            first = min(marked)
+            same = self._alike(first)
+            others = same if len(same & marked) > 1 else same - {first}
+            out += [(number, repair.start, repair.stop) for number in others]
+            marked -= same
+        by_track: dict[int, list[tuple[int, int]]] = {}
+        for number, start, stop in out:
+            by_track.setdefault(number, []).append((start, stop))
+        return [(number, *stretch) for number in sorted(by_track) for stretch in joined(by_track[number])]
+
+    def _alike(self, number: int) -> set[int]:
+        """Every track of the same person, as people said or the program thinks, and of whoever is the same as those."""
+        names = {(d.track, d.person) for d in self.decisions if d.keep and d.track not in self.apart}
+        names |= {(track, person) for track, _, _, person in self.shows}
+        found: set[int] = set()
+        more = {number}
+        while more - found:
+            found |= more
+            leaders = {self._find(one) for one in found}
             people = {person for track, person in names if track in found}
-            found |= {track for track, person in names if person in people}
-        return [(number, *one[1:]) for number in sorted(found)]
+            more = {one for one in self.tracks if self._find(one) in leaders}
+            more |= {track for track, person in names if person in people}
+        return found
+
+    def originals(self, places: Iterable[Place]) -> list[Place]:
+        """Places as such on the tracks of the analysis, of which these are pieces."""
+        whole = [(self.tracks[number], start, stop) for number, start, stop in places]
+        return [(self._original[one.number], max(start, one.start), min(stop, one.stop)) for one, start, stop in whole]
+
+    def now(self, originals: Iterable[Place]) -> list[Place]:
+        """And back: places on tracks of the analysis as such on the pieces that there are."""
+        found = [
+            (number, max(start, one.start), min(stop, one.stop))
+            for original, start, stop in originals
+            for number, one in self.tracks.items()
+            if self._original[number] == original
+        ]
+        return [place for place in found if place[1] < place[2]]
 
     def first(self) -> dict[int, int]:
         return {number: self._find(number) for number in self.tracks}
 
-    def _places(self, number: int | None, start: int, stop: int) -> list[tuple[int, int, int]]:
+    def _places(self, number: int | None, start: int, stop: int) -> list[Place]:
         """Where a track is, as tracks that exist: one that an undone split had made is part of another again."""
         while number in self._undone:
             number, first, last = self._undone[number]

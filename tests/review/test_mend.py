@@ -149,6 +149,88 @@ def test_hiding_somebody_hides_also_what_was_named_by_hand():
         assert not visible(mended([track(1), track(2)], [kept(1), hidden(2)], show, hide))
 
 
+def undone(one: Repair, at: int) -> Repair:
+    return replace(one, undone=True, undone_at=at)
+
+
+def test_a_split_uncovers_nobody_who_was_hidden_through_another_track():
+    """One who hides means the person: a piece that is split off later was meant as well."""
+    tracks, decisions = [track(1), track(2, 0, 10)], [hidden(1, 0, 10), kept(1, 10), kept(2, 0, 10)]
+    hide = repair(1, RepairKind.HIDE, track=2)
+    assert not visible(mended(tracks, decisions, hide))
+    assert not visible(mended(tracks, decisions, hide, repair(2, RepairKind.SPLIT, 25, 26, track=1)))
+
+
+def test_what_is_taken_back_later_uncovers_nobody_who_was_hidden_by_it():
+    hide = repair(3, RepairKind.HIDE, track=5)
+    said = [repair(1, RepairKind.SPLIT, 25, 26, track=1), repair(2, RepairKind.JOIN, track=5, other=4)]
+    tracks, decisions = [track(1), track(4)], [hidden(1), kept(4, person="8")]
+    for first, second in ((said[0], undone(said[1], 4)), (undone(said[0], 4), said[1])):
+        assert not visible(mended(tracks, decisions, first, second, hide))
+    show = repair(1, RepairKind.SHOW, 0, 20, track=4, person="7", said="A. Jansen")
+    hide = repair(2, RepairKind.HIDE, track=1)
+    assert not visible(mended(tracks, [kept(1), kept(4, person="8")], undone(show, 3), hide))
+
+
+def test_what_was_taken_back_before_hides_nobody_and_hiding_is_taken_back_whole():
+    join, hide = repair(1, RepairKind.JOIN, track=1, other=2), repair(3, RepairKind.HIDE, track=1)
+    tracks, decisions = [track(1), track(2)], [kept(1), kept(2, person="8")]
+    assert visible(mended(tracks, decisions, undone(join, 2), hide)) == {(20, n) for n in range(FRAMES)}
+    assert len(visible(mended(tracks, decisions, join, undone(hide, 4)))) == 2 * FRAMES
+
+
+def test_whoever_is_the_same_as_the_same_person_is_hidden_from_either_end():
+    tracks = [track(n, 10 * n - 10, 10 * n) for n in (1, 2, 3, 4)]
+    decisions = [hidden(1, 0, 10), kept(2, 10, 20), kept(3, 20, 30), kept(4, 30, 40, "8")]
+    said = [repair(1, RepairKind.JOIN, track=1, other=2), repair(2, RepairKind.JOIN, track=3, other=4)]
+    for number in (1, 2, 3, 4):
+        assert not visible(mended(tracks, decisions, *said, repair(3, RepairKind.HIDE, track=number)))
+
+
+def faces(result: mend.Mended, hide: str) -> set[tuple[int, int]]:
+    """(column of the box, frame) of every face that a repair hides."""
+    tracks = {one.number: one for one in result.tracks}
+    return {
+        (int(tracks[number].box[0, 0]), frame)
+        for number, start, stop in result.hidden.get(hide, ())
+        for frame in range(max(start, tracks[number].start), min(stop, tracks[number].stop))
+    }
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([RepairKind.HIDE, RepairKind.SPLIT, RepairKind.JOIN, RepairKind.SHOW, None]),
+            st.integers(0, 30),
+            st.integers(1, 40),
+            st.integers(0, 5),
+            st.integers(0, 5),
+            st.sampled_from(["7", "8"]),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_said_or_taken_back_later_whoever_was_hidden_by_hand_stays_hidden(events: Any) -> None:
+    said: list[Repair] = []
+    hid: dict[str, set[tuple[int, int]]] = {}
+    for number, (kind, start, long, one, other, person) in enumerate(events, 1):
+        able = [n for n, each in enumerate(said) if not each.undone and each.kind is not RepairKind.HIDE]
+        if kind is None and able:
+            taken = able[one % len(able)]
+            said[taken] = undone(said[taken], number)
+        elif kind is not None:
+            there = sorted(each.number for each in mended(TRACKS, DECISIONS, *said).tracks)
+            first, second = (there[n % len(there)] for n in (one, other))
+            more = {"track": first, "other": second, "person": person, "said": "x"}
+            said.append(repair(number, kind, start, min(start + long, FRAMES), **more))
+        result = mended(TRACKS, DECISIONS, *said)
+        for repair_id, those in hid.items():
+            assert those <= faces(result, repair_id)
+            assert not those & visible(result)
+        if kind is RepairKind.HIDE:
+            hid[said[-1].id] = faces(result, said[-1].id)
+
+
 def test_a_repair_of_another_analysis_counts_where_it_is_known_to_hide():
     other = repair(1, RepairKind.HIDE, track=1, analysis="a0")
     assert mended([track(1)], [kept(1)], other).moot == {"r1"}

@@ -28,6 +28,13 @@ def together(parts: Sequence[Regions]) -> Regions:
     return Regions(frame[order], region, shape)
 
 
+def once(regions: Regions) -> Regions:
+    """Without rows that are there twice."""
+    rows = np.column_stack([regions.frame, regions.region, regions.shape])
+    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    return Regions(regions.frame[first], regions.region[first], regions.shape[first])
+
+
 def with_regions(plan: RedactionPlan, regions: Regions, owner: int = DRAWN) -> RedactionPlan:
     """The plan with more to hide; rows keep their order within a frame, those of the plan come first."""
     inside = (regions.frame >= 0) & (regions.frame < plan.frames)

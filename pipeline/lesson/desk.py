@@ -255,10 +255,10 @@ class Desk:
 
     def _mended(self, state: State, found: Seen, agreed: Agreed | None = None) -> mend.Mended:
         repairs = seen.repairs(self._place.ledger, state.clip)
-        placed = seen.regions_of(found.placed)
+        placed, people = seen.regions_of(found.placed), seen.people_of(found.placed)
         agreed = agreed or Agreed({}, {})
         return mend.mend(
-            found.tracks, found.decisions, repairs, found.analysis, placed, agreed.recognised, agreed.known
+            found.tracks, found.decisions, repairs, found.analysis, placed, agreed.recognised, agreed.known, people
         )
 
     def _lane(self, id: str, track: int) -> Any:

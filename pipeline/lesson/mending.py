@@ -14,7 +14,7 @@ from pipeline.adapters.part import Part, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
 from pipeline.doubt import doubts
 from pipeline.errors import RepairError
-from pipeline.lesson.seen import Placed, Seen, refuse_lost, regions_of, standing
+from pipeline.lesson.seen import Placed, Seen, people_of, refuse_lost, regions_of, standing
 from pipeline.opinion import Opinion
 from pipeline.records import (
     U8,
@@ -135,6 +135,7 @@ def lay_over(
         regions_of(where),
         agreed.recognised,
         agreed.known,
+        people_of(where),
     )
     refuse_lost(name, all_repairs, mended.moot)
     plan = decide.plan(
@@ -199,11 +200,14 @@ def still_hidden(
 
 def carry_over(before: Seen, all_repairs: Sequence[Repair]) -> dict[str, Placed]:
     """Where each repair hides, for an analysis that numbers its tracks otherwise."""
-    placed = regions_of(before.placed)
-    mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, placed, {}, {})
-    hidden = mend.kept_hidden(mended, all_repairs, placed, decide.head)
-    faces = mend.kept_hidden(mended, (), {}, lambda face: face)
-    return {id: before.placed[id] if id in placed else Placed(r, faces=faces[id]) for id, r in hidden.items()}
+    old, people = before.placed, people_of(before.placed)
+    mended = mend.mend(before.tracks, before.decisions, all_repairs, before.analysis, regions_of(old), {}, {}, people)
+    hidden = mend.kept_hidden(mended, all_repairs, regions_of(old), decide.head)
+    faces = mend.kept_hidden(mended, all_repairs, {id: one.faces for id, one in old.items()}, lambda face: face)
+    return {
+        id: Placed(regions, old[id].unsure if id in old else (), faces[id], mended.meant.get(id, ()))
+        for id, regions in hidden.items()
+    }
 
 
 def _under(faces: Regions, tracks: Sequence[Track], decisions: Sequence[Decision]) -> Regions:

@@ -40,12 +40,14 @@ class Placed:
     """Where a repair hides, frame by frame; ``unsure`` are stretches in which the region was held, not seen.
 
     ``faces`` are those of the people whom it hides, where it was said of tracks of an earlier analysis: whoever is
-    hidden whole has a body under them. Of a region that was drawn there are none.
+    hidden whole has a body under them. Of a region that was drawn there are none. ``people`` are the ids of those whom
+    it hides, as far as they had a name: they are hidden where a later analysis knows them, too.
     """
 
     regions: Regions
     unsure: tuple[tuple[int, int], ...] = ()
     faces: Regions = field(default_factory=no_regions)
+    people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,10 @@ def rendering_key(made_with: str, all_repairs: Sequence[Repair], known: Mapping[
 
 def regions_of(placed: Mapping[str, Placed]) -> dict[str, Regions]:
     return {id: one.regions for id, one in placed.items()}
+
+
+def people_of(placed: Mapping[str, Placed]) -> dict[str, tuple[str, ...]]:
+    return {id: one.people for id, one in placed.items()}
 
 
 def refuse_lost(clip: str, all_repairs: Sequence[Repair], moot: Iterable[str]) -> None:

@@ -74,8 +74,8 @@ def of_rendering(found: seen.Seen, render: dict[str, Any], all_repairs: list[Any
     mine = [replace(one, undone=False) for one in all_repairs if one.id in set(render.get("repairs", ()))]
     grounds = {row["person"]: row["ground"] for row in render["kept"] if not row.get("by_hand")}
     known = {row["person"]: row["ground"] for row in render["kept"] if row.get("by_hand")}
-    placed = seen.regions_of(found.placed)
-    mended = mend.mend(found.tracks, found.decisions, mine, found.analysis, placed, grounds, known)
+    placed, people = seen.regions_of(found.placed), seen.people_of(found.placed)
+    mended = mend.mend(found.tracks, found.decisions, mine, found.analysis, placed, grounds, known, people)
     tracks = {track.number: track for track in mended.tracks}
     faces = []
     for one in mended.decisions:

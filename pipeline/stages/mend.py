@@ -7,9 +7,10 @@ hand stays hidden until that is undone; nobody is shown whose consent is not in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from pipeline.records import (
     Track,
     joined,
 )
-from pipeline.regions import no_regions, together
+from pipeline.regions import no_regions, once, together
 
 Place = tuple[int, int, int]
 """(track, start, stop)."""
@@ -41,7 +42,8 @@ class Mended:
     ``same`` maps each track to the first one of the same person, as far as people said so. ``regions`` are hidden
     besides the tracks, ``mutes`` are stretches of frames without sound. ``hidden`` lists by repair id what it hides as
     (track, start, stop). ``apart`` are tracks that were split off: somebody doubts that they are whom the program
-    takes them for. ``moot`` are repairs that no longer apply.
+    takes them for. ``moot`` are repairs that no longer apply. ``meant`` lists by repair id the people whom it hides, as
+    far as they have names.
     """
 
     tracks: list[Track]
@@ -49,9 +51,10 @@ class Mended:
     same: dict[int, int]
     regions: Regions
     mutes: tuple[tuple[int, int], ...]
-    hidden: dict[str, list[tuple[int, int, int]]]
+    hidden: dict[str, list[Place]]
     apart: frozenset[int]
     moot: frozenset[str]
+    meant: dict[str, tuple[str, ...]]
 
 
 def mend(
@@ -62,12 +65,15 @@ def mend(
     placed: Mapping[str, Regions],
     grounds: Mapping[str, str],
     known: Mapping[str, str],
+    meant: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Mended:
     """Lay ``repairs`` over the tracks and decisions of the analysis called ``analysis``.
 
     ``placed`` holds, by repair id, where a drawn region was followed to, and what a repair of an earlier analysis of
     the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today when the program
     recognises them, ``known`` everyone who may be when a person says who they are, each with the ground of it.
+    ``meant`` holds, by repair id, whom a repair of an earlier analysis hid, as far as they had a name then: they are
+    hidden wherever this one knows them, in the whole stretch of the repair.
     """
     said = sorted(repairs, key=lambda one: one.number)
     pieces = _Pieces(tracks, decisions)
@@ -84,16 +90,23 @@ def mend(
             mutes.append((repair.start, repair.stop))
         elif repair.id in placed:
             rows.append(placed[repair.id])
+            if meant.get(repair.id):
+                by_name = replace(repair, track=None)  # the number is one of another analysis
+                hides.append((by_name, _as_of(repair, tracks, decisions, said, analysis)))
         elif repair.kind is RepairKind.REGION or repair.analysis != analysis or not pieces.knows(repair.track):
             moot.add(repair.id)
         elif repair.kind is RepairKind.HIDE:
             hides.append((repair, _as_of(repair, tracks, decisions, said, analysis)))
         else:
             pieces.hear(repair)
-    hidden: dict[str, list[tuple[int, int, int]]] = {}
+    hidden: dict[str, list[Place]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for repair, then in hides:  # whoever was the same person then, and whoever is by now
-        before = then.originals(then.with_alike(then.marked(repair), repair))
-        hidden[repair.id] = pieces.with_alike(pieces.now(before) + pieces.marked(repair), repair)
+        people = meant.get(repair.id, ())
+        before = then.with_alike(then.marked(repair, people), repair)
+        after = pieces.now(then.originals(before)) + pieces.marked(repair, people)
+        hidden[repair.id] = pieces.with_alike(after, repair)
+        names[repair.id] = tuple(sorted({*people, *then.people(before), *pieces.people(hidden[repair.id])}))
     judged = [_still_agreed(decision, grounds) for decision in pieces.decisions]
     for track, start, stop, person in pieces.shows:
         keep = person in known
@@ -111,6 +124,7 @@ def mend(
         hidden,
         frozenset(pieces.apart),
         frozenset(moot),
+        names,
     )
 
 
@@ -185,7 +199,9 @@ def kept_hidden(
     out = {
         id: together([_heads(by_number[n], a, b, head) for n, a, b in places]) for id, places in mended.hidden.items()
     }
-    out |= {one.id: placed[one.id] for one in repairs if not one.undone and one.id in placed}
+    for one in repairs:  # what is hidden by name is found anew each time, where it was hidden before stays
+        if not one.undone and one.id in placed:
+            out[one.id] = once(together([placed[one.id], out.get(one.id, no_regions())]))
     return out
 
 
@@ -228,7 +244,7 @@ class _Pieces:
         if repair.kind is RepairKind.JOIN:
             self._join(repair.track, repair.other)
         elif repair.kind is RepairKind.SHOW and repair.person is not None:
-            for number, start, stop in self.marked(repair):
+            for number, start, stop in self._places(repair.track, repair.start, repair.stop):
                 same = [one for one in sorted(self.tracks) if self._find(one) == self._find(number)]
                 self.shows += [(one, start, stop, repair.person) for one in same]
 
@@ -277,9 +293,16 @@ class _Pieces:
             a, b = (self._find(self._whole(number)) for number in (one, other))
             self._leader[max(a, b)] = min(a, b)
 
-    def marked(self, repair: Repair) -> list[Place]:
-        """What the repair's track stands for."""
-        return self._places(repair.track, repair.start, repair.stop)
+    def marked(self, repair: Repair, people: Collection[str]) -> list[Place]:
+        """What the repair's track stands for, and where ``people`` are."""
+        named = {track for track, person in self._names() if person in people}
+        places = self._places(repair.track, repair.start, repair.stop)
+        return places + [(number, repair.start, repair.stop) for number in sorted(named)]
+
+    def people(self, places: Iterable[Place]) -> set[str]:
+        """Who is in these places, as far as they have names."""
+        tracks = {number for number, _, _ in places}
+        return {person for track, person in self._names() if track in tracks}
 
     def with_alike(self, places: Sequence[Place], repair: Repair) -> list[Place]:
         """``places``, and everybody who is there wherever else they are in the whole stretch of the repair."""
@@ -297,8 +320,7 @@ class _Pieces:
 
     def _alike(self, number: int) -> set[int]:
         """Every track of the same person, as people said or the program thinks, and of whoever is the same as those."""
-        names = {(d.track, d.person) for d in self.decisions if d.keep and d.track not in self.apart}
-        names |= {(track, person) for track, _, _, person in self.shows}
+        names = self._names()
         found: set[int] = set()
         more = {number}
         while more - found:
@@ -308,6 +330,11 @@ class _Pieces:
             more = {one for one in self.tracks if self._find(one) in leaders}
             more |= {track for track, person in names if person in people}
         return found
+
+    def _names(self) -> set[tuple[int, str]]:
+        """(track, person) as the program thinks and people said; not of the program where somebody doubts it."""
+        by_program = {(d.track, d.person) for d in self.decisions if d.keep and d.person and d.track not in self.apart}
+        return by_program | {(track, person) for track, _, _, person in self.shows}
 
     def originals(self, places: Iterable[Place]) -> list[Place]:
         """Places as such on the tracks of the analysis, of which these are pieces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import regions
-from pipeline.lesson.mending import hidden_at_once
+from pipeline.adapters.packing import pack, unpack
+from pipeline.lesson.mending import carry_over, hidden_at_once
+from pipeline.lesson.seen import Placed, people_of, regions_of
 from pipeline.records import Decision, Reason, Regions, Repair, RepairKind, Shape, Style, Track
 from pipeline.stages import decide, mend
 
@@ -238,6 +241,33 @@ def test_a_repair_of_another_analysis_counts_where_it_is_known_to_hide():
     result = mended([track(1)], [kept(1)], other, placed={"r1": where})
     assert not result.moot
     assert result.regions.frame.tolist() == [3]
+
+
+def test_a_hide_means_the_same_people_in_every_later_analysis():
+    hide, old = repair(1, RepairKind.HIDE, track=1), [track(1, 0, 10), track(2)]
+    first = carry_over(analysis("a1", old, [kept(1, 0, 10), kept(2, person="8")], {}), [hide])
+    assert first["r1"].people == ("7",)
+    tracks, decisions = [track(1), track(4), track(5, 20, 40)], [kept(1, person="8"), hidden(4), kept(5, 20, 40)]
+    said = [hide, repair(2, RepairKind.SPLIT, 30, 31, track=5, analysis="a2")]
+    for those in (said[:1], said):
+        result = mend.mend(tracks, decisions, those, "a2", regions_of(first), GROUNDS, GROUNDS, people_of(first))
+        assert visible(result) == {(10, n) for n in range(FRAMES)}
+    second = carry_over(analysis("a2", tracks, decisions, first), said)
+    assert second["r1"].people == ("7",)
+    assert sorted(second["r1"].regions.frame.tolist()) == [*range(10), *range(20, 40)]
+    assert second["r1"].faces.frame.tolist() == second["r1"].regions.frame.tolist()
+    third = carry_over(analysis("a2", tracks, decisions, second), said)
+    assert third["r1"].regions.frame.tolist() == second["r1"].regions.frame.tolist(), "nothing is kept twice"
+
+
+def test_what_was_kept_before_names_were_kept_still_opens():
+    one = Placed(regions.no_regions(), people=("7",))
+    assert unpack(Placed, pack(one)).people == ("7",)
+    assert unpack(Placed, pack(one, frozenset({"people"}))).people == ()
+
+
+def analysis(name: str, tracks: list[Track], decisions: list[Decision], placed: dict[str, Placed]) -> Any:
+    return SimpleNamespace(analysis=name, tracks=tracks, decisions=decisions, placed=placed)
 
 
 def test_what_hides_is_told_as_places():

@@ -140,6 +140,8 @@ class ClipView:
     repairable: str = ""
     sightings: int = 0
     """Faces that the second look sees; who approves says that they are nobody who must be hidden."""
+    analysis: str = ""
+    """Names the analysis that gave the tracks their numbers; a repair says in which one it was chosen."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class Desk:
             mutes=mended.mutes,
             repairs=tuple(repair_row(one, have, mended.moot - pending) for one in repairs),
             sightings=len(found.sightings),
+            analysis=found.analysis,
             repairable="outdated" if state.outdated else "" if self._place.vault.has(state.clip) else "gone",
         )
 
@@ -149,6 +150,14 @@ class Desk:
         state, found = self._both(id)
         if found is None or not self._place.vault.has(state.clip):
             raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
+        if asked.get("track") is not None and asked.get("analysis") != found.analysis:
+            rows = self._place.ledger.entries(seen.REPAIR, state.clip)
+            if all(
+                row.payload["id"] != asked.get("id") for row in rows
+            ):  # sent again, it was understood the first time
+                raise RepairError(
+                    "{clip} was looked at anew, and people have other numbers; load the page again.", clip=state.file
+                )
         row = self._checked(state, found, asked, role) | {"by": by, "role": role.value}
         with self._lock:
             for one in self._place.ledger.entries(seen.REPAIR, state.clip):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -373,6 +374,25 @@ def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
     one.page.reload()  # the tab was closed and opened again
     one.ready()
     until(lambda: len(_repairs(house, 1)) == len(before) + 1)
+    assert one.page.evaluate("localStorage.length") == 0
+
+
+def test_a_page_that_is_out_of_date_names_nobody(tab: Any, house: Page) -> None:
+    """A repair that waited while the clip was looked at anew: the number may be somebody else's by now."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = _repairs(house, 1)
+    one.context.set_offline(True)
+    one.page.click(".people button.person")
+    one.page.keyboard.press("h")
+    one.page.wait_for_selector("#offline:not([hidden])")
+    key, kept = one.page.evaluate("Object.entries(localStorage)[0]")
+    name = json.loads(kept)[0]["body"]["analysis"]
+    assert name == house.school.seen(1).analysis
+    one.page.evaluate("([key, kept]) => localStorage.setItem(key, kept)", [key, kept.replace(name, "0" * 16)])
+    one.context.set_offline(False)
+    one.page.wait_for_selector("#status:has-text('laad de pagina opnieuw')")
+    assert _repairs(house, 1) == before
     assert one.page.evaluate("localStorage.length") == 0
 
 

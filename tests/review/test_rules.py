@@ -49,8 +49,9 @@ def desk(school: School) -> Any:
 
 
 def hide(school: School, **more: Any) -> dict[str, Any]:
-    track = school.seen().tracks[0].number
-    return {"id": uuid.uuid4().hex, "kind": "hide", "start": 0, "stop": 80, "track": track} | more
+    found = school.seen()
+    asked = {"id": uuid.uuid4().hex, "kind": "hide", "start": 0, "stop": 80, "track": found.tracks[0].number}
+    return asked | {"analysis": found.analysis} | more
 
 
 # --- what is asked
@@ -124,6 +125,23 @@ def test_a_repair_sent_twice_is_one(school: School) -> None:
         with pytest.raises(RepairError, match="Another repair"):
             house.add(clip, asked, "Truus", Role.REVIEWER)
         assert [one.id for one in house.clip(clip).repairs] == [asked["id"]]
+
+
+@pytest.mark.parametrize("analysis", [None, "0123456789abcdef"])
+@pytest.mark.parametrize("kind", ["hide", "show", "split", "join"])
+def test_a_page_of_another_analysis_names_nobody(school: School, kind: str, analysis: str | None) -> None:
+    more = {"kind": kind, "other": 2, "person": "41207", "said": "A. Jansen", "analysis": analysis}
+    with desk(school) as house:
+        clip = school.state().clip
+        assert house.clip(clip).analysis == school.seen().analysis
+        with pytest.raises(RepairError, match="load the page again"):
+            house.add(clip, hide(school, **more), "Geertje", Role.COACH)
+        mute = {"id": uuid.uuid4().hex, "kind": "mute", "start": 0, "stop": 9}
+        assert house.add(clip, mute, "Bob", Role.REVIEWER) == mute["id"], "this one names no number"
+        sent = hide(school)
+        house.add(clip, sent, "Bob", Role.REVIEWER)
+        again = sent | {"analysis": analysis}
+        assert house.add(clip, again, "Bob", Role.REVIEWER) == sent["id"], "its answer was lost on the way"
 
 
 def test_only_the_coach_shows_and_only_whoever_agreed(school: School) -> None:

@@ -58,7 +58,12 @@ function nameOf(track) {
 }
 
 async function load() {
+  const before = view?.analysis;
   view = unpacked(await talk.ask(""));
+  if (before !== undefined && before !== view.analysis) { // its number is somebody else's now
+    chosen = null;
+    joining = false;
+  }
   clock = new Clock(view);
   by("seek").max = clock.frames - 1;
   if (chosen !== null && !laneOf(chosen)) chosen = null;
@@ -220,7 +225,7 @@ function doubt(step) {
 let made = [];
 
 function repair(asked) {
-  const body = { id: newId(), ...asked };
+  const body = { id: newId(), analysis: view.analysis, ...asked };
   made.push({ ...body, by: setup.name });
   queue.put("/repairs", body);
   refresh();
@@ -306,6 +311,7 @@ function draw() {
 async function show() {
   const lane = needPerson();
   if (!lane || !roles.coach) return;
+  const { analysis } = view; // the page may be loaded anew while the coach looks
   const { people } = await talk.ask("/offered");
   if (!people.length) return say(words.nobody_offered, true);
   const originals = [0, 1, 2].map((n) => {
@@ -321,7 +327,7 @@ async function show() {
   by("originals").replaceChildren(); // originals are not kept on the page either
   if (answer !== "yes") return;
   const range = marked() || { start: 0, stop: clock.frames };
-  repair({ kind: "show", track: lane.track, person: by("offered").value, said: by("said").value, ...range });
+  repair({ kind: "show", analysis, track: lane.track, person: by("offered").value, said: by("said").value, ...range });
   clearMarks();
 }
 

@@ -71,7 +71,8 @@ def keep_for_delivery(workspace: Workspace, state: State) -> None:
 
 def of_rendering(found: seen.Seen, render: dict[str, Any], all_repairs: list[Any]) -> Shown | None:
     """Who is shown where, made from what was seen as the rendering was; None when that does not come out the same."""
-    mine = [replace(one, undone=False) for one in all_repairs if one.id in set(render.get("repairs", ()))]
+    have = set(render.get("repairs", ()))
+    mine = [replace(one, undone=one.id not in have) for one in all_repairs]  # left out, a split would move numbers
     grounds = {row["person"]: row["ground"] for row in render["kept"] if not row.get("by_hand")}
     known = {row["person"]: row["ground"] for row in render["kept"] if row.get("by_hand")}
     placed, people = seen.regions_of(found.placed), seen.people_of(found.placed)

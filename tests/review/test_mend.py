@@ -15,6 +15,7 @@ from pipeline import regions
 from pipeline.adapters.packing import pack, unpack
 from pipeline.lesson.mending import carry_over, hidden_at_once
 from pipeline.lesson.seen import Placed, people_of, regions_of
+from pipeline.lesson.shown import of_rendering
 from pipeline.records import Decision, Reason, Regions, Repair, RepairKind, Shape, Style, Track
 from pipeline.stages import decide, mend
 
@@ -264,6 +265,33 @@ def test_what_was_kept_before_names_were_kept_still_opens():
     one = Placed(regions.no_regions(), people=("7",))
     assert unpack(Placed, pack(one)).people == ("7",)
     assert unpack(Placed, pack(one, frozenset({"people"}))).people == ()
+
+
+def test_where_people_are_in_a_delivered_film_is_told_with_the_numbers_that_undone_splits_took():
+    tracks, decisions = [track(n) for n in (1, 2, 3)], [hidden(n) for n in (1, 2, 3)]
+    said = [
+        undone(repair(1, RepairKind.SPLIT, 20, 21, track=1), 6),
+        repair(2, RepairKind.SPLIT, 20, 21, track=2),
+        repair(3, RepairKind.SPLIT, 20, 21, track=3),
+        repair(4, RepairKind.SHOW, 20, 40, track=5, person="7", said="A. Jansen"),
+        repair(5, RepairKind.SHOW, 20, 40, track=6, person="8", said="A. Jansen"),
+    ]
+    made = mended(tracks, decisions, *said)
+    kept = [
+        {"person": d.person, "start": d.start, "stop": d.stop, "ground": d.ground, "by_hand": True}
+        for d in made.decisions
+        if d.keep
+    ]
+    render = {"kept": kept, "repairs": [one.id for one in said if not one.undone]}
+    plan = SimpleNamespace(frames=FRAMES)
+    found: Any = SimpleNamespace(**vars(analysis(ANALYSIS, tracks, decisions, {})), sha256="x", plan=plan)
+    later = repair(9, RepairKind.HIDE, track=2)
+    for repairs in (said, [*said, later, repair(10, RepairKind.SPLIT, 30, 31, track=5)]):
+        known = of_rendering(found, render, repairs)
+        assert known is not None
+        assert {(one.person, int(one.box[0, 0])) for one in known.faces} == {("7", 20), ("8", 30)}
+    taken_back = [undone(one, 11) if one.id == "r5" else one for one in said]
+    assert of_rendering(found, render, taken_back) is not None, "it is in that rendering all the same"
 
 
 def analysis(name: str, tracks: list[Track], decisions: list[Decision], placed: dict[str, Placed]) -> Any:

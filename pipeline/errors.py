@@ -130,7 +130,7 @@ class PortraitNoFaceError(LesveilError):
 
 
 class PortraitSeveralFacesError(LesveilError):
-    """A portrait shows several people alike, or one person's portraits are not all of them."""
+    """A portrait shows several people alike."""
 
     code = 23
 

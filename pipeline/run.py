@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,6 @@ from pipeline.errors import (
     LookAlikesError,
     OutputExistsError,
     OutputNotWritableError,
-    PortraitSeveralFacesError,
     QuarantinedError,
 )
 from pipeline.hiding.residues import RESIDUE_LIMIT, residues
@@ -92,24 +91,24 @@ class Outcome:
     opinion: Opinion = field(default_factory=lambda: Opinion(opinion.OFF))
 
 
-def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
+def enrol_folder(folder: Path, networks: Networks, left_out: Callable[[str, Path], None] | None = None) -> list[Person]:
     """Templates of everyone who has a sub-folder of portraits in ``folder``; the person's id is the sub-folder's name.
 
-    Raises the errors of `portrait_chip`, PortraitSeveralFacesError when somebody's pictures are not of one person, and
-    LookAlikesError when two people are too alike to tell apart.
+    Whose pictures may not all be of one person is no one's template, and ``left_out`` hears who and by which picture.
+    Raises the errors of `portrait_chip`, and LookAlikesError when two people are too alike to tell apart.
     """
     found = portraits.people(folder)
-    chips: dict[str, list[U8]] = {}
+    people: list[Person] = []
     with ThreadPoolExecutor(networks.detector.workers) as pool:
         for person, paths in found.items():
-            chips[person] = list(pool.map(lambda path: portrait_chip(path, networks), paths))
-            odd = enrol.odd_ones([identify.template("", [chip], networks.embedder).template for chip in chips[person]])
-            if odd:
-                raise PortraitSeveralFacesError(
-                    "{file} may be of somebody else than the other pictures in its folder; take out what is wrong.",
-                    file=paths[odd[0]],
-                )
-    people = [identify.template(person, pictures, networks.embedder) for person, pictures in chips.items()]
+            chips = [chip for chip, _ in pool.map(lambda path: portrait_chip(path, networks), paths)]
+            views = identify.portrait_views(chips, networks.embedder)
+            each = [identify.template_of("", views[at : at + 2]).template for at in range(0, len(views), 2)]
+            odd = enrol.odd_ones(each)
+            if not odd:
+                people.append(identify.template_of(person, views))
+            elif left_out is not None:
+                left_out(person, paths[odd[0]])
     for one, other, _ in look_alikes(people):
         raise LookAlikesError(
             "The portraits of {one} and {other} look too alike to be told apart; check that they are two people, or "
@@ -120,16 +119,14 @@ def enrol_folder(folder: Path, networks: Networks) -> list[Person]:
     return people
 
 
-def portrait_chip(path: Path, networks: Networks) -> U8:
-    """The aligned face (150, 150, 3) of a portrait.
+def portrait_chip(path: Path, networks: Networks) -> tuple[U8, float]:
+    """The aligned face (150, 150, 3) of a portrait, and how far it looks towards the camera (0..1).
 
-    Raises the errors of reading it and of finding one face in it, and PortraitPoorError.
+    Raises the errors of reading it and of finding one face in it.
     """
     picture = portraits.read(path)
     marks = enrol.portrait_face(str(path), picture, networks.detector)
-    chip = identify.align(picture, marks)
-    enrol.refuse_poor(str(path), chip, float(frontal(marks[None])[0]))
-    return chip
+    return identify.align(picture, marks), float(frontal(marks[None])[0])
 
 
 def analyse(

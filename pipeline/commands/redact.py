@@ -48,7 +48,7 @@ def redact(args: argparse.Namespace) -> int:
     networks = run.Networks(bool(args.keep), ahead=bool(args.keep) or settings.engine.kind == "here")
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
-    people = run.enrol_folder(Path(args.keep), networks) if args.keep else []
+    people = run.enrol_folder(Path(args.keep), networks, _left_out) if args.keep else []
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
@@ -128,6 +128,15 @@ def redact(args: argparse.Namespace) -> int:
         say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
         return code
     return 0
+
+
+def _left_out(person: str, picture: Path) -> None:
+    say(
+        "{person} stays hidden: {file} may be of somebody else than the other pictures of that folder; take out what "
+        "is wrong.",
+        person=person,
+        file=picture,
+    )
 
 
 def _report(results: Sequence[Path], report: Path) -> Path:

@@ -169,7 +169,8 @@ def _pictures(
     poor: list[tuple[str, LesveilError]] = []
     for path in portraits.pictures_in(folder):
         try:
-            chip = run.portrait_chip(path, networks)
+            chip, facing = run.portrait_chip(path, networks)
+            enrolling.refuse_poor(str(path), chip, facing)
         except tuple(FAULTS) as error:
             poor.append((path.name, error))
             continue

@@ -74,9 +74,18 @@ def around(landmarks: F32) -> tuple[float, float, float, float]:
 
 def template(person: str, pictures: Sequence[U8], embed: FaceEmbedder) -> Person:
     """A person's template from aligned chips (150, 150, 3): the mean over pictures and their mirror images."""
-    chips = np.stack([view for chip in pictures for view in (chip, chip[:, ::-1])])
-    mean = embed(np.ascontiguousarray(chips)).mean(axis=0)
-    return Person(person, (mean / np.linalg.norm(mean)).astype(np.float32), len(pictures))
+    return template_of(person, portrait_views(pictures, embed))
+
+
+def portrait_views(pictures: Sequence[U8], embed: FaceEmbedder) -> F32:
+    """Two embeddings (2 P, 128) of each aligned chip (150, 150, 3): as it is, and mirrored."""
+    return embed(np.ascontiguousarray(np.stack([view for chip in pictures for view in (chip, chip[:, ::-1])])))
+
+
+def template_of(person: str, views: F32) -> Person:
+    """A person's template from the views of some portraits, as `portrait_views` gives them."""
+    mean = views.mean(axis=0)
+    return Person(person, (mean / np.linalg.norm(mean)).astype(np.float32), len(views) // 2)
 
 
 @dataclass

@@ -153,7 +153,7 @@ def test_only_the_right_people_are_seen(lesson: tuple[Path, samples.Truth, Path]
     assert min(hidden) > 20
     # a neighbour's veil may touch a face that is kept, not cover it; one who runs off at 16 faces a second is not told
     # apart from another who came as they went, and hidden for two frames
-    assert np.mean(np.array(shown) < 12) > 0.97
+    assert np.mean(np.array(shown) < 12) > 0.95
     assert np.mean(np.array(shown) < 3) > 0.75
 
 

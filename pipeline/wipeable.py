@@ -55,6 +55,8 @@ class Chain:
     delivered: str | None = None
     archived: bool = False
     """Whether that delivery is to a target that may permit a wipe."""
+    waits: bool = False
+    """Whether a repair of it is not rendered yet."""
     consent: bool = False
     """Whether what the rendering shows is still consented to today."""
     deleted: bool = False
@@ -79,6 +81,8 @@ def missing_link(chain: Chain) -> str | None:
         return None
     if chain.rendered is None:
         return "it was not rendered"
+    if chain.waits:
+        return "it has repairs that are not rendered yet (lesveil repairs)"
     if chain.checked != chain.rendered:
         return "the rendering did not pass its check"
     if chain.approved != chain.rendered:

@@ -16,6 +16,7 @@ from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
+from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, consent_holds, find, made_anew_by, standing, states
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
@@ -131,15 +132,16 @@ class _Parcels:
 
     def _one(self, state: State) -> Arrived:
         assert state.render is not None
+        digest = state.render["sha256"]
         earlier = standing(self._workspace.ledger.entries(clip=state.clip))
         mine = [row.payload for row in earlier if row.payload["target"] == self._target.kind]
         parcel = Parcel(
             clip=state.clip,
             file=self._workspace.finished / state.render["file"],
-            sha256=state.render["sha256"],
+            sha256=digest,
             path=self._place(state) if not mine else "",
             earlier=mine[-1] if mine else None,
-            may_leave=lambda: self._may_leave(state),
+            may_leave=lambda: self._may_leave(state.clip, digest),
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
@@ -149,7 +151,7 @@ class _Parcels:
             self._workspace.ledger.append("delivery_removed", state.clip, moved)
         self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
         self._target.settled(state.clip)
-        shown.forget(self._workspace.vault, state.clip, besides=state.render["sha256"])
+        shown.forget(self._workspace.vault, state.clip, besides=digest)
         self._told(state, done.bytes)
         for row in earlier:
             if row.payload["target"] != self._target.kind:
@@ -166,13 +168,22 @@ class _Parcels:
             names=self._names,
         )
 
-    def _may_leave(self, state: State) -> None:
-        """Called before the first byte of a clip goes out. Raises DeliveryError."""
-        if state.outdated or not consent_holds(self._workspace, state, self._today):
+    def _may_leave(self, clip: str, digest: str) -> None:
+        """Called before the first byte of a rendering goes out, and asks how it stands then. Raises DeliveryError."""
+        now = find(self._workspace, clip)
+        if now.outdated or not consent_holds(self._workspace, now, self._today):
             raise DeliveryError(
                 "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
-                clip=state.clip,
-                command=made_anew_by(state),
+                clip=clip,
+                command=made_anew_by(now),
+            )
+        if not now.to_deliver or now.render is None or now.render["sha256"] != digest:
+            raise DeliveryError("{clip} is not approved any more; approve it, then deliver it.", clip=clip)
+        # what takes the place of what lies there hides more than that does, and a withdrawal does not wait
+        if waiting(self._workspace, now) and not now.replaces:
+            raise DeliveryError(
+                "{clip} has repairs that are not rendered yet; do lesveil repairs, then approve it again.",
+                clip=clip,
             )
 
     def _told(self, state: State, there: int) -> None:

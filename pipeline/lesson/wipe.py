@@ -15,6 +15,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
+from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import State, consent_holds, standing, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -132,7 +133,9 @@ def execute_wipe(
         raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
     if plan.whole and confirmed != volume.title:
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
-    _still_delivered(workspace, {item.path for item in plan.items if item.kind == wipeable.COPY})
+    copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
+    _still_delivered(workspace, copies)
+    _nothing_waits(workspace, copies)
     return wipe.execute(
         plan,
         digest,
@@ -193,6 +196,7 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         approved=state.approved.payload["sha256"] if state.approved else None,
         delivered=delivery["sha256"] if delivery else None,
         archived=bool(delivery and delivery["is_archive"]),
+        waits=waiting(workspace, state),
         consent=consent_holds(workspace, state, today),
         deleted=state.deleted is not None and not standing(rows),
     )
@@ -208,6 +212,18 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
         raise WipeError(
             "{file} is no longer what was delivered; nothing was wiped: see lesveil deliver --audit.", file=where
         )
+
+
+def _nothing_waits(workspace: Workspace, clips: Iterable[str]) -> None:
+    """No repair came in since the plan was made: rendering it needs the working copy that goes."""
+    wanted = set(clips)
+    for state in states(workspace):
+        if state.clip in wanted and waiting(workspace, state):
+            raise WipeError(
+                "{clip} has repairs that are not rendered yet; nothing was wiped now: do lesveil repairs, then approve"
+                " and deliver it again.",
+                clip=state.clip,
+            )
 
 
 def _listed(root: Path) -> list[tuple[str, int]]:

@@ -35,7 +35,7 @@ from pipeline.wipeable import (
 
 RENDER = "d" * 64
 DONE: dict[str, Any] = dict.fromkeys(("rendered", "checked", "approved", "delivered"), RENDER)
-DONE |= {"archived": True, "consent": True}
+DONE |= {"archived": True, "consent": True, "waits": False}
 
 
 def chain(clip: str, *paths: str, **changes: Any) -> Chain:
@@ -75,6 +75,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ({"delivered": "e" * 64}, "arrive"),
         ({"archived": False}, "not the archive"),
         ({"consent": False}, "may not be shown"),
+        ({"waits": True}, "repairs"),
     ],
 )
 def test_each_missing_link_keeps_the_clip(changes: dict[str, Any], reason: str) -> None:
@@ -231,6 +232,7 @@ chains = st.builds(
     approved=links,
     delivered=links,
     archived=st.sampled_from([True, True, False]),
+    waits=st.sampled_from([False, False, True]),
     consent=st.sampled_from([True, True, False]),
 )
 whole_chains = chains.map(lambda c: dataclasses.replace(c, **DONE))

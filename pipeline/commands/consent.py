@@ -210,7 +210,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
                 "clip": state.clip,
                 "file": state.file,
                 "stage": state.stage,
-                "where": state.delivered.payload["where"] if state.delivered else None,
+                "where": state.delivered.payload["where"] if state.delivered else next(iter(state.standing), None),
             }
             for state in reach.clips
         ],

@@ -85,15 +85,16 @@ def _audit(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     """lesveil deliver --remove CLIP"""
     from pipeline.lesson import deliver as delivering
-    from pipeline.lesson.state import find, standing
+    from pipeline.lesson.state import find
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         state = find(place, args.remove)
-        rows = standing(place.ledger.entries(clip=state.clip))
-        document: dict[str, Any] = {"clip": state.clip, "where": [row.payload["where"] for row in rows]}
+        document: dict[str, Any] = {"clip": state.clip, "where": list(state.standing)}
         if not args.yes:
             lines = [tr("Would be removed: {where}", where=where) for where in document["where"]]
-            lines.append(tr("To do so, say it again with --yes.") if rows else tr("Nothing of this clip lies there."))
+            lines.append(
+                tr("To do so, say it again with --yes.") if state.standing else tr("Nothing of this clip lies there.")
+            )
             return answer(args, document | {"removed": False}, *lines)
         gone = delivering.remove_clip(place, state.clip)
         leave_head(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,17 @@ from pipeline.lesson import shown
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, find, made_anew_by, standing, states
+from pipeline.lesson.state import (
+    SENDING,
+    UNSENT,
+    State,
+    consent_holds,
+    find,
+    made_anew_by,
+    standing,
+    states,
+    unsettled,
+)
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
@@ -50,20 +60,74 @@ def deliver(
     Several at a time where the target can take them; one that fails does not stop the others.
     """
     wanted = {find(workspace, name).clip for name in clips}
-    todo = [
-        state
-        for state in states(workspace)
-        if state.to_deliver and state.render is not None and (not wanted or state.clip in wanted)
-    ]
-    with contextlib.ExitStack() as stack:
-        if target is None:
-            target = open_target(workspace)
-            if isinstance(target, OneDriveTarget):
-                stack.enter_context(target)
+    with _reached(workspace, target) as target:
         target.sweep({state.clip for state in states(workspace) if state.to_deliver})
-        again = _looked_at_again(workspace, target, wanted) if isinstance(target, FolderTarget) else []
+        before = _settled_before(workspace, target, wanted)
+        stuck = {state.clip for state, what in before if isinstance(what, LesveilError)}
+        if isinstance(target, FolderTarget):
+            before += _looked_at_again(workspace, target, wanted)
+        todo = [
+            state
+            for state in states(workspace)
+            if state.to_deliver and state.render is not None and (not wanted or state.clip in wanted)
+            if state.clip not in stuck
+        ]
         parcels = _Parcels(workspace, today, target, labels or Labels(), todo, progress)
-        return again + parcels.bring(todo)
+        return before + parcels.bring(todo)
+
+
+@contextlib.contextmanager
+def _reached(
+    workspace: Workspace, target: FolderTarget | OneDriveTarget | None = None, kind: str = ""
+) -> Iterator[FolderTarget | OneDriveTarget]:
+    """``target``; where there is none, the one of this kind, reached for as long as it is needed."""
+    if target is not None:
+        yield target
+        return
+    target = open_target(workspace, kind)
+    with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
+        yield target
+
+
+def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarget | None = None) -> list[Delivery]:
+    """Find out what became of deliveries of a clip that ended before the ledger heard of them; those that lie there.
+
+    ``target``: of those to this target alone. Raises DeliveryError where that cannot be known.
+    """
+    found = []
+    for row in unsettled(workspace.ledger.entries(clip=clip)):
+        said = row.payload
+        if target is not None and said["target"] != target.kind:
+            continue
+        with _reached(workspace, target, said["target"]) as there:
+            done = there.settle(clip, said)
+            if done is None:
+                workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
+            else:
+                _has_arrived(workspace, there, done)
+                found.append(done)
+    return found
+
+
+def _settled_before(
+    workspace: Workspace, target: FolderTarget | OneDriveTarget, wanted: set[str]
+) -> list[tuple[State, Arrived | LesveilError]]:
+    """The same for every clip (or those wanted): what lies there, and what nobody knows."""
+    found: list[tuple[State, Arrived | LesveilError]] = []
+    for state in states(workspace):
+        if state.standing and (not wanted or state.clip in wanted):
+            try:
+                there = settle(workspace, state.clip, target)
+                found += [(state, Arrived(done.where, versions_left=done.versions_left)) for done in there]
+            except LesveilError as error:
+                found.append((state, error))
+    return found
+
+
+def _has_arrived(workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery) -> None:
+    workspace.ledger.append("delivery", done.clip, _row(done, workspace.ledger.head()))
+    target.settled(done.clip)
+    shown.forget(workspace.vault, done.clip, besides=done.sha256)
 
 
 def _looked_at_again(
@@ -142,6 +206,7 @@ class _Parcels:
             path=self._place(state) if not mine else "",
             earlier=mine[-1] if mine else None,
             may_leave=lambda: self._may_leave(state.clip, digest),
+            begin=lambda going: self._begin(state, going),
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
@@ -149,11 +214,10 @@ class _Parcels:
         if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
             moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
             self._workspace.ledger.append("delivery_removed", state.clip, moved)
-        self._workspace.ledger.append("delivery", state.clip, _row(done, self._workspace.ledger.head()))
-        self._target.settled(state.clip)
-        shown.forget(self._workspace.vault, state.clip, besides=digest)
+        _has_arrived(self._workspace, self._target, done)
         self._told(state, done.bytes)
-        for row in earlier:
+        settle(self._workspace, state.clip)
+        for row in standing(self._workspace.ledger.entries(clip=state.clip)):
             if row.payload["target"] != self._target.kind:
                 remove_delivered(self._workspace, row.clip or state.clip, row.payload)
         return Arrived(done.where, bool(earlier), done.versions_left)
@@ -185,6 +249,14 @@ class _Parcels:
                 "{clip} has repairs that are not rendered yet; do lesveil repairs, then approve it again.",
                 clip=clip,
             )
+
+    def _begin(self, state: State, going: dict[str, Any]) -> None:
+        """The ledger knows of a film before it can lie anywhere: whatever happens on the way, it is not forgotten."""
+        assert state.render is not None
+        size = int(state.render["bytes"])
+        row = {"sha256": state.render["sha256"], "target": self._target.kind, "bytes": size, **going}
+        if all(one.payload != row for one in unsettled(self._workspace.ledger.entries(clip=state.clip))):
+            self._workspace.ledger.append(SENDING, state.clip, row)
 
     def _told(self, state: State, there: int) -> None:
         if self._stop.is_set():
@@ -226,11 +298,7 @@ def remove_delivered(
         if not begun:
             workspace.ledger.append("delivery_removing", clip, key)
 
-    with contextlib.ExitStack() as stack:
-        if target is None:
-            target = open_target(workspace, payload["target"])
-            if isinstance(target, OneDriveTarget):
-                stack.enter_context(target)
+    with _reached(workspace, target, payload["target"]) as target:
         lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
         if lost and not target.noted(workspace.ledger.mark()):
             raise DeliveryError(
@@ -258,17 +326,15 @@ def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool
 def remove_clip(workspace: Workspace, name: str) -> list[Removed]:
     """Take everything of a clip away that was delivered; somebody says so, also of what they find gone already."""
     state = find(workspace, name)
+    settle(workspace, state.clip)
     rows = standing(workspace.ledger.entries(clip=state.clip))
     return [remove_delivered(workspace, state.clip, row.payload, given_up=True) for row in rows]
 
 
 def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:
     """Whether a delivery lies where it was brought, asked afresh now. The wipe asks this before anything goes."""
-    target = open_target(workspace, payload["target"])
-    if isinstance(target, OneDriveTarget):
-        with target:
-            return target.still_there(payload)
-    return target.still_there(payload)
+    with _reached(workspace, kind=payload["target"]) as target:
+        return target.still_there(payload)
 
 
 def _outcome(future: Future[Arrived]) -> Arrived | LesveilError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,26 @@ class FolderTarget:
                 self._is_archive,
                 clip=parcel.clip,
                 replaces=earlier["sha256"] if earlier else None,
+                begin=lambda: parcel.begin({"where": str(final)}),
             )
+
+    def settle(self, clip: str, payload: dict[str, Any]) -> Delivery | None:
+        where = self._connected(payload)
+        if where.parent.is_dir():
+            files.sweep_partials(where)
+        if not self.still_there(payload):
+            if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
+                raise absent(payload["where"], other)
+            return None
+        return Delivery(
+            clip=clip,
+            sha256=payload["sha256"],
+            target=self.kind,
+            where=payload["where"],
+            bytes=payload["bytes"],
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            is_archive=self.is_archive_of(payload),
+        )
 
     def settled(self, clip: str) -> None:
         """Nothing is kept on the way into a folder."""

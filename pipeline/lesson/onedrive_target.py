@@ -17,7 +17,7 @@ from pipeline.errors import DeliveryError, SettingsError
 from pipeline.lesson.target import HEADS, Found, Parcel, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
 from pipeline.settings import Settings
-from pipeline.stages.deliver_onedrive import Earlier, abandon, deliver_to_onedrive
+from pipeline.stages.deliver_onedrive import Earlier, abandon, arrived_in_onedrive, deliver_to_onedrive
 from pipeline.workspace import Workspace
 
 UPLOADS = "upload-"
@@ -65,10 +65,15 @@ class OneDriveTarget:
             self._note(parcel.clip),
             clip=parcel.clip,
             may_leave=parcel.may_leave,
+            begin=parcel.begin,
             earlier=earlier,
             line=self._line,
             told=told,
         )
+
+    def settle(self, clip: str, payload: dict[str, Any]) -> Delivery | None:
+        self._check(payload)
+        return arrived_in_onedrive(self._drive, clip, payload)
 
     def settled(self, clip: str) -> None:
         self._note(clip).destroy()

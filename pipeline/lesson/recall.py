@@ -28,7 +28,7 @@ from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.repair import waiting
 from pipeline.lesson.retention import past_use
-from pipeline.lesson.state import State, find, replaced_since, shown_by, standing, states
+from pipeline.lesson.state import State, find, may_lie, replaced_since, shown_by, standing, states
 from pipeline.lesson.targets import open_target
 from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.opinion import Planned
@@ -86,7 +86,7 @@ def _concerned(workspace: Workspace, state: State) -> bool:
 
 
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
-    there = standing(workspace.ledger.entries(clip=state.clip))
+    there = may_lie(workspace.ledger.entries(clip=state.clip))
     why = TEACHER if state.teacher in state.lapsed else past_use(workspace, state, today)
     return {
         "clip": state.clip,
@@ -104,6 +104,7 @@ def _recall(
     workspace: Workspace, item: plans.Item, today: date, networks: run.Networks, progress: Progress
 ) -> Recalled:
     clip = item["clip"]
+    delivering.settle(workspace, clip)
     rows = standing(workspace.ledger.entries(clip=clip))
     if item["action"] == DELETE:
         for row in rows:

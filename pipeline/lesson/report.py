@@ -17,7 +17,7 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, TEMPLATE, State, standing
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
 
@@ -164,7 +164,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
             if row.kind == "approval"
         ],
         "deliveries": [delivery_of(row, rows) for row in rows if row.kind == "delivery"],
-        "delivered_to": [row.payload["where"] for row in standing(rows)],
+        "delivered_to": list(state.standing),
         "consent_lapsed": _lapsed(rows, None),
         "look_alikes": _lapsed(rows, DOUBLE),
         "recognised_wrongly": _lapsed(rows, TEMPLATE),

@@ -12,7 +12,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson.processing import recipient
 from pipeline.lesson.report import Document, delivery_of
-from pipeline.lesson.state import State, standing, states
+from pipeline.lesson.state import State, may_lie, states
 from pipeline.workspace import Workspace, load_templates
 
 HIDDEN = (
@@ -34,7 +34,7 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
     clips: list[Document] = []
     for state in states(workspace):
         rows = workspace.ledger.entries(clip=state.clip)
-        sent = {row.payload["sha256"] for row in standing(rows)}
+        sent = {row.payload["sha256"] for row in may_lie(rows)}
         for row in rows:
             if row.kind == "receipt" and row.payload["stage"] == "render":
                 outcome = row.payload["outcome"]

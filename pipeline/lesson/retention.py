@@ -15,7 +15,7 @@ from pipeline.errors import ApprovalError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
 from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
-from pipeline.lesson.state import State, find, standing, states
+from pipeline.lesson.state import State, find, may_lie, standing, states
 from pipeline.workspace import Workspace, load_templates, save_templates
 
 KIND = "purge"
@@ -74,7 +74,7 @@ def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]
     used = state.used is not None
     why = USED if used else TERM
     rows = workspace.ledger.entries(clip=state.clip)
-    there = standing(rows)
+    there = may_lie(rows)
     until = _delivered_until(workspace, state)
     if there and (used or (until is not None and until <= today)):
         for row in there:
@@ -110,10 +110,13 @@ def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[
 
 def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
     if item["kind"] == DELIVERED:
+        delivering.settle(workspace, item["clip"])
         rows = standing(workspace.ledger.entries(clip=item["clip"]))
-        (row,) = [row for row in rows if row.payload["where"] == item["where"]]
-        permanent = delivering.remove_delivered(workspace, item["clip"], row.payload).permanent
-        return {"found": True, "permanent": permanent}
+        for row in rows:
+            if row.payload["where"] == item["where"]:
+                permanent = delivering.remove_delivered(workspace, item["clip"], row.payload).permanent
+                return {"found": True, "permanent": permanent}
+        return {"found": False}  # it was on its way there, and never came
     if item["kind"] == COPY:
         for one in workspace.vault.beside(item["clip"]):
             workspace.vault.destroy(one)
@@ -191,7 +194,5 @@ def _old_ledger(workspace: Workspace, everything: list[State], today: date) -> l
     if not told or told[-1].kind == "continued":
         return []
     ends = told[-1].day + timedelta(workspace.settings.retention.ledger_days)
-    left = any(
-        standing(workspace.ledger.entries(clip=state.clip)) or workspace.vault.has(state.clip) for state in everything
-    )
+    left = any(state.standing or workspace.vault.has(state.clip) for state in everything)
     return [] if left or ends > today else [{"kind": LEDGER, "because": TERM, "since": ends.isoformat()}]

@@ -25,6 +25,10 @@ TEMPLATE = "template"
 recognition is off."""
 
 
+SENDING, UNSENT = "delivery_sending", "delivery_unsent"
+"""Kinds of rows: a rendering is about to be brought somewhere; it turned out that it does not lie there."""
+
+
 @dataclass(frozen=True)
 class State:
     """Where one clip stands. Every field is the latest row of its kind that belongs to the latest rendering."""
@@ -61,7 +65,7 @@ class State:
     replaces: bool = False
     """The latest rendering was made from what lies where it was delivered, to take its place."""
     standing: tuple[str, ...] = ()
-    """Where something of this clip lies, whichever rendering it is."""
+    """Where something of this clip lies, or may lie, whichever rendering it is."""
     files: tuple[str, ...] = ()
     """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
 
@@ -192,7 +196,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
-        standing=tuple(row.payload["where"] for row in standing(rows)),
+        standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
 
@@ -202,13 +206,23 @@ def _since(rows: Iterable[Entry]) -> dict[str, int]:
     it came there."""
     rows = list(rows)
     came: dict[str, tuple[str, int]] = {}  # by place
+    sent: dict[tuple[str, str], int] = {}  # by place and digest: it may have been there before the ledger heard of it
     for row in rows:
-        if row.kind == "delivery_removed":
+        key = (row.payload.get("where", ""), row.payload.get("sha256", ""))
+        if row.kind == SENDING:
+            sent.setdefault(key, row.seq)
+        elif row.kind == UNSENT:
+            sent.pop(key, None)
+        elif row.kind == "delivery_removed":
             came.pop(row.payload["where"], None)
-        elif row.kind == "delivery" and came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]:
-            came[row.payload["where"]] = (row.payload["sha256"], row.seq)  # else it is told again, and nothing new
-    there = dict(came.values())
-    first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind == "delivery"}
+        elif row.kind == "delivery":
+            seq = sent.pop(key, row.seq)
+            if (
+                came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]
+            ):  # else it is told again: nothing new
+                came[row.payload["where"]] = (row.payload["sha256"], seq)
+    there = {row.payload["sha256"]: row.seq for row in unsettled(rows)} | dict(came.values())
+    first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind in ("delivery", SENDING)}
     return {digest: there.get(digest, first[digest]) for digest in still_delivered(rows)}
 
 
@@ -270,15 +284,33 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
     return found
 
 
+def unsettled(rows: Iterable[Entry]) -> list[Entry]:
+    """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
+    found: dict[str, Entry] = {}
+    for row in rows:
+        if row.kind == SENDING:
+            found[row.payload["where"]] = row
+        elif row.kind in ("delivery", "delivery_removed", UNSENT):
+            found.pop(row.payload["where"], None)
+    return list(found.values())
+
+
+def may_lie(rows: Iterable[Entry]) -> list[Entry]:
+    """The deliveries of one clip that lie where they were brought, and those that may lie there."""
+    rows = list(rows)
+    return [*standing(rows), *unsettled(rows)]
+
+
 def still_delivered(rows: Iterable[Entry]) -> set[str]:
-    """The digests of one clip's renderings that may still be seen where they were delivered.
+    """The digests of one clip's renderings that may still be seen where they were delivered, or may just have been.
 
     What was replaced or taken away shows nobody any more, unless OneDrive keeps older versions of it.
     """
     everything = list(rows)
     there = standing(everything)
     kept = any(row.payload.get("versions_left") for row in there)
-    return {row.payload["sha256"] for row in (everything if kept else there) if row.kind == "delivery"}
+    found = {row.payload["sha256"] for row in (everything if kept else there) if row.kind == "delivery"}
+    return found | {row.payload["sha256"] for row in unsettled(everything)}
 
 
 def find(workspace: Workspace, name: str) -> State:

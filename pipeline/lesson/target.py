@@ -28,6 +28,8 @@ class Parcel:
     path: str
     earlier: dict[str, Any] | None
     may_leave: Callable[[], None]
+    begin: Callable[[dict[str, Any]], None]
+    """Called before the first byte goes out, with what `Target.settle` needs to find it: ``where``, and more."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Target(Protocol):
     """Clips that are brought at a time."""
 
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery: ...
+
+    def settle(self, clip: str, payload: dict[str, Any]) -> Delivery | None:
+        """What became of a delivery that was begun, and of which nothing was heard since: None where it does not lie
+        there, and nothing of it. Raises DeliveryError where that cannot be known."""
 
     def settled(self, clip: str) -> None:
         """The delivery is in the ledger: nothing needs to be remembered of its way."""

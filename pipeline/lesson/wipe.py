@@ -16,7 +16,7 @@ from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, standing, states
+from pipeline.lesson.state import State, consent_holds, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -198,7 +198,7 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         archived=bool(delivery and delivery["is_archive"]),
         waits=waiting(workspace, state),
         consent=consent_holds(workspace, state, today),
-        deleted=state.deleted is not None and not standing(rows),
+        deleted=state.deleted is not None and not state.standing,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +25,14 @@ def deliver_to_folder(
     *,
     clip: str,
     replaces: str | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Delivery:
     """Copy the approved rendering to ``target_folder/name``, read it back, and only then say that it was delivered.
 
     ``sha256`` is the digest that was approved. A file of that name with that digest counts as delivered; one with the
     digest ``replaces`` (an earlier rendering of this clip) is written over; any other raises DeliveryError: no second
-    name is chosen. The target is never created, since a folder that is missing is most often a disk that is not there.
-    Raises DeliveryError, DiskFullError, OutputNotWritableError.
+    name is chosen. ``begin`` is called before the first byte is written. The target is never created, since a folder
+    that is missing is most often a disk that is not there. Raises DeliveryError, DiskFullError, OutputNotWritableError.
     """
     if files.safe_name(name) != name:
         raise DeliveryError("{name} is no name for a file in the target folder.", name=repr(name))
@@ -41,6 +43,7 @@ def deliver_to_folder(
     if os.path.lexists(final) and not earlier:
         size = _arrived(final, sha256)
     else:
+        begin()
         _copy(render_path, sha256, final, earlier)
         files.drop_cache(final)
         try:

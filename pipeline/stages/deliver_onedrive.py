@@ -82,6 +82,7 @@ def deliver_to_onedrive(
     *,
     clip: str,
     may_leave: Callable[[], None],
+    begin: Callable[[dict[str, Any]], None] = lambda _: None,
     earlier: Earlier | None = None,
     line: Line | None = None,
     told: Callable[[int], None] = lambda _: None,
@@ -89,8 +90,9 @@ def deliver_to_onedrive(
     """Bring the approved rendering to ``path`` in ``drive`` and say so only when a fresh look found it equal.
 
     ``note`` keeps the upload's address for a later run; the caller destroys it once the delivery is in the ledger.
-    ``may_leave`` is called before the first byte and raises when consent no longer holds. ``earlier`` is replaced: the
-    same item, its older versions removed. ``told`` hears how many bytes the server has. Raises DeliveryError.
+    ``may_leave`` is called before the first byte and raises when consent no longer holds; ``begin`` is then told
+    where it goes (for `arrived_in_onedrive`). ``earlier`` is replaced: the same item, its older versions removed.
+    ``told`` hears how many bytes the server has. Raises DeliveryError.
     """
     film = measured(render_path, sha256)
     kept = _kept(note, drive, film, earlier)
@@ -115,6 +117,7 @@ def deliver_to_onedrive(
             if url is None:
                 continue
             _keep(note, drive, film, earlier, path, url)
+        begin(_going(drive, film, earlier, path))
         outcome, id = send(drive.graph, url, film.path, film.size, line or Line(), told, known)
         if outcome is not Outcome.FINISHED:
             cancel(drive.graph, url)
@@ -136,6 +139,24 @@ def deliver_to_onedrive(
         path=path,
         n=STARTS,
     )
+
+
+def _going(drive: OneDrive, film: Film, earlier: Earlier | None, path: str) -> dict[str, Any]:
+    item = earlier.item if earlier else ""
+    return {"where": f"OneDrive:/{path}", "drive": drive.id, "item": item, "quickxor": film.quickxor}
+
+
+def arrived_in_onedrive(drive: OneDrive, clip: str, payload: dict[str, Any]) -> Delivery | None:
+    """A delivery of which nothing was heard since it was begun: None where nothing with all its bytes lies there."""
+    path, replaced = payload["where"].removeprefix("OneDrive:/"), payload["item"]
+    film = Film(Path(), payload["bytes"], payload["sha256"], payload["quickxor"])
+    item = (drive.item(replaced) if replaced else None) or drive.at(path)
+    if item is None or item.is_folder or (item.size, item.quickxor or film.quickxor) != (film.size, film.quickxor):
+        return None
+    if drive.sha256(item.id) != (film.sha256, film.size):
+        return None
+    earlier = Earlier(replaced, "", "", 0) if replaced else None
+    return _delivery(drive, film, clip, path, item.id, "sha256", earlier)
 
 
 def verify(drive: OneDrive, id: str, film: Film) -> str | None:

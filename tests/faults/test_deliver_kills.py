@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from pipeline import workspace
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson.state import find
 from tests.faults import school
 from tests.faults.school import PIECES, Made, judge
 from tests.faults.test_deliver_faults import renewed
@@ -109,6 +111,23 @@ def test_killed_between_the_ledger_and_the_end(
     assert runner.run(made, graph, drive, "never") == 0
     judge(made, graph, drive, said(made))
     assert sent(graph, drive) == PIECES
+
+
+@pytest.mark.parametrize(("when", "n", "there"), [("within", 5, 0), ("after", 16, 1)])
+def test_what_may_lie_there_is_known_and_settled_by_a_look(
+    when: str, n: int, there: int, graph: Control, made: Made, new_drive: Callable[..., str], runner: Runner
+) -> None:
+    drive = new_drive()
+    assert runner.run(made, graph, drive, when, n) == KILLED
+    assert len(graph.state(drive)["files"]) == there
+    with workspace.opened(made.folder) as place:
+        (where,) = find(place, made.clip).standing
+        with school.target(place, graph, drive) as target:
+            found = delivering.settle(place, made.clip, target)
+        assert [one.where for one in found] == [where] * there
+        assert find(place, made.clip).standing == (where,) * there
+    assert runner.run(made, graph, drive, "never") == 0
+    judge(made, graph, drive, said(made), sessions=1)
 
 
 @pytest.mark.parametrize("seed", range(12))

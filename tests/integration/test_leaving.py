@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from pipeline import workspace
+from pipeline.adapters import files
 from pipeline.errors import DeliveryError, WipeError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson import retention
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.approve import judge
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.plans import digest_of
+from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
 from tests.faults import school
 from tests.world import World
@@ -29,8 +33,8 @@ class Place:
         self.archive.mkdir()
         self.settle(self.archive)
 
-    def settle(self, archive: Path) -> None:
-        text = f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(archive))}\n"
+    def settle(self, archive: Path, more: str = "") -> None:
+        text = f"[deliver]\ntarget = 'folder'\nfolder = {json.dumps(str(archive))}\n{more}"
         (self.made.folder / "lesveil.toml").write_text(text, encoding="utf-8")
 
     def opened(self) -> Any:
@@ -136,3 +140,110 @@ def test_a_repair_that_comes_while_the_archive_is_asked_stops_the_wipe(
     assert world.on_card() == before
     with world.open() as place:
         assert len(place.vault.ids()) == 2
+
+
+# --- killed on the way ------------------------------------------------------------------------------------------------
+
+
+def killed(place: Place, monkeypatch: pytest.MonkeyPatch, at: str = "delivery") -> str:
+    """The first clip is on its way as the program is killed: before this row, or before the film has its name."""
+    first = place.clips()[0]
+    with place.opened() as opened, monkeypatch.context() as patch:
+        append = opened.ledger.append
+
+        def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+            if kind == at:
+                raise KeyboardInterrupt
+            return append(kind, clip, payload)
+
+        def unnamed(partial: Path, final: Path) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(opened.ledger, "append", dies)
+        if at == "publish":
+            patch.setattr(files, "publish", unnamed)
+            patch.setattr(files, "remove", lambda path: None)
+        with pytest.raises(KeyboardInterrupt):
+            delivering.deliver(opened, school.TODAY, clips=[first])
+    return first
+
+
+def withdrawn(place: Place, clip: str) -> None:
+    with place.opened() as opened:
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [find(opened, clip).render["sha256"]]}  # type: ignore[index]
+        opened.ledger.append("lapsed", clip, row)
+
+
+def test_the_ledger_knows_of_a_film_before_its_first_byte(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    (film,) = place.lies()
+    with place.opened() as opened:
+        state = find(opened, clip)
+        assert (state.stage, state.standing) == ("approved", (str(film),))
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        assert find(opened, clip).waits_for == "lesveil recall"
+        (item,) = recall_plan(opened, school.TODAY)
+        assert (item["clip"], item["where"]) == (clip, [str(film)])
+        (there,) = delivering.settle(opened, clip)
+        assert there.where == str(film)
+        state = find(opened, clip)
+        assert state.stage == "delivered"
+        assert state.to_recall, "what it was marked for before that was known still counts"
+
+
+def test_the_next_delivery_settles_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    (film,) = place.lies()
+    settled, other = place.deliver()
+    assert settled == Arrived(str(film))
+    assert isinstance(other, Arrived)
+    with place.opened() as opened:
+        assert find(opened, clip).stage == "delivered"
+        assert delivering.settle(opened, clip) == []
+
+
+def test_also_where_it_would_go_elsewhere_now(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    (film,) = place.lies()
+    place.settle(place.archive, 'layout = "elders/{id}"\n')
+    place.deliver()
+    with place.opened() as opened:
+        assert find(opened, clip).standing == (str(film),)
+
+
+def test_a_recall_of_what_never_came_is_no_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch, "publish")
+    assert place.lies() == []
+    assert list(place.archive.iterdir()), "half a film"
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        plan = recall_plan(opened, school.TODAY)
+        ((_, done),) = execute_recall(opened, digest_of(plan), school.TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "no longer needed"
+        assert recall_plan(opened, school.TODAY) == []
+        assert find(opened, clip).waits_for == "lesveil run"
+    assert not list(place.archive.iterdir()), "nor is half of it left"
+
+
+def test_an_archive_that_is_not_there_leaves_it_open(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    withdrawn(place, clip)
+    place.archive.rename(place.archive.with_name("los"))
+    with place.opened() as opened:
+        plan = recall_plan(opened, school.TODAY)
+        ((_, done),) = execute_recall(opened, digest_of(plan), school.TODAY)
+        assert isinstance(done, DeliveryError)
+        assert find(opened, clip).to_recall
+
+
+def test_what_has_served_goes_though_nobody_heard_that_it_came(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje")
+        plan = retention.due(opened, school.TODAY)
+        assert retention.DELIVERED in {item["kind"] for item in plan}
+        retention.execute_purge(opened, digest_of(plan), school.TODAY)
+        assert find(opened, clip).standing == ()
+    assert place.lies() == []

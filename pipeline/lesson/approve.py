@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
@@ -10,7 +11,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, find, made_anew_by, unvouched
+from pipeline.lesson.state import State, consent_holds, find, made_anew_by
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -65,7 +66,8 @@ def judge(
             clip=name,
             command=made_anew_by(state),
         )
-    if approve and (state.outdated or unvouched(workspace, state)):
+    # a withdrawal may have come between the last question and the receipt of a rendering
+    if approve and (state.outdated or not consent_holds(workspace, state, date.today())):
         raise ApprovalError(
             "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
             clip=name,

@@ -268,6 +268,17 @@ def test_what_was_watched_is_what_is_approved(school: School) -> None:
     assert school.state().stage == "rendered"
 
 
+def test_who_has_just_withdrawn_is_not_approved(school: School) -> None:
+    """The receipt of the rendering came after the marks of the withdrawal, so that nothing marks it yet."""
+    with school.opened() as place:
+        place.register.withdraw("41207", date.today())
+        assert not school.state().outdated
+        with pytest.raises(ApprovalError, match="may not be shown any more"):
+            judge(place, school.state().clip, "Bob", True)
+        judge(place, school.state().clip, "Bob", False)
+    assert school.state().rejected is not None
+
+
 def test_approving_twice_is_once(school: School) -> None:
     clip = school.state().clip
     for _ in range(2):

@@ -1,7 +1,8 @@
 """Shown first, then done: a plan has a digest, and only what was shown under that digest is carried out.
 
 A plan that was begun is finished under the same digest, whatever became due meanwhile; each thing in it that is done
-leaves a row, also when a crash came between doing it and telling it.
+leaves a row, also when a crash came between doing it and telling it. An item names the rows of the ledger by which what
+it acts on came to be: the same thing, made or brought anew, is another item, and its plan another plan.
 """
 
 from __future__ import annotations

@@ -96,6 +96,7 @@ def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
         **({"because": why} if why else {}),
         "where": [row.payload["where"] for row in there],
         "sha256": [row.payload["sha256"] for row in there],
+        "rows": [row.seq for row in there],
         **({"instead": state.render["sha256"]} if state.replaces and state.render else {}),
     }
 

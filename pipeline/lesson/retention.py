@@ -78,7 +78,7 @@ def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]
     until = _delivered_until(workspace, state)
     if there and (used or (until is not None and until <= today)):
         for row in there:
-            key = {"where": row.payload["where"], "sha256": row.payload["sha256"]}
+            key = {"where": row.payload["where"], "sha256": row.payload["sha256"], "row": row.seq}
             found.append(_item(state, DELIVERED, why, until, **key))
     ingest = _first(rows, "ingest", COPY) or state.ingest
     copied = ingest.day + timedelta(workspace.settings.retention.working_copy_days)
@@ -86,14 +86,14 @@ def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]
         why, copied = state.deleted.because, date.fromisoformat(state.deleted.day)
     if used or copied <= today:
         if workspace.vault.has(state.clip) or workspace.vault.beside(state.clip):
-            found.append(_item(state, COPY, why, copied, bytes=state.ingest.payload["bytes"]))
+            size = state.ingest.payload["bytes"]
+            found.append(_item(state, COPY, why, copied, bytes=size, row=state.ingest.seq))
         # what is to take the place of a film that lies there is needed until it does, or that film goes
         goes = any(item["kind"] == DELIVERED for item in found)
         needed = state.render["file"] if state.render and state.replaces and not goes else None
-        for name in _renderings(workspace, rows):
-            if name == needed:
-                continue
-            found.append(_item(state, RENDERING, why, copied, rendering=name))
+        for name, made in _renderings(workspace, rows).items():
+            if name != needed:
+                found.append(_item(state, RENDERING, why, copied, rendering=name, row=made))
     return found
 
 
@@ -101,7 +101,8 @@ def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[
     """Delete what was shown under this digest. Raises PlanChangedError; each failure is told beside its item."""
 
     def still(item: plans.Item) -> bool:
-        return item in due(workspace, today)
+        # an older version's items name no row
+        return any(item.items() <= one.items() for one in due(workspace, today))
 
     return plans.carry_out(
         workspace.ledger, KIND, digest, due(workspace, today), still, lambda i: _delete(workspace, i)
@@ -163,11 +164,14 @@ def _first(rows: Sequence[Entry], kind: str, thing: str) -> Entry | None:
     return next((row for at in (gone[-1] if gone else 0, 0) for row in rows[at:] if row.kind == kind), None)
 
 
-def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> list[str]:
-    names = [
-        row.payload["outcome"]["file"] for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"
-    ]
-    return [name for name in dict.fromkeys(names) if (workspace.finished / name).is_file()]
+def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> dict[str, int]:
+    """The finished films that are here, each with the row by which it was made last."""
+    made = {
+        row.payload["outcome"]["file"]: row.seq
+        for row in rows
+        if row.kind == "receipt" and row.payload["stage"] == "render"
+    }
+    return {name: row for name, row in made.items() if (workspace.finished / name).is_file()}
 
 
 def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
@@ -183,7 +187,8 @@ def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
         taken = person.taken or since.get(person.id)
         if taken is None or taken + term <= today:
             ends = (taken + term).isoformat() if taken else ""
-            out.append({"kind": TEMPLATE, "person": person.id, "because": TERM, "since": ends})
+            row = enrolled[-1].seq if enrolled else 0
+            out.append({"kind": TEMPLATE, "person": person.id, "because": TERM, "since": ends, "row": row})
     return out
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.plans import digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
+from tests.faces import ANN
 from tests.faults import school
+from tests.faults.school import TODAY
 from tests.world import World
 
 
@@ -46,7 +50,7 @@ class Place:
 
     def deliver(self, progress: Any = lambda *_: None) -> list[Any]:
         with self.opened() as place:
-            return [what for _, what in delivering.deliver(place, school.TODAY, progress=progress)]
+            return [what for _, what in delivering.deliver(place, TODAY, progress=progress)]
 
     def lies(self) -> list[Path]:
         return sorted(self.archive.rglob("*.mp4"))
@@ -164,7 +168,7 @@ def killed(place: Place, monkeypatch: pytest.MonkeyPatch, at: str = "delivery") 
             patch.setattr(files, "publish", unnamed)
             patch.setattr(files, "remove", lambda path: None)
         with pytest.raises(KeyboardInterrupt):
-            delivering.deliver(opened, school.TODAY, clips=[first])
+            delivering.deliver(opened, TODAY, clips=[first])
     return first
 
 
@@ -183,7 +187,7 @@ def test_the_ledger_knows_of_a_film_before_its_first_byte(place: Place, monkeypa
     withdrawn(place, clip)
     with place.opened() as opened:
         assert find(opened, clip).waits_for == "lesveil recall"
-        (item,) = recall_plan(opened, school.TODAY)
+        (item,) = recall_plan(opened, TODAY)
         assert (item["clip"], item["where"]) == (clip, [str(film)])
         (there,) = delivering.settle(opened, clip)
         assert there.where == str(film)
@@ -218,11 +222,11 @@ def test_a_recall_of_what_never_came_is_no_error(place: Place, monkeypatch: pyte
     assert list(place.archive.iterdir()), "half a film"
     withdrawn(place, clip)
     with place.opened() as opened:
-        plan = recall_plan(opened, school.TODAY)
-        ((_, done),) = execute_recall(opened, digest_of(plan), school.TODAY)
+        plan = recall_plan(opened, TODAY)
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
         assert isinstance(done, dict)
         assert done["outcome"] == "no longer needed"
-        assert recall_plan(opened, school.TODAY) == []
+        assert recall_plan(opened, TODAY) == []
         assert find(opened, clip).waits_for == "lesveil run"
     assert not list(place.archive.iterdir()), "nor is half of it left"
 
@@ -232,8 +236,8 @@ def test_an_archive_that_is_not_there_leaves_it_open(place: Place, monkeypatch: 
     withdrawn(place, clip)
     place.archive.rename(place.archive.with_name("los"))
     with place.opened() as opened:
-        plan = recall_plan(opened, school.TODAY)
-        ((_, done),) = execute_recall(opened, digest_of(plan), school.TODAY)
+        plan = recall_plan(opened, TODAY)
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
         assert isinstance(done, DeliveryError)
         assert find(opened, clip).to_recall
 
@@ -242,8 +246,76 @@ def test_what_has_served_goes_though_nobody_heard_that_it_came(place: Place, mon
     clip = killed(place, monkeypatch)
     with place.opened() as opened:
         retention.tick(opened, clip, "Geertje")
-        plan = retention.due(opened, school.TODAY)
+        plan = retention.due(opened, TODAY)
         assert retention.DELIVERED in {item["kind"] for item in plan}
-        retention.execute_purge(opened, digest_of(plan), school.TODAY)
+        retention.execute_purge(opened, digest_of(plan), TODAY)
         assert find(opened, clip).standing == ()
     assert place.lies() == []
+
+
+# --- a new occurrence is a new plan -----------------------------------------------------------------------------------
+
+
+def made_again(place: Place, clip: str) -> None:
+    """The clip is needed after all, and is made and approved just as it was."""
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje", used=False)
+        school.approve(opened, clip, school.film(1), "first")
+
+
+def test_the_second_recall_of_the_same_film_is_carried_out(place: Place) -> None:
+    clip = place.clips()[0]
+    digests = set()
+    for again in (False, True):
+        if again:
+            made_again(place, clip)
+        place.deliver()
+        assert len(place.lies()) == 2
+        withdrawn(place, clip)
+        with place.opened() as opened:
+            retention.tick(opened, clip, "Geertje")
+            plan = recall_plan(opened, TODAY)
+            digests.add(digest_of(plan))
+            ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+            assert isinstance(done, dict)
+            assert done["outcome"] == "deleted"
+            assert execute_recall(opened, digest_of(plan), TODAY) == [], "a plan works once"
+        assert len(place.lies()) == 1
+    assert len(digests) == 2
+
+
+def test_the_second_purge_of_the_same_film_is_carried_out(place: Place) -> None:
+    clip = place.clips()[0]
+    for again in (False, True):
+        if again:
+            made_again(place, clip)
+        with place.opened() as opened:
+            retention.tick(opened, clip, "Geertje")
+            plan = retention.due(opened, TODAY)
+            assert [item["kind"] for item in plan] == [retention.RENDERING]
+            ((item, done),) = retention.execute_purge(opened, digest_of(plan), TODAY)
+            assert done == {"found": True}
+            assert not (opened.finished / item["rendering"]).exists()
+
+
+def test_the_second_purge_of_the_same_templates_is_carried_out(place: Place) -> None:
+    old = replace(ANN, taken=TODAY - timedelta(999))
+    with place.opened() as opened:
+        for _ in range(2):
+            workspace.save_templates(opened, [old])
+            opened.ledger.append("enrolment", None, {"people": [old.id]})
+            plan = retention.due(opened, TODAY)
+            assert [item["kind"] for item in plan] == [retention.TEMPLATE]
+            ((_, done),) = retention.execute_purge(opened, digest_of(plan), TODAY)
+            assert done == {"found": True}
+            assert workspace.load_templates(opened) == []
+
+
+def test_a_plan_that_an_older_version_began_is_finished(place: Place) -> None:
+    clip = place.clips()[0]
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje")
+        items = [{name: said for name, said in one.items() if name != "row"} for one in retention.due(opened, TODAY)]
+        opened.ledger.append("purge_begun", None, {"digest": digest_of(items), "items": items})
+        ((_, done),) = retention.execute_purge(opened, digest_of(items), TODAY)
+        assert done == {"found": True}

@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records import Support, Track
+from pipeline.records import Regions, Support, Track
+from pipeline.regions import no_regions
 from pipeline.stages import decide
-from pipeline.stages.rehide import SAME, Face, rehide
+from pipeline.stages.rehide import SAME, Face, besides, rehide
 
 BOX = (100.0, 100.0, 140.0, 150.0)
 
@@ -97,3 +98,11 @@ def _iou(a: Any, b: Any) -> float:
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = float(np.prod(np.maximum(high - low, 0)))
     return shared / float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared)
+
+
+def test_a_kept_face_is_no_longer_one_where_it_lies_under_what_was_hidden_by_hand() -> None:
+    over = np.array([BOX, moved(300)], np.float32)
+    regions = Regions(np.array([4, 6], np.int32), over, np.zeros(2, np.uint8))
+    found = besides([face("a", 2, BOX, 5), face("b", 4, BOX, 1)], regions)
+    assert [(one.person, one.start, one.stop) for one in found] == [("a", 2, 4), ("a", 5, 7)]
+    assert besides([face("a", 2, BOX, 5)], no_regions())[0].stop == 7

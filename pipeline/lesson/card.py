@@ -288,9 +288,11 @@ def _planned(mending: Mending, found: seen.Seen) -> Planned:
 
 
 def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
-    """What was kept of the clip's latest rendering."""
+    """What was kept of the clip's latest rendering; of one that a recall made from a delivered film nothing is, and
+    what was kept before it still says where people are."""
     renders = [row.payload for row in workspace.ledger.entries("receipt", clip.id) if row.payload["stage"] == "render"]
-    return seen.load(workspace.vault, clip.id, renders[-1]["outcome"]["sha256"]) if renders else None
+    found = (seen.load(workspace.vault, clip.id, one["outcome"]["sha256"]) for one in reversed(renders))
+    return next((one for one in found if one is not None), None)
 
 
 def _unpublish(workspace: Workspace, clip: Clip) -> None:

@@ -105,6 +105,15 @@ def test_one_that_waits_for_approval_is_made_again_with_it(delivered: Delivered)
         assert detail(delivered.school.rendering(), delivered.box(person)) < 3
 
 
+def test_after_a_recall_the_card_brings_back_a_film_in_which_it_is_hidden_too(delivered: Delivered) -> None:
+    delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
+    delivered.repaired()
+    delivered.recall()
+    delivered.school.lesveil("run", "--card", delivered.school.sample.card)
+    assert not delivered.school.state().hidden_again
+    assert detail(delivered.school.rendering(), delivered.box(OTHER)) < 3
+
+
 def test_what_cannot_be_placed_leaves_everything_as_it_is(delivered: Delivered) -> None:
     id = delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
     delivered.repaired()

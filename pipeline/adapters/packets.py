@@ -191,10 +191,9 @@ class Samples:
             return  # its place has been taken already: a second field, or a picture far out of order
         self._drop_second_field(sample, picture)
         for one in self._pending.values():
+            # a broken packet may name a time that the film never comes to: it follows what came before
             if one.index < sample.index - 2 * REORDERING:
-                one.pts = (
-                    None  # a broken packet may name a time that the film never comes to: it follows what came before
-                )
+                one.pts = None
         passed = [one for one in self._pending.values() if self._passed(one, sample)]
         for one in sorted(passed, key=self._display):
             self._lose(one)

@@ -290,8 +290,7 @@ def _planned(mending: Mending, found: seen.Seen) -> Planned:
 def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
     """What was kept of the clip's latest rendering; of one that a recall made from a delivered film nothing is, and
     what was kept before it still says where people are."""
-    renders = [row.payload for row in workspace.ledger.entries("receipt", clip.id) if row.payload["stage"] == "render"]
-    found = (seen.load(workspace.vault, clip.id, one["outcome"]["sha256"]) for one in reversed(renders))
+    found = (seen.load(workspace.vault, clip.id, one) for one in seen.rendered(workspace.ledger, clip.id))
     return next((one for one in found if one is not None), None)
 
 

@@ -152,9 +152,8 @@ class Desk:
             raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
         if asked.get("track") is not None and asked.get("analysis") != found.analysis:
             rows = self._place.ledger.entries(seen.REPAIR, state.clip)
-            if all(
-                row.payload["id"] != asked.get("id") for row in rows
-            ):  # sent again, it was understood the first time
+            # sent again, it was understood the first time
+            if all(row.payload["id"] != asked.get("id") for row in rows):
                 raise RepairError(
                     "{clip} was looked at anew, and people have other numbers; load the page again.", clip=state.file
                 )

@@ -271,12 +271,11 @@ def _make(
 
 def _last_seen(workspace: Workspace, clip: str) -> seen.Seen | None:
     """What was last seen in the film itself; None when nothing of it is kept, or what is cannot be read."""
-    for row in reversed(workspace.ledger.entries("receipt", clip)):
-        if row.payload["stage"] == "render":
-            with contextlib.suppress(VaultError):
-                found = seen.load(workspace.vault, clip, row.payload["outcome"]["sha256"])
-                if found is not None:
-                    return found
+    for digest in seen.rendered(workspace.ledger, clip):
+        with contextlib.suppress(VaultError):
+            found = seen.load(workspace.vault, clip, digest)
+            if found is not None:
+                return found
     return None
 
 

@@ -126,6 +126,12 @@ def forget_others(vault: Vault, clip: str, sha256: str) -> None:
             vault.destroy(one)
 
 
+def rendered(ledger: Ledger, clip: str) -> list[str]:
+    """The digests of all renderings of a clip, the latest first."""
+    rows = [row.payload for row in ledger.entries("receipt", clip) if row.payload["stage"] == "render"]
+    return [row["outcome"]["sha256"] for row in reversed(rows)]
+
+
 def load(vault: Vault, clip: str, sha256: str) -> Seen | None:
     """What was kept for the rendering with this digest; None when nothing was. Raises VaultError."""
     found = [one for one in vault.beside(clip) if one.split("-")[-2] == sha256[:16] and vault.has(one)]

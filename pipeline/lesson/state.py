@@ -217,9 +217,8 @@ def _since(rows: Iterable[Entry]) -> dict[str, int]:
             came.pop(row.payload["where"], None)
         elif row.kind == "delivery":
             seq = sent.pop(key, row.seq)
-            if (
-                came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]
-            ):  # else it is told again: nothing new
+            # the same again is told again, and nothing new
+            if came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]:
                 came[row.payload["where"]] = (row.payload["sha256"], seq)
     there = {row.payload["sha256"]: row.seq for row in unsettled(rows)} | dict(came.values())
     first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind in ("delivery", SENDING)}

@@ -358,7 +358,8 @@ def len_of(track: Any) -> int:
     return len(track.box)
 
 
-def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
+def _hiding_offline(tab: Any, house: Page) -> tuple[Any, list[Any]]:
+    """A reviewer's tab in which somebody is hidden while nobody can be reached, and the repairs there were before."""
     one = tab("reviewer", "Truus")
     one.open_clip("<script>")
     before = _repairs(house, 1)
@@ -366,6 +367,11 @@ def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
     one.page.click(".people button.person")
     one.page.keyboard.press("h")
     one.page.wait_for_selector("#offline:not([hidden])")
+    return one, before
+
+
+def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
+    one, before = _hiding_offline(tab, house)
     one.shot("11-offline")
     assert _repairs(house, 1) == before
     kept = one.page.evaluate("Object.values(localStorage).join('')")
@@ -379,13 +385,7 @@ def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
 
 def test_a_page_that_is_out_of_date_names_nobody(tab: Any, house: Page) -> None:
     """A repair that waited while the clip was looked at anew: the number may be somebody else's by now."""
-    one = tab("reviewer", "Truus")
-    one.open_clip("<script>")
-    before = _repairs(house, 1)
-    one.context.set_offline(True)
-    one.page.click(".people button.person")
-    one.page.keyboard.press("h")
-    one.page.wait_for_selector("#offline:not([hidden])")
+    one, before = _hiding_offline(tab, house)
     key, kept = one.page.evaluate("Object.entries(localStorage)[0]")
     name = json.loads(kept)[0]["body"]["analysis"]
     assert name == house.school.seen(1).analysis

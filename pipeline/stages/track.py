@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -165,15 +166,20 @@ def follow(
         weak_hold=round(WEAK_HOLD_SECONDS * pace),
     )
     series, leaps = _linked(found, clock, leaping=False)
-    is_face = np.zeros(len(found), bool)
-    for rows in _linked(found, clock, leaping=True)[0] if leaps else series:
-        if _is_face(*_sights(found, rows), usual, alone, together):
-            is_face[_staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, clock.near)] = True
+    faces = partial(_faces, beat=beat, near=clock.near, usual=usual, together=together)
+    is_face = faces(found, _linked(found, clock, leaping=True)[0] if leaps else series, alone=alone)
+    besides = np.zeros(len(found), bool)
+    if leaps:
+        # A leap to another takes sights along without which somebody faint is not enough of a face any more: what is
+        # one without any leap is one besides. A sure sight is one in either case, and does not count for others here.
+        faint = replace(found, score=np.minimum(found.score, np.float32(alone)))
+        besides = faces(faint, series, alone=np.inf) & ~is_face
     real: list[I32] = []
     for rows in series:
-        stays = rows[is_face[rows]]
-        # what is left of it may lie too far apart to be one
-        real += np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1) if len(stays) else []
+        for stays in (rows[is_face[rows]], rows[besides[rows]]):
+            # what is left of it may lie too far apart to be one
+            parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
+            real += parts if len(stays) else []
     closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
     closed += [(int(pair[0]), _way(pair, found, clock, sure)) for pair in leaps if is_face[pair].all()]
     closed.sort(key=lambda one: one[0])
@@ -223,6 +229,17 @@ def _middle(boxes: F32) -> F32:
 def _sights(found: Detections, rows: I32) -> tuple[list[float], list[float]]:
     """Scores and heights of some detections."""
     return found.score[rows].tolist(), (found.box[rows, 3] - found.box[rows, 1]).tolist()
+
+
+def _faces(
+    found: Detections, series: list[I32], beat: F64, near: float, usual: float, alone: float, together: float
+) -> npt.NDArray[np.bool_]:
+    """Which detections (N,) are sights of a face, by what else is in their series."""
+    is_face = np.zeros(len(found), bool)
+    for rows in series:
+        if _is_face(*_sights(found, rows), usual, alone, together):
+            is_face[_staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, near)] = True
+    return is_face
 
 
 def _is_face(scores: list[float], heights: list[float], usual: float, alone: float, together: float) -> bool:

@@ -279,6 +279,15 @@ def test_faint_sights_of_somebody_who_runs_are_a_face_together():
     assert follow(detections([(0, at(0), 0.2), (4, at(230), 0.2), (8, at(60), 0.2)], 12), RATE) == []
 
 
+def test_who_is_faint_stays_a_face_when_something_is_seen_nearby():
+    """Missed at one look, at which there is something else within a leap: together they may be another's way."""
+    faint = [(f, at(50), 0.17) for f in (0, 5, 15)]
+    for score in (0.1, 0.17, 0.9):
+        tracks = follow(detections(sorted([*faint, (10, at(90), score)]), 40, range(0, 40, 5)), RATE)
+        for frame in range(16):
+            assert covered(tracks, frame, at(50)) == 1
+
+
 def test_what_is_linked_to_somebody_who_left_is_no_face():
     """A face of a second, then faint patterns on the chair for four."""
     rows = [(f, at(50), 0.9) for f in range(0, 25, 4)] + [(f, at(52), 0.07) for f in range(28, 125, 4)]

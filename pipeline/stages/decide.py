@@ -261,10 +261,11 @@ class _Rows:
 
 
 def _sights(track: Track, frames: I32) -> I32:
-    """For ``frames`` (N,) of a track those of the last sight and the next (N, 2); one without sights has its ends."""
+    """For ``frames`` (N,) of a track those of the last sight and the next (N, 2). A leap's way lies between two."""
     at = np.flatnonzero(track.support == Support.SEEN)
     if not len(at):
-        at = np.array([0, len(track.box) - 1])
+        way = np.flatnonzero(track.support == Support.FILLED)
+        at = np.concatenate([way[:1], way[-1:]])
     known = np.concatenate([[NO_SIGHT_BEFORE], track.start + at, [NO_SIGHT_AFTER]])
     before, after = (np.searchsorted(at, frames - track.start, side) for side in ("right", "left"))
     return np.stack([known[before], known[after + 1]], axis=1).astype(np.int32)

@@ -181,7 +181,8 @@ def follow(
             parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
             real += parts if len(stays) else []
     closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
-    closed += [(int(pair[0]), _way(pair, found, clock, sure)) for pair in leaps if is_face[pair].all()]
+    ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
+    closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
     closed.sort(key=lambda one: one[0])
     return [replace(track, number=number) for number, (_, track) in enumerate(closed, 1)]
 
@@ -298,24 +299,29 @@ def _link(live: _Open, boxes: F32, scores: F32, since: F64, clock: _Clock) -> tu
     return taken, leapt
 
 
-def _way(pair: I32, found: Detections, clock: _Clock, sure: float) -> Track:
-    """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised."""
-    whole = _close(pair, found, clock, sure, held=False)
-    return replace(whole, detections=np.empty(0, np.int32), support=np.full(len(whole.box), Support.FILLED, np.uint8))
+def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[set[int], set[int]]) -> Track:
+    """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised.
+
+    ``ends`` are the detections with which a track begins, and those with which one ends: where a leap leads away from
+    such a beginning, or up to such an end, nothing else tells that they were on their way before, or afterwards.
+    """
+    whole = _close(pair, found, clock, sure, held=(int(pair[0]) in ends[0], int(pair[1]) in ends[1]))
+    return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
 
 
-def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: bool = True) -> Track:
-    """Detections -> a box for every frame from before the first to after the last, or between the two if not ``held``.
+def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple[bool, bool] = (True, True)) -> Track:
+    """Detections -> a box for every frame from the first to the last, and before and after them if ``held`` there.
     Its number is to come."""
     beat, near, at = clock.beat, clock.near, found.frame[rows]
     seen = beat[at]
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
     start, stop = int(at[0]), int(at[-1]) + 1
-    if held:
-        weak = len(rows) == 1 and strength < sure
-        low, high = _scene(start, stop - 1, found)
+    weak = len(rows) == 1 and strength < sure
+    low, high = _scene(start, stop - 1, found)
+    if held[0]:
         start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found, clock, weak))
+    if held[1]:
         stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found, clock, weak))
     frames = np.arange(start, stop)
     now = beat[start:stop]

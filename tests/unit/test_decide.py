@@ -16,7 +16,7 @@ from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
 from pipeline.stages import decide as deciding
 from pipeline.stages import redact
-from pipeline.stages.decide import CORE, EDGE, body, decide, head, plan, spared
+from pipeline.stages.decide import CORE, EDGE, PLAIN, body, decide, head, plan, spared
 
 PEOPLE = ["ann", "ben", "eve"]
 FRAMES = 40
@@ -247,15 +247,15 @@ def _in_ellipse(points, box):
     return (((points - (box[:2] + box[2:]) / 2) / half) ** 2).sum(axis=1) <= 1 + 1e-3
 
 
-def _beside(frame, hidden, firm, kept_frame, kept):
+def _beside(frame, hidden, certainty, kept_frame, kept):
     """``spared``, of faces that are all seen in their frames."""
     sights, kept_sights = (np.stack([at, at], axis=1) for at in (frame, kept_frame))
-    return spared(frame, hidden, firm, sights, kept_frame, kept, kept_sights)
+    return spared(frame, hidden, certainty, sights, kept_frame, kept, kept_sights)
 
 
 def _firm(frame, hidden, kept_frame, kept):
     """Regions of faces that surely are faces: all of them remain."""
-    region, remains = _beside(frame, hidden, np.ones(len(hidden), bool), kept_frame, kept)
+    region, remains = _beside(frame, hidden, np.ones(len(hidden)), kept_frame, kept)
     assert remains.all()
     return region
 
@@ -341,7 +341,7 @@ def test_where_the_faces_themselves_overlap_hiding_wins():
 def test_a_doubtful_face_leaves_those_who_may_be_seen_free(hidden, kept, data):
     frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(hidden), max_size=len(hidden))), np.int32)
     kept_frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(kept), max_size=len(kept))), np.int32)
-    region, remains = _beside(frame, hidden, np.zeros(len(hidden), bool), kept_frame, kept)
+    region, remains = _beside(frame, hidden, np.zeros(len(hidden)), kept_frame, kept)
     whole = head(hidden)
     for mine, full, when, there in zip(region, whole, frame, remains, strict=True):
         beside = kept[kept_frame == when]
@@ -356,16 +356,30 @@ def test_a_doubtful_face_leaves_those_who_may_be_seen_free(hidden, kept, data):
 def test_a_doubtful_face_stays_hidden_beside_one_who_may_be_seen():
     one = np.zeros(1, np.int32)
     hidden, kept = np.array([[100, 100, 140, 150]], np.float32), np.array([[130, 90, 170, 160]], np.float32)
-    region, remains = _beside(one, hidden, np.zeros(1, bool), one, kept)
+    region, remains = _beside(one, hidden, np.zeros(1), one, kept)
     assert remains.all()
     np.testing.assert_array_equal(region[0, [0, 1, 3]], head(hidden)[0, [0, 1, 3]])
     assert 110 < region[0, 2] <= 130
 
 
+@pytest.mark.parametrize("beside", [-30, -20, 20, 30])
+def test_a_face_that_is_half_before_one_who_may_be_seen_is_hidden_though_faint(beside):
+    """What counts by itself and has its middle elsewhere is nobody's hand: it keeps its core."""
+    one = np.zeros(1, np.int32)
+    kept = np.array([[100, 100, 140, 150]], np.float32)
+    hidden = kept + np.array([beside, 0, beside, 0], np.float32)
+    region, remains = _beside(one, hidden, np.full(1, PLAIN, np.float32), one, kept)
+    assert remains.all()
+    low, high = _core(hidden[0])[:2], _core(hidden[0])[2:]
+    assert (region[0, :2] <= low + 1e-3).all()
+    assert (region[0, 2:] >= high - 1e-3).all()
+    assert not _beside(one, kept + 1, np.full(1, 0.4, np.float32), one, kept)[1].any()
+
+
 def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
     one = np.zeros(1, np.int32)
     hidden, kept = np.array([[100, 100, 110, 112]], np.float32), np.array([[60, 60, 150, 160]], np.float32)
-    assert not _beside(one, hidden, np.zeros(1, bool), one, kept)[1].any()
+    assert not _beside(one, hidden, np.zeros(1), one, kept)[1].any()
     faint, sure = _faint(1), _still(2)
     made = _plan([faint, sure], decide([faint, sure], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "parent"}))
     assert made.track.tolist() == []  # two tracks on one face, one of them faint and nobody

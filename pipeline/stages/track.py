@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -165,17 +166,23 @@ def follow(
         weak_hold=round(WEAK_HOLD_SECONDS * pace),
     )
     series, leaps = _linked(found, clock, leaping=False)
-    is_face = np.zeros(len(found), bool)
-    for rows in _linked(found, clock, leaping=True)[0] if leaps else series:
-        if _is_face(*_sights(found, rows), usual, alone, together):
-            is_face[_staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, clock.near)] = True
+    faces = partial(_faces, beat=beat, near=clock.near, usual=usual, together=together)
+    is_face = faces(found, _linked(found, clock, leaping=True)[0] if leaps else series, alone=alone)
+    besides = np.zeros(len(found), bool)
+    if leaps:
+        # A leap to another takes sights along without which somebody faint is not enough of a face any more: what is
+        # one without any leap is one besides. A sure sight is one in either case, and does not count for others here.
+        faint = replace(found, score=np.minimum(found.score, np.float32(alone)))
+        besides = faces(faint, series, alone=np.inf) & ~is_face
     real: list[I32] = []
     for rows in series:
-        stays = rows[is_face[rows]]
-        # what is left of it may lie too far apart to be one
-        real += np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1) if len(stays) else []
+        for stays in (rows[is_face[rows]], rows[besides[rows]]):
+            # what is left of it may lie too far apart to be one
+            parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
+            real += parts if len(stays) else []
     closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
-    closed += [(int(pair[0]), _way(pair, found, clock, sure)) for pair in leaps if is_face[pair].all()]
+    ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
+    closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
     closed.sort(key=lambda one: one[0])
     return [replace(track, number=number) for number, (_, track) in enumerate(closed, 1)]
 
@@ -223,6 +230,17 @@ def _middle(boxes: F32) -> F32:
 def _sights(found: Detections, rows: I32) -> tuple[list[float], list[float]]:
     """Scores and heights of some detections."""
     return found.score[rows].tolist(), (found.box[rows, 3] - found.box[rows, 1]).tolist()
+
+
+def _faces(
+    found: Detections, series: list[I32], beat: F64, near: float, usual: float, alone: float, together: float
+) -> npt.NDArray[np.bool_]:
+    """Which detections (N,) are sights of a face, by what else is in their series."""
+    is_face = np.zeros(len(found), bool)
+    for rows in series:
+        if _is_face(*_sights(found, rows), usual, alone, together):
+            is_face[_staying(found, rows, beat, usual, TO_STAY * alone, TO_STAY * together, near)] = True
+    return is_face
 
 
 def _is_face(scores: list[float], heights: list[float], usual: float, alone: float, together: float) -> bool:
@@ -281,24 +299,29 @@ def _link(live: _Open, boxes: F32, scores: F32, since: F64, clock: _Clock) -> tu
     return taken, leapt
 
 
-def _way(pair: I32, found: Detections, clock: _Clock, sure: float) -> Track:
-    """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised."""
-    whole = _close(pair, found, clock, sure, held=False)
-    return replace(whole, detections=np.empty(0, np.int32), support=np.full(len(whole.box), Support.FILLED, np.uint8))
+def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[set[int], set[int]]) -> Track:
+    """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised.
+
+    ``ends`` are the detections with which a track begins, and those with which one ends: where a leap leads away from
+    such a beginning, or up to such an end, nothing else tells that they were on their way before, or afterwards.
+    """
+    whole = _close(pair, found, clock, sure, held=(int(pair[0]) in ends[0], int(pair[1]) in ends[1]))
+    return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
 
 
-def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: bool = True) -> Track:
-    """Detections -> a box for every frame from before the first to after the last, or between the two if not ``held``.
+def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple[bool, bool] = (True, True)) -> Track:
+    """Detections -> a box for every frame from the first to the last, and before and after them if ``held`` there.
     Its number is to come."""
     beat, near, at = clock.beat, clock.near, found.frame[rows]
     seen = beat[at]
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
     start, stop = int(at[0]), int(at[-1]) + 1
-    if held:
-        weak = len(rows) == 1 and strength < sure
-        low, high = _scene(start, stop - 1, found)
+    weak = len(rows) == 1 and strength < sure
+    low, high = _scene(start, stop - 1, found)
+    if held[0]:
         start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found, clock, weak))
+    if held[1]:
         stop = min(high, 1 + _end(1, at, boxes, found.score[rows], found, clock, weak))
     frames = np.arange(start, stop)
     now = beat[start:stop]

@@ -28,11 +28,17 @@ def across(pixels: float) -> Callable[[int], Place | None]:
     return lambda n: (80 + pixels * n, 180) if 80 + pixels * n < 560 else None
 
 
+def running(start: int, stop: int, pixels: float) -> Callable[[int], Place | None]:
+    return lambda n: (100 + pixels * (n - start), 180) if start <= n < stop else None
+
+
 SCENES: dict[str, tuple[int, int, int, Callable[[int], Place | None]]] = {
     **{f"there for {n} frames": (120, 25, 0, there(11, n)) for n in (1, 2, 3, 4)},
     "in the first frame alone": (90, 25, 0, there(0, 1)),
     "in the last frame alone": (90, 25, 0, there(FRAMES - 1, 1)),
     **{f"crosses at {n} pixels a frame": (90, 25, 0, across(n)) for n in (15, 25, 35)},
+    "is suddenly there, running": (90, 25, 0, running(11, 26, 20)),
+    "is suddenly gone, running": (90, 25, 0, running(14, 20, 20)),
     "crosses at 9 pixels of 120 frames a second": (90, 120, 0, across(9)),
     "small, on its side": (48, 25, 1, there(0, FRAMES)),
     "small, upside down": (48, 25, 2, there(0, FRAMES)),

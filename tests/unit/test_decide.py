@@ -16,7 +16,7 @@ from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
 from pipeline.stages import decide as deciding
 from pipeline.stages import redact
-from pipeline.stages.decide import CORE, EDGE, body, decide, head, plan, spared
+from pipeline.stages.decide import CORE, EDGE, PLAIN, body, decide, head, plan, spared
 
 PEOPLE = ["ann", "ben", "eve"]
 FRAMES = 40
@@ -247,9 +247,15 @@ def _in_ellipse(points, box):
     return (((points - (box[:2] + box[2:]) / 2) / half) ** 2).sum(axis=1) <= 1 + 1e-3
 
 
+def _beside(frame, hidden, certainty, kept_frame, kept):
+    """``spared``, of faces that are all seen in their frames."""
+    sights, kept_sights = (np.stack([at, at], axis=1) for at in (frame, kept_frame))
+    return spared(frame, hidden, certainty, sights, kept_frame, kept, kept_sights)
+
+
 def _firm(frame, hidden, kept_frame, kept):
     """Regions of faces that surely are faces: all of them remain."""
-    region, remains = spared(frame, hidden, np.ones(len(hidden), bool), kept_frame, kept)
+    region, remains = _beside(frame, hidden, np.ones(len(hidden)), kept_frame, kept)
     assert remains.all()
     return region
 
@@ -335,7 +341,7 @@ def test_where_the_faces_themselves_overlap_hiding_wins():
 def test_a_doubtful_face_leaves_those_who_may_be_seen_free(hidden, kept, data):
     frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(hidden), max_size=len(hidden))), np.int32)
     kept_frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(kept), max_size=len(kept))), np.int32)
-    region, remains = spared(frame, hidden, np.zeros(len(hidden), bool), kept_frame, kept)
+    region, remains = _beside(frame, hidden, np.zeros(len(hidden)), kept_frame, kept)
     whole = head(hidden)
     for mine, full, when, there in zip(region, whole, frame, remains, strict=True):
         beside = kept[kept_frame == when]
@@ -350,21 +356,60 @@ def test_a_doubtful_face_leaves_those_who_may_be_seen_free(hidden, kept, data):
 def test_a_doubtful_face_stays_hidden_beside_one_who_may_be_seen():
     one = np.zeros(1, np.int32)
     hidden, kept = np.array([[100, 100, 140, 150]], np.float32), np.array([[130, 90, 170, 160]], np.float32)
-    region, remains = spared(one, hidden, np.zeros(1, bool), one, kept)
+    region, remains = _beside(one, hidden, np.zeros(1), one, kept)
     assert remains.all()
     np.testing.assert_array_equal(region[0, [0, 1, 3]], head(hidden)[0, [0, 1, 3]])
     assert 110 < region[0, 2] <= 130
 
 
+@pytest.mark.parametrize("beside", [-30, -20, 20, 30])
+def test_a_face_that_is_half_before_one_who_may_be_seen_is_hidden_though_faint(beside):
+    """What counts by itself and has its middle elsewhere is nobody's hand: it keeps its core."""
+    one = np.zeros(1, np.int32)
+    kept = np.array([[100, 100, 140, 150]], np.float32)
+    hidden = kept + np.array([beside, 0, beside, 0], np.float32)
+    region, remains = _beside(one, hidden, np.full(1, PLAIN, np.float32), one, kept)
+    assert remains.all()
+    low, high = _core(hidden[0])[:2], _core(hidden[0])[2:]
+    assert (region[0, :2] <= low + 1e-3).all()
+    assert (region[0, 2:] >= high - 1e-3).all()
+    assert not _beside(one, kept + 1, np.full(1, 0.4, np.float32), one, kept)[1].any()
+
+
 def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
     one = np.zeros(1, np.int32)
     hidden, kept = np.array([[100, 100, 110, 112]], np.float32), np.array([[60, 60, 150, 160]], np.float32)
-    assert not spared(one, hidden, np.zeros(1, bool), one, kept)[1].any()
+    assert not _beside(one, hidden, np.zeros(1), one, kept)[1].any()
     faint, sure = _faint(1), _still(2)
     made = _plan([faint, sure], decide([faint, sure], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "parent"}))
     assert made.track.tolist() == []  # two tracks on one face, one of them faint and nobody
     alone = _plan([faint], decide([faint], [], {}))
     assert set(alone.track.tolist()) == {1}
+
+
+def _seen_at(track, *looks):
+    support = np.full(len(track.box), Support.FILLED, np.uint8)
+    support[list(looks)] = Support.SEEN
+    return replace(track, support=support)
+
+
+def test_a_doubtful_face_gives_way_to_nobody_who_is_not_seen_beside_it():
+    """Whoever is before somebody who may be seen is seen instead of them; a hand is seen as they are."""
+    kept, named = _seen_at(_still(2), 0, 3, 6, 9), [Identity(2, 0, 10, "ann", Reason.MATCHED)]
+    for looks, hidden in (
+        ((0, 9), range(1, 9)),
+        ((0, 3, 9), range(4, 9)),
+        ((0, 3, 6, 9), ()),
+        ((0, 1, 3, 6, 8, 9), ()),
+    ):
+        behind, faint = _seen_at(kept, *looks), _seen_at(_faint(1), 0, 3, 6, 9)
+        made = _plan([faint, behind], decide([faint, behind], named, {"ann": "parent"}))
+        assert sorted(set(made.frame.tolist())) == list(hidden)
+        boxes = made.region[made.shape == Shape.RECTANGLE]
+        np.testing.assert_allclose(boxes, np.tile(_core(_still().box[0]), (len(hidden), 1)), atol=1e-4)
+    way = _seen_at(_faint(1))  # was seen at both of its ends
+    made = _plan([way, kept], decide([way, kept], named, {"ann": "parent"}))
+    assert not len(made.frame)
 
 
 # --- the whole person

@@ -8,6 +8,9 @@ The network knows faces that are upright, or nearly. Somebody on their head, or 
 found by turning the picture: a small one after a cut and a tiny one once a second; a large one upside down at the start
 of a segment.
 From when that shows a face, every look of the segment is taken at that turn as well.
+
+Every other look between those at all sizes is mirrored: seen both ways, a faint face shows itself more surely, and it
+costs nothing.
 """
 
 from __future__ import annotations
@@ -76,6 +79,9 @@ class Glance:
     close: bool = False
     """Only faces that fill the picture count, and a grey border is laid around it, because the network wants to see
     where a face ends."""
+    mirrored: bool = False
+    """Left and right are swapped before the network sees it. Never of a turned one: what lay on its left side would then
+    lie on its right."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ class Scheme:
         self._turns: set[int] = set()
         self._trial: Callable[[], Collection[int]] | None = None
         self._answer = Fraction(0)
+        self._mirrored = False
 
     def due(self, now: Fraction, tiny: F32, fresh: bool) -> tuple[Glance, ...]:
         """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
@@ -179,7 +186,9 @@ class Scheme:
         return ()
 
     def usual(self, now: Fraction) -> tuple[Glance, ...]:
-        return self._shapes.usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)
+        self._mirrored = not self._mirrored
+        usual = tuple(replace(one, mirrored=self._mirrored) for one in self._shapes.usual)
+        return usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)
 
     def all(self, now: Fraction) -> tuple[Glance, ...]:
         shapes = self._shapes

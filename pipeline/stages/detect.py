@@ -57,6 +57,9 @@ heads whose hair is above."""
 BORDER, GREY = 4, (114, 114, 114)
 """Share of a picture's side by which a border is laid around it where faces are looked for that fill it."""
 
+SWAPPED = [1, 0, 2, 4, 3]
+"""The five landmarks in a mirrored picture: what is the left eye there, is the right one."""
+
 THUMB = 16
 
 CLEAR = 0.4
@@ -397,6 +400,8 @@ def _look(small: U8, one: Glance, info: VideoInfo, detector: FaceDetector, thres
     """One picture, shrunk, through the network; boxes and landmarks in pixels of the displayed frame, upright."""
     width, height = one.size
     down, across = height // BORDER, width // BORDER
+    if one.mirrored:
+        small = np.ascontiguousarray(small[:, ::-1])
     if one.close:
         small = cast(U8, cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=GREY))
     boxes, scores, marks = detector(
@@ -409,6 +414,9 @@ def _look(small: U8, one: Glance, info: VideoInfo, detector: FaceDetector, thres
     if one.turn:
         corners = _turned_back(boxes.reshape(-1, 2, 2), one)
         boxes, marks = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), _turned_back(marks, one)
+    if one.mirrored:
+        boxes, marks = boxes[:, [2, 1, 0, 3]], marks[:, SWAPPED]
+        boxes[:, ::2], marks[..., 0] = width - boxes[:, ::2], width - marks[..., 0]
     factor = np.array([info.width / width, info.height / height], np.float32)
     return boxes * np.tile(factor, 2), scores * np.float32(one.counts), marks * factor
 

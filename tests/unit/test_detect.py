@@ -19,7 +19,7 @@ from pipeline.adapters.pictures import shrunk
 from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, Scheme, sizes
 from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages import detect as detecting
-from pipeline.stages.detect import TURNED_GROWS, _turned_back, echoes
+from pipeline.stages.detect import TURNED_GROWS, _look, _turned_back, echoes
 
 detect = partial(detecting.detect, shrink=shrunk)
 
@@ -337,6 +337,36 @@ def test_a_point_of_a_turned_picture_lies_where_it_lay_before(turn, width, heigh
     (row,), (column,) = np.nonzero(np.rot90(shown, turn))
     middle = np.array([column + 0.5, row + 0.5], np.float32)
     np.testing.assert_allclose(_turned_back(middle, Glance((width, height), turn=turn)), [x + 0.5, y + 0.5])
+
+
+class Sided(Detector):
+    """Takes the upper corners of a patch for eyes, the left one first, and the lower ones for corners of the mouth."""
+
+    def __call__(self, shown, threshold):
+        boxes, scores, marks = super().__call__(shown, threshold)
+        marks[:, 0], marks[:, 1], marks[:, 3], marks[:, 4] = (boxes[:, at] for at in ([0, 1], [2, 1], [0, 3], [2, 3]))
+        return boxes, scores, marks
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_mirrored_look_says_where_a_face_lies_in_the_picture_as_it_is(close):
+    face = (20, 6, 160, 102) if close else FACE
+    shown = shrunk(picture(face), WIDTH, HEIGHT)
+    plain, mirrored = (
+        _look(shown, Glance((WIDTH, HEIGHT), close=close, mirrored=mirrored), info(), Sided(), THRESHOLD)
+        for mirrored in (False, True)
+    )
+    np.testing.assert_allclose(plain[0], [face], atol=0.6)
+    np.testing.assert_allclose(mirrored[0], plain[0], atol=0.6)
+    np.testing.assert_allclose(mirrored[2], plain[2], atol=0.6)
+
+
+def test_every_other_look_between_those_at_all_sizes_is_mirrored():
+    scheme, still_life = Scheme(sizes(info())), np.zeros((36, 64), np.float32)
+    asked = [scheme.due(number * LOOK_SECONDS, still_life, False) for number in range(11)]
+    assert [{one.mirrored for one in glances} for glances in asked] == [
+        {False}, {True}, {False}, {True}, {False}, {False}, {True}, {False}, {True}, {False}, {False}
+    ]  # fmt: skip
 
 
 class Upright(Detector):

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline import interruption
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
@@ -31,6 +32,7 @@ from pipeline.lesson.state import (
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
+from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
 KEY = ("sha256", "target", "where")
@@ -119,8 +121,8 @@ def _settled_before(
             try:
                 there = settle(workspace, state.clip, target)
                 found += [(state, Arrived(done.where, versions_left=done.versions_left)) for done in there]
-            except LesveilError as error:
-                found.append((state, error))
+            except Exception as unknown:  # noqa: BLE001 -- of this clip nobody knows; the others can be delivered
+                found.append((state, _not_done(unknown)))
     return found
 
 
@@ -145,8 +147,8 @@ def _looked_at_again(
             whole = target.still_there(row)
         except OSError:  # what cannot be read is not proven
             whole = False
-        except DeliveryError as error:
-            found.append((state, error))
+        except Exception as unknown:  # noqa: BLE001 -- nothing is proven of this clip; the others can be delivered
+            found.append((state, _not_done(unknown)))
             continue
         if whole:
             proven = row | {"is_archive": True, "head": workspace.ledger.head()}
@@ -340,8 +342,13 @@ def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:
 def _outcome(future: Future[Arrived]) -> Arrived | LesveilError:
     try:
         return future.result()
-    except LesveilError as error:
-        return error
+    except Exception as unknown:  # noqa: BLE001 -- this clip is not delivered; the others can be
+        return _not_done(unknown)
+
+
+def _not_done(unknown: Exception) -> LesveilError:
+    interruption.heed()  # what was let go because of it is no failure
+    return ours(unknown)
 
 
 def _row(done: Delivery, head: str) -> dict[str, Any]:

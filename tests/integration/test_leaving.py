@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import workspace
 from pipeline.adapters import files
-from pipeline.errors import DeliveryError, WipeError
+from pipeline.errors import DeliveryError, LesveilError, WipeError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import retention
 from pipeline.lesson import wipe as wiping
@@ -319,3 +319,62 @@ def test_a_plan_that_an_older_version_began_is_finished(place: Place) -> None:
         opened.ledger.append("purge_begun", None, {"digest": digest_of(items), "items": items})
         ((_, done),) = retention.execute_purge(opened, digest_of(items), TODAY)
         assert done == {"found": True}
+
+
+# --- a mistake of our own in one item ---------------------------------------------------------------------------------
+
+
+def breaks_at(monkeypatch: pytest.MonkeyPatch, name: str, clip: str) -> None:
+    """This function of delivering fails at this clip in a way that nobody foresaw."""
+    as_before = getattr(delivering, name)
+
+    def broken(opened: Any, which: Any, *more: Any, **named: Any) -> Any:
+        if clip in (which, getattr(which, "clip", "")):
+            raise ZeroDivisionError("nobody foresaw it")
+        return as_before(opened, which, *more, **named)
+
+    monkeypatch.setattr(delivering, name, broken)
+
+
+def test_a_mistake_in_one_recall_leaves_the_others_to_be_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = place.clips()
+    place.deliver()
+    for clip in (first, second):
+        withdrawn(place, clip)
+        with place.opened() as opened:
+            retention.tick(opened, clip, "Geertje")
+    breaks_at(monkeypatch, "remove_delivered", first)
+    with place.opened() as opened:
+        plan = recall_plan(opened, TODAY)
+        (_, bad), (_, done) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(bad, LesveilError)
+        assert "ZeroDivisionError" in str(bad)
+        assert isinstance(done, dict)
+        assert [item["clip"] for item in recall_plan(opened, TODAY)] == [first], "the plan says what is left to do"
+
+
+@pytest.mark.parametrize("name", ["settle", "keep_for_delivery"])
+def test_a_mistake_in_one_delivery_leaves_the_others_to_be_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    first = killed(place, monkeypatch)
+    if name == "settle":
+        breaks_at(monkeypatch, name, first)
+    else:
+        place.deliver()
+        first, second = place.clips()
+        with place.opened() as opened:
+            for n, clip in enumerate((first, second)):
+                school.approve(opened, clip, school.film(10 + n), "second")
+
+        def broken(_: Any, state: Any) -> None:
+            if state.clip == first:
+                raise ZeroDivisionError("nobody foresaw it")
+
+        monkeypatch.setattr(delivering.shown, name, broken)
+    bad, arrived = place.deliver()
+    assert isinstance(bad, LesveilError)
+    assert "ZeroDivisionError" in str(bad)
+    assert isinstance(arrived, Arrived)
+    with place.opened() as opened:
+        assert find(opened, first).to_deliver, "and is tried again the next time"

@@ -248,8 +248,9 @@ class _Parcels:
         # what takes the place of what lies there hides more than that does, and a withdrawal does not wait
         if waiting(self._workspace, now) and not now.replaces:
             raise DeliveryError(
-                "{clip} has repairs that are not rendered yet; do lesveil repairs, then approve it again.",
+                "{clip} has repairs that are not rendered yet; do {command}, then approve it again.",
                 clip=clip,
+                command=now.waits_for,
             )
 
     def _begin(self, state: State, going: dict[str, Any]) -> None:

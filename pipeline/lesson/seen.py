@@ -189,11 +189,17 @@ def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict
 
 def repairs(ledger: Ledger, clip: str) -> list[Repair]:
     """Every repair of a clip in order of arrival, those that were undone among them."""
-    undone = {row.payload["id"]: row.seq for row in ledger.entries(UNDONE, clip)}
+    return repairs_in([*ledger.entries(REPAIR, clip), *ledger.entries(UNDONE, clip)])
+
+
+def repairs_in(rows: Sequence[Entry]) -> list[Repair]:
+    """The same from rows of one clip at hand."""
+    undone = {row.payload["id"]: row.seq for row in rows if row.kind == UNDONE}
     found: dict[str, Repair] = {}
-    for row in ledger.entries(REPAIR, clip):
-        repair = _repair(row, undone)
-        found.setdefault(repair.id, repair)  # sent twice is once
+    for row in rows:
+        if row.kind == REPAIR:
+            repair = _repair(row, undone)
+            found.setdefault(repair.id, repair)  # sent twice is once
     return list(found.values())
 
 
@@ -225,6 +231,11 @@ def _repair(row: Entry, undone: Mapping[str, int]) -> Repair:
 def standing(all_repairs: Iterable[Repair]) -> tuple[str, ...]:
     """Ids of the repairs that were not undone."""
     return tuple(sorted(repair.id for repair in all_repairs if not repair.undone))
+
+
+def lacking(render: Mapping[str, Any], all_repairs: Iterable[Repair]) -> bool:
+    """Whether a rendering (its receipt's outcome) lacks a repair that stands, or has one that was undone since."""
+    return standing(all_repairs) != tuple(render.get("repairs", ()))
 
 
 def rendering_key(made_with: str, all_repairs: Sequence[Repair], known: Mapping[str, str]) -> str:

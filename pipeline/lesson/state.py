@@ -14,6 +14,7 @@ from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.errors import ApprovalError
 from pipeline.lesson.deleted import Deleted, fate
 from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.seen import lacking, repairs_in
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace, grounds
 
@@ -64,6 +65,8 @@ class State:
     """It was deleted on purpose: nothing of it is made again."""
     replaces: bool = False
     """The latest rendering was made from what lies where it was delivered, to take its place."""
+    repairs_wait: bool = False
+    """The latest rendering lacks a repair, or still has one that was undone."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, or may lie, whichever rendering it is."""
     files: tuple[str, ...] = ()
@@ -108,12 +111,17 @@ class State:
     def waits_for(self) -> str:
         if self.stage == "deleted":
             return "" if self.wiped else "lesveil wipe"
-        if self.replaces and not self.outdated and self.approved is None:
+        if self.replaces and not self.outdated and self.approved is None and not self.repairs_wait:
             return "lesveil approve"
         if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"
+        if self.repairs_wait and self.stage in ("rendered", "approved", "delivered"):
+            if not self.hidden_again:
+                return "lesveil repairs"
+            if not (self.replaces and self.to_deliver):  # in a delivered film nothing can be repaired
+                return "lesveil run"
         return {
             "copied": "lesveil run",
             "rendered": "lesveil approve",
@@ -195,6 +203,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
+        repairs_wait=render is not None and not wiped and now.deleted is None and lacking(render, repairs_in(rows)),
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),

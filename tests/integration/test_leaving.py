@@ -82,7 +82,10 @@ def test_a_clip_leaves_only_when_its_repairs_are_rendered(place: Place) -> None:
     assert len(place.lies()) == 1
     with place.opened() as opened:
         assert find(opened, first).stage == "approved"
+        assert find(opened, first).waits_for == "lesveil repairs", "status says what deliver says"
         assert find(opened, second).stage == "delivered"
+        hides(opened, second)
+        assert find(opened, second).waits_for == "lesveil repairs", "and what wipe would say"
         opened.ledger.append("repair_undone", first, {"id": id, "by": "Geertje"})
     (arrived,) = place.deliver()
     assert isinstance(arrived, Arrived)

@@ -106,7 +106,7 @@ def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarge
             if done is None:
                 workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
             else:
-                _has_arrived(workspace, there, done)
+                _has_arrived(workspace, there, done, said.get("replaces"))
                 found.append(done)
     return found
 
@@ -126,10 +126,19 @@ def _settled_before(
     return found
 
 
-def _has_arrived(workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery) -> None:
+def _has_arrived(
+    workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery, replaced: dict[str, Any] | None
+) -> None:
+    """The rows of a delivery that arrived; ``replaced`` is (the payload of) what it took the place of."""
+    if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
+        there = {row.payload["where"] for row in standing(workspace.ledger.entries(clip=done.clip))}
+        if replaced["where"] in there:
+            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+            workspace.ledger.append("delivery_removed", done.clip, moved)
     workspace.ledger.append("delivery", done.clip, _row(done, workspace.ledger.head()))
     target.settled(done.clip)
-    shown.forget(workspace.vault, done.clip, besides=done.sha256)
+    lies = standing(workspace.ledger.entries(clip=done.clip))
+    shown.forget(workspace.vault, done.clip, besides=[row.payload["sha256"] for row in lies])
 
 
 def _looked_at_again(
@@ -208,15 +217,11 @@ class _Parcels:
             path=self._place(state) if not mine else "",
             earlier=mine[-1] if mine else None,
             may_leave=lambda: self._may_leave(state.clip, digest),
-            begin=lambda going: self._begin(state, going),
+            begin=lambda going: self._begin(state, going, mine[-1] if mine else None),
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
-        replaced = parcel.earlier
-        if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
-            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
-            self._workspace.ledger.append("delivery_removed", state.clip, moved)
-        _has_arrived(self._workspace, self._target, done)
+        _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
         settle(self._workspace, state.clip)
         for row in standing(self._workspace.ledger.entries(clip=state.clip)):
@@ -253,11 +258,13 @@ class _Parcels:
                 command=now.waits_for,
             )
 
-    def _begin(self, state: State, going: dict[str, Any]) -> None:
+    def _begin(self, state: State, going: dict[str, Any], earlier: dict[str, Any] | None) -> None:
         """The ledger knows of a film before it can lie anywhere: whatever happens on the way, it is not forgotten."""
         assert state.render is not None
         size = int(state.render["bytes"])
         row = {"sha256": state.render["sha256"], "target": self._target.kind, "bytes": size, **going}
+        if earlier is not None and earlier["where"] != row["where"]:
+            row["replaces"] = {name: earlier[name] for name in KEY}
         if all(one.payload != row for one in unsettled(self._workspace.ledger.entries(clip=state.clip))):
             self._workspace.ledger.append(SENDING, state.clip, row)
 
@@ -313,8 +320,8 @@ def remove_delivered(
     done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
     rows = [one.payload for one in standing(workspace.ledger.entries(clip=clip))]
-    left = [one for one in rows if one["where"] != payload["where"]]
-    shown.forget(workspace.vault, clip, besides=left[-1]["sha256"] if left else "")  # before it counts as done
+    left = [one["sha256"] for one in rows if one["where"] != payload["where"]]
+    shown.forget(workspace.vault, clip, besides=left)  # before it counts as done
     workspace.ledger.append("delivery_removed", clip, row)
     return done
 

@@ -178,9 +178,13 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
-    delivered, removed = latest("delivery"), latest("delivery_removed")
-    if delivered is not None and removed is not None and removed.seq > delivered.seq:
-        delivered = None
+    # what was found out late about another rendering, or another place, says nothing of where this one lies
+    mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
+    lies = {row.seq for row in standing(rows)}
+    delivered = next((row for row in reversed(mine) if row.seq in lies), None)
+    others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
+    taken = [row for row in mine if row.kind == "delivery_removed" and row.seq > max(others, default=0)]
+    removed = taken[-1] if taken and delivered is None else None
     if judged is not None and removed is not None and verdict == "approved" and judged.seq > removed.seq:
         removed = None  # approved since: it may be brought there again
     outdated = bool(_marks(rows, latest_made))

@@ -151,6 +151,21 @@ def test_after_a_recall_the_card_brings_back_a_film_in_which_it_is_hidden_too(de
     assert detail(delivered.school.rendering(), delivered.box(OTHER)) < 3
 
 
+def test_what_cannot_be_read_any_more_places_nothing_and_ends_nothing_else(delivered: Delivered) -> None:
+    with delivered.school.opened() as place:
+        (path,) = (place.vault.path(kept) for kept in place.vault.beside(delivered.clip))
+    sealed = path.read_bytes()
+    path.write_bytes(b"its disk rots")
+    delivered.school.lesveil("run", "--card", delivered.school.sample.card)
+    path.write_bytes(sealed)
+    delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
+    path.write_bytes(b"its disk rots")
+    assert "can no longer be placed" in delivered.recall(code=65)["error"]
+    delivered.school.lesveil("run", "--card", delivered.school.sample.card)
+    for person in (WITHDRAWN, OTHER):  # looked at anew, and found under the same number
+        assert detail(delivered.school.rendering(), delivered.box(person)) < 3
+
+
 def test_what_cannot_be_placed_leaves_everything_as_it_is(delivered: Delivered) -> None:
     id = delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
     delivered.repaired()

@@ -108,9 +108,11 @@ def _recall(
     delivering.settle(workspace, clip)
     rows = standing(workspace.ledger.entries(clip=clip))
     if item["action"] == DELETE:
-        for row in rows:
+        named = [row for row in rows if row.payload["sha256"] in item["sha256"]]
+        for row in named:
             delivering.remove_delivered(workspace, clip, row.payload)
-        return Recalled("deleted", ", ".join(item["where"]))
+        # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
+        return Recalled("deleted" if named or not rows else "no longer needed", ", ".join(item["where"]))
     state = find(workspace, clip)
     if not rows or not state.lapsed:  # done before it could be told, or consent came back
         done = state.hidden_again and state.delivered is not None

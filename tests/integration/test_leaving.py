@@ -471,3 +471,28 @@ def test_a_mistake_in_one_delivery_leaves_the_others_to_be_done(
     assert isinstance(arrived, Arrived)
     with place.opened() as opened:
         assert find(opened, first).to_deliver, "and is tried again the next time"
+
+
+def test_a_recall_that_was_begun_deletes_nothing_that_came_since(place: Place) -> None:
+    clip = place.clips()[0]
+    place.deliver()
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje")
+        plan = recall_plan(opened, TODAY)
+        place.archive.rename(place.archive.with_name("los"))
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, DeliveryError)
+        place.archive.with_name("los").rename(place.archive)
+        retention.tick(opened, clip, "Geertje", used=False)
+        school.approve(opened, clip, school.film(9), "second")
+    place.deliver()
+    before = place.lies()
+    with place.opened() as opened:
+        assert recall_plan(opened, TODAY) == [], "it shows nobody who may not be shown"
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "no longer needed"
+        state = find(opened, clip)
+        assert (state.stage, state.deleted) == ("delivered", None)
+    assert place.lies() == before

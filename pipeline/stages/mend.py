@@ -70,7 +70,8 @@ def mend(
     """Lay ``repairs`` over the tracks and decisions of the analysis called ``analysis``.
 
     ``placed`` holds, by repair id, where a drawn region was followed to, and what a repair of an earlier analysis of
-    the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today when the program
+    the same clip hid: those are hidden as they are, and as said where it is this analysis after all, with other names.
+    ``grounds`` holds everyone who may be seen today when the program
     recognises them, ``known`` everyone who may be when a person says who they are, each with the ground of it.
     ``meant`` holds, by repair id, whom a repair of an earlier analysis hid, as far as they had a name then: they are
     hidden wherever this one knows them, in the whole stretch of the repair.
@@ -90,9 +91,10 @@ def mend(
             mutes.append((repair.start, repair.stop))
         elif repair.id in placed:
             rows.append(placed[repair.id])
-            if meant.get(repair.id):
-                by_name = replace(repair, track=None)  # the number is one of another analysis
-                hides.append((by_name, _as_of(repair, tracks, decisions, said, analysis)))
+            mine = repair.kind is RepairKind.HIDE and repair.analysis == analysis and pieces.knows(repair.track)
+            if meant.get(repair.id) or mine:
+                hide = repair if mine else replace(repair, track=None)  # the number is one of another analysis
+                hides.append((hide, _as_of(repair, tracks, decisions, said, analysis)))
         elif repair.kind is RepairKind.REGION or repair.analysis != analysis or not pieces.knows(repair.track):
             moot.add(repair.id)
         elif repair.kind is RepairKind.HIDE:

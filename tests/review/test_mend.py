@@ -291,6 +291,24 @@ def test_a_hide_means_the_same_people_in_every_later_analysis():
     assert third["r1"].regions.frame.tolist() == second["r1"].regions.frame.tolist(), "nothing is kept twice"
 
 
+def test_better_portraits_tell_who_it_was_whom_somebody_hid():
+    """They change who is who, not where faces are: the same numbers stand for the same tracks."""
+    tracks, hide = [track(1, 0, 10), track(2, 10), track(3)], repair(1, RepairKind.HIDE, track=1)
+    where = carry_over(analysis(ANALYSIS, tracks, [hidden(n.number, n.start) for n in tracks], {}), [hide])
+    assert where["r1"].people == ()
+    decisions = [kept(1, 0, 10), kept(2, 10), kept(3, person="8")]
+
+    def result(*said: Repair) -> mend.Mended:
+        placed, people = regions_of(where), people_of(where)
+        return mend.mend(tracks, decisions, said, ANALYSIS, placed, GROUNDS, GROUNDS, people)
+
+    assert visible(result(hide)) == {(30, n) for n in range(FRAMES)}
+    assert not visible(result(hide, repair(2, RepairKind.JOIN, track=3, other=1)))
+    assert len(visible(result(undone(hide, 2)))) == 2 * FRAMES
+    (again,) = carry_over(analysis(ANALYSIS, tracks, decisions, where), [hide]).values()
+    assert again.people == ("7",)
+
+
 def test_what_was_kept_before_names_were_kept_still_opens():
     one = Placed(regions.no_regions(), people=("7",))
     assert unpack(Placed, pack(one)).people == ("7",)

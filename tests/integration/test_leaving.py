@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import workspace
 from pipeline.adapters import files
-from pipeline.errors import DeliveryError, LesveilError, WipeError
+from pipeline.errors import ApprovalError, DeliveryError, LesveilError, WipeError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import retention, shown
 from pipeline.lesson import wipe as wiping
@@ -496,3 +496,14 @@ def test_a_recall_that_was_begun_deletes_nothing_that_came_since(place: Place) -
         state = find(opened, clip)
         assert (state.stage, state.deleted) == ("delivered", None)
     assert place.lies() == before
+
+
+def test_who_approves_is_always_told_what_to_do_first(place: Place) -> None:
+    clip, other = place.clips()
+    place.deliver()
+    with place.opened() as opened:
+        delivering.remove_clip(opened, clip)
+        for one in (clip, other):
+            hides(opened, one)
+            with pytest.raises(ApprovalError, match="or do lesveil repairs"):
+                judge(opened, one, "Rector", True)

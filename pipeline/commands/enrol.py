@@ -54,12 +54,21 @@ def enrol(args: argparse.Namespace) -> int:
         "left_out": [{"id": person, "text": told(error)} for person, error in done.left_out],
         "look_alikes": [{"pair": [one, other], "distance": round(far, 3)} for one, other, far in done.alike],
         "removed": done.removed,
+        "not_compared": done.not_compared,
     }
     lines = [tr("Not enrolled: {folder}: {why}", folder=one.folder, why=_why(one)) for one in done.refused]
     lines += [tr("Left out for {person}: {error}", person=person, error=told(error)) for person, error in done.left_out]
     lines += [tr("The pictures of {person} are over a year old; take new ones.", person=person) for person in old]
     if done.removed:
         lines.append(tr("Templates destroyed: {people}", people=", ".join(done.removed)))
+    for person in done.not_compared:
+        lines.append(
+            tr(
+                "Films show {person}, whose earlier pictures are gone and could not be compared; if they were of"
+                " somebody else, enrol again with --replace {person}, so that these films are made again.",
+                person=person,
+            )
+        )
     lines.append(tr("{n} {n:person|people} can be recognised.", n=len(done.people)))
     answer(args, document, *lines)
     if not recognises:
@@ -115,5 +124,5 @@ def add_to(add: Add, group: Group) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="this person's pictures are right, though they do not look like those that were enrolled before",
+        help="this person's pictures are right and those from before were not, or were of years ago",
     )

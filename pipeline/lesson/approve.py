@@ -59,7 +59,11 @@ def judge(
     if not path.is_file() or files.sha256_of(path) != digest:
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):
-        raise ApprovalError("{clip} has repairs that are not rendered yet; wait for them.", clip=name)
+        raise ApprovalError(
+            "{clip} has repairs that are not rendered yet; wait for them, or do {command}.",
+            clip=name,
+            command=state.waits_for or "lesveil repairs",  # what was taken away on purpose waits for nothing
+        )
     if approve and doubted(workspace.ledger, state.clip, state.filmed, state.render):
         raise ApprovalError(
             "Another clip of that day has somebody who looks like a person shown in {clip}; {command} makes it anew.",

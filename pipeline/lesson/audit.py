@@ -6,9 +6,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import DeliveryError
+from pipeline.lesson.deliver import settle
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.state import standing, states
+from pipeline.lesson.state import may_lie, states
 from pipeline.lesson.target import Found
 from pipeline.lesson.targets import open_target
 from pipeline.workspace import Workspace
@@ -32,19 +34,22 @@ class Line:
 def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = None) -> list[Line]:
     """Compare the target with the ledger, both ways; older versions that could not be removed are tried again.
 
-    A file that somebody moved or renamed within the target is still the same item in OneDrive, and fine.
+    A file that somebody moved or renamed within the target is still the same item in OneDrive, and fine. What became of
+    a delivery that was cut off is found out first, as far as that can be known.
     """
     with contextlib.ExitStack() as stack:
         if target is None:
             target = open_target(workspace)
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
-        rows: list[tuple[str, dict[str, Any]]] = [
-            (state.clip, row.payload)
-            for state in states(workspace)
-            for row in standing(workspace.ledger.entries(clip=state.clip))
-            if row.payload["target"] == target.kind
-        ]
+        rows: list[tuple[str, dict[str, Any]]] = []
+        # in a folder it may lie elsewhere now, and is then told as missing; in OneDrive not to know ends all of it
+        untold = (DeliveryError,) if isinstance(target, FolderTarget) else ()
+        for state in states(workspace):
+            with contextlib.suppress(*untold):
+                settle(workspace, state.clip, target)
+            there = may_lie(workspace.ledger.entries(clip=state.clip))
+            rows += [(state.clip, row.payload) for row in there if row.payload["target"] == target.kind]
         listed = list(target.listing())
         lines = [_compared(clip, payload, listed, target) for clip, payload in rows]
     known = {line.where for line in lines} | {payload["where"] for _, payload in rows}

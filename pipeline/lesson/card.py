@@ -210,7 +210,7 @@ def _render(
     nearest = {person: far for person, far in in_lesson(workspace.ledger, clip.id, filmed).items() if person in grounds}
     made_with = hashlib.sha256((alone + json.dumps(nearest)).encode()).hexdigest() if nearest else alone
     all_repairs = seen.repairs(workspace.ledger, clip.id)
-    before = _seen_before(workspace, clip)
+    before = seen.last(workspace, clip.id)
     by_hand = agreed_now(workspace, [], all_repairs, filmed, today).known
     key = seen.rendering_key(made_with, all_repairs, by_hand)
     receipt = workspace.ledger.receipt("render", clip.sha256, key)
@@ -285,13 +285,6 @@ def _render(
 
 def _planned(mending: Mending, found: seen.Seen) -> Planned:
     return Planned(mending.mended.tracks, mending.mended.decisions, mending.plan, found.cuts)
-
-
-def _seen_before(workspace: Workspace, clip: Clip) -> seen.Seen | None:
-    """What was kept of the clip's latest rendering; of one that a recall made from a delivered film nothing is, and
-    what was kept before it still says where people are."""
-    found = (seen.load(workspace.vault, clip.id, one) for one in seen.rendered(workspace.ledger, clip.id))
-    return next((one for one in found if one is not None), None)
 
 
 def _unpublish(workspace: Workspace, clip: Clip) -> None:

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline import interruption
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
@@ -31,6 +32,7 @@ from pipeline.lesson.state import (
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
+from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
 KEY = ("sha256", "target", "where")
@@ -104,7 +106,7 @@ def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarge
             if done is None:
                 workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
             else:
-                _has_arrived(workspace, there, done)
+                _has_arrived(workspace, there, done, said.get("replaces"))
                 found.append(done)
     return found
 
@@ -119,15 +121,24 @@ def _settled_before(
             try:
                 there = settle(workspace, state.clip, target)
                 found += [(state, Arrived(done.where, versions_left=done.versions_left)) for done in there]
-            except LesveilError as error:
-                found.append((state, error))
+            except Exception as unknown:  # noqa: BLE001 -- of this clip nobody knows; the others can be delivered
+                found.append((state, _not_done(unknown)))
     return found
 
 
-def _has_arrived(workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery) -> None:
+def _has_arrived(
+    workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery, replaced: dict[str, Any] | None
+) -> None:
+    """The rows of a delivery that arrived; ``replaced`` is (the payload of) what it took the place of."""
+    if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
+        there = {row.payload["where"] for row in standing(workspace.ledger.entries(clip=done.clip))}
+        if replaced["where"] in there:
+            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+            workspace.ledger.append("delivery_removed", done.clip, moved)
     workspace.ledger.append("delivery", done.clip, _row(done, workspace.ledger.head()))
     target.settled(done.clip)
-    shown.forget(workspace.vault, done.clip, besides=done.sha256)
+    lies = standing(workspace.ledger.entries(clip=done.clip))
+    shown.forget(workspace.vault, done.clip, besides=[row.payload["sha256"] for row in lies])
 
 
 def _looked_at_again(
@@ -145,8 +156,8 @@ def _looked_at_again(
             whole = target.still_there(row)
         except OSError:  # what cannot be read is not proven
             whole = False
-        except DeliveryError as error:
-            found.append((state, error))
+        except Exception as unknown:  # noqa: BLE001 -- nothing is proven of this clip; the others can be delivered
+            found.append((state, _not_done(unknown)))
             continue
         if whole:
             proven = row | {"is_archive": True, "head": workspace.ledger.head()}
@@ -206,15 +217,11 @@ class _Parcels:
             path=self._place(state) if not mine else "",
             earlier=mine[-1] if mine else None,
             may_leave=lambda: self._may_leave(state.clip, digest),
-            begin=lambda going: self._begin(state, going),
+            begin=lambda going: self._begin(state, going, mine[-1] if mine else None),
         )
         shown.keep_for_delivery(self._workspace, state)
         done = self._target.put(parcel, lambda there: self._told(state, there))
-        replaced = parcel.earlier
-        if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
-            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
-            self._workspace.ledger.append("delivery_removed", state.clip, moved)
-        _has_arrived(self._workspace, self._target, done)
+        _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
         settle(self._workspace, state.clip)
         for row in standing(self._workspace.ledger.entries(clip=state.clip)):
@@ -246,15 +253,18 @@ class _Parcels:
         # what takes the place of what lies there hides more than that does, and a withdrawal does not wait
         if waiting(self._workspace, now) and not now.replaces:
             raise DeliveryError(
-                "{clip} has repairs that are not rendered yet; do lesveil repairs, then approve it again.",
+                "{clip} has repairs that are not rendered yet; do {command}, then approve it again.",
                 clip=clip,
+                command=now.waits_for,
             )
 
-    def _begin(self, state: State, going: dict[str, Any]) -> None:
+    def _begin(self, state: State, going: dict[str, Any], earlier: dict[str, Any] | None) -> None:
         """The ledger knows of a film before it can lie anywhere: whatever happens on the way, it is not forgotten."""
         assert state.render is not None
         size = int(state.render["bytes"])
         row = {"sha256": state.render["sha256"], "target": self._target.kind, "bytes": size, **going}
+        if earlier is not None and earlier["where"] != row["where"]:
+            row["replaces"] = {name: earlier[name] for name in KEY}
         if all(one.payload != row for one in unsettled(self._workspace.ledger.entries(clip=state.clip))):
             self._workspace.ledger.append(SENDING, state.clip, row)
 
@@ -310,8 +320,8 @@ def remove_delivered(
     done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
     rows = [one.payload for one in standing(workspace.ledger.entries(clip=clip))]
-    left = [one for one in rows if one["where"] != payload["where"]]
-    shown.forget(workspace.vault, clip, besides=left[-1]["sha256"] if left else "")  # before it counts as done
+    left = [one["sha256"] for one in rows if one["where"] != payload["where"]]
+    shown.forget(workspace.vault, clip, besides=left)  # before it counts as done
     workspace.ledger.append("delivery_removed", clip, row)
     return done
 
@@ -340,8 +350,13 @@ def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:
 def _outcome(future: Future[Arrived]) -> Arrived | LesveilError:
     try:
         return future.result()
-    except LesveilError as error:
-        return error
+    except Exception as unknown:  # noqa: BLE001 -- this clip is not delivered; the others can be
+        return _not_done(unknown)
+
+
+def _not_done(unknown: Exception) -> LesveilError:
+    interruption.heed()  # what was let go because of it is no failure
+    return ours(unknown)
 
 
 def _row(done: Delivery, head: str) -> dict[str, Any]:

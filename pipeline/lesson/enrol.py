@@ -21,7 +21,7 @@ from pipeline.errors import (
     PortraitsNotFoundError,
     PortraitUnreadableError,
 )
-from pipeline.lesson.withdraw import reconcile
+from pipeline.lesson.withdraw import recognised_in, reconcile
 from pipeline.likeness import look_alikes, same_person
 from pipeline.records import F32, U8, Person, Progress, no_progress
 from pipeline.stages import enrol as enrolling
@@ -57,6 +57,7 @@ class Enrolled:
     """What came of a folder of portraits.
 
     ``left_out`` are pictures of enrolled people that were no use; ``removed`` is whose template there was before.
+    Of those who are ``not_compared`` there was none any more, though films show them because they were recognised.
     """
 
     people: list[Person]
@@ -64,6 +65,7 @@ class Enrolled:
     left_out: list[tuple[str, LesveilError]] = field(default_factory=list)
     alike: list[tuple[str, str, float]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
 
 def enrol(
@@ -116,12 +118,12 @@ def enrol(
         else:
             made = identify.template(person, [chip for _, chip in chips], networks.embedder)
             left_out += [(person, error) for _, error in poor]
-            if person in before and not same_person(made, before[person]):
-                if person not in replace_by_name:
-                    refused.append(Refused(sub, "not_as_before", person))
-                    people.append(before[person])
-                    continue
+            if person in replace_by_name:  # also where the old template is gone, or no longer differs
                 replaced.append(person)
+            elif person in before and not same_person(made, before[person]):
+                refused.append(Refused(sub, "not_as_before", person))
+                people.append(before[person])
+                continue
             people.append(replace(made, taken=max(taken, default=None)))
     alike = look_alikes(people)
     people, doubles = _without_doubles(workspace, people, alike, today)
@@ -143,8 +145,9 @@ def enrol(
     people = [person for person in people if person.id not in gone]
     if replaced:
         reconcile(workspace, today)
-    removed = sorted(before.keys() - {person.id for person in people})
-    return Enrolled(people, refused, left_out, alike, removed)
+    enrolled = {person.id for person in people}
+    not_compared = sorted((enrolled & recognised_in(workspace)) - before.keys() - set(replaced))
+    return Enrolled(people, refused, left_out, alike, sorted(before.keys() - enrolled), not_compared)
 
 
 def aged(people: Iterable[Person], today: date) -> list[str]:

@@ -11,9 +11,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from pipeline import interruption
 from pipeline.adapters.chain import canonical
 from pipeline.adapters.ledger import Ledger
 from pipeline.errors import LesveilError, PlanChangedError
+from pipeline.unforeseen import ours
 
 Item = dict[str, Any]
 T = TypeVar("T")
@@ -52,7 +54,9 @@ def carry_out(
             continue
         try:
             told = act(item) if still(item) else {"found": False}
-        except LesveilError as error:
+        except Exception as unknown:  # noqa: BLE001 -- this item is not done; the others can be
+            interruption.heed()  # what was let go because of it is no failure
+            error = ours(unknown)
             ledger.append(
                 f"{kind}_failed", item.get("clip"), {"digest": digest, "item": item, "error": type(error).__name__}
             )

@@ -19,7 +19,7 @@ from pipeline import opinion, run
 from pipeline.adapters import files
 from pipeline.adapters.video_in import open_clip
 from pipeline.doubt import doubts, undecided
-from pipeline.errors import DeliveryError, LesveilError, VaultError
+from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
@@ -108,9 +108,11 @@ def _recall(
     delivering.settle(workspace, clip)
     rows = standing(workspace.ledger.entries(clip=clip))
     if item["action"] == DELETE:
-        for row in rows:
+        named = [row for row in rows if row.payload["sha256"] in item["sha256"]]
+        for row in named:
             delivering.remove_delivered(workspace, clip, row.payload)
-        return Recalled("deleted", ", ".join(item["where"]))
+        # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
+        return Recalled("deleted" if named or not rows else "no longer needed", ", ".join(item["where"]))
     state = find(workspace, clip)
     if not rows or not state.lapsed:  # done before it could be told, or consent came back
         done = state.hidden_again and state.delivered is not None
@@ -177,7 +179,7 @@ def _make(
     allowed = named | agreed
     all_repairs = seen.repairs(workspace.ledger, clip)
     stand, there = seen.standing(all_repairs), set(before.get("repairs", ()))
-    last = _last_seen(workspace, clip)
+    last = seen.last(workspace, clip)
     key = hashlib.sha256(repr(("released", old, sorted(allowed.items()), stand)).encode()).hexdigest()
     final = workspace.finished / f"{Path(state.file).stem}.{key[:8]}.mp4"
     files.remove(final)
@@ -267,16 +269,6 @@ def _make(
     seen.record(workspace, clip, state.ingest.payload["sha256"], key, outcome)
     if last is not None:  # by it the next recall places what was hidden by hand, if this film is never put there
         seen.keep(workspace.vault, clip, last)
-
-
-def _last_seen(workspace: Workspace, clip: str) -> seen.Seen | None:
-    """What was last seen in the film itself; None when nothing of it is kept, or what is cannot be read."""
-    for digest in seen.rendered(workspace.ledger, clip):
-        with contextlib.suppress(VaultError):
-            found = seen.load(workspace.vault, clip, digest)
-            if found is not None:
-                return found
-    return None
 
 
 def _outcome(workspace: Workspace, clip: str, sha256: str) -> dict[str, Any]:

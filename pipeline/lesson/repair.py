@@ -59,7 +59,7 @@ def waiting(workspace: Workspace, state: State) -> bool:
     """Whether the latest rendering of a clip lacks a repair, or still has one that was undone."""
     if state.render is None or state.wiped or state.deleted is not None:
         return False
-    return seen.standing(seen.repairs(workspace.ledger, state.clip)) != tuple(state.render.get("repairs", ()))
+    return seen.lacking(state.render, seen.repairs(workspace.ledger, state.clip))
 
 
 def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no_progress) -> Repaired:

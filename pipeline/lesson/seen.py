@@ -24,7 +24,7 @@ from pipeline.adapters.packing import pack, unpack
 from pipeline.adapters.vault import NOTES, Vault
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import KEYFRAMES, Written
-from pipeline.errors import RepairError
+from pipeline.errors import RepairError, VaultError
 from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
 from pipeline.regions import no_regions
 from pipeline.run import Analysis
@@ -126,12 +126,6 @@ def forget_others(vault: Vault, clip: str, sha256: str) -> None:
             vault.destroy(one)
 
 
-def rendered(ledger: Ledger, clip: str) -> list[str]:
-    """The digests of all renderings of a clip, the latest first."""
-    rows = [row.payload for row in ledger.entries("receipt", clip) if row.payload["stage"] == "render"]
-    return [row["outcome"]["sha256"] for row in reversed(rows)]
-
-
 def load(vault: Vault, clip: str, sha256: str) -> Seen | None:
     """What was kept for the rendering with this digest; None when nothing was. Raises VaultError."""
     found = [one for one in vault.beside(clip) if one.split("-")[-2] == sha256[:16] and vault.has(one)]
@@ -140,6 +134,21 @@ def load(vault: Vault, clip: str, sha256: str) -> Seen | None:
     with vault.open(max(found, key=lambda one: int(one.rsplit("-", 1)[1]))) as reader:
         seen = unpack(Seen, reader.read())
     return seen if seen.sha256 == sha256 else None
+
+
+def last(workspace: Workspace, clip: str) -> Seen | None:
+    """What was last seen in the film itself: of a rendering that a recall made from a delivered film nothing is kept,
+    and what was kept before it still says where people are.
+
+    None when nothing is kept, or what is kept last cannot be read; an older one may lack some of it. What was hidden by
+    hand cannot be placed then, and whoever renders refuses.
+    """
+    rows = [row.payload for row in workspace.ledger.entries("receipt", clip) if row.payload["stage"] == "render"]
+    try:
+        found = (load(workspace.vault, clip, row["outcome"]["sha256"]) for row in reversed(rows))
+        return next((one for one in found if one is not None), None)
+    except VaultError:
+        return None
 
 
 def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
@@ -189,11 +198,17 @@ def record(workspace: Workspace, clip: str, source: str, key: str, outcome: dict
 
 def repairs(ledger: Ledger, clip: str) -> list[Repair]:
     """Every repair of a clip in order of arrival, those that were undone among them."""
-    undone = {row.payload["id"]: row.seq for row in ledger.entries(UNDONE, clip)}
+    return repairs_in([*ledger.entries(REPAIR, clip), *ledger.entries(UNDONE, clip)])
+
+
+def repairs_in(rows: Sequence[Entry]) -> list[Repair]:
+    """The same from rows of one clip at hand."""
+    undone = {row.payload["id"]: row.seq for row in rows if row.kind == UNDONE}
     found: dict[str, Repair] = {}
-    for row in ledger.entries(REPAIR, clip):
-        repair = _repair(row, undone)
-        found.setdefault(repair.id, repair)  # sent twice is once
+    for row in rows:
+        if row.kind == REPAIR:
+            repair = _repair(row, undone)
+            found.setdefault(repair.id, repair)  # sent twice is once
     return list(found.values())
 
 
@@ -225,6 +240,11 @@ def _repair(row: Entry, undone: Mapping[str, int]) -> Repair:
 def standing(all_repairs: Iterable[Repair]) -> tuple[str, ...]:
     """Ids of the repairs that were not undone."""
     return tuple(sorted(repair.id for repair in all_repairs if not repair.undone))
+
+
+def lacking(render: Mapping[str, Any], all_repairs: Iterable[Repair]) -> bool:
+    """Whether a rendering (its receipt's outcome) lacks a repair that stands, or has one that was undone since."""
+    return standing(all_repairs) != tuple(render.get("repairs", ()))
 
 
 def rendering_key(made_with: str, all_repairs: Sequence[Repair], known: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ were named by hand, and nothing about anybody else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,10 +48,11 @@ def load(vault: Vault, clip: str, sha256: str) -> Shown | None:
     return found if found is not None and found.sha256 == sha256 else None
 
 
-def forget(vault: Vault, clip: str, besides: str = "") -> None:
-    """Destroy what was kept of a clip's renderings, of all but the one with the digest ``besides``."""
+def forget(vault: Vault, clip: str, besides: Iterable[str] = ()) -> None:
+    """Destroy what was kept of a clip's renderings, of all but those with the digests ``besides``."""
+    kept = {_name(clip, digest) for digest in besides}
     for id in vault.ids():
-        if id.startswith(f"{PREFIX}{clip[:32]}-") and (not besides or id != _name(clip, besides)):
+        if id.startswith(f"{PREFIX}{clip[:32]}-") and id not in kept:
             vault.destroy(id)
 
 

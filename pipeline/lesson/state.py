@@ -14,6 +14,7 @@ from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.errors import ApprovalError
 from pipeline.lesson.deleted import Deleted, fate
 from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.seen import lacking, repairs_in
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace, grounds
 
@@ -64,6 +65,8 @@ class State:
     """It was deleted on purpose: nothing of it is made again."""
     replaces: bool = False
     """The latest rendering was made from what lies where it was delivered, to take its place."""
+    repairs_wait: bool = False
+    """The latest rendering lacks a repair, or still has one that was undone."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, or may lie, whichever rendering it is."""
     files: tuple[str, ...] = ()
@@ -108,12 +111,17 @@ class State:
     def waits_for(self) -> str:
         if self.stage == "deleted":
             return "" if self.wiped else "lesveil wipe"
-        if self.replaces and not self.outdated and self.approved is None:
+        if self.replaces and not self.outdated and self.approved is None and not self.repairs_wait:
             return "lesveil approve"
         if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
             return "lesveil run"
+        if self.repairs_wait and self.stage in ("rendered", "approved", "delivered"):
+            if not self.hidden_again:
+                return "lesveil repairs"
+            if not (self.replaces and self.to_deliver):  # in a delivered film nothing can be repaired
+                return "lesveil run"
         return {
             "copied": "lesveil run",
             "rendered": "lesveil approve",
@@ -170,9 +178,13 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
-    delivered, removed = latest("delivery"), latest("delivery_removed")
-    if delivered is not None and removed is not None and removed.seq > delivered.seq:
-        delivered = None
+    # what was found out late about another rendering, or another place, says nothing of where this one lies
+    mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
+    lies = {row.seq for row in standing(rows)}
+    delivered = next((row for row in reversed(mine) if row.seq in lies), None)
+    others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
+    taken = [row for row in mine if row.kind == "delivery_removed" and row.seq > max(others, default=0)]
+    removed = taken[-1] if taken and delivered is None else None
     if judged is not None and removed is not None and verdict == "approved" and judged.seq > removed.seq:
         removed = None  # approved since: it may be brought there again
     outdated = bool(_marks(rows, latest_made))
@@ -195,6 +207,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         failure=failure if render is None or outdated else None,  # a rendering that still counts is no failure
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
+        repairs_wait=render is not None and not wiped and now.deleted is None and lacking(render, repairs_in(rows)),
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),

@@ -16,7 +16,7 @@ from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, states
+from pipeline.lesson.state import State, consent_holds, find, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -220,9 +220,10 @@ def _nothing_waits(workspace: Workspace, clips: Iterable[str]) -> None:
     for state in states(workspace):
         if state.clip in wanted and waiting(workspace, state):
             raise WipeError(
-                "{clip} has repairs that are not rendered yet; nothing was wiped now: do lesveil repairs, then approve"
-                " and deliver it again.",
+                "{clip} has repairs that are not rendered yet; nothing was wiped now: do {command}, then approve and"
+                " deliver it again.",
                 clip=state.clip,
+                command=find(workspace, state.clip).waits_for,
             )
 
 

@@ -142,6 +142,15 @@ def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, dict
     return shown, dict(sorted(gone.items()))
 
 
+def recognised_in(workspace: Workspace) -> set[str]:
+    """Whom any clip shows, in its latest rendering or where it was delivered, because the program recognised them."""
+    found: set[str] = set()
+    for state in states(workspace):
+        shown = _shown_in(workspace, state)
+        found |= {person for person, which in shown.by_program.items() if which & shown.counts}
+    return found
+
+
 def _shows(workspace: Workspace, state: State, person: str) -> bool:
     shown = _shown_in(workspace, state)
     return bool(shown.renderings(person) & shown.counts)

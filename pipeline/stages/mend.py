@@ -70,7 +70,8 @@ def mend(
     """Lay ``repairs`` over the tracks and decisions of the analysis called ``analysis``.
 
     ``placed`` holds, by repair id, where a drawn region was followed to, and what a repair of an earlier analysis of
-    the same clip hid: those are hidden as they are. ``grounds`` holds everyone who may be seen today when the program
+    the same clip hid: those are hidden as they are, and as said where it is this analysis after all, with other names.
+    ``grounds`` holds everyone who may be seen today when the program
     recognises them, ``known`` everyone who may be when a person says who they are, each with the ground of it.
     ``meant`` holds, by repair id, whom a repair of an earlier analysis hid, as far as they had a name then: they are
     hidden wherever this one knows them, in the whole stretch of the repair.
@@ -90,9 +91,10 @@ def mend(
             mutes.append((repair.start, repair.stop))
         elif repair.id in placed:
             rows.append(placed[repair.id])
-            if meant.get(repair.id):
-                by_name = replace(repair, track=None)  # the number is one of another analysis
-                hides.append((by_name, _as_of(repair, tracks, decisions, said, analysis)))
+            mine = repair.kind is RepairKind.HIDE and repair.analysis == analysis and pieces.knows(repair.track)
+            if meant.get(repair.id) or mine:
+                hide = repair if mine else replace(repair, track=None)  # the number is one of another analysis
+                hides.append((hide, _as_of(repair, tracks, decisions, said, analysis)))
         elif repair.kind is RepairKind.REGION or repair.analysis != analysis or not pieces.knows(repair.track):
             moot.add(repair.id)
         elif repair.kind is RepairKind.HIDE:
@@ -295,7 +297,7 @@ class _Pieces:
 
     def marked(self, repair: Repair, people: Collection[str]) -> list[Place]:
         """What the repair's track stands for, and where ``people`` are."""
-        named = {track for track, person in self._names() if person in people}
+        named = {track for track, person in self._names() | self._doubted() if person in people}
         places = self._places(repair.track, repair.start, repair.stop)
         return places + [(number, repair.start, repair.stop) for number in sorted(named)]
 
@@ -307,9 +309,10 @@ class _Pieces:
     def with_alike(self, places: Sequence[Place], repair: Repair) -> list[Place]:
         """``places``, and everybody who is there wherever else they are in the whole stretch of the repair."""
         out, marked = list(places), {number for number, _, _ in places}
+        parted = {track for track, _, _ in self.originals(self._places(repair.track, repair.start, repair.stop))}
         while marked:
             first = min(marked)
-            same = self._alike(first)
+            same = self._alike(first, parted)
             others = same if len(same & marked) > 1 else same - {first}
             out += [(number, repair.start, repair.stop) for number in others]
             marked -= same
@@ -318,9 +321,13 @@ class _Pieces:
             by_track.setdefault(number, []).append((start, stop))
         return [(number, *stretch) for number in sorted(by_track) for stretch in joined(by_track[number])]
 
-    def _alike(self, number: int) -> set[int]:
-        """Every track of the same person, as people said or the program thinks, and of whoever is the same as those."""
-        names = self._names()
+    def _alike(self, number: int, parted: Collection[int]) -> set[int]:
+        """Every track of the same person, as people said or the program thinks, and of whoever is the same as those.
+
+        What was split off and bears the name all the same is one of them; but of the tracks ``parted``, where nobody
+        else has that name, one part alone is meant.
+        """
+        names, doubted = self._names(), self._doubted()
         found: set[int] = set()
         more = {number}
         while more - found:
@@ -329,12 +336,31 @@ class _Pieces:
             people = {person for track, person in names if track in found}
             more = {one for one in self.tracks if self._find(one) in leaders}
             more |= {track for track, person in names if person in people}
+            apart = {track for track, _ in doubted if self._original[track] not in parted}
+            besides = {person for track, person in names if track in found and self._original[track] not in parted}
+            more |= {track for track, person in doubted if person in besides or (person in people and track in apart)}
         return found
 
     def _names(self) -> set[tuple[int, str]]:
         """(track, person) as the program thinks and people said; not of the program where somebody doubts it."""
         by_program = {(d.track, d.person) for d in self.decisions if d.keep and d.person and d.track not in self.apart}
         return by_program | {(track, person) for track, _, _, person in self.shows}
+
+    def _doubted(self) -> set[tuple[int, str]]:
+        """(piece, person) where the program goes on to show a piece that was split off as this person, and nobody said
+        that it is somebody else: by naming all of it, or as the same person as one who has another name."""
+        names, found = self._names(), set()
+        for d in self.decisions:
+            if not d.keep or not d.person or d.track not in self.apart:
+                continue
+            others = [(a, b) for track, a, b, person in self.shows if track == d.track and person != d.person]
+            if any(a <= d.start and d.stop <= b for a, b in joined(others)):
+                continue
+            same = {one for one in self.tracks if self._find(one) == self._find(d.track)} - {d.track}
+            called = {person for track, person in names if track in same}
+            if not called or d.person in called:
+                found.add((d.track, d.person))
+        return found
 
     def originals(self, places: Iterable[Place]) -> list[Place]:
         """Places as such on the tracks of the analysis, of which these are pieces."""

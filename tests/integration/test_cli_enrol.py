@@ -263,6 +263,30 @@ def test_pictures_of_another_person_do_not_take_over_a_template(school: School) 
     assert [one["folder"] for one in school.enrol()["refused"]] == [JURGEN], "they are those from before by now"
 
 
+def test_who_was_left_out_in_between_can_be_put_right_too(school: School, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the template went what new pictures could be compared with; what it showed is still there."""
+    school.enrol()
+    with workspace.opened(school.place) as place:
+        source = {"sha256": "c", "bytes": 1, "files": [{"path": "A", "sha256": "c"}], "card": ""}
+        place.ledger.append("ingest", "c", source)
+        kept = [{"person": one, "start": 0, "stop": 5, "ground": "g"} for one in (ZOE, RENEE)]
+        place.ledger.record("render", "c", "k", "c", {"sha256": "d", "file": "d.mp4", "kept": kept})
+        place.ledger.append("filmed", "c", {"day": TODAY.isoformat()})
+    away = (school.portraits / ZOE).rename(school.folder / "weg")
+    assert school.enrol()["removed"] == [ZOE]
+    away.rename(school.portraits / ZOE)
+    assert school.enrol()["not_compared"] == [ZOE]
+    assert school.rows("lapsed") == []
+    away = (school.portraits / ZOE).rename(school.folder / "weg")
+    school.enrol()
+    away.rename(school.portraits / ZOE)
+    capsys.readouterr()
+    assert main(["-C", str(school.place), "--lang", "en", "enrol", str(school.portraits)]) == 0
+    assert f"enrol again with --replace {ZOE}" in capsys.readouterr().out
+    assert school.lesveil("enrol", school.portraits, "--replace", ZOE)["not_compared"] == []
+    assert [(row["person"], row["because"]) for row in school.rows("lapsed")] == [(ZOE, "template")]
+
+
 def test_a_template_from_before_does_not_outlive_the_consent(school: School) -> None:
     school.enrol()
     for path in school.pictures(ZOE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import replace
@@ -9,23 +10,31 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import workspace
 from pipeline.adapters import files
-from pipeline.errors import DeliveryError, WipeError
+from pipeline.errors import ApprovalError, DeliveryError, LesveilError, WipeError
 from pipeline.lesson import deliver as delivering
-from pipeline.lesson import retention
+from pipeline.lesson import retention, shown
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.approve import judge
+from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.plans import digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
+from pipeline.stages.rehide import Face
 from tests.faces import ANN
 from tests.faults import school
 from tests.faults.school import TODAY
 from tests.world import World
+
+SHOWN_SECOND = shown.Shown(
+    hashlib.sha256(school.film(9)).hexdigest(), 1, (Face("41207", False, 0, np.ones((1, 4), np.float32)),)
+)
 
 
 class Place:
@@ -82,7 +91,10 @@ def test_a_clip_leaves_only_when_its_repairs_are_rendered(place: Place) -> None:
     assert len(place.lies()) == 1
     with place.opened() as opened:
         assert find(opened, first).stage == "approved"
+        assert find(opened, first).waits_for == "lesveil repairs", "status says what deliver says"
         assert find(opened, second).stage == "delivered"
+        hides(opened, second)
+        assert find(opened, second).waits_for == "lesveil repairs", "and what wipe would say"
         opened.ledger.append("repair_undone", first, {"id": id, "by": "Geertje"})
     (arrived,) = place.deliver()
     assert isinstance(arrived, Arrived)
@@ -253,6 +265,87 @@ def test_what_has_served_goes_though_nobody_heard_that_it_came(place: Place, mon
     assert place.lies() == []
 
 
+def audited(place: Place) -> list[tuple[str, str]]:
+    with place.opened() as opened:
+        return [(line.verdict, line.where) for line in audit(opened)]
+
+
+def test_an_audit_looks_what_became_of_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = killed(place, monkeypatch)
+    (film,) = place.lies()
+    assert audited(place) == [("as delivered", str(film))]
+    with place.opened() as opened:
+        assert find(opened, clip).stage == "delivered"
+
+
+def test_an_audit_tells_what_cannot_be_known(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(place, monkeypatch)
+    (film,) = place.lies()
+    elsewhere = film.rename(film.with_name("elders.mp4"))
+    assert audited(place) == [("missing", str(film)), ("unknown", str(elsewhere))]
+
+
+@pytest.mark.parametrize("at", ["delivery", "delivery_removed"])
+def test_what_it_took_the_place_of_lies_nowhere_any_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The folder was brought elsewhere, disk and all, so the old film's place is another one than the new one's."""
+    clip = place.clips()[0]
+    place.deliver()
+    with place.opened() as opened:
+        school.approve(opened, clip, school.film(9), "second")
+    place.archive = place.archive.rename(place.archive.with_name("nieuwe schijf"))
+    place.settle(place.archive)
+    assert killed(place, monkeypatch, at) == clip
+    place.deliver()
+    with place.opened() as opened:
+        state = find(opened, clip)
+        assert state.stage == "delivered"
+        assert len(state.standing) == 1
+    assert {verdict for verdict, _ in audited(place)} == {"as delivered"}
+    assert len(audited(place)) == 2
+
+
+def test_what_came_late_at_another_target_does_not_count_before_the_newest(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The target was changed in between; what was cut off there is found, and taken away, after the newest arrived."""
+    clip = killed(place, monkeypatch)
+    with place.opened() as opened:
+        (sent,) = opened.ledger.entries("delivery_sending", clip)
+        school.approve(opened, clip, school.film(9), "second")
+        shown.keep(opened.vault, clip, SHOWN_SECOND)
+    (film,) = place.lies()
+    elsewhere = place.archive.with_name("elders")
+    elsewhere.mkdir()
+    place.settle(elsewhere)
+
+    class Other(FolderTarget):
+        kind = "another"
+
+        def put(self, *of: Any) -> Any:
+            return replace(super().put(*of), target=self.kind)
+
+    def reached(opened: Any, kind: str = "") -> FolderTarget:
+        return FolderTarget(place.archive, False) if kind == "folder" else Other(elsewhere, False)
+
+    monkeypatch.setattr(delivering, "open_target", reached)
+    (arrived, *_) = place.deliver()
+    assert isinstance(arrived, Arrived)
+    assert not film.exists()
+    with place.opened() as opened:
+        assert sent.payload["target"] == "folder"
+        state = find(opened, clip)
+        assert state.stage == "delivered"
+        assert state.standing == (arrived.where,)
+        assert shown.load(opened.vault, clip, SHOWN_SECOND.sha256) is not None
+        film.write_bytes(school.film(1))
+        opened.ledger.append("delivery", clip, sent.payload | {"is_archive": False})
+        gone = delivering.remove_clip(opened, clip)
+        assert [one.where for one in gone] == [arrived.where, str(film)]
+        assert find(opened, clip).stage == "removed", "and what was taken away on purpose is not brought again"
+
+
 # --- a new occurrence is a new plan -----------------------------------------------------------------------------------
 
 
@@ -319,3 +412,98 @@ def test_a_plan_that_an_older_version_began_is_finished(place: Place) -> None:
         opened.ledger.append("purge_begun", None, {"digest": digest_of(items), "items": items})
         ((_, done),) = retention.execute_purge(opened, digest_of(items), TODAY)
         assert done == {"found": True}
+
+
+# --- a mistake of our own in one item ---------------------------------------------------------------------------------
+
+
+def breaks_at(monkeypatch: pytest.MonkeyPatch, name: str, clip: str) -> None:
+    """This function of delivering fails at this clip in a way that nobody foresaw."""
+    as_before = getattr(delivering, name)
+
+    def broken(opened: Any, which: Any, *more: Any, **named: Any) -> Any:
+        if clip in (which, getattr(which, "clip", "")):
+            raise ZeroDivisionError("nobody foresaw it")
+        return as_before(opened, which, *more, **named)
+
+    monkeypatch.setattr(delivering, name, broken)
+
+
+def test_a_mistake_in_one_recall_leaves_the_others_to_be_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = place.clips()
+    place.deliver()
+    for clip in (first, second):
+        withdrawn(place, clip)
+        with place.opened() as opened:
+            retention.tick(opened, clip, "Geertje")
+    breaks_at(monkeypatch, "remove_delivered", first)
+    with place.opened() as opened:
+        plan = recall_plan(opened, TODAY)
+        (_, bad), (_, done) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(bad, LesveilError)
+        assert "ZeroDivisionError" in str(bad)
+        assert isinstance(done, dict)
+        assert [item["clip"] for item in recall_plan(opened, TODAY)] == [first], "the plan says what is left to do"
+
+
+@pytest.mark.parametrize("name", ["settle", "keep_for_delivery"])
+def test_a_mistake_in_one_delivery_leaves_the_others_to_be_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    first = killed(place, monkeypatch)
+    if name == "settle":
+        breaks_at(monkeypatch, name, first)
+    else:
+        place.deliver()
+        first, second = place.clips()
+        with place.opened() as opened:
+            for n, clip in enumerate((first, second)):
+                school.approve(opened, clip, school.film(10 + n), "second")
+
+        def broken(_: Any, state: Any) -> None:
+            if state.clip == first:
+                raise ZeroDivisionError("nobody foresaw it")
+
+        monkeypatch.setattr(delivering.shown, name, broken)
+    bad, arrived = place.deliver()
+    assert isinstance(bad, LesveilError)
+    assert "ZeroDivisionError" in str(bad)
+    assert isinstance(arrived, Arrived)
+    with place.opened() as opened:
+        assert find(opened, first).to_deliver, "and is tried again the next time"
+
+
+def test_a_recall_that_was_begun_deletes_nothing_that_came_since(place: Place) -> None:
+    clip = place.clips()[0]
+    place.deliver()
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje")
+        plan = recall_plan(opened, TODAY)
+        place.archive.rename(place.archive.with_name("los"))
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, DeliveryError)
+        place.archive.with_name("los").rename(place.archive)
+        retention.tick(opened, clip, "Geertje", used=False)
+        school.approve(opened, clip, school.film(9), "second")
+    place.deliver()
+    before = place.lies()
+    with place.opened() as opened:
+        assert recall_plan(opened, TODAY) == [], "it shows nobody who may not be shown"
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "no longer needed"
+        state = find(opened, clip)
+        assert (state.stage, state.deleted) == ("delivered", None)
+    assert place.lies() == before
+
+
+def test_who_approves_is_always_told_what_to_do_first(place: Place) -> None:
+    clip, other = place.clips()
+    place.deliver()
+    with place.opened() as opened:
+        delivering.remove_clip(opened, clip)
+        for one in (clip, other):
+            hides(opened, one)
+            with pytest.raises(ApprovalError, match="or do lesveil repairs"):
+                judge(opened, one, "Rector", True)

@@ -119,6 +119,36 @@ def test_one_part_of_a_split_is_hidden_alone():
     assert visible(mended([track(1)], [kept(1)], *said)) == {(10, n) for n in range(20)}
 
 
+def test_hiding_somebody_hides_what_was_split_off_elsewhere_and_still_bears_the_name():
+    """The split says that the two pieces are two people, not which of them has the name rightly."""
+    tracks, split = [track(1, 10), track(3, 0, 10)], repair(1, RepairKind.SPLIT, 20, 21, track=1)
+    decisions = [kept(1, 10), kept(3, 0, 10)]
+    assert not visible(mended(tracks, decisions, split, repair(9, RepairKind.HIDE, track=3)))
+    assert not visible(mended(tracks, decisions, split, repair(9, RepairKind.HIDE, track=1))), "the person, so both"
+    first, rest = {(10, n) for n in range(10, 20)}, {(10, n) for n in range(20, FRAMES)}
+    assert visible(mended(tracks, decisions, split, repair(9, RepairKind.HIDE, 10, 20, track=1))) == rest | {
+        (30, n) for n in range(10)
+    }
+    hidden_alone = mended(tracks, decisions, split, repair(9, RepairKind.HIDE, track=4))
+    assert visible(hidden_alone) == first | {(30, n) for n in range(10)}, "of this one nobody knows who it is"
+    lone = mended(tracks[:1], decisions[:1], split, repair(9, RepairKind.HIDE, track=1))
+    assert visible(lone) == rest, "where nobody else has the name one part is hidden alone, whichever"
+
+
+def test_of_what_was_split_off_somebody_may_say_that_it_is_somebody_else():
+    tracks, decisions = [track(1, 10), track(3, 0, 10), track(5)], [kept(1, 10), kept(3, 0, 10), kept(5, person="8")]
+    split, hide = repair(1, RepairKind.SPLIT, 20, 21, track=1), repair(9, RepairKind.HIDE, track=3)
+    rest, fifth = {(10, n) for n in range(20, FRAMES)}, {(50, n) for n in range(FRAMES)}
+    named = repair(2, RepairKind.SHOW, 0, FRAMES, track=6, person="8", said="A. Jansen")
+    assert visible(mended(tracks[:2], decisions[:2], split, replace(named, track=4), hide)) == rest
+    partly = replace(named, track=4, start=20, stop=30)
+    assert not visible(mended(tracks[:2], decisions[:2], split, partly, hide)), "of the rest nobody said so"
+    joined = repair(2, RepairKind.JOIN, track=6, other=5)
+    assert fifth <= visible(mended(tracks, decisions, split, joined, hide))
+    nobody = [kept(1, 10), kept(3, 0, 10), hidden(5)]
+    assert not visible(mended(tracks, nobody, split, joined, hide)), "the other has no name"
+
+
 def test_an_undone_split_leaves_what_was_hidden_hidden():
     said = [repair(1, RepairKind.SPLIT, 20, 21, track=1, undone=True), repair(2, RepairKind.HIDE, track=2)]
     result = mended([track(1)], [kept(1)], *said)
@@ -259,6 +289,24 @@ def test_a_hide_means_the_same_people_in_every_later_analysis():
     assert second["r1"].faces.frame.tolist() == second["r1"].regions.frame.tolist()
     third = carry_over(analysis("a2", tracks, decisions, second), said)
     assert third["r1"].regions.frame.tolist() == second["r1"].regions.frame.tolist(), "nothing is kept twice"
+
+
+def test_better_portraits_tell_who_it_was_whom_somebody_hid():
+    """They change who is who, not where faces are: the same numbers stand for the same tracks."""
+    tracks, hide = [track(1, 0, 10), track(2, 10), track(3)], repair(1, RepairKind.HIDE, track=1)
+    where = carry_over(analysis(ANALYSIS, tracks, [hidden(n.number, n.start) for n in tracks], {}), [hide])
+    assert where["r1"].people == ()
+    decisions = [kept(1, 0, 10), kept(2, 10), kept(3, person="8")]
+
+    def result(*said: Repair) -> mend.Mended:
+        placed, people = regions_of(where), people_of(where)
+        return mend.mend(tracks, decisions, said, ANALYSIS, placed, GROUNDS, GROUNDS, people)
+
+    assert visible(result(hide)) == {(30, n) for n in range(FRAMES)}
+    assert not visible(result(hide, repair(2, RepairKind.JOIN, track=3, other=1)))
+    assert len(visible(result(undone(hide, 2)))) == 2 * FRAMES
+    (again,) = carry_over(analysis(ANALYSIS, tracks, decisions, where), [hide]).values()
+    assert again.people == ("7",)
 
 
 def test_what_was_kept_before_names_were_kept_still_opens():

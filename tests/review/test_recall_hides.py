@@ -11,7 +11,7 @@ import pytest
 from school import School, pictures
 
 from pipeline.adapters.sound import loudest
-from pipeline.lesson import repair, seen
+from pipeline.lesson import card, repair, seen
 from pipeline.lesson.retention import COPY, _delete
 
 TODAY = date.today()
@@ -22,6 +22,11 @@ def detail(path: Path, box: Any, frame: int = FRAME) -> float:
     x1, y1, x2, y2 = (int(value) for value in box)
     part = pictures(path)[frame][1][y1:y2, x1:x2].astype(float)
     return float(np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean())
+
+
+def run_without_card(school: School) -> None:
+    with school.opened() as place:
+        assert card.run_card(place, None, TODAY).failed == []
 
 
 class Delivered:
@@ -105,6 +110,38 @@ def test_one_that_waits_for_approval_is_made_again_with_it(delivered: Delivered)
         assert detail(delivered.school.rendering(), delivered.box(person)) < 3
 
 
+def test_what_is_hidden_while_the_new_one_waits_for_approval_is_in_the_next_one(delivered: Delivered) -> None:
+    """Written down while a recall was at work, say: then neither approve nor repairs can go on."""
+    with (delivered.school.place / "lesveil.toml").open("a") as settings:
+        settings.write("[review]\nafter_withdrawal = true\n")
+    analysis = delivered.school.seen().analysis
+    assert delivered.recall()["outcome"] == "waits for approval"
+    late = {"id": "late", "analysis": analysis, "kind": "hide", "start": 0, "stop": 80, "track": 0}
+    with delivered.school.opened() as place:
+        row = late | {"track": delivered.tracks[OTHER].number, "by": "Geertje", "role": "coach"}
+        place.ledger.append("repair", delivered.clip, row)
+    assert delivered.school.state().waits_for == "lesveil recall"
+    delivered.school.lesveil("approve", delivered.clip, "--by", "coach", code=55)
+    plan = delivered.school.lesveil("recall")
+    (done,) = delivered.school.lesveil("recall", "--execute", plan["digest"])["done"]
+    assert done["outcome"] == "waits for approval"
+    assert delivered.school.state().waits_for == "lesveil approve"
+    assert detail(delivered.school.rendering(), delivered.box(OTHER)) < 3
+
+
+def test_what_is_taken_back_after_a_recall_is_made_by_the_next_run(delivered: Delivered) -> None:
+    id = delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
+    delivered.recall()
+    delivered.school.undo(id)
+    assert delivered.school.state().waits_for == "lesveil run", "nothing can be repaired in a delivered film"
+    run_without_card(delivered.school)
+    now = delivered.school.state()
+    assert not now.hidden_again
+    assert now.waits_for == "lesveil approve"
+    assert detail(delivered.school.rendering(), delivered.box(OTHER)) > 10
+    assert detail(delivered.school.rendering(), delivered.box(WITHDRAWN)) < 3
+
+
 def test_after_a_recall_the_card_brings_back_a_film_in_which_it_is_hidden_too(delivered: Delivered) -> None:
     delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
     delivered.repaired()
@@ -112,6 +149,21 @@ def test_after_a_recall_the_card_brings_back_a_film_in_which_it_is_hidden_too(de
     delivered.school.lesveil("run", "--card", delivered.school.sample.card)
     assert not delivered.school.state().hidden_again
     assert detail(delivered.school.rendering(), delivered.box(OTHER)) < 3
+
+
+def test_what_cannot_be_read_any_more_places_nothing_and_ends_nothing_else(delivered: Delivered) -> None:
+    with delivered.school.opened() as place:
+        (path,) = (place.vault.path(kept) for kept in place.vault.beside(delivered.clip))
+    sealed = path.read_bytes()
+    path.write_bytes(b"its disk rots")
+    delivered.school.lesveil("run", "--card", delivered.school.sample.card)
+    path.write_bytes(sealed)
+    delivered.school.add("hide", 0, 80, track=delivered.tracks[OTHER].number)
+    path.write_bytes(b"its disk rots")
+    assert "can no longer be placed" in delivered.recall(code=65)["error"]
+    delivered.school.lesveil("run", "--card", delivered.school.sample.card)
+    for person in (WITHDRAWN, OTHER):  # looked at anew, and found under the same number
+        assert detail(delivered.school.rendering(), delivered.box(person)) < 3
 
 
 def test_what_cannot_be_placed_leaves_everything_as_it_is(delivered: Delivered) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import interruption
 from pipeline.adapters.graph_names import Labels, place
+from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.folder_target import FolderTarget
@@ -96,19 +97,39 @@ def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarge
 
     ``target``: of those to this target alone. Raises DeliveryError where that cannot be known.
     """
-    found = []
+    found: list[Delivery] = []
+    unknown: LesveilError | None = None
     for row in unsettled(workspace.ledger.entries(clip=clip)):
         said = row.payload
         if target is not None and said["target"] != target.kind:
             continue
-        with _reached(workspace, target, said["target"]) as there:
-            done = there.settle(clip, said)
-            if done is None:
-                workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
-            else:
-                _has_arrived(workspace, there, done, said.get("replaces"))
-                found.append(done)
+        try:
+            with _reached(workspace, target, said["target"]) as there:
+                done = there.settle(clip, said)
+                if done is None:
+                    workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
+                else:
+                    _has_arrived(workspace, there, done, said.get("replaces"))
+                    found.append(done)
+        except LesveilError as error:  # told when the others are known
+            unknown = unknown or error
+    if unknown is not None:
+        raise unknown
     return found
+
+
+def lying(workspace: Workspace, clip: str) -> tuple[list[Entry], LesveilError | None]:
+    """The deliveries of a clip that stand, and why it cannot be known whether another lies somewhere as well.
+
+    A place that cannot be asked (a disk that is not connected) keeps nothing in sight elsewhere: whoever asks goes on
+    with what stands, and raises that error in the end.
+    """
+    unknown: LesveilError | None = None
+    try:
+        settle(workspace, clip)
+    except LesveilError as error:
+        unknown = error
+    return standing(workspace.ledger.entries(clip=clip)), unknown
 
 
 def _settled_before(
@@ -223,10 +244,7 @@ class _Parcels:
         done = self._target.put(parcel, lambda there: self._told(state, there))
         _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
-        settle(self._workspace, state.clip)
-        for row in standing(self._workspace.ledger.entries(clip=state.clip)):
-            if row.payload["target"] != self._target.kind:
-                remove_delivered(self._workspace, row.clip or state.clip, row.payload)
+        remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
         return Arrived(done.where, bool(earlier), done.versions_left)
 
     def _place(self, state: State) -> str:
@@ -335,10 +353,29 @@ def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool
 
 def remove_clip(workspace: Workspace, name: str) -> list[Removed]:
     """Take everything of a clip away that was delivered; somebody says so, also of what they find gone already."""
-    state = find(workspace, name)
-    settle(workspace, state.clip)
-    rows = standing(workspace.ledger.entries(clip=state.clip))
-    return [remove_delivered(workspace, state.clip, row.payload, given_up=True) for row in rows]
+    return remove_all(workspace, find(workspace, name).clip, given_up=True)
+
+
+def remove_all(
+    workspace: Workspace,
+    clip: str,
+    which: Callable[[dict[str, Any]], bool] = lambda _: True,
+    *,
+    given_up: bool = False,
+) -> list[Removed]:
+    """Take away all deliveries of a clip (those whose payload is ``which``) that can be reached; then raise why another
+    could not be."""
+    rows, failed = lying(workspace, clip)
+    gone: list[Removed] = []
+    for row in rows:
+        if which(row.payload):
+            try:
+                gone.append(remove_delivered(workspace, clip, row.payload, given_up=given_up))
+            except LesveilError as error:
+                failed = failed or error
+    if failed is not None:
+        raise failed
+    return gone
 
 
 def still_there(workspace: Workspace, payload: dict[str, Any]) -> bool:

@@ -105,19 +105,24 @@ def _recall(
     workspace: Workspace, item: plans.Item, today: date, networks: run.Networks, progress: Progress
 ) -> Recalled:
     clip = item["clip"]
-    delivering.settle(workspace, clip)
-    rows = standing(workspace.ledger.entries(clip=clip))
     if item["action"] == DELETE:
-        named = [row for row in rows if row.payload["sha256"] in item["sha256"]]
-        for row in named:
-            delivering.remove_delivered(workspace, clip, row.payload)
+        gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] in item["sha256"])
+        others = standing(workspace.ledger.entries(clip=clip))
         # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
-        return Recalled("deleted" if named or not rows else "no longer needed", ", ".join(item["where"]))
+        return Recalled("deleted" if gone or not others else "no longer needed", ", ".join(item["where"]))
+    rows, unknown = delivering.lying(workspace, clip)
     state = find(workspace, clip)
+    if unknown is not None and not rows:
+        raise unknown
     if not rows or not state.lapsed:  # done before it could be told, or consent came back
         done = state.hidden_again and state.delivered is not None
         left = undecided(state.render or {}) if done else 0
         return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]), left)
+    there = state.delivered.payload if state.delivered is not None and not state.outdated else None
+    if there is not None and not there.get("versions_left") and not waiting(workspace, state):
+        latest, where = there["sha256"], str(there["where"])  # an older film lies at another place, or may lie there
+        delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
+        return Recalled("replaced", where, undecided(state.render or {}))
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)

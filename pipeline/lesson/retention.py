@@ -15,7 +15,7 @@ from pipeline.errors import ApprovalError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
 from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
-from pipeline.lesson.state import State, find, may_lie, standing, states
+from pipeline.lesson.state import State, find, may_lie, states
 from pipeline.workspace import Workspace, load_templates, save_templates
 
 KIND = "purge"
@@ -111,12 +111,13 @@ def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[
 
 def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
     if item["kind"] == DELIVERED:
-        delivering.settle(workspace, item["clip"])
-        rows = standing(workspace.ledger.entries(clip=item["clip"]))
+        rows, unknown = delivering.lying(workspace, item["clip"])
         for row in rows:
             if row.payload["where"] == item["where"]:
                 permanent = delivering.remove_delivered(workspace, item["clip"], row.payload).permanent
                 return {"found": True, "permanent": permanent}
+        if unknown is not None:
+            raise unknown
         return {"found": False}  # it was on its way there, and never came
     if item["kind"] == COPY:
         for one in workspace.vault.beside(item["clip"]):

@@ -507,3 +507,88 @@ def test_who_approves_is_always_told_what_to_do_first(place: Place) -> None:
             hides(opened, one)
             with pytest.raises(ApprovalError, match="or do lesveil repairs"):
                 judge(opened, one, "Rector", True)
+
+
+# --- a place that cannot be asked -------------------------------------------------------------------------------------
+
+
+class Elsewhere(FolderTarget):
+    """Another target than the folder: a film that was cut off at the one may be delivered at the other."""
+
+    kind = "another"
+
+    def put(self, *of: Any) -> Any:
+        return replace(super().put(*of), target=self.kind)
+
+
+def goes_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The target was changed, and the disk with the archive that there was is not connected any more."""
+    elsewhere = place.archive.with_name("elders")
+    elsewhere.mkdir()
+    place.settle(elsewhere)
+
+    def reached(opened: Any, kind: str = "") -> FolderTarget:
+        return FolderTarget(place.archive, False) if kind == "folder" else Elsewhere(elsewhere, False)
+
+    monkeypatch.setattr(delivering, "open_target", reached)
+    place.archive.rename(place.archive.with_name("los"))
+    return elsewhere
+
+
+@pytest.mark.parametrize("how", ["recall", "purge", "remove"])
+@pytest.mark.parametrize("known", [True, False])
+def test_what_can_be_reached_is_taken_away_though_another_place_cannot_be_asked(
+    place: Place, monkeypatch: pytest.MonkeyPatch, how: str, known: bool
+) -> None:
+    """A disk that broke must not keep in sight for ever whoever is shown in OneDrive as well."""
+    clip = place.clips()[0]
+    if known:
+        place.deliver()
+        with place.opened() as opened:
+            school.approve(opened, clip, school.film(9), "second")
+    else:
+        killed(place, monkeypatch)
+    elsewhere = goes_elsewhere(place, monkeypatch)
+    place.deliver()
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        assert len(find(opened, clip).standing) == 2
+        (film,) = (Path(one) for one in find(opened, clip).standing if Path(one).is_relative_to(elsewhere))
+        if how == "remove":
+            with pytest.raises(DeliveryError, match="is not there; connect it"):
+                delivering.remove_clip(opened, clip)
+        else:
+            retention.tick(opened, clip, "Geertje")
+            plan, execute = (
+                (recall_plan(opened, TODAY), execute_recall)
+                if how == "recall"
+                else (retention.due(opened, TODAY), retention.execute_purge)
+            )
+            bad = [what for _, what in execute(opened, digest_of(plan), TODAY) if isinstance(what, DeliveryError)]
+            assert len(bad) == 1, "what lies on the disk is told"
+        assert not film.exists()
+        (left,) = find(opened, clip).standing
+        assert not Path(left).is_relative_to(elsewhere)
+
+
+def test_what_hides_somebody_already_is_not_made_again_for_a_place_that_cannot_be_asked(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = killed(place, monkeypatch)
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        school.approve(opened, clip, school.film(9), "second")
+    elsewhere = goes_elsewhere(place, monkeypatch)
+    place.deliver()
+    (before,) = (path for path in elsewhere.rglob("*.mp4") if clip[:12] in path.name)
+    with place.opened() as opened:
+        plan = recall_plan(opened, TODAY)
+        assert [item["action"] for item in plan] == ["hide again"]
+        ((_, bad),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(bad, DeliveryError)
+        place.archive.with_name("los").rename(place.archive)
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "replaced"
+        assert find(opened, clip).standing == (str(before),)
+        assert recall_plan(opened, TODAY) == []

@@ -50,7 +50,7 @@ def fate(rows: Iterable[Entry]) -> Fate:
             there.add(said["where"])
         elif row.kind == "delivery_removed":
             there.discard(said["where"])
-        elif row.kind == "recall_done" and said.get("outcome") == "deleted":
+        elif row.kind == "recall_done" and said.get("outcome") == "deleted" and not there:  # nothing came since
             found = found or Deleted(row.day.isoformat(), said["item"].get("because", TERM))
         elif row.kind == "purge_done":
             item = said["item"]

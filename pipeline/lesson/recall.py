@@ -88,6 +88,8 @@ def _concerned(workspace: Workspace, state: State) -> bool:
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
     there = may_lie(workspace.ledger.entries(clip=state.clip))
     why = TEACHER if state.teacher in state.lapsed else past_use(workspace, state, today)
+    if state.deleted is not None:  # nothing of it is made again, so nothing can take the place of what is left
+        why = why or state.deleted.because
     return {
         "clip": state.clip,
         "file": state.file,

@@ -592,3 +592,44 @@ def test_what_hides_somebody_already_is_not_made_again_for_a_place_that_cannot_b
         assert done["outcome"] == "replaced"
         assert find(opened, clip).standing == (str(before),)
         assert recall_plan(opened, TODAY) == []
+
+
+def test_what_came_since_stays_though_the_older_film_is_deleted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It did not count as deleted on purpose: it could then neither be approved, nor replaced by a recall."""
+    clip = place.clips()[0]
+    place.deliver()
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        retention.tick(opened, clip, "Geertje")
+        plan = recall_plan(opened, TODAY)
+    elsewhere = goes_elsewhere(place, monkeypatch)
+    with place.opened() as opened:
+        execute_recall(opened, digest_of(plan), TODAY)
+        retention.tick(opened, clip, "Geertje", used=False)
+        school.approve(opened, clip, school.film(9), "second")
+    place.deliver()
+    place.archive.with_name("los").rename(place.archive)
+    with place.opened() as opened:
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "deleted"
+        state = find(opened, clip)
+        assert state.deleted is None
+        assert [Path(one).is_relative_to(elsewhere) for one in state.standing] == [True]
+
+
+def test_what_was_deleted_on_purpose_and_still_lies_somewhere_is_deleted_by_a_recall(place: Place) -> None:
+    """Its term was over, it could not be deleted in one place, and the term was made longer since: nothing of it is
+    made again, so nothing can take its place."""
+    clip = place.clips()[0]
+    place.deliver()
+    over = {"kind": retention.DELIVERED, "clip": clip, "because": retention.TERM, "where": "elders", "since": ""}
+    with place.opened() as opened:
+        opened.ledger.append("purge_done", clip, {"digest": "", "item": over, "found": True})
+    withdrawn(place, clip)
+    with place.opened() as opened:
+        plan = recall_plan(opened, TODAY)
+        ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
+        assert isinstance(done, dict)
+        assert done["outcome"] == "deleted"
+        assert find(opened, clip).standing == ()

@@ -313,8 +313,8 @@ class _Pieces:
         while marked:
             first = min(marked)
             same = self._alike(first, parted)
-            others = same if len(same & marked) > 1 else same - {first}
-            out += [(number, repair.start, repair.stop) for number in others]
+            if len(same) > 1:
+                out += [(number, repair.start, repair.stop) for number in same]
             marked -= same
         by_track: dict[int, list[tuple[int, int]]] = {}
         for number, start, stop in out:

@@ -309,6 +309,15 @@ def test_better_portraits_tell_who_it_was_whom_somebody_hid():
     assert again.people == ("7",)
 
 
+def test_who_was_the_same_person_when_hidden_stays_hidden_in_the_whole_stretch():
+    """Also by the number of a split that was undone: what a hide reaches when it is said, it reaches from then on."""
+    tracks, decisions = [track(1), track(3, 0, 30)], [kept(1), hidden(3, 0, 30)]
+    split = repair(1, RepairKind.SPLIT, 10, 11, track=1, undone=True, undone_at=2)
+    join, hide = repair(3, RepairKind.JOIN, track=3, other=1), repair(4, RepairKind.HIDE, track=4)
+    assert not visible(mended(tracks, decisions, split, join, hide))
+    assert not visible(mended(tracks, decisions, split, replace(join, undone=True, undone_at=5), hide))
+
+
 def test_what_was_kept_before_names_were_kept_still_opens():
     one = Placed(regions.no_regions(), people=("7",))
     assert unpack(Placed, pack(one)).people == ("7",)

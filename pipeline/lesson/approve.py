@@ -62,7 +62,8 @@ def judge(
         raise ApprovalError(
             "{clip} has repairs that are not rendered yet; wait for them, or do {command}.",
             clip=name,
-            command=state.waits_for or "lesveil repairs",  # what was taken away on purpose waits for nothing
+            # what was taken away on purpose waits for nothing; in a film that was delivered nothing can be repaired
+            command=state.waits_for or ("lesveil run --card DIR" if state.hidden_again else "lesveil repairs"),
         )
     if approve and doubted(workspace.ledger, state.clip, state.filmed, state.render):
         raise ApprovalError(

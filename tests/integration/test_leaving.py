@@ -633,3 +633,46 @@ def test_what_was_deleted_on_purpose_and_still_lies_somewhere_is_deleted_by_a_re
         assert isinstance(done, dict)
         assert done["outcome"] == "deleted"
         assert find(opened, clip).standing == ()
+
+
+# --- what can still be done -------------------------------------------------------------------------------------------
+
+
+def recalled(opened: workspace.Workspace, clip: str, data: bytes) -> str:
+    """A recall made a film from what was delivered; its digest."""
+    render = find(opened, clip).render
+    assert render is not None
+    made, name = hashlib.sha256(data).hexdigest(), f"{clip[:8]}.recalled.mp4"
+    (opened.finished / name).write_bytes(data)
+    done = {"sha256": made, "bytes": len(data), "file": name, "kept": [], "released": render["sha256"]}
+    opened.ledger.record("render", clip, "recalled", clip, done)
+    return made
+
+
+def test_of_what_was_wiped_and_taken_away_nothing_is_made(world: World) -> None:
+    """Whom the film that was to take its place shows may not be shown either: there is nothing left to make it of."""
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        clip = find(place, "A.MP4").clip
+        made = recalled(place, clip, b"less")
+        assert find(place, clip).waits_for == "lesveil approve"
+        delivering.remove_clip(place, clip)
+        place.ledger.append("lapsed", clip, {"person": "1", "day": "2026-11-25", "renderings": [made]})
+        state = find(place, clip)
+        assert (state.wiped, state.outdated, state.standing) == (True, True, ())
+        assert state.waits_for == "", "lesveil run has no film to make it of"
+
+
+def test_what_a_recall_made_and_was_taken_away_is_not_sent_to_the_repairs(place: Place) -> None:
+    """They refuse: in a film that was delivered nothing can be repaired."""
+    clip = place.clips()[0]
+    place.deliver()
+    with place.opened() as opened:
+        made = recalled(opened, clip, school.film(9))
+        opened.ledger.append("approval", clip, {"sha256": made, "by": "coach", "verdict": "approved"})
+    place.deliver()
+    with place.opened() as opened:
+        delivering.remove_clip(opened, clip)
+        hides(opened, clip)
+        with pytest.raises(ApprovalError, match="do lesveil run --card DIR"):
+            judge(opened, clip, "Rector", True)

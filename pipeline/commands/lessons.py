@@ -291,7 +291,8 @@ def status(args: argparse.Namespace) -> int:
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
         listed = bool(place.ledger.entries("import"))
-        without = [s for s in found if s.waits_for == "lesveil run" and not place.vault.has(s.clip)]
+        makes = ("lesveil run", "lesveil repairs")
+        without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
     lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]
     lines += [f"{'-':8}  {Path(one.path).name:24} {tr('not copied'):12} " + _failed(one.why) for one in missing]
     if not lines:

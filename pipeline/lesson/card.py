@@ -76,9 +76,9 @@ class _Job:
 
 
 def waiting(workspace: Workspace, today: date) -> list[State]:
-    """Clips that can be done without their card: decided anew as consent ended or a double came to be known, or never
-    rendered since they were copied. One whose film is at fault waits for its card, so that it does not fail again with
-    every other card."""
+    """Clips that can be done without their card: decided anew as consent ended or a double came to be known, never
+    rendered since they were copied, or their rendering is gone where it is still needed. One whose film is at fault
+    waits for its card, so that it does not fail again with every other card."""
     return [state for state in _copied(workspace, today) if not _lacks_teacher(workspace, state)]
 
 
@@ -93,10 +93,17 @@ def _copied(workspace: Workspace, today: date) -> list[State]:
     return [
         state
         for state in states_on(workspace, today)
-        if state.waits_for == "lesveil run"
+        if (state.waits_for == "lesveil run" or _rendering_lost(workspace, state))
         and (state.failure is None or state.failure.payload["error"] not in AT_FAULT)
         and workspace.vault.has(state.clip)
     ]
+
+
+def _rendering_lost(workspace: Workspace, state: State) -> bool:
+    """The rendering that is to be approved, delivered or repaired is not here: each of these refuses, and names run."""
+    if state.render is None or state.hidden_again or (workspace.finished / state.render["file"]).is_file():
+        return False
+    return state.stage in ("rendered", "approved") or state.waits_for == "lesveil repairs"
 
 
 def _lacks_teacher(workspace: Workspace, state: State) -> bool:

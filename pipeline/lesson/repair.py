@@ -134,11 +134,20 @@ def _opinion(state: State, work: _Work) -> Opinion:
 def _before(workspace: Workspace, state: State) -> Seen:
     if state.render is None:
         raise RepairError("{clip} has no rendering yet; run lesveil run first.", clip=state.file)
-    if state.wiped or not workspace.vault.has(state.clip):
+    if state.wiped:
         raise RepairError("The working copy of {clip} is gone; it can no longer be repaired.", clip=state.file)
+    if not workspace.vault.has(state.clip):
+        raise RepairError(
+            "The working copy of {clip} is gone; put its card in, then lesveil run makes it anew with its repairs.",
+            clip=state.file,
+        )
     before = seen.load(workspace.vault, state.clip, state.render["sha256"])
     if before is None or len(before.plan.prints) != before.plan.frames:  # kept by a version that took no fingerprints
-        raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
+        raise RepairError(
+            "Nothing was kept of where people are in {clip}; put its card in, then lesveil run makes it anew with its"
+            " repairs.",
+            clip=state.file,
+        )
     return before
 
 

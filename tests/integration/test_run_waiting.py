@@ -12,8 +12,10 @@ import pytest
 
 from pipeline import messages
 from pipeline.cli import main
+from pipeline.errors import RepairError
 from pipeline.lesson import copy
 from pipeline.lesson.card import held_back, waiting
+from pipeline.lesson.repair import repair
 from pipeline.lesson.state import find
 from tests import clips
 from tests.world import TODAY, World
@@ -94,7 +96,7 @@ def test_at_night(place: Waiting) -> None:
 
 
 def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Waiting) -> None:
-    place.lapse()
+    made = place.lapse()
     with place.world.open() as opened:
         (state,) = waiting(opened, TODAY)
         opened.ledger.append("failure", None, {"path": "a", "error": "NoConsentError", "clip": state.clip})
@@ -102,6 +104,7 @@ def test_what_failed_or_has_no_copy_or_no_teacher_waits_for_its_card(place: Wait
         opened.ledger.append("failure", None, {"path": "a", "error": "QuarantinedError", "clip": state.clip})
         assert waiting(opened, TODAY) == []
         opened.ledger.record("render", state.ingest.payload["sha256"], "again", state.clip, dict(state.render or {}))
+        made.touch()
         assert waiting(opened, TODAY) == [], "made anew since"
         (lapsed,) = opened.ledger.entries("lapsed", state.clip)
         opened.ledger.append("lapsed", state.clip, lapsed.payload)
@@ -135,3 +138,40 @@ def test_a_copy_that_was_never_rendered_is_done_as_well(place: Waiting, tmp_path
     done = place.lesveil("run")
     assert [Path(one["file"]).name for one in done["clips"]] == ["MVI_0003.MP4"]
     assert place.stages() == ["lesveil approve"] * 3
+
+
+def muted(place: Waiting, name: str) -> None:
+    row = {"id": "m", "analysis": "a", "kind": "mute", "start": 2, "stop": 6, "by": "Geertje", "role": "coach"}
+    with place.world.open() as opened:
+        opened.ledger.append("repair", find(opened, name).clip, row)
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_whose_rendering_is_gone_is_made_again(place: Waiting, repairs: bool) -> None:
+    """Approving, delivering and repairing refuse then, and say that lesveil run is to be done."""
+    made = place.lapse()
+    place.lesveil("run")
+    if repairs:
+        muted(place, "MVI_0001.MP4")
+    made.unlink()
+    assert place.stages()[0] == ("lesveil repairs" if repairs else "lesveil approve")
+    if repairs:
+        assert "run lesveil run again" in place.lesveil("repairs", code=41)["failed"][0]["problem"]
+    else:
+        assert "run lesveil run again" in place.lesveil("approve", "MVI_0001.MP4", "--by", "A", code=55)
+    assert [Path(one["file"]).name for one in place.lesveil("run")["clips"]] == ["MVI_0001.MP4"]
+    assert place.stages()[0] == "lesveil approve"
+    assert place.lesveil("approve", "MVI_0001.MP4", "--by", "A")
+
+
+def test_whose_copy_is_gone_while_repairs_wait_is_told_to_need_its_card(
+    place: Waiting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    muted(place, "MVI_0001.MP4")
+    with place.world.open() as opened:
+        clip = find(opened, "MVI_0001.MP4").clip
+        opened.vault.destroy(clip)
+        with pytest.raises(RepairError, match="put its card in, then lesveil run"):
+            repair(opened, clip, TODAY)
+    assert main(["status", "-C", str(place.world.place), "--lang", "en"]) == 0
+    assert "1 clip has no working copy any more (MVI_0001.MP4)" in capsys.readouterr().out

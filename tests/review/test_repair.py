@@ -321,7 +321,7 @@ def test_what_was_kept_without_fingerprints_is_no_base_for_a_repair(school: Scho
         older = replace(before, plan=replace(before.plan, prints=before.plan.prints[:0]))
         seen.keep(place.vault, school.state().clip, older)
     school.add("hide", 30, 40, track=1)
-    with pytest.raises(RepairError, match="run lesveil run again"):
+    with pytest.raises(RepairError, match="then lesveil run makes it anew"):
         carried_out(school)
 
 

@@ -76,9 +76,10 @@ def purge(args: argparse.Namespace) -> int:
     lines = [_line(item) for item in items]
     lines += [
         tr(
-            "Not yet: {clip}, because its originals on the card are not wiped; lesveil wipe comes first"
+            "Not yet: {clip}, because its originals on the card are not wiped; {command} comes first"
             " (if the card is lost: lesveil deliver --remove {id}).",
             clip=Path(state.file).name,
+            command=state.waits_for,
             id=state.clip[:8],
         )
         for state in held
@@ -91,7 +92,7 @@ def purge(args: argparse.Namespace) -> int:
         if held
         else tr("Nothing is past its term.")
     )
-    not_yet = [{"clip": state.clip, "file": state.file, "waits_for": "lesveil wipe"} for state in held]
+    not_yet = [{"clip": state.clip, "file": state.file, "waits_for": state.waits_for} for state in held]
     return answer(args, {"digest": digest or None, "items": items, "not_yet": not_yet}, *lines)
 
 

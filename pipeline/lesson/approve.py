@@ -57,6 +57,8 @@ def judge(
             "The rendering of {clip} is gone; put its card in, then lesveil run makes it anew.", clip=name
         )
     if not path.is_file() or files.sha256_of(path) != digest:
+        if state.replaces and state.to_recall:  # there may be no film any more, but what lies there is enough
+            raise ApprovalError("{file} is not the file that was checked; lesveil recall makes it anew.", file=path)
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
     if approve and waiting(workspace, state):
         raise ApprovalError(

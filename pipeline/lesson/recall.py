@@ -81,8 +81,7 @@ def execute_recall(
 
 def _concerned(workspace: Workspace, state: State) -> bool:
     asked = workspace.settings.review.after_withdrawal and state.waits_for == "lesveil approve"  # a person is to look
-    there = state.render is not None and (workspace.finished / state.render["file"]).is_file()
-    return state.to_recall and not (asked and there)
+    return state.to_recall and not (asked and _whole(workspace, state))
 
 
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:

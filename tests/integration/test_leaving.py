@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import workspace
 from pipeline.adapters import files
+from pipeline.cli import main
 from pipeline.errors import ApprovalError, DeliveryError, LesveilError, WipeError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import retention, shown
@@ -676,3 +677,32 @@ def test_what_a_recall_made_and_was_taken_away_is_not_sent_to_the_repairs(place:
         hides(opened, clip)
         with pytest.raises(ApprovalError, match="do lesveil run --card DIR"):
             judge(opened, clip, "Rector", True)
+
+
+def test_what_is_to_take_its_place_and_is_lost_is_made_again_by_the_recall(world: World) -> None:
+    """lesveil run, which was named, has no film any more; and a changed file kept the recall from making it again."""
+    world.wipe(world.plan().digest)
+    with (world.place / "lesveil.toml").open("a") as settings:
+        settings.write("[review]\nafter_withdrawal = true\n")
+    with world.open() as place:
+        state = find(place, "A.MP4")
+        assert state.render is not None
+        recalled(place, state.clip, b"less")
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [state.render["sha256"]]}
+        place.ledger.append("lapsed", state.clip, row)
+        assert recall_plan(place, TODAY) == [], "a person is to look"
+        (path,) = place.finished.glob("*.recalled.mp4")
+        path.write_bytes(b"changed")
+        with pytest.raises(ApprovalError, match="lesveil recall makes it anew"):
+            judge(place, state.clip, "Rector", True)
+        assert [item["clip"] for item in recall_plan(place, TODAY)] == [state.clip]
+
+
+def test_purge_says_what_comes_first_while_repairs_wait(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    with world.open() as place:
+        hides(place, find(place, "A.MP4").clip)
+        for name in ("A.MP4", "B.MP4"):
+            retention.tick(place, name, "Geertje")
+    assert main(["purge", "-C", str(world.place), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["not_yet"]
+    assert [one["waits_for"] for one in told] == ["lesveil repairs", "lesveil wipe"]

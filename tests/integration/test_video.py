@@ -273,6 +273,18 @@ def test_interlaced(kind: str, codec: str, first: str, options: dict[str, Any], 
     assert not any(frame.picture.interlaced_frame for frame in clip.frames())
 
 
+def test_an_interlaced_film_that_pauses_keeps_every_frame(tmp_path: Path) -> None:
+    """Its average rate is far lower than how its frames follow on each other."""
+    path = clips.make(
+        tmp_path / "clip.mp4", rate="50", frames=48, picture_filter="tinterlace=interleave_top,setfield=tff,"
+        "setpts=PTS+gte(N\\,16)*1.5/TB", fps_mode="passthrough", **{"x264-params": "tff=1"},
+    )  # fmt: skip
+    whole = clips.oracle(path)
+    frames = list(open_clip(path).frames())
+    assert [frame.time for frame in frames] == [time for time, _ in whole]
+    assert not any(frame.damaged for frame in frames)
+
+
 def test_a_late_first_frame_stays_late(plain: Path, tmp_path: Path) -> None:
     with_sound = tmp_path / "late.mp4"
     source = clips.ffmpeg.input(str(plain))

@@ -249,6 +249,7 @@ def render_checked(
                 ),
                 again,
                 progress,
+                depth,
             )
         if not result.passed:
             raise CheckFailedError(

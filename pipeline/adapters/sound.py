@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.disguise import disguised
 from pipeline.adapters.packets import LENIENT
-from pipeline.adapters.video_in import CONTAINERS, audio_stream
+from pipeline.adapters.video_in import CONTAINERS, LEAP, audio_stream
 
 BLOCK = 1024
 """Samples in one AAC frame."""
@@ -72,6 +72,7 @@ class Sound:
         self._path, self._chapters = path, chapters
         self._end: Fraction | None = None
         self._position = 0
+        self._latest: int | None = None
         self._next: tuple[int, Samples] | None = None
         self._blocks: Iterator[tuple[int, Samples]] = iter(())
         self._source: BinaryIO | None = None
@@ -150,7 +151,11 @@ class Sound:
             yield block
 
     def rest(self, picture_end: Fraction) -> Iterator[av.AudioFrame]:
-        """Everything that is left, and silence up to where the sound was promised to end and the picture ends."""
+        """Everything that is left, and silence up to where the sound was promised to end and the picture ends.
+
+        What begins LEAP after the picture's end, after a silence, bears a wrong time and is left out.
+        """
+        self._latest = round((picture_end + LEAP) * self.rate)
         while (block := self._fill()) is not None:
             yield block
         stop = round(picture_end * self.rate)
@@ -260,6 +265,8 @@ class Sound:
             if place < here:  # heard already
                 samples = samples[:, here - place :]
                 self._next = (here, samples) if samples.shape[1] else None
+            elif place > here and self._latest is not None and place > self._latest:
+                self._next, self._blocks = None, iter(())
             elif place > here:
                 gap = min(missing, place - here)
                 parts.append(np.zeros((self.channels, gap), np.float32))

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.adapters import video_out
 from pipeline.adapters.inspect import extras, filmed_on
-from pipeline.adapters.sound import loudest
+from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
 from pipeline.errors import (
@@ -569,6 +569,28 @@ def test_a_gap_in_the_sound_becomes_silence(tmp_path: Path) -> None:
     before, after = clicks(source), clicks(tmp_path / "out.mp4")
     before, after = (line[(line < 0.45) | (line > 1.25)] for line in (before, after))
     assert np.abs(before - after).max() < 0.021
+
+
+def test_sound_hours_after_the_picture_is_left_out(tmp_path: Path) -> None:
+    """One wrong time, and the film would end in hours of silence."""
+    plain = clips.make(tmp_path / "plain.mkv", frames=50, audio="aac", sound_seconds=2.0)
+    path = tmp_path / "clip.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio" and packet.pts * packet.time_base > 1.5:
+                packet.pts += round(10**9 / packet.time_base)
+                packet.dts = packet.pts
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    sound = Sound(path)
+    sound.begin(Fraction(0))
+    pieces = itertools.chain(sound.until(Fraction(2)), sound.rest(Fraction(2)))
+    heard = sum(piece.samples for piece in itertools.islice(pieces, 1000))
+    assert heard == pytest.approx(2.0 * sound.rate, abs=0.1 * sound.rate)
+    assert sound.silences == [(pytest.approx(1.5, abs=0.1), pytest.approx(2.0, abs=0.1))]
 
 
 def test_sound_that_cannot_be_decoded_costs_no_frame(plain: Path, tmp_path: Path) -> None:

@@ -39,8 +39,14 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 JITTER = 0.015
 """Seconds by which a stretch of sound may be off before it is moved; one AAC frame at 48 kHz is 0.021."""
 
+EVER = 1e9
+"""Seconds: longer than any film."""
+
 PATIENCE = 200
 """Packets tried before the sound is said to be undecodable."""
+
+ROUNDING = 1e-6
+"""Seconds."""
 
 Samples = npt.NDArray[np.float32]
 """(channels, samples), -1..1."""
@@ -54,6 +60,7 @@ class Sound:
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
     since the container's zero, that are silent because nothing was decoded there. ``mutes`` are stretches, likewise,
     that are to be silent: the encoder never sees what was said there. With ``disguise`` voices are made strange.
+    ``first`` is when the first picture is shown: what is silent there is silent before it, too.
     """
 
     def __init__(
@@ -62,8 +69,10 @@ class Sound:
         chapters: Sequence[Chapter] = (Chapter(None),),
         mutes: Sequence[tuple[float, float]] = (),
         disguise: bool = False,
+        first: Fraction | None = None,
     ) -> None:
-        self._mutes = tuple(mutes)
+        opening = -EVER if first is None else float(first) + ROUNDING
+        self._mutes = tuple((-EVER if since <= opening else since, until) for since, until in mutes)
         self._disguise = disguise
         self.silences: list[tuple[float, float]] = []
         self.present = False
@@ -150,11 +159,14 @@ class Sound:
                 return
             yield block
 
-    def rest(self, picture_end: Fraction) -> Iterator[av.AudioFrame]:
+    def rest(self, picture_end: Fraction, last: Fraction) -> Iterator[av.AudioFrame]:
         """Everything that is left, and silence up to where the sound was promised to end and the picture ends.
 
-        What begins LEAP after the picture's end, after a silence, bears a wrong time and is left out.
+        What begins LEAP after the picture's end, after a silence, bears a wrong time and is left out. ``last`` is when
+        the last picture is shown: what is muted there is muted to the end, for nobody can choose what lies beyond it.
         """
+        ending = float(last) + ROUNDING
+        self._mutes = tuple((since, EVER if until > ending else until) for since, until in self._mutes)
         self._latest = round((picture_end + LEAP) * self.rate)
         while (block := self._fill()) is not None:
             yield block

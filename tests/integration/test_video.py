@@ -587,7 +587,7 @@ def test_sound_hours_after_the_picture_is_left_out(tmp_path: Path) -> None:
             target.mux(packet)
     sound = Sound(path)
     sound.begin(Fraction(0))
-    pieces = itertools.chain(sound.until(Fraction(2)), sound.rest(Fraction(2)))
+    pieces = itertools.chain(sound.until(Fraction(2)), sound.rest(Fraction(2), Fraction(49, 25)))
     heard = sum(piece.samples for piece in itertools.islice(pieces, 1000))
     assert heard == pytest.approx(2.0 * sound.rate, abs=0.1 * sound.rate)
     assert sound.silences == [(pytest.approx(1.5, abs=0.1), pytest.approx(2.0, abs=0.1))]
@@ -610,6 +610,22 @@ def test_mute(plain: Path, tmp_path: Path) -> None:
     assert passed_through(open_clip(plain), tmp_path / "out.mp4", audio="mute").sound == "muted"
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
+
+
+@pytest.mark.parametrize("audio", ["keep", "disguise"])
+def test_what_is_muted_to_an_end_of_the_picture_is_muted_beyond_it(audio: Any, tmp_path: Path) -> None:
+    """A camera's sound may begin before its picture, and go on after it: nobody can choose a moment there."""
+    pictures = clips.make(tmp_path / "pictures.mp4", frames=25)
+    path = tmp_path / "clip.mp4"
+    late = clips.ffmpeg.input(str(pictures), itsoffset=1)
+    clips.run(clips.ffmpeg.output(late.video, clips.sound(4), str(path), **{"c:v": "copy", "c:a": "aac"}))
+    clip = open_clip(path)
+    whole, plain = tmp_path / "whole.mp4", tmp_path / "plain.mp4"
+    passed_through(clip, plain, audio=audio, mutes=[(1.2, 1.8)])
+    assert min(loudest(plain, *span) for span in ((0.1, 0.9), (2.1, 3.9))) > 0.05
+    passed_through(clip, whole, audio=audio, mutes=[(1.0, 1.2), (1.8, 2.0)])
+    assert max(loudest(whole, *span) for span in ((0, 1.17), (1.83, 4))) < 0.01
+    assert loudest(whole, 1.3, 1.7) > 0.05
 
 
 def test_disguise_keeps_time_and_what_is_muted_silent(tmp_path: Path) -> None:

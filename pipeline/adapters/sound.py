@@ -56,7 +56,8 @@ class Sound:
     """The chosen audio stream of ``path``; ``present`` tells whether there is one.
 
     ``chapters`` are the files of a take and where each lies on its clock; by default the one file at ``path``.
-    ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
+    ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded, or
+    it lies LEAP before the first picture and what is heard before that is left out).
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
     since the container's zero, that are silent because nothing was decoded there. ``mutes`` are stretches, likewise,
     that are to be silent: the encoder never sees what was said there. With ``disguise`` voices are made strange.
@@ -71,6 +72,7 @@ class Sound:
         disguise: bool = False,
         first: Fraction | None = None,
     ) -> None:
+        self._first = first
         opening = -EVER if first is None else float(first) + ROUNDING
         self._mutes = tuple((-EVER if since <= opening else since, until) for since, until in mutes)
         self._disguise = disguise
@@ -112,6 +114,8 @@ class Sound:
         self.rate = min(RATES, key=lambda rate: (abs(rate - first.sample_rate), -rate))
         self.layout = LAYOUTS.get(first.layout.nb_channels, "stereo")
         self.start = self._time(first)
+        if self.start is not None and self._first is not None and self._first - self.start > LEAP:
+            self.start = None  # one of the two bears a wrong time: no film waits so long for its picture
         self._blocks = self._resampled(first, frames)
         if self._disguise:
             # What is muted must be silent before, too: a disguise spreads each moment over its neighbours.

@@ -593,6 +593,26 @@ def test_sound_hours_after_the_picture_is_left_out(tmp_path: Path) -> None:
     assert sound.silences == [(pytest.approx(1.5, abs=0.1), pytest.approx(2.0, abs=0.1))]
 
 
+def test_a_film_does_not_wait_hours_for_its_picture(tmp_path: Path) -> None:
+    """What is said to be heard so long before it is left out, or silence would be written until the disk is full."""
+    plain = clips.make(tmp_path / "plain.mkv", codec="mjpeg", pixel_format="yuvj420p", frames=25, audio="aac")
+    path = tmp_path / "clip.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                if packet.stream.type == "video":
+                    packet.pts += round(20_000 / packet.time_base)
+                    packet.dts = packet.pts
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert (written.frames, written.sound) == (25, "lost")
+    assert written.bytes < 100_000
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) < 2 * 48000
+
+
 def test_sound_that_cannot_be_decoded_costs_no_frame(plain: Path, tmp_path: Path) -> None:
     with av.open(str(plain)) as container:
         spans = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]

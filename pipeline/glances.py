@@ -80,8 +80,8 @@ class Glance:
     """Only faces that fill the picture count, and a grey border is laid around it, because the network wants to see
     where a face ends."""
     mirrored: bool = False
-    """Left and right are swapped before the network sees it. Never of a turned one: what lay on its left side would then
-    lie on its right."""
+    """Left and right are swapped before the network sees it. Never of a turned one: what lay on its left side would
+    then lie on its right."""
 
 
 @dataclass(frozen=True)

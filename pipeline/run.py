@@ -85,9 +85,10 @@ class Outcome:
     figures: Figures
     rate: float
     times: Sequence[float]
-    """Seconds of every frame on the source's clock."""
+    """Seconds of every frame on the finished film's clock."""
     sound: str
     silences: Sequence[tuple[float, float]] = ()
+    """Stretches of it that are silent because no sound could be read, on the same clock."""
     opinion: Opinion = field(default_factory=lambda: Opinion(opinion.OFF))
 
 
@@ -249,6 +250,7 @@ def render_checked(
                 ),
                 again,
                 progress,
+                depth,
             )
         if not result.passed:
             raise CheckFailedError(
@@ -334,7 +336,9 @@ def redact_clip(
             files.remove(partial)
             raise
         tick = clip.info.time_base
-        times = [float(pts * tick) for pts in done.pts.tolist()]
+        shift = written.shift
+        times = [float(pts * tick - shift) for pts in done.pts.tolist()]
+        silences = [(max(0.0, since - float(shift)), until - float(shift)) for since, until in written.silences]
         seconds = time.perf_counter() - started
         figures.add("total", seconds)
         rendered = Render(out, digest, written.bytes, len(times), done.damaged, written.seconds)
@@ -347,7 +351,7 @@ def redact_clip(
             float(clip.info.rate),
             times,
             written.sound,
-            written.silences,
+            silences,
             looked.opinion,
         )
 
@@ -394,7 +398,7 @@ def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: A
 
 
 def report_of(outcome: Outcome) -> dict[str, Any]:
-    """One clip's part of the report: plain data for JSON."""
+    """One clip's part of the report: plain data for JSON. All its seconds are those of the finished film's clock."""
     by_track: dict[int, list[Decision]] = {}
     for decision in outcome.analysis.decisions:
         by_track.setdefault(decision.track, []).append(decision)
@@ -439,12 +443,12 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.render.seconds, 3),
         "damaged_frames": list(outcome.render.damaged),
         "sound": outcome.sound,
-        "silences": [list(pair) for pair in outcome.silences],
+        "silences": [[round(since, 4), round(until, 4)] for since, until in outcome.silences],
         "style": outcome.analysis.plan.style.value,
         "hides": outcome.analysis.plan.extent.value,
         "kept": kept,
         "tracks": tracks,
-        "second_opinion": outcome.opinion.document(lambda frame: moment(frame) - times[0]),
+        "second_opinion": outcome.opinion.document(moment),
         "check": {"frames": outcome.check.frames, "regions": outcome.check.regions, "passed": outcome.check.passed},
         "figures": {
             "seconds": {name: round(value, 3) for name, value in figures.seconds.items()},

@@ -46,6 +46,7 @@ class Sample:
     __slots__ = (
         "corrupt",
         "damaged",
+        "field",
         "group",
         "index",
         "judged",
@@ -65,6 +66,8 @@ class Sample:
         self.corrupt = corrupt
         self.picture: av.VideoFrame | None = None
         self.order = 0
+        self.field = False
+        """It may hold the second field of the picture before: unless a picture comes of it, it is no frame."""
         self.resolved = False
         self.judged = False
         self.damaged = False
@@ -188,8 +191,8 @@ class Samples:
     def _arrive(self, picture: av.VideoFrame) -> None:
         sample = None if picture.pts is None else self._pending.pop(picture.pts, None)
         if sample is None:
-            return  # its place has been taken already: a second field, or a picture far out of order
-        self._drop_second_field(sample, picture)
+            return  # its place has been taken already by a picture far out of order
+        self._expect_second_field(sample, picture)
         for one in self._pending.values():
             # a broken packet may name a time that the film never comes to: it follows what came before
             if one.index < sample.index - 2 * REORDERING:
@@ -209,19 +212,22 @@ class Samples:
             return one.pts < arrived.pts
         return one.index < arrived.index - (REORDERING if self._times is not None else 0)
 
-    def _drop_second_field(self, sample: Sample, picture: av.VideoFrame) -> None:
-        """Two packets may hold the two fields of one picture; the second is no frame of its own."""
+    def _expect_second_field(self, sample: Sample, picture: av.VideoFrame) -> None:
+        """Two packets may hold the two fields of one picture; the second is no frame then: no picture comes of it."""
         second = self._pending.get(sample.index + 1)
         if second is None or not picture.interlaced_frame or self._times is not None:
             return
+        # the step is an average: where a film pauses it is far longer than from one picture to the next
         if second.pts is None or (sample.pts is not None and 0 <= second.pts - sample.pts < 0.75 * self._step):
-            del self._pending[second.index]
-            self._unjudged.remove(second)
+            second.field = True
             sample.corrupt |= second.corrupt
 
     def _lose(self, sample: Sample) -> None:
         self._pending.pop(sample.index, None)
-        self._resolve(sample)
+        if sample.field:
+            self._unjudged.remove(sample)
+        else:
+            self._resolve(sample)
 
     def _resolve(self, sample: Sample) -> None:
         sample.resolved = True

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.disguise import disguised
 from pipeline.adapters.packets import LENIENT
-from pipeline.adapters.video_in import CONTAINERS, audio_stream
+from pipeline.adapters.video_in import CONTAINERS, LEAP, audio_stream
 
 BLOCK = 1024
 """Samples in one AAC frame."""
@@ -39,8 +39,14 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 JITTER = 0.015
 """Seconds by which a stretch of sound may be off before it is moved; one AAC frame at 48 kHz is 0.021."""
 
+EVER = 1e9
+"""Seconds: longer than any film."""
+
 PATIENCE = 200
 """Packets tried before the sound is said to be undecodable."""
+
+ROUNDING = 1e-6
+"""Seconds."""
 
 Samples = npt.NDArray[np.float32]
 """(channels, samples), -1..1."""
@@ -50,10 +56,12 @@ class Sound:
     """The chosen audio stream of ``path``; ``present`` tells whether there is one.
 
     ``chapters`` are the files of a take and where each lies on its clock; by default the one file at ``path``.
-    ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded).
+    ``start`` is the time of its first sample in seconds since the container's zero (None: nothing could be decoded, or
+    it lies LEAP before the first picture and what is heard before that is left out).
     ``rate`` in Hz, ``layout`` and ``bit_rate`` are those to encode with. ``silences`` lists the stretches, seconds
     since the container's zero, that are silent because nothing was decoded there. ``mutes`` are stretches, likewise,
     that are to be silent: the encoder never sees what was said there. With ``disguise`` voices are made strange.
+    ``first`` is when the first picture is shown: what is silent there is silent before it, too.
     """
 
     def __init__(
@@ -62,8 +70,11 @@ class Sound:
         chapters: Sequence[Chapter] = (Chapter(None),),
         mutes: Sequence[tuple[float, float]] = (),
         disguise: bool = False,
+        first: Fraction | None = None,
     ) -> None:
-        self._mutes = tuple(mutes)
+        self._first = first
+        opening = -EVER if first is None else float(first) + ROUNDING
+        self._mutes = tuple((-EVER if since <= opening else since, until) for since, until in mutes)
         self._disguise = disguise
         self.silences: list[tuple[float, float]] = []
         self.present = False
@@ -72,6 +83,7 @@ class Sound:
         self._path, self._chapters = path, chapters
         self._end: Fraction | None = None
         self._position = 0
+        self._latest: int | None = None
         self._next: tuple[int, Samples] | None = None
         self._blocks: Iterator[tuple[int, Samples]] = iter(())
         self._source: BinaryIO | None = None
@@ -102,6 +114,8 @@ class Sound:
         self.rate = min(RATES, key=lambda rate: (abs(rate - first.sample_rate), -rate))
         self.layout = LAYOUTS.get(first.layout.nb_channels, "stereo")
         self.start = self._time(first)
+        if self.start is not None and self._first is not None and self._first - self.start > LEAP:
+            self.start = None  # one of the two bears a wrong time: no film waits so long for its picture
         self._blocks = self._resampled(first, frames)
         if self._disguise:
             # What is muted must be silent before, too: a disguise spreads each moment over its neighbours.
@@ -149,8 +163,15 @@ class Sound:
                 return
             yield block
 
-    def rest(self, picture_end: Fraction) -> Iterator[av.AudioFrame]:
-        """Everything that is left, and silence up to where the sound was promised to end and the picture ends."""
+    def rest(self, picture_end: Fraction, last: Fraction) -> Iterator[av.AudioFrame]:
+        """Everything that is left, and silence up to where the sound was promised to end and the picture ends.
+
+        What begins LEAP after the picture's end, after a silence, bears a wrong time and is left out. ``last`` is when
+        the last picture is shown: what is muted there is muted to the end, for nobody can choose what lies beyond it.
+        """
+        ending = float(last) + ROUNDING
+        self._mutes = tuple((since, EVER if until > ending else until) for since, until in self._mutes)
+        self._latest = round((picture_end + LEAP) * self.rate)
         while (block := self._fill()) is not None:
             yield block
         stop = round(picture_end * self.rate)
@@ -260,6 +281,8 @@ class Sound:
             if place < here:  # heard already
                 samples = samples[:, here - place :]
                 self._next = (here, samples) if samples.shape[1] else None
+            elif place > here and self._latest is not None and place > self._latest:
+                self._next, self._blocks = None, iter(())
             elif place > here:
                 gap = min(missing, place - here)
                 parts.append(np.zeros((self.channels, gap), np.float32))

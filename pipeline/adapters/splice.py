@@ -116,7 +116,7 @@ def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound 
         if waiting or skipping or position != len(clock.pts):
             raise SpliceError("a piece does not begin at a keyframe")
         if new is not None:
-            new.end()
+            new.end(Fraction(clock.pts[-1]) * video.time_base)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class _Sounding:
     """Encodes the sound beside the pictures as they are written."""
 
     def __init__(self, out: Any, sound: NewSound) -> None:
-        self._sound = Sound(sound.path, sound.chapters, sound.mutes, disguise=sound.disguise)
+        self._sound = Sound(sound.path, sound.chapters, sound.mutes, disguise=sound.disguise, first=sound.start)
         made = self._sound
         self._given, self._out = sound, out
         self._track = out.add_stream("aac", rate=made.rate, layout=made.layout)
@@ -176,8 +176,9 @@ class _Sounding:
         for frame in self._sound.until(time + self._given.shift):
             self._mux(frame)
 
-    def end(self) -> None:
-        for frame in self._sound.rest(self._given.end):
+    def end(self, last: Fraction) -> None:
+        """``last`` is when the last picture is shown, on the file's clock."""
+        for frame in self._sound.rest(self._given.end, last + self._given.shift):
             self._mux(frame)
         self._mux(None)
         self._sound.close()

@@ -86,7 +86,8 @@ class ClipWriter:
 
     Leaving the ``with`` block by an exception aborts: the file is removed. Otherwise ``close()`` must have been
     called, and returns what was written. ``path`` is written over: give it a name that nobody takes for finished.
-    ``mutes`` are stretches, in seconds on the source's clock, that are to be silent. ``encoder`` as in `encoders`.
+    ``mutes`` are stretches, in seconds on the source's clock, that are to be silent; those that begin with the first
+    picture or end with the last take in what is heard before and after the picture. ``encoder`` as in `encoders`.
     """
 
     def __init__(
@@ -202,7 +203,8 @@ class ClipWriter:
         clip, info = self._clip, self._clip.info
         starts = [clip.start * self._time_base] if clip.start is not None else []
         if self._audio != "mute":
-            sound = Sound(clip.path, clip.chapters, self._mutes, disguise=self._audio != "keep")
+            first = starts[0] if starts else None
+            sound = Sound(clip.path, clip.chapters, self._mutes, disguise=self._audio != "keep", first=first)
             if sound.present:
                 self._sound = sound
                 if sound.start is not None:
@@ -300,7 +302,7 @@ class ClipWriter:
     def _flush(self) -> None:
         self._flush_video()
         if self._sound is not None:
-            for frame in self._sound.rest(self._end() * self._time_base):
+            for frame in self._sound.rest(self._end() * self._time_base, (self._last or 0) * self._time_base):
                 self._mux_sound(frame)
             self._mux_sound(None)
 

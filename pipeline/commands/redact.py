@@ -83,7 +83,7 @@ def redact(args: argparse.Namespace) -> int:
                         "({moments}).",
                         clip=job.name,
                         n=len(outcome.opinion.hidden),
-                        moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame] - outcome.times[0]),
+                        moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame]),
                     )
                 if outcome.silences or outcome.sound == "lost":
                     say("{clip}: part of the sound could not be read and is silent.", clip=job.name)

@@ -20,10 +20,11 @@ MOST_FINDINGS = 20
 """Findings of one kind that are listed; more say nothing new."""
 
 FLAT_FRAME = 8.0
-"""Grey levels by which a wholly hidden frame may vary after encoding."""
+"""Grey levels (of 256) by which a wholly hidden frame may vary after encoding."""
 
 ENCODED = 6.0
-"""Mean grey levels by which an encoded veil may differ from the same veil made again; a face differs by far more."""
+"""Mean grey levels (of 256) by which an encoded veil may differ from the same veil made again; a face differs by far
+more."""
 
 
 def check(
@@ -37,14 +38,16 @@ def check(
     clear: Clear,
     again: Again,
     progress: Progress = no_progress,
+    depth: int = 8,
 ) -> Check:
     """Compare the finished file with the plan: frames and their times, streams, and every region that should be hidden.
 
     ``pts`` (N,) are the times written, in units of ``tick`` seconds, of which the distances from the first count.
     ``extras`` is what else was found in the file (streams, metadata): each is a finding. ``clear`` judges the
     regions of a luma plane; where it sees detail (surroundings can be busy enough to leave some in a veil), that
-    region must equal what ``again`` makes of the source, or it is a finding.
+    region must equal what ``again`` makes of the source, or it is a finding. Samples have ``depth`` bits.
     """
+    level = 1 << (depth - 8)
     findings = [f"the file carries {what}" for what in extras]
     whole = set(damaged)
     count = regions = 0
@@ -65,7 +68,7 @@ def check(
                 off.append(f"frame {count} is shown at {float(frame.time) - first:.4f} s, not {planned:.4f} s")
         plane = luma(frame.picture)
         if count in whole:
-            if float(plane.std()) > FLAT_FRAME:
+            if float(plane.std()) > FLAT_FRAME * level:
                 shown.append(f"frame {count} should be hidden whole and is not")
         else:
             rows = plan.regions(count)
@@ -80,7 +83,7 @@ def check(
         unproven.discard(number)
         for row, seen in suspects[number]:
             made = _inside(plane, plan.region[row])
-            if made.shape != seen.shape or float(np.abs(made.astype(np.float32) - seen).mean()) > ENCODED:
+            if made.shape != seen.shape or float(np.abs(made.astype(np.float32) - seen).mean()) > ENCODED * level:
                 shown.append(f"frame {number}: what was planned hidden at {plan.region[row].round().tolist()} is not")
     shown += [f"frame {number}: what was planned hidden could not be proved to be" for number in sorted(unproven)]
     if count != plan.frames:

@@ -266,10 +266,14 @@ class _Rows:
     sights: I32
 
 
-def _sights(track: Track, frames: I32) -> I32:
-    """For ``frames`` (N,) of a track those of the last sight and the next (N, 2). A leap's way lies between two."""
+def _sights(track: Track, frames: I32, keep: bool) -> I32:
+    """For ``frames`` (N,) of a track those of the last sight and the next (N, 2).
+
+    A leap's way lies between two. Of somebody who is kept that does not count: what was cut out of a track between two
+    sights looks the same, and was not seen.
+    """
     at = np.flatnonzero(track.support == Support.SEEN)
-    if not len(at):
+    if not len(at) and not keep:
         way = np.flatnonzero(track.support == Support.FILLED)
         at = np.concatenate([way[:1], way[-1:]])
     known = np.concatenate([[NO_SIGHT_BEFORE], track.start + at, [NO_SIGHT_AFTER]])
@@ -289,7 +293,7 @@ def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows
         # whom a person hid is a face, however faint
         known = len(track.certainty) > 0 and decision.reason is not Reason.HIDDEN_BY_HAND
         certainties.append(track.certainty[stretch - track.start] if known else np.full(len(stretch), FIRM, np.float32))
-        sights.append(_sights(track, stretch))
+        sights.append(_sights(track, stretch, decision.keep))
     return _Rows(
         np.concatenate(frames),
         np.concatenate(faces),

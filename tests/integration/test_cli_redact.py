@@ -183,6 +183,21 @@ def test_the_report_accounts_for_every_track(lesson: tuple[Path, samples.Truth, 
     assert {"detect", "render", "check", "total"} <= set(one["figures"]["seconds"])
 
 
+def test_the_report_tells_time_by_the_finished_film(
+    lesson: tuple[Path, samples.Truth, Path], out: Path, tmp_path: Path, lesveil: Callable[..., Said]
+) -> None:
+    """A camera's .MTS begins anywhere; what is made of it begins at zero."""
+    clip = clips.remux(lesson[0], tmp_path / "a.ts", output_ts_offset="1000")
+    assert lesveil("redact", clip, "-o", out / "x.mp4", "--report", out / "r.json").code == 0
+    with av.open(str(out / "x.mp4")) as film:
+        times = [frame.time for frame in film.decode(video=0)]
+    (one,) = json.loads((out / "r.json").read_text())["clips"]
+    spans = [span for track in one["tracks"] for span in track["spans"]]
+    assert spans
+    for span in spans:
+        assert span["start"] == pytest.approx(times[span["first_frame"]], abs=0.001)
+
+
 def test_without_portraits_everyone_is_hidden(
     group: tuple[Path, samples.Truth], out: Path, lesveil: Callable[..., Said]
 ) -> None:

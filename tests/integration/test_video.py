@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.adapters import video_out
 from pipeline.adapters.inspect import extras, filmed_on
-from pipeline.adapters.sound import loudest
+from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
 from pipeline.errors import (
@@ -271,6 +271,18 @@ def test_interlaced(kind: str, codec: str, first: str, options: dict[str, Any], 
     # Builds of bwdif differ in a stretch's first picture, which has none before it.
     assert [md5 for _, md5, _ in seen(clip)][1:] == [md5 for _, md5 in clips.oracle(path, BWDIF)][1:]
     assert not any(frame.picture.interlaced_frame for frame in clip.frames())
+
+
+def test_an_interlaced_film_that_pauses_keeps_every_frame(tmp_path: Path) -> None:
+    """Its average rate is far lower than how its frames follow on each other."""
+    path = clips.make(
+        tmp_path / "clip.mp4", rate="50", frames=48, picture_filter="tinterlace=interleave_top,setfield=tff,"
+        "setpts=PTS+gte(N\\,16)*1.5/TB", fps_mode="passthrough", **{"x264-params": "tff=1"},
+    )  # fmt: skip
+    whole = clips.oracle(path)
+    frames = list(open_clip(path).frames())
+    assert [frame.time for frame in frames] == [time for time, _ in whole]
+    assert not any(frame.damaged for frame in frames)
 
 
 def test_a_late_first_frame_stays_late(plain: Path, tmp_path: Path) -> None:
@@ -559,6 +571,48 @@ def test_a_gap_in_the_sound_becomes_silence(tmp_path: Path) -> None:
     assert np.abs(before - after).max() < 0.021
 
 
+def test_sound_hours_after_the_picture_is_left_out(tmp_path: Path) -> None:
+    """One wrong time, and the film would end in hours of silence."""
+    plain = clips.make(tmp_path / "plain.mkv", frames=50, audio="aac", sound_seconds=2.0)
+    path = tmp_path / "clip.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio" and packet.pts * packet.time_base > 1.5:
+                packet.pts += round(10**9 / packet.time_base)
+                packet.dts = packet.pts
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    sound = Sound(path)
+    sound.begin(Fraction(0))
+    pieces = itertools.chain(sound.until(Fraction(2)), sound.rest(Fraction(2), Fraction(49, 25)))
+    heard = sum(piece.samples for piece in itertools.islice(pieces, 1000))
+    assert heard == pytest.approx(2.0 * sound.rate, abs=0.1 * sound.rate)
+    assert sound.silences == [(pytest.approx(1.5, abs=0.1), pytest.approx(2.0, abs=0.1))]
+
+
+def test_a_film_does_not_wait_hours_for_its_picture(tmp_path: Path) -> None:
+    """What is said to be heard so long before it is left out, or silence would be written until the disk is full."""
+    plain = clips.make(tmp_path / "plain.mkv", codec="mjpeg", pixel_format="yuvj420p", frames=25, audio="aac")
+    path = tmp_path / "clip.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                if packet.stream.type == "video":
+                    packet.pts += round(20_000 / packet.time_base)
+                    packet.dts = packet.pts
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    written = passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert (written.frames, written.sound) == (25, "lost")
+    assert written.bytes < 100_000
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) < 2 * 48000
+
+
 def test_sound_that_cannot_be_decoded_costs_no_frame(plain: Path, tmp_path: Path) -> None:
     with av.open(str(plain)) as container:
         spans = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
@@ -576,6 +630,22 @@ def test_mute(plain: Path, tmp_path: Path) -> None:
     assert passed_through(open_clip(plain), tmp_path / "out.mp4", audio="mute").sound == "muted"
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
+
+
+@pytest.mark.parametrize("audio", ["keep", "disguise"])
+def test_what_is_muted_to_an_end_of_the_picture_is_muted_beyond_it(audio: Any, tmp_path: Path) -> None:
+    """A camera's sound may begin before its picture, and go on after it: nobody can choose a moment there."""
+    pictures = clips.make(tmp_path / "pictures.mp4", frames=25)
+    path = tmp_path / "clip.mp4"
+    late = clips.ffmpeg.input(str(pictures), itsoffset=1)
+    clips.run(clips.ffmpeg.output(late.video, clips.sound(4), str(path), **{"c:v": "copy", "c:a": "aac"}))
+    clip = open_clip(path)
+    whole, plain = tmp_path / "whole.mp4", tmp_path / "plain.mp4"
+    passed_through(clip, plain, audio=audio, mutes=[(1.2, 1.8)])
+    assert min(loudest(plain, *span) for span in ((0.1, 0.9), (2.1, 3.9))) > 0.05
+    passed_through(clip, whole, audio=audio, mutes=[(1.0, 1.2), (1.8, 2.0)])
+    assert max(loudest(whole, *span) for span in ((0, 1.17), (1.83, 4))) < 0.01
+    assert loudest(whole, 1.3, 1.7) > 0.05
 
 
 def test_disguise_keeps_time_and_what_is_muted_silent(tmp_path: Path) -> None:

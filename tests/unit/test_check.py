@@ -80,10 +80,9 @@ def bright(plane, regions, shapes):
     return np.array([plane[y1:y2, x1:x2].mean() > VEILED + 5 for x1, y1, x2, y2 in regions.astype(int)])
 
 
-def ask(source=None, plan=None, damaged=(), extras=(), again=None, pts=None, clear=bright, progress=None):
+def ask(source=None, plan=None, damaged=(), extras=(), again=None, pts=None, clear=bright, **more):
     plan = plan or planned()
     pts = np.arange(plan.frames, dtype=np.int64) * 40 + 7 if pts is None else pts
-    more = {} if progress is None else {"progress": progress}
     return check(
         source or finished(), plan, pts, damaged, float(TICK), extras, lambda p: p, clear, again or Again(), **more
     )
@@ -152,6 +151,12 @@ def test_detail_that_the_veil_itself_has_is_no_finding():
 )
 def test_a_veil_made_again_may_differ_by_what_encoding_changes(off, passes):
     assert ask(finished(f1={"plane": picture(FACE)}), again=Again(FACE + int(off))).passed is passes
+
+
+def test_samples_of_ten_bits_are_four_times_as_fine():
+    assert ask(finished(f1={"plane": picture(FACE)}), again=Again(FACE + 3 * int(ENCODED)), depth=10).passed
+    assert not ask(finished(f1={"plane": picture(FACE)}), again=Again(FACE + 5 * int(ENCODED)), depth=10).passed
+    assert ask(finished(f3={"plane": picture(noise=90)}), damaged=[3], depth=10).passed
 
 
 def test_what_cannot_be_made_again_is_a_finding():

@@ -412,6 +412,14 @@ def test_a_doubtful_face_gives_way_to_nobody_who_is_not_seen_beside_it():
     assert not len(made.frame)
 
 
+def test_a_piece_of_somebody_that_was_cut_out_between_two_sights_was_not_seen_at_its_ends():
+    """A reviewer may split a track anywhere: what is then nearest in it is no sight."""
+    named, faint = [Identity(2, 0, 10, "ann", Reason.MATCHED)], _seen_at(_faint(1), 0, 9)
+    piece = _seen_at(_still(2))
+    made = _plan([faint, piece], decide([faint, piece], named, {"ann": "parent"}))
+    assert set(made.frame.tolist()) == set(range(10))
+
+
 # --- the whole person
 
 

@@ -1,0 +1,59 @@
+"""Packets that hold one field of a picture each: two of them make one frame, and nothing else does."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.adapters.packets import Samples
+
+
+class Film:
+    """A container, its stream and its decoder, which is one packet behind; of 25 pictures a second.
+
+    ``packets`` are (pts, whether a picture comes of it).
+    """
+
+    def __init__(self, packets):
+        self._packets, self._waiting = packets, None
+        self.format = SimpleNamespace(name="mpegts")
+        self.average_rate = self.guessed_rate = self.base_rate = Fraction(25)
+        self.time_base = Fraction(1, 1000)
+        self.codec_context = SimpleNamespace(name="h264", flags=0, decode=self._decode)
+        self.metadata, self.start_time, self.duration = {}, 0, 0
+
+    def demux(self, _):
+        for number, (pts, gives) in enumerate(self._packets):
+            yield SimpleNamespace(
+                pts=pts, dts=pts or 40 * number, size=9, is_discard=False, is_corrupt=False, is_keyframe=number == 0,
+                gives=gives,
+            )  # fmt: skip
+
+    def _decode(self, packet):
+        ready, self._waiting = self._waiting, packet
+        if ready is None or not ready.gives:
+            return []
+        return [SimpleNamespace(pts=ready.pts, interlaced_frame=True, is_corrupt=False, key_frame=not ready.pts)]
+
+
+def read(packets):
+    film = Film(packets)
+    return [(sample.pts, sample.damaged) for sample in Samples(film, film).run()]
+
+
+@pytest.mark.parametrize("second", [20, None])
+def test_two_fields_are_one_frame(second):
+    packets = [(40 * n + part, part == 0) for n in range(5) for part in (0, 20)]
+    packets = [(pts if gives or second else None, gives) for pts, gives in packets]
+    assert read(packets) == [(40 * n, False) for n in range(5)]
+
+
+def test_what_gives_a_picture_is_a_frame_whatever_its_time():
+    assert len(read([(0, True), (None, True), (None, True), (120, True)])) == 4
+    assert len(read([(0, True), (10, True), (20, True), (30, True)])) == 4
+
+
+def test_a_picture_that_never_comes_is_damage():
+    assert read([(0, True), (40, False), (80, True)])[1] == (40, True)

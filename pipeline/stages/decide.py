@@ -195,8 +195,8 @@ def spared(
     ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``certainty`` (R,) their best scores around that moment;
     ``kept_frame`` (K,), ``kept_face`` (K, 4) are the kept ones. The region of a firm face never shrinks into that face
     grown by CORE: where the faces themselves overlap, hiding wins. That of a doubtful one leaves the kept face free
-    whatever it takes, but stays over what lies beside it; it is gone where its own middle lies in the kept face: it is
-    that face.
+    whatever it takes, also the part of its own face that one straight cut takes along; it is gone where its own middle
+    lies in the kept face: it is that face.
 
     ``sights`` (R, 2) and ``kept_sights`` (K, 2) are the frames of the last sight until then and the next from then on.
     Beside somebody who was not seen at both of its own sights a doubtful face counts as firm: it may be before them.

@@ -186,6 +186,7 @@ class Scheme:
         return ()
 
     def usual(self, now: Fraction) -> tuple[Glance, ...]:
+        """Those of the next look between two at all sizes: every other one is mirrored."""
         self._mirrored = not self._mirrored
         usual = tuple(replace(one, mirrored=self._mirrored) for one in self._shapes.usual)
         return usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)

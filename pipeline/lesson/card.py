@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import interruption, opinion, run
+from pipeline import opinion, run
 from pipeline.adapters import copies, files, inspect
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.volumes import Volume
@@ -29,7 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
-from pipeline.lesson.failures import failure_row
+from pipeline.lesson.failures import failure_row, set_aside
 from pipeline.lesson.lookalikes import in_lesson, note, notes
 from pipeline.lesson.mending import Agreed, Mending, agreed_now, carry_over, lay_over, outcome_of
 from pipeline.lesson.state import State, film, sealed_film, states
@@ -38,7 +38,6 @@ from pipeline.lesson.withdraw import reconcile, refuse_changed, states_on
 from pipeline.opinion import Planned
 from pipeline.records import Clip, Figures, Person, Progress, Sighting, no_progress
 from pipeline.stages.second_opinion import Watch
-from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace, in_force, load_templates
 
 RENDER_SETTINGS = (*run.PLAN_SETTINGS, "rendering", "privacy", "second_opinion")
@@ -155,8 +154,7 @@ def run_card(
                 _render(workspace, clip, people, networks, today, told, job.teacher, elsewhere)
                 done.add(clip.id)
             except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
-                interruption.heed()  # what was let go because of it is no failure
-                error = ours(unknown)
+                error = set_aside(unknown)
                 workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
                 failed[clip.id] = error
 

@@ -11,14 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipeline import interruption
 from pipeline.adapters.graph_names import Labels, place
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
+from pipeline.lesson.failures import set_aside
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.repair import waiting
 from pipeline.lesson.state import (
     SENDING,
     UNSENT,
@@ -33,7 +32,6 @@ from pipeline.lesson.state import (
 from pipeline.lesson.target import Parcel
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
-from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
 KEY = ("sha256", "target", "where")
@@ -143,7 +141,7 @@ def _settled_before(
                 there = settle(workspace, state.clip, target)
                 found += [(state, Arrived(done.where, versions_left=done.versions_left)) for done in there]
             except Exception as unknown:  # noqa: BLE001 -- of this clip nobody knows; the others can be delivered
-                found.append((state, _not_done(unknown)))
+                found.append((state, set_aside(unknown)))
     return found
 
 
@@ -178,7 +176,7 @@ def _looked_at_again(
         except OSError:  # what cannot be read is not proven
             whole = False
         except Exception as unknown:  # noqa: BLE001 -- nothing is proven of this clip; the others can be delivered
-            found.append((state, _not_done(unknown)))
+            found.append((state, set_aside(unknown)))
             continue
         if whole:
             proven = row | {"is_archive": True, "head": workspace.ledger.head()}
@@ -269,7 +267,7 @@ class _Parcels:
         if not now.to_deliver or now.render is None or now.render["sha256"] != digest:
             raise DeliveryError("{clip} is not approved any more; approve it, then deliver it.", clip=clip)
         # what takes the place of what lies there hides more than that does, and a withdrawal does not wait
-        if waiting(self._workspace, now) and not now.replaces:
+        if now.repairs_wait and not now.replaces:
             raise DeliveryError(
                 "{clip} has repairs that are not rendered yet; do {command}, then approve it again.",
                 clip=clip,
@@ -388,12 +386,7 @@ def _outcome(future: Future[Arrived]) -> Arrived | LesveilError:
     try:
         return future.result()
     except Exception as unknown:  # noqa: BLE001 -- this clip is not delivered; the others can be
-        return _not_done(unknown)
-
-
-def _not_done(unknown: Exception) -> LesveilError:
-    interruption.heed()  # what was let go because of it is no failure
-    return ours(unknown)
+        return set_aside(unknown)
 
 
 def _row(done: Delivery, head: str) -> dict[str, Any]:

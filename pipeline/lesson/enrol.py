@@ -146,7 +146,8 @@ def enrol(
     if replaced:
         reconcile(workspace, today)
     enrolled = {person.id for person in people}
-    not_compared = sorted((enrolled & recognised_in(workspace)) - before.keys() - set(replaced))
+    new = enrolled - before.keys() - set(replaced)
+    not_compared = sorted(new & recognised_in(workspace)) if new else []
     return Enrolled(people, refused, left_out, alike, sorted(before.keys() - enrolled), not_compared)
 
 

@@ -6,11 +6,20 @@ import string
 from pathlib import PurePath
 from typing import Any
 
+from pipeline import interruption
 from pipeline.errors import LesveilError
 from pipeline.messages import tr
+from pipeline.unforeseen import ours
 
 FILES = ("clip", "file", "folder")
 """Fields of an error that name a file; of a path only its last part is kept."""
+
+
+def set_aside(error: Exception) -> LesveilError:
+    """Why this one is not done, where the others are done all the same. Raises KeyboardInterrupt instead if the user
+    asked for an end: what was let go because of that is no failure."""
+    interruption.heed()
+    return ours(error)
 
 
 def failure_row(path: str, error: LesveilError, clip: str | None = None, card: str | None = None) -> dict[str, Any]:

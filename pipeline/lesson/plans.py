@@ -11,11 +11,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from pipeline import interruption
 from pipeline.adapters.chain import canonical
 from pipeline.adapters.ledger import Ledger
 from pipeline.errors import LesveilError, PlanChangedError
-from pipeline.unforeseen import ours
+from pipeline.lesson.failures import set_aside
 
 Item = dict[str, Any]
 T = TypeVar("T")
@@ -55,8 +54,7 @@ def carry_out(
         try:
             told = act(item) if still(item) else {"found": False}
         except Exception as unknown:  # noqa: BLE001 -- this item is not done; the others can be
-            interruption.heed()  # what was let go because of it is no failure
-            error = ours(unknown)
+            error = set_aside(unknown)
             ledger.append(
                 f"{kind}_failed", item.get("clip"), {"digest": digest, "item": item, "error": type(error).__name__}
             )

@@ -26,7 +26,6 @@ from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times_of
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.repair import waiting
 from pipeline.lesson.retention import past_use
 from pipeline.lesson.state import State, find, may_lie, replaced_since, shown_by, standing, states
 from pipeline.lesson.targets import open_target
@@ -120,14 +119,14 @@ def _recall(
         left = undecided(state.render or {}) if done else 0
         return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]), left)
     there = state.delivered.payload if state.delivered is not None and not state.outdated else None
-    if there is not None and not there.get("versions_left") and not waiting(workspace, state):
+    if there is not None and not there.get("versions_left") and not state.repairs_wait:
         latest, where = there["sha256"], str(there["where"])  # an older film lies at another place, or may lie there
         delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
         return Recalled("replaced", where, undecided(state.render or {}))
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
-    if not whole or waiting(workspace, state):
+    if not whole or state.repairs_wait:
         _make(workspace, state, payload, today, networks, progress)
         state = find(workspace, clip)
     left = undecided(state.render or {})

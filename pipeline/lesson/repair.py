@@ -56,7 +56,7 @@ class Repaired:
 
 
 def waiting(workspace: Workspace, state: State) -> bool:
-    """Whether the latest rendering of a clip lacks a repair, or still has one that was undone."""
+    """`State.repairs_wait`, asked of the ledger as it is now: for whoever was at work since ``state`` was read."""
     if state.render is None or state.wiped or state.deleted is not None:
         return False
     return seen.lacking(state.render, seen.repairs(workspace.ledger, state.clip))

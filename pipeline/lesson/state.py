@@ -116,9 +116,8 @@ class State:
         if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
             return "lesveil recall"
         if self.outdated and self.stage in ("rendered", "approved"):
-            return (
-                "" if self.wiped else "lesveil run"
-            )  # wiped, there is nothing to make it of, and nothing lies anywhere
+            # wiped, there is nothing to make it of, and nothing lies anywhere
+            return "" if self.wiped else "lesveil run"
         if self.repairs_wait and self.stage in ("rendered", "approved", "delivered"):
             if not self.hidden_again:
                 return "lesveil repairs"

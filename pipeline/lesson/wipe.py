@@ -15,8 +15,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, find, states
+from pipeline.lesson.state import State, consent_holds, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -196,7 +195,7 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         approved=state.approved.payload["sha256"] if state.approved else None,
         delivered=delivery["sha256"] if delivery else None,
         archived=bool(delivery and delivery["is_archive"]),
-        waits=waiting(workspace, state),
+        waits=state.repairs_wait,
         consent=consent_holds(workspace, state, today),
         deleted=state.deleted is not None and not state.standing,
     )
@@ -218,12 +217,12 @@ def _nothing_waits(workspace: Workspace, clips: Iterable[str]) -> None:
     """No repair came in since the plan was made: rendering it needs the working copy that goes."""
     wanted = set(clips)
     for state in states(workspace):
-        if state.clip in wanted and waiting(workspace, state):
+        if state.clip in wanted and state.repairs_wait:
             raise WipeError(
                 "{clip} has repairs that are not rendered yet; nothing was wiped now: do {command}, then approve and"
                 " deliver it again.",
                 clip=state.clip,
-                command=find(workspace, state.clip).waits_for,
+                command=state.waits_for,
             )
 
 

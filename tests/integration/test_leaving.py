@@ -24,7 +24,7 @@ from pipeline.lesson.approve import judge
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.folder_target import FolderTarget
-from pipeline.lesson.plans import digest_of
+from pipeline.lesson.plans import Item, digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
 from pipeline.stages.rehide import Face
@@ -474,13 +474,19 @@ def test_a_mistake_in_one_delivery_leaves_the_others_to_be_done(
         assert find(opened, first).to_deliver, "and is tried again the next time"
 
 
-def test_a_recall_that_was_begun_deletes_nothing_that_came_since(place: Place) -> None:
+def to_be_deleted(place: Place) -> tuple[str, list[Item]]:
+    """A clip that was delivered, shows somebody who withdrew, and has served; and the recall that would delete it."""
     clip = place.clips()[0]
     place.deliver()
     withdrawn(place, clip)
     with place.opened() as opened:
         retention.tick(opened, clip, "Geertje")
-        plan = recall_plan(opened, TODAY)
+        return clip, recall_plan(opened, TODAY)
+
+
+def test_a_recall_that_was_begun_deletes_nothing_that_came_since(place: Place) -> None:
+    clip, plan = to_be_deleted(place)
+    with place.opened() as opened:
         place.archive.rename(place.archive.with_name("los"))
         ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
         assert isinstance(done, DeliveryError)
@@ -597,12 +603,7 @@ def test_what_hides_somebody_already_is_not_made_again_for_a_place_that_cannot_b
 
 def test_what_came_since_stays_though_the_older_film_is_deleted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It did not count as deleted on purpose: it could then neither be approved, nor replaced by a recall."""
-    clip = place.clips()[0]
-    place.deliver()
-    withdrawn(place, clip)
-    with place.opened() as opened:
-        retention.tick(opened, clip, "Geertje")
-        plan = recall_plan(opened, TODAY)
+    clip, plan = to_be_deleted(place)
     elsewhere = goes_elsewhere(place, monkeypatch)
     with place.opened() as opened:
         execute_recall(opened, digest_of(plan), TODAY)

@@ -182,6 +182,8 @@ class Deinterlacer:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             sample = self._inside.popleft()
+            assert sample.picture is not None
+            picture.duration = sample.picture.duration  # bwdif counts it in half ticks
             sample.picture = picture
             yield sample
 

@@ -33,8 +33,9 @@ BLOCK = 1024
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 """Sampling rates, Hz, that AAC knows."""
 
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-"""Channel layouts, by their number of channels, that every player of AAC knows; others become stereo."""
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+"""Channel layouts, by their number of channels, that every player of AAC knows; others become stereo. 7.1 is one of
+those: whoever asks PyAV for the samples of eight planes ends the process (18.1)."""
 
 JITTER = 0.015
 """Seconds by which a stretch of sound may be off before it is moved; one AAC frame at 48 kHz is 0.021."""

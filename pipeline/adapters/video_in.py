@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ import av.stream
 
 from pipeline import interruption
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
-from pipeline.adapters.packets import LENIENT, Sample, Samples, frame_rate, time_base
+from pipeline.adapters.packets import LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
 from pipeline.errors import (
     ClipNotFoundError,
@@ -43,6 +44,9 @@ PATIENCE = 300
 
 LEAP = 3600
 """Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
+
+BACK = 1
+"""Seconds before what went before from which a frame's time is of another clock."""
 
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
@@ -144,22 +148,35 @@ class ClipReader:
         """Every frame from the first, in display order; each call opens the file anew.
 
         Times never stand still or go back: a frame whose pts does not lie after its predecessor's is moved to one
-        tick after it. Interlaced pictures are deinterlaced (bwdif, one frame for one frame). A picture turned by a
-        quarter has its planes turned; 4:2:2 then becomes 4:2:0, because its chroma would need half the rows and all
-        the columns, which H.264 cannot store. Pictures of another size than the first have no place in the output:
-        they come as damaged frames without a picture. Where a picture breaks and the container does not say why, the
-        fault may lie anywhere since the last keyframe, in pictures that were handed out already: they are added to
-        ``damaged``, and a second pass hides them.
+        tick after it. Where the clock starts anew, because films were put one after the other in one file, all that
+        follows would be gone in a flash and its sound left out: QuarantinedError. Interlaced pictures are deinterlaced
+        (bwdif, one frame for one frame). A picture turned by a quarter has its planes turned; 4:2:2 then becomes
+        4:2:0, because its chroma would need half the rows and all the columns, which H.264 cannot store. Pictures of
+        another size than the first have no place in the output: they come as damaged frames without a picture. Where
+        a picture breaks and the container does not say why, the fault may lie anywhere since the last keyframe, in
+        pictures that were handed out already: they are added to ``damaged``, and a second pass hides them.
         """
         time_base = self.info.time_base
         deinterlacer = Deinterlacer(time_base)
         number, last = 0, None
+        recent: deque[int] = deque(maxlen=2 * REORDERING + 1)
         group, members, doubted = 0, list[int](), False
         with contextlib.closing(self._samples()) as samples:
             for sample in through(deinterlacer, samples):
+                assert sample.pts is not None
                 pts = sample.pts
-                assert pts is not None
                 if last is not None and pts <= last:
+                    # a single time that is too late does not count: most of what went before must lie after this
+                    usual = sorted(recent)[(len(recent) - 1) // 2]
+                    if (usual - pts) * time_base > BACK:
+                        raise QuarantinedError(
+                            "{clip} cannot be done as one film: at frame {frame} its clock goes back by {seconds} "
+                            "seconds, as where films were joined; give its parts apart, or save it as MP4 with another "
+                            "program first.",
+                            clip=self.path.name,
+                            frame=number,
+                            seconds=round((last - pts) * time_base),
+                        )
                     pts = last + 1
                 if last is not None and (pts - last) * time_base > LEAP:
                     raise QuarantinedError(
@@ -170,6 +187,7 @@ class ClipReader:
                         frame=number,
                     )
                 last = pts
+                recent.append(sample.pts)
                 picture = self._shaped(sample.picture)
                 if picture is None or sample.damaged:
                     self.damaged.add(number)
@@ -253,8 +271,12 @@ def _container(path: Path, opener: Opener | None = None) -> Iterator[av.containe
 
 
 def audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:
-    """The sound that belongs to the picture: the one marked default, else the first."""
+    """The sound that belongs to the picture: the one marked default, else the first, of those that can be decoded.
+
+    Telephones put sound all around in a format of their own (Apple's APAC) beside the stereo, both marked default.
+    """
     streams = list(container.streams.audio)
+    streams = [stream for stream in streams if stream.codec_context is not None] or streams
     preferred = [stream for stream in streams if stream.disposition & av.stream.Disposition.default]
     return next(iter(preferred or streams), None)
 

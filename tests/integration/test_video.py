@@ -8,6 +8,8 @@ import itertools
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +30,7 @@ from pipeline.errors import (
     NotAVideoError,
     NoVideoStreamError,
     OutputNotWritableError,
+    QuarantinedError,
     TruncatedVideoError,
 )
 from tests import clips
@@ -273,6 +276,19 @@ def test_interlaced(kind: str, codec: str, first: str, options: dict[str, Any], 
     assert not any(frame.picture.interlaced_frame for frame in clip.frames())
 
 
+def test_the_last_picture_of_an_interlaced_film_lasts_no_longer(tmp_path: Path) -> None:
+    """The filter that takes the lines apart counts durations in half ticks."""
+    path = clips.make(
+        tmp_path / "clip.mp4", rate="50", frames=24, picture_filter="tinterlace=interleave_top,setfield=tff",
+        **{"x264-params": "tff=1"},
+    )  # fmt: skip
+    clip = open_clip(path)
+    assert clip.info.interlaced
+    frames = list(clip.frames())
+    assert {frame.picture.duration * clip.info.time_base for frame in frames} == {Fraction(1, 25)}
+    assert passed_through(clip, tmp_path / "out.mp4").seconds == pytest.approx(len(frames) / 25)
+
+
 def test_an_interlaced_film_that_pauses_keeps_every_frame(tmp_path: Path) -> None:
     """Its average rate is far lower than how its frames follow on each other."""
     path = clips.make(
@@ -359,6 +375,17 @@ def test_a_cut_tail_is_made_up_of_hidden_frames(long: Path, share: float, tmp_pa
     assert times(tmp_path / "out.mp4") == [time for time, _ in whole]
     assert written.sound == "kept"
     assert written.silences
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("ts", "libx264"), ("vob", "mpeg2video")])
+def test_films_put_one_after_the_other_in_a_file_are_refused(kind: str, codec: str, tmp_path: Path) -> None:
+    """Their clock starts anew: the second was gone in a flash, without its sound, and nobody was told."""
+    one = clips.make(tmp_path / f"one.{kind}", codec=codec, audio="ac3", frames=75, sound_seconds=3)
+    path = tmp_path / f"joined.{kind}"
+    path.write_bytes(2 * one.read_bytes())
+    assert len(list(open_clip(one).frames())) == 75
+    with pytest.raises(QuarantinedError, match="as where films were joined"):
+        list(open_clip(path).frames())
 
 
 def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
@@ -558,6 +585,48 @@ def test_sound_stays_in_sync(kind: str, codec: str, rate: int, channels: int, tm
         assert sound.codec_context.name == "aac"
         assert sound.codec_context.layout.nb_channels == channels
         assert sound.codec_context.sample_rate in (rate, 44100, 32000)
+
+
+def test_sound_of_eight_channels_becomes_stereo(tmp_path: Path) -> None:
+    """In a process of its own: the program died of it, and a folder of clips with it."""
+    path = clips.make(tmp_path / "clip.mkv", audio="flac", sound_channels=8, sound_seconds=2, frames=50)
+    work = "\n".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from tests.integration.test_video import open_clip, passed_through",
+            "written = passed_through(open_clip(Path(sys.argv[1])), Path(sys.argv[2]))",
+            "assert (written.sound, written.silences) == ('kept', ())",
+        ]
+    )
+    out = tmp_path / "out.mp4"
+    subprocess.run([sys.executable, "-c", work, path, out], check=True, cwd=Path(__file__).parents[2])
+    heard = clicks(out)
+    assert len(heard) > 15
+    assert np.abs(heard - heard.round(1)).max() < 1024 / 48000
+    with av.open(str(out)) as container:
+        assert container.streams.audio[0].layout.name == "stereo"
+
+
+def test_the_sound_that_can_be_decoded_is_kept(tmp_path: Path) -> None:
+    """Newer iPhones put surround sound that nobody else can decode before the stereo, both marked default."""
+    tone = ("-f", "lavfi", "-i", "sine=440:duration=1")
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=25:duration=1")
+    mapped = [word for stream in ("0", "1", "2") for word in ("-map", stream)]
+    default = [word for stream in ("a:0", "a:1") for word in (f"-disposition:{stream}", "default")]
+    path = tmp_path / "clip.mov"
+    clips.call(*picture, *tone, *tone, *mapped, "-c:v", "libx264", "-c:a", "aac", *default, path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mp4a", data.index(b"soun"))
+    data[at : at + 4] = b"apac"
+    about = data.index(b"esds", at)
+    data[about : about + 4] = b"dapa"
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert clip.info.audio == "aac"
+    written = passed_through(clip, tmp_path / "out.mp4")
+    assert (written.sound, written.silences) == ("kept", ())
+    assert loudest(tmp_path / "out.mp4", 0.2, 0.8) > 0.05
 
 
 def test_a_gap_in_the_sound_becomes_silence(tmp_path: Path) -> None:

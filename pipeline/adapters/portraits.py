@@ -19,7 +19,8 @@ from pipeline.records import U8
 _EXIF, _TAKEN, _WRITTEN = 0x8769, 0x9003, 0x0132
 """Tags of the EXIF standard: its own part, DateTimeOriginal in it, and DateTime."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"})
+ENDINGS = "jpg jpeg jpe jfif png bmp webp tif tiff gif heic heif avif"
+SUFFIXES = frozenset(f".{end}" for end in ENDINGS.split())
 """What is taken for a picture. Of the last some cannot be read; that is told, instead of passing them over."""
 
 MOST_PIXELS = 100_000_000
@@ -38,7 +39,7 @@ def people(folder: Path) -> dict[str, list[Path]]:
         raise PortraitsNotFoundError(
             "{folder} is not a folder; name a folder that holds one sub-folder of portraits per person.", folder=folder
         )
-    loose = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    loose = pictures_in(folder)
     if loose:
         raise PortraitsNotFoundError(
             "{file} lies in no person's sub-folder; put each person's pictures in a sub-folder of their own.",

@@ -6,7 +6,7 @@ import argparse
 import itertools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from pipeline.unforeseen import ours
 
 Item = TypeVar("Item")
 
-ENDINGS = "mp4 mov m4v mts m2ts ts mkv avi webm mpg mpeg 3gp mxf wmv flv ogv dv"
+ENDINGS = "mp4 mov qt m4v mts m2ts ts mkv avi webm mpg mpeg m2v vob mod tod 3gp 3g2 mxf wmv asf flv ogv dv"
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 """Ends of names in a folder that are taken for clips."""
 
@@ -206,8 +206,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         if clip.is_dir():
             several = True
             _refuse_inside(out, clip)
-            inside = sorted(path for path in clip.rglob("*") if path.suffix.lower() in VIDEO and path.is_file())
-            inside = [path for path in inside if not path.name.startswith(".")]
+            inside = sorted(_inside(clip))
             if not inside:
                 raise ClipNotFoundError("{folder} holds no clips; check its name.", folder=clip)
             sources += [(path, path.relative_to(clip)) for path in inside]
@@ -237,6 +236,23 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         taken.add(str(result).lower())
         jobs[at] = _Job(source, out / result, str(place))
     return [jobs[at] for at in range(len(sources))], True
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The clips in a folder and its sub-folders. What is hidden is left out: there lies what was deleted.
+
+    A link that leads nowhere counts, for whoever asked for the folder is to hear that it was not done. Raises
+    ClipNotFoundError for a sub-folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ClipNotFoundError("{file} cannot be opened: {why}.", file=error.filename, why=error.strerror) from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in VIDEO and (path.is_file() or not path.exists()):
+                yield path
 
 
 def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:

@@ -282,6 +282,51 @@ def test_a_folder_goes_in_and_a_folder_comes_out(
     assert names(out / "nieuw") == ["a.mp4", "b.mp4", "sub", "sub/A.mp4"]
 
 
+def test_nothing_in_a_folder_is_passed_over_in_silence(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    """What a DVD or an older camera wrote is a clip, too; a link to a disk that is gone is told."""
+    source = tmp_path / "kaart"
+    source.mkdir()
+    for name in ("VTS_01_1.VOB", "MOV001.MOD", "oud.3g2"):
+        (source / name).write_bytes(clip.read_bytes())
+    (source / "weg.mp4").symlink_to(tmp_path / "schijf" / "weg.mp4")
+    said = lesveil("redact", source, "-o", out / "nieuw")
+    assert "weg.mp4 does not exist" in said.err
+    assert "1 of 4 clips was not done." in said.err
+    assert names(out / "nieuw") == ["MOV001.mp4", "VTS_01_1.mp4", "oud.mp4"]
+
+
+def test_a_folder_in_a_folder_that_cannot_be_read_is_told(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kaart" / "dicht").mkdir(parents=True)
+    (tmp_path / "kaart" / "a.mp4").write_bytes(clip.read_bytes())
+    scandir = os.scandir
+
+    def refused(path: Any = ".") -> Any:
+        if Path(os.fsdecode(path)).name == "dicht":
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    said = lesveil("redact", tmp_path / "kaart", "-o", out / "nieuw")
+    assert said.code == 10
+    assert "dicht cannot be opened: Permission denied." in said.sentence
+    assert names(out) == []
+
+
+def test_what_was_deleted_is_not_made_again(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    """On a card or a stick it lies in a hidden folder."""
+    for name in ("a.mp4", ".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4"):
+        (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())
+    assert lesveil("redact", tmp_path / "kaart", "-o", out / "nieuw").code == 0
+    assert names(out / "nieuw") == ["a.mp4"]
+
+
 def test_a_clip_that_comes_in_later_changes_no_other_name(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
 ) -> None:

@@ -48,6 +48,13 @@ def test_a_picture_that_belongs_to_nobody_is_named(tmp_path):
         people(tmp_path)
 
 
+def test_what_a_mac_and_a_browser_on_windows_write(tmp_path):
+    """A Mac leaves ``._`` files beside what it copies to a stick; Chrome and Edge save JPEGs as .jfif."""
+    picture(tmp_path / "ann" / "a.jpg").rename(tmp_path / "ann" / "a.jfif")
+    (tmp_path / "._klas.jpg").write_bytes(b"\x00\x05\x16\x07")
+    assert [path.name for path in people(tmp_path)["ann"]] == ["a.jfif"]
+
+
 def test_a_person_without_pictures_is_named(tmp_path):
     picture(tmp_path / "ann" / "1.jpg")
     (tmp_path / "ben").mkdir()

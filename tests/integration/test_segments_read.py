@@ -17,7 +17,7 @@ from pipeline.adapters.pictures import fingerprint
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import open_clip
 from pipeline.elsewhere import Elsewhere, segments
-from pipeline.errors import QuarantinedError
+from pipeline.errors import DiskFullError, OutputNotWritableError, QuarantinedError
 from pipeline.hiding.residues import residues
 from pipeline.records import Figures, RedactionPlan, Style, no_progress
 from pipeline.settings import Rendering
@@ -226,6 +226,22 @@ def test_a_segment_that_is_short_fails_the_clip_and_leaves_nothing(tmp_path):
 
     with pytest.raises(QuarantinedError, match="gave"):
         written(path, partial, InTurn(short))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_piece_that_is_begun_when_the_clip_has_failed_is_not_left_behind(tmp_path):
+    """Whoever is done with the segment that failed is given the next before anybody hears of it."""
+    path = clips.make(tmp_path / "a.mp4", frames=85)
+    partial = files.partial_path(tmp_path / "out.mp4")
+
+    def full(n, answer):
+        raise files.disk_full(answer.path)
+
+    engine = InTurn(full)
+    with pytest.raises(DiskFullError):
+        written(path, partial, engine)
+    with pytest.raises(OutputNotWritableError):
+        jobs.write(engine.done[0])
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 

@@ -28,6 +28,9 @@ from pipeline.records import Detections, Figures, Person, Progress, RedactionPla
 from pipeline.settings import Rendering, Settings
 from pipeline.stages import detect, identify, render
 
+LONGEST = 48 * 3600
+"""Seconds from which a film's own word about its length is not believed: so many segments would fill the memory."""
+
 
 class Elsewhere:
     """One clip's work, given to an engine's workers in segments and put together again.
@@ -185,7 +188,7 @@ class Elsewhere:
 
 def segments(clip: ClipReader) -> list[Stretch]:
     """The stretches in which a clip may be worked on apart: the segments of `detect`. One whole where it cannot."""
-    if not can_be_cut(clip):
+    if not can_be_cut(clip) or clip.info.duration > LONGEST:
         return [Stretch()]
     origin = origin_of(clip)
     info = clip.info

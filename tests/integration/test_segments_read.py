@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -129,6 +130,18 @@ def _settings():
     from pipeline.settings import Settings
 
     return Settings()
+
+
+def test_a_film_that_says_it_lasts_for_ever_is_not_cut_into_billions(tmp_path):
+    """One broken byte of a Matroska's header is enough."""
+    path = clips.make(tmp_path / "a.mkv", frames=30)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3
+    data[at : at + 8] = struct.pack(">d", 9e15)
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert clip.info.duration > 1e12
+    assert [stretch.whole for stretch in segments(clip)] == [True]
 
 
 def test_transport_streams_and_takes_of_several_files_are_not_cut(tmp_path):

@@ -111,6 +111,9 @@ class Dask:
         from distributed import CancelledError, KilledWorker
 
         def sent(item: Item) -> Any:
+            # what is given to a client that gave its scheduler up is waited for without end
+            if self._client is None or self._client.status not in ("running", "connecting"):
+                raise _lost()
             return self._client.submit(_carried_out, work, item, __version__, pure=False, priority=priority, retries=0)
 
         source, waiting = iter(items), deque[Any]()
@@ -135,7 +138,7 @@ class Dask:
                         n=TRIES,
                     ) from error
                 except (CancelledError, OSError) as error:
-                    raise WorkerError("The Dask scheduler was lost while work was under way.") from error
+                    raise _lost() from error
                 waiting.popleft()
                 if not good:
                     raise value
@@ -192,6 +195,10 @@ def _unfit(worker: str, facts: dict[str, Any], version: str) -> EngineError | No
     if not why:
         return None
     return EngineError("Worker {worker} must not be used ({why}); see docs/cluster.md.", worker=worker, why=why)
+
+
+def _lost() -> WorkerError:
+    return WorkerError("The Dask scheduler was lost while work was under way.")
 
 
 def _carried_out(work: Callable[[Any], Any], item: Any, version: str) -> tuple[bool, Any]:

@@ -28,6 +28,9 @@ from pipeline.records import Detections, Figures, Person, Progress, RedactionPla
 from pipeline.settings import Rendering, Settings
 from pipeline.stages import detect, identify, render
 
+LONGEST = 48 * 3600
+"""Seconds from which a film's own word about its length is not believed: so many segments would fill the memory."""
+
 
 class Elsewhere:
     """One clip's work, given to an engine's workers in segments and put together again.
@@ -103,34 +106,32 @@ class Elsewhere:
         figures: Figures,
     ) -> tuple[render.Rendered, Written]:
         """Write the plan to ``partial``. Raises what writing here raises; no piece is left behind."""
-        piece = partial.name.removesuffix(".partial")
         silent, given = replace(rendering, audio="mute"), tuple(mutes)
         threads = self._engine.threads
 
-        def job(stretch: Stretch, start: int, stop: int) -> Write:
+        def job(stretch: Stretch, start: int, stop: int, folder: Path) -> Write:
             cut = not stretch.whole
             return Write(
                 self._film,
                 stretch,
                 plan.part(start, stop) if cut else plan,
-                partial.parent.absolute(),
-                piece,
+                folder.absolute(),
                 silent if cut else rendering,
                 () if cut else given,
                 threads,
             )
 
-        jobs: list[Write] = []
-        start = 0
-        for stretch, count in self._cut:
-            jobs.append(job(stretch, start, start + count))
-            start += count
-        try:
+        with files.pieces(partial) as folder:
+            jobs: list[Write] = []
+            start = 0
+            for stretch, count in self._cut:
+                jobs.append(job(stretch, start, start + count, folder))
+                start += count
             if jobs and start == plan.frames:
                 whole = self._joined(clip, plan, jobs, partial, rendering, given, progress, figures)
                 if whole is not None:
                     return whole
-            (wrote,) = self._engine.map(write, [job(Stretch(), 0, plan.frames)], self._priority)
+            (wrote,) = self._engine.map(write, [job(Stretch(), 0, plan.frames, folder)], self._priority)
             assert wrote.rendered is not None
             assert wrote.written is not None
             _add(figures, wrote.figures)
@@ -138,8 +139,6 @@ class Elsewhere:
             with files.writing(partial):
                 wrote.path.replace(partial)
             return wrote.rendered, wrote.written
-        finally:
-            files.sweep_pieces(partial)
 
     def _joined(
         self,
@@ -189,7 +188,7 @@ class Elsewhere:
 
 def segments(clip: ClipReader) -> list[Stretch]:
     """The stretches in which a clip may be worked on apart: the segments of `detect`. One whole where it cannot."""
-    if not can_be_cut(clip):
+    if not can_be_cut(clip) or clip.info.duration > LONGEST:
         return [Stretch()]
     origin = origin_of(clip)
     info = clip.info

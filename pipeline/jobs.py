@@ -175,13 +175,12 @@ def origin_of(clip: ClipReader) -> Fraction:
 
 @dataclass(frozen=True)
 class Write:
-    """Write a stretch with a plan of its own. ``piece`` begins the name of the file to be made, in ``folder``."""
+    """Write a stretch with a plan of its own to a file in ``folder``."""
 
     film: Film
     stretch: Stretch
     plan: RedactionPlan
     folder: Path
-    piece: str
     rendering: Rendering
     mutes: tuple[tuple[float, float], ...]
     threads: int
@@ -203,7 +202,7 @@ def write(job: Write) -> Wrote:
 
     Raises what reading and writing a clip raise.
     """
-    path = job.folder / f"{job.piece}{secrets.token_hex(6)}.partial"
+    path = job.folder / f"{secrets.token_hex(6)}.partial"
     figures = Figures()
     with job.film.open() as clip:
         whole = job.stretch.whole

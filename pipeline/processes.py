@@ -11,6 +11,7 @@ import heapq
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -250,5 +251,6 @@ def _serve(connection: Connection[Any, Any]) -> None:
                 answer = (False, noted(error))
             try:
                 connection.send(answer)
-            except (TypeError, AttributeError, ValueError) as error:  # it cannot be sent; that it failed can
+            except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
+                # it cannot be sent; that it failed can
                 connection.send((False, RuntimeError(f"{answer[1]!r}: {error}")))

@@ -50,6 +50,13 @@ def unpicklable(_: int) -> object:
     return lambda: None
 
 
+nameless = lambda: 1  # noqa: E731 -- a function that no other process finds by its name
+
+
+def unpicklable_by_name(_: int) -> object:
+    return nameless
+
+
 def dies_once(folder: str) -> str:
     """Killed in the middle of its first try, as by the system when memory runs out."""
     mark = Path(folder) / "died"

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,18 +117,34 @@ def refuse_unwritable(final: Path) -> None:
 
 def sweep_partials(final: Path) -> None:
     """Remove what writers of ``final`` that were killed left behind; for the only writer of that name."""
-    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"([0-9a-f]{12}){1,2}\.partial")
+    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"([0-9a-f]{12}){1,2}\.(partial|pieces)")
     for path in final.parent.iterdir():
         if pattern.fullmatch(path.name):
-            remove(path)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                remove(path)
 
 
-def sweep_pieces(partial: Path) -> None:
-    """Remove the files of which ``partial`` was put together: its own name, with more before the ending."""
+@contextlib.contextmanager
+def pieces(partial: Path) -> Iterator[Path]:
+    """A folder beside ``partial`` for the files of which it is put together; gone afterwards with whatever is in it.
+
+    Whoever begins to write one after that finds no folder and leaves nothing. Raises DiskFullError and
+    OutputNotWritableError.
+    """
     stem = partial.name.removesuffix(".partial")
-    for path in partial.parent.iterdir():
-        if path.name.startswith(stem) and path.name.endswith(".partial") and path.name != partial.name:
-            remove(path)
+    folder, gone = (partial.with_name(f"{stem}{secrets.token_hex(6)}.pieces") for _ in range(2))
+    with writing(partial):
+        folder.mkdir()
+    with contextlib.suppress(OSError):
+        shutil.copymode(partial.parent, folder)  # who may write beside it may write in it: workers elsewhere, too
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            folder = folder.rename(gone)  # a name that nobody knows: what is being removed does not grow
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(partial: Path, final: Path) -> None:

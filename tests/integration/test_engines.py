@@ -139,9 +139,13 @@ def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits(monkeypatch):
 
 
 def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
-    kind = settings.Engine(kind="processes", workers=1)
-    with opened(kind) as engine, pytest.raises(RuntimeError, match="local object 'unpicklable"):
-        list(engine.map(engine_jobs.unpicklable, [1]))
+    with opened(settings.Engine(kind="processes", workers=1)) as engine:
+        with pytest.raises(RuntimeError, match="local object 'unpicklable"):
+            list(engine.map(engine_jobs.unpicklable, [1]))
+        pids = engine.pids()
+        with pytest.raises(RuntimeError, match="attribute lookup"):
+            list(engine.map(engine_jobs.unpicklable_by_name, [1]))
+        assert engine.pids() == pids
 
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])
@@ -290,6 +294,35 @@ def test_a_scheduler_that_is_not_there_is_told_at_once(monkeypatch, address):
     monkeypatch.setattr("pipeline.cluster.PATIENCE", 1)
     with pytest.raises(EngineError, match=r"cannot be used: .*refused"):
         opened(settings.Engine(kind="dask", scheduler=address))
+
+
+@pytest.mark.logs_errors
+def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monkeypatch):
+    import dask
+
+    monkeypatch.setattr(cluster, "PATIENCE", 3)
+    with (
+        dask.config.set(cluster.QUIET),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
+        ) as running,
+        opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
+    ):
+        assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+        running.close()
+        told = []
+
+        def clips():
+            for _ in range(3):
+                try:
+                    list(engine.map(engine_jobs.doubled, range(3)))
+                except WorkerError as error:
+                    told.append(str(error))
+
+        caller = threading.Thread(target=clips, daemon=True)
+        caller.start()
+        caller.join(30)
+        assert told == ["The Dask scheduler was lost while work was under way."] * 3
 
 
 def _certificates(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -17,7 +18,7 @@ from pipeline.adapters.pictures import fingerprint
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
 from pipeline.adapters.video_in import open_clip
 from pipeline.elsewhere import Elsewhere, segments
-from pipeline.errors import QuarantinedError
+from pipeline.errors import DiskFullError, OutputNotWritableError, QuarantinedError
 from pipeline.hiding.residues import residues
 from pipeline.records import Figures, RedactionPlan, Style, no_progress
 from pipeline.settings import Rendering
@@ -131,6 +132,18 @@ def _settings():
     return Settings()
 
 
+def test_a_film_that_says_it_lasts_for_ever_is_not_cut_into_billions(tmp_path):
+    """One broken byte of a Matroska's header is enough."""
+    path = clips.make(tmp_path / "a.mkv", frames=30)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3
+    data[at : at + 8] = struct.pack(">d", 9e15)
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert clip.info.duration > 1e12
+    assert [stretch.whole for stretch in segments(clip)] == [True]
+
+
 def test_transport_streams_and_takes_of_several_files_are_not_cut(tmp_path):
     path = clips.make(tmp_path / "a.ts", frames=60)
     assert len(segments(open_clip(path))) == 1
@@ -226,6 +239,22 @@ def test_a_segment_that_is_short_fails_the_clip_and_leaves_nothing(tmp_path):
 
     with pytest.raises(QuarantinedError, match="gave"):
         written(path, partial, InTurn(short))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_piece_that_is_begun_when_the_clip_has_failed_is_not_left_behind(tmp_path):
+    """Whoever is done with the segment that failed is given the next before anybody hears of it."""
+    path = clips.make(tmp_path / "a.mp4", frames=85)
+    partial = files.partial_path(tmp_path / "out.mp4")
+
+    def full(n, answer):
+        raise files.disk_full(answer.path)
+
+    engine = InTurn(full)
+    with pytest.raises(DiskFullError):
+        written(path, partial, engine)
+    with pytest.raises(OutputNotWritableError):
+        jobs.write(engine.done[0])
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 

@@ -1,5 +1,6 @@
 """Publishing, names and what a full disk is called."""
 
+import contextlib
 import errno
 import os
 import string
@@ -143,16 +144,27 @@ def _forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pieces_go_with_their_film_and_nothing_else_does(tmp_path):
     final = tmp_path / "lés.mp4"
     partial, other = files.partial_path(final), files.partial_path(final)
-    pieces = [tmp_path / f"{partial.name.removesuffix('.partial')}{n:012x}.partial" for n in (1, 0xABCDEF)]
     kept = [tmp_path / "lés.mp4.partial", tmp_path / ".lés.mp4.txt", files.partial_path(tmp_path / "x.mp4")]
-    for path in (partial, other, *pieces, *kept):
+    for path in (partial, other, *kept):
         path.touch()
-    files.sweep_pieces(partial)
-    assert sorted(tmp_path.iterdir()) == sorted([partial, other, *kept])
-    for path in pieces:
-        path.touch()
-    files.sweep_partials(final)  # what a run left that was killed
-    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    for end in (RuntimeError, None):
+        with contextlib.suppress(RuntimeError), files.pieces(partial) as folder:
+            (folder / "one.partial").touch()
+            assert folder.parent == tmp_path
+            if end is not None:
+                raise end
+        with pytest.raises(FileNotFoundError):
+            (folder / "late.partial").touch()
+        assert sorted(tmp_path.iterdir()) == sorted([partial, other, *kept])
+
+
+def test_what_a_run_left_that_was_killed_is_swept_with_its_pieces(tmp_path):
+    final = tmp_path / "lés.mp4"
+    with files.pieces(files.partial_path(final)) as mine, files.pieces(files.partial_path(tmp_path / "x.mp4")) as other:
+        (mine / "one.partial").touch()
+        files.partial_path(final).touch()
+        files.sweep_partials(final)
+        assert list(tmp_path.iterdir()) == [other]
 
 
 def test_whether_a_place_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:

@@ -52,10 +52,10 @@ class Detection:
     """From here on a detection counts where it persists."""
     alone: float = 0.28
     """From here on a detection counts by itself, though it is seen only once."""
-    together: float = 0.48
+    together: float = 0.44
     """So much must the three best sights of a fainter face of ordinary size come to; of a larger one more."""
     sure: float = 0.35
-    """From here on a face seen once is held before and after like one seen often."""
+    """What was seen so surely at its best is held for a third of a second before and after; what was not, an eighth."""
     device: Literal["cpu", "auto"] = "cpu"
     """Where faces are looked for. "auto": on Intel graphics, where there are any."""
 

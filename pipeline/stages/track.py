@@ -38,7 +38,7 @@ HOLD_SECONDS = 0.35
 """A track goes on this long beyond its first and last sight."""
 
 WEAK_HOLD_SECONDS = 0.12
-"""So does a track seen only once, weakly: it is most likely no face."""
+"""So does one that was never seen surely: most of those are no faces. (docs/quality.md, section 2)"""
 
 PERSISTS = 3
 """Sights that together make a face of what is not sure enough alone: the best of a track, so half a second's worth."""
@@ -151,7 +151,7 @@ def follow(
     ``rate`` is in frames per second, ``size`` (width, height) that of the frames in pixels. A detection of score
     ``alone`` counts by itself, even if it joins no other; what is fainter counts only where it persists, for faces do
     and chance does not: the best PERSISTS scores of a track must come to ``together``. ``sure`` is the score
-    from which one detection makes a track that is held like any other.
+    that a track must come to at its best to be held for long.
     """
     usual = USUAL * min(size)
     beat, pace = beats(found, rate)
@@ -168,18 +168,17 @@ def follow(
     series, leaps = _linked(found, clock, leaping=False)
     faces = partial(_faces, beat=beat, near=clock.near, usual=usual, together=together)
     is_face = faces(found, _linked(found, clock, leaping=True)[0] if leaps else series, alone=alone)
-    besides = np.zeros(len(found), bool)
     if leaps:
         # A leap to another takes sights along without which somebody faint is not enough of a face any more: what is
         # one without any leap is one besides. A sure sight is one in either case, and does not count for others here.
         faint = replace(found, score=np.minimum(found.score, np.float32(alone)))
-        besides = faces(faint, series, alone=np.inf) & ~is_face
+        is_face |= faces(faint, series, alone=np.inf)
     real: list[I32] = []
     for rows in series:
-        for stays in (rows[is_face[rows]], rows[besides[rows]]):
-            # what is left of it may lie too far apart to be one
-            parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
-            real += parts if len(stays) else []
+        stays = rows[is_face[rows]]
+        # what is left of it may lie too far apart to be one
+        parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
+        real += parts if len(stays) else []
     closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
     ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
     closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
@@ -317,7 +316,7 @@ def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
     start, stop = int(at[0]), int(at[-1]) + 1
-    weak = len(rows) == 1 and strength < sure
+    weak = strength < sure
     low, high = _scene(start, stop - 1, found)
     if held[0]:
         start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found, clock, weak))
@@ -356,7 +355,7 @@ def _end(way: int, at: I32, boxes: F32, score: F32, found: Detections, clock: _C
     """
     last, beat = int(at[-1]), clock.beat
     looked, hold = found.looked, clock.weak_hold if weak else clock.hold
-    if not weak and boxes[-1, 3] - boxes[-1, 1] < clock.tiny and _missed(at, found):
+    if not (weak and len(at) == 1) and boxes[-1, 3] - boxes[-1, 1] < clock.tiny and _missed(at, found):
         looked, hold = found.thorough, int(clock.gap)
     later = looked[looked > last] if way > 0 else looked[looked < last]
     if way > 0:

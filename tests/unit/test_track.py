@@ -205,6 +205,14 @@ def test_something_seen_once_and_weakly_is_hidden_too():
     assert track.strength == pytest.approx(0.32)
 
 
+@pytest.mark.parametrize(("best", "beyond"), [(0.34, 3), (0.36, 9)])
+def test_what_was_never_seen_surely_is_held_for_less(best, beyond):
+    """However often it was seen."""
+    rows = [(frame, at(50), best if frame == 48 else 0.3) for frame in range(40, 60, 4)]
+    (track,) = follow(detections(rows, looked=range(0, 100, 4)), RATE)
+    assert (track.start, track.stop) == (40 - beyond, 57 + beyond)
+
+
 def _sights(score, count, height):
     return detections([(frame, [50, 50, 50 + height, 50 + height], score) for frame in range(0, 4 * count, 4)])
 

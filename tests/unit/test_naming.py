@@ -376,6 +376,18 @@ def test_a_double_who_comes_back_alone_is_not_named():
     assert kept(ask(back)[1], 1)  # without the other two they would have been
 
 
+@pytest.mark.parametrize("crossing", [0, 1, 5, 59])
+def test_a_double_who_passes_in_front_is_one_all_the_same(crossing):
+    """For some frames their faces lie over each other, as those of one face that was found twice."""
+    ann = every(10, 0, 61, beside(ANN.template, 0.18, EYE[2]))
+    double = every(10, 0, 61, beside(ANN.template, 0.20, EYE[5]))
+    back = every(10, 100, 161, beside(ANN.template, 0.20, EYE[5]))
+    made, found, views = lesson(*sorted_rows([ann, double, back]))
+    made[1].box[1 : 1 + crossing] = made[0].box[1 : 1 + crossing] + 4
+    identities = identify(made, found, views, [ANN, BEN], RATE, SMALLEST, RISK)
+    assert not kept(identities, 3)
+
+
 def test_whoever_is_clearly_nearer_than_the_double_keeps_the_name_everywhere():
     near = beside(ANN.template, 0.1, EYE[2])
     rows = every(10, 0, 60, near), every(10, 0, 60, beside(ANN.template, 0.2, EYE[5])), every(10, 100, 160, near)

@@ -303,6 +303,14 @@ def test_smaller_faces_and_fewer_views_must_be_nearer():
     assert not kept(ask(rows, tall=23)[1])
 
 
+def test_among_more_people_a_face_must_be_nearer():
+    """The share of strangers that is accepted is that of all who are enrolled, not of each of them."""
+    rows = every(10, 0, 60, beside(ANN.template, STRICT - 0.005, EYE[2]))
+    others = [Person(f"{n}", EYE[n], 3) for n in range(10, 110)]
+    assert kept(ask(rows, people=[ANN, *others[:24]])[1])
+    assert not kept(ask(rows, people=[ANN, *others])[1])
+
+
 def test_less_risk_hides_more():
     loose, strict = limits(0.001, 3, 5, 50).strict, limits(0.0003, 3, 5, 50).strict
     rows = every(10, 0, 60, beside(ANN.template, (loose + strict) / 2, EYE[2]))

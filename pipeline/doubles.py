@@ -23,7 +23,8 @@ SAME_FACE = 0.5
 
 def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str, float]:
     """How near somebody else came to a person while both were in sight, by person: of two claims in one frame the
-    farther. Whoever was found twice in one place is no double. The same before and after ``withheld``."""
+    farther. Whoever was found twice in one place, all the time, is no double; whoever only passes in front is one. The
+    same before and after ``withheld``."""
     by_number = {track.number: track for track in tracks}
     found: dict[str, float] = {}
     for one, other in _at_once(identities):
@@ -33,7 +34,7 @@ def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str
             for track in (by_number[one.track], by_number[other.track])
         )
         person = _claimed(one)
-        if person is not None and not one_face(mine, theirs).any():
+        if person is not None and not one_face(mine, theirs).all():
             far = max(_distance(one), _distance(other))
             found[person] = min(far, found.get(person, far))
     return found

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ LOOK_STIRRED = 0.85
 
 LOOK_ALIKE = 0.30
 """Two templates nearer than this cannot be told apart safely."""
+
+MEASURED = 25
+"""So many people were enrolled when it was measured what share of strangers is taken for one of them."""
 
 NEVER = -1.0
 """A limit under which nothing lies."""
@@ -114,14 +118,30 @@ def loosest(portraits: int) -> Limits:
     return Limits(NEVER, 0.335, 0.40) if portraits > 1 else Limits(NEVER, 0.36, 0.43)
 
 
-def limits(false_accept: float, portraits: int, views: int, height: float) -> Limits:
-    """How near the mean of ``views`` views, ``height`` pixels tall, must come to a template of ``portraits``."""
+def limits(false_accept: float, portraits: int, views: int, height: float, enrolled: int = MEASURED) -> Limits:
+    """How near the mean of ``views`` views, ``height`` pixels tall, must come to a template of ``portraits``, where so
+    many people are ``enrolled``."""
     made, loose = table(), loosest(portraits)
     level = made.level(false_accept)
     where = _band(made.portraits, portraits), _band(made.views, views), _band(made.heights, height)
     if min(where) < 0:
         return loose
-    return Limits(min(float(level.limit[where]), loose.piece), loose.piece, loose.loose)
+    strict = float(level.limit[where]) - _crowded(made, where[0], level.false_accept, enrolled)
+    return Limits(min(strict, loose.piece), loose.piece, loose.loose)
+
+
+def _crowded(made: Table, portraits: int, share: float, enrolled: int) -> float:
+    """By how much nearer a face must come where more people are enrolled than when it was measured: among many a
+    stranger more often resembles one. By the lower tail of strangers, which is taken as normal, as the table's is."""
+    if enrolled <= MEASURED:
+        return 0.0
+    few, many = made.levels[-1], made.levels[0]
+    deep, high, now, wanted = (
+        NormalDist().inv_cdf(pair)
+        for pair in (few.false_accept / MEASURED, many.false_accept / MEASURED, share / MEASURED, share / enrolled)
+    )
+    width = float(many.begin[portraits] - few.begin[portraits]) / (high - deep)
+    return width * (now - wanted)
 
 
 def room(false_accept: float, portraits: int, height: float, apart: F32) -> F32:

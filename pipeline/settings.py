@@ -67,7 +67,7 @@ class Recognition:
     smallest: float = 24.0
     """Height in pixels under which a face is never recognised, so always hidden; under 24 nobody is (likeness.toml)."""
     false_accept: float = 0.0003
-    """The share of strangers that may look enough like one of 25 enrolled people to be taken for them."""
+    """The share of strangers that may look enough like the people enrolled to be taken for one of them."""
 
 
 @dataclass(frozen=True)

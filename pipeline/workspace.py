@@ -39,8 +39,8 @@ FIRST_SETTINGS = """\
 [recognition]
 # "on" only after the assessment below covers recognising faces. Until then everyone is hidden.
 mode = "off"
-# The share of strangers that may look enough like one of 25 people to be taken for them, 0.001 to 0.0003. Less risk
-# hides those who agreed more often, and so do small faces, few portraits and short sights.
+# The share of strangers that may look enough like one of those enrolled to be taken for them, 0.001 to 0.0003. Less
+# risk hides those who agreed more often, and so do small faces, few portraits, short sights and many people enrolled.
 # false_accept = 0.0003
 
 [privacy]

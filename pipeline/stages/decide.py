@@ -49,6 +49,9 @@ PLAIN = 0.28
 """Score of such a sight from which it does not give way where its middle lies beside the one who may be seen: it is
 somebody half before them. Of 2,431 faces on class that may be seen this hides ten; from 0 on it would hide 97."""
 
+FACES = frozenset({Reason.HIDDEN_BY_HAND, Reason.NO_CONSENT})
+"""Whom a person hid, and who has a name and may not be seen, is a face, however faint."""
+
 NO_SIGHT_BEFORE, NO_SIGHT_AFTER = -1, int(np.iinfo(np.int32).max)
 """Stand for the frame of a sight where there is none."""
 
@@ -290,8 +293,7 @@ def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows
         frames.append(stretch)
         faces.append(track.box[stretch - track.start])
         owners.append(np.full(len(stretch), track.number, np.int32))
-        # whom a person hid is a face, however faint
-        known = len(track.certainty) > 0 and decision.reason is not Reason.HIDDEN_BY_HAND
+        known = len(track.certainty) > 0 and decision.reason not in FACES
         certainties.append(track.certainty[stretch - track.start] if known else np.full(len(stretch), FIRM, np.float32))
         sights.append(_sights(track, stretch, decision.keep))
     return _Rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -40,6 +41,11 @@ ANOTHER = 0.46
 
 ANOTHER_OF_TWO = 0.48
 """The same between two single pictures, which lie farther apart."""
+
+ANOTHER_FEW = 0.335
+"""The same between the means of two groups of at least two pictures each, which lie nearer. Of 13 people, each with
+four portraits and up to six faces of a film, the halves lay at most 0.30 apart; of 4,836 folders that held two people
+none came under 0.36."""
 
 
 def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
@@ -128,4 +134,24 @@ def odd_ones(vectors: Sequence[F32]) -> list[int]:
         others = total - one
         if float(np.linalg.norm(one - others / max(float(np.linalg.norm(others)), 1e-9))) > limit:
             odd.append(place)
-    return odd
+    return odd or _odd_group(vectors)
+
+
+def _odd_group(vectors: Sequence[F32]) -> list[int]:
+    """The smaller of two groups of pictures that may be of two people; both where they are as large.
+
+    Where somebody else has as many pictures, each lies near enough to the mean of all the others.
+    """
+    every = np.stack(vectors)
+    apart = np.linalg.norm(every[:, None] - every[None], axis=2)
+    most, odd = ANOTHER_FEW, list[int]()
+    for one, other in combinations(range(len(every)), 2):
+        groups = np.flatnonzero(apart[one] <= apart[other]), np.flatnonzero(apart[one] > apart[other])
+        means = [every[group].sum(axis=0) for group in groups]
+        if min(map(len, groups)) < 2:  # one picture alone was judged already
+            continue
+        far = float(np.linalg.norm(np.subtract(*(mean / max(float(np.linalg.norm(mean)), 1e-9) for mean in means))))
+        if far > most:
+            smaller, larger = sorted(groups, key=len)
+            most, odd = far, sorted([*smaller, *(larger if len(larger) == len(smaller) else ())])
+    return [int(place) for place in odd]

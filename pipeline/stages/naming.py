@@ -73,7 +73,8 @@ class _Gallery:
 
     def limits(self, who: int, views: Sequence[_View]) -> Limits:
         """For these views; for a single one, which earns nothing, those for two."""
-        return limits(self.risk, self.people[who].portraits, max(2, len(views)), _height(views))
+        count = max(2, len(views))
+        return limits(self.risk, self.people[who].portraits, count, _height(views), len(self.people))
 
     def room(self, who: int, views: Sequence[_View], distances: F32) -> tuple[float, float | None]:
         """How much nearer somebody is than they must be beside all others, and how far off the nearest of these is."""

@@ -423,11 +423,12 @@ def test_a_piece_of_somebody_that_was_cut_out_between_two_sights_was_not_seen_at
 # --- the whole person
 
 
-def test_whom_a_person_hid_gives_way_to_nobody_however_faint():
+@pytest.mark.parametrize("reason", [Reason.HIDDEN_BY_HAND, Reason.NO_CONSENT])
+def test_whom_a_person_hid_or_who_withdrew_gives_way_to_nobody_however_faint(reason):
     tracks = [_still(1), _faint(2)]
     kept = Decision(1, 0, 10, True, Reason.MATCHED, "ann", ground="given")
     assert 2 not in _plan(tracks, [kept, Decision(2, 0, 10, False, Reason.STRANGER)]).track
-    plan = _plan(tracks, [kept, Decision(2, 0, 10, False, Reason.HIDDEN_BY_HAND)])
+    plan = _plan(tracks, [kept, Decision(2, 0, 10, False, reason)])
     assert set(plan.frame[plan.track == 2].tolist()) == set(range(10))
     face = tracks[1].box[0]
     assert _gone(plan, 5)[int(face[1]) : int(face[3]), int(face[0]) : int(face[2])].all()

@@ -150,3 +150,17 @@ def test_a_picture_of_somebody_else_stands_out():
     assert odd_ones(own[:1]) == []
     assert odd_ones([unit(1, 0, 0), unit(1, 0.6, 0)]) == [0, 1], "of two nobody can tell which is wrong"
     assert odd_ones([unit(1, 0.1, 0), unit(1, -0.62, 0), unit(1, 0.05, 0)]) == [1], "of three the odd one"
+
+
+def test_pictures_of_two_people_stand_out_though_each_has_several():
+    """None is far from the mean of all the others, and the template would lie between the two people."""
+    wide = np.eye(16, dtype=np.float32)
+
+    def pictures(count, towards, first):
+        return [unit(*(wide[0] + 0.35 * wide[towards] + 0.15 * wide[first + n])) for n in range(count)]
+
+    ann, ben = pictures(3, 1, 3), pictures(3, 2, 8)
+    assert odd_ones(ann) == odd_ones(ben) == []
+    assert odd_ones([*ann[:2], *ben[:2]]) == [0, 1, 2, 3], "of as many nobody can tell which are wrong"
+    assert odd_ones([*ann, *ben[:2]]) == [3, 4]
+    assert odd_ones([ben[0], *ann, ben[1]]) == [0, 4]

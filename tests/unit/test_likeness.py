@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline.likeness import (
     LOOK_ALIKE,
     LOOK_CHANGED,
+    MEASURED,
     NEVER,
     frontal,
     limits,
@@ -41,6 +42,16 @@ def test_less_seen_and_less_risk_never_allow_more(risk, portraits, views, height
     strict = limits(low[0], portraits, few, high[0]).strict
     assert strict <= limits(low[1], portraits, max(views, views2), high[1]).strict
     assert strict <= loosest(portraits).piece < loosest(portraits).loose
+
+
+@given(risks, counts, counts, heights, st.integers(0, 2000), st.integers(0, 2000))
+def test_more_people_enrolled_never_allow_more(risk, portraits, views, height, people, more):
+    """Among many a stranger more often resembles one; up to as many as were measured the table holds as it is."""
+    few, many = (limits(risk, portraits, views, height, count) for count in sorted((people, more)))
+    assert many.strict <= few.strict <= limits(risk, portraits, views, height).strict
+    assert (many.piece, many.loose) == (few.piece, few.loose)
+    if people > MEASURED and few.strict > 0:
+        assert limits(risk, portraits, views, height, people).strict < limits(risk, portraits, views, height).strict
 
 
 @given(risks, st.integers(1, 12), st.integers(1, 12), st.integers(2, 12), st.floats(24, 400))

@@ -303,6 +303,14 @@ def test_smaller_faces_and_fewer_views_must_be_nearer():
     assert not kept(ask(rows, tall=23)[1])
 
 
+def test_among_more_people_a_face_must_be_nearer():
+    """The share of strangers that is accepted is that of all who are enrolled, not of each of them."""
+    rows = every(10, 0, 60, beside(ANN.template, STRICT - 0.005, EYE[2]))
+    others = [Person(f"{n}", EYE[n], 3) for n in range(10, 110)]
+    assert kept(ask(rows, people=[ANN, *others[:24]])[1])
+    assert not kept(ask(rows, people=[ANN, *others])[1])
+
+
 def test_less_risk_hides_more():
     loose, strict = limits(0.001, 3, 5, 50).strict, limits(0.0003, 3, 5, 50).strict
     rows = every(10, 0, 60, beside(ANN.template, (loose + strict) / 2, EYE[2]))
@@ -374,6 +382,18 @@ def test_a_double_who_comes_back_alone_is_not_named():
     assert not kept(identities, 2)
     assert not kept(identities, 3)
     assert kept(ask(back)[1], 1)  # without the other two they would have been
+
+
+@pytest.mark.parametrize("crossing", [0, 1, 5, 59])
+def test_a_double_who_passes_in_front_is_one_all_the_same(crossing):
+    """For some frames their faces lie over each other, as those of one face that was found twice."""
+    ann = every(10, 0, 61, beside(ANN.template, 0.18, EYE[2]))
+    double = every(10, 0, 61, beside(ANN.template, 0.20, EYE[5]))
+    back = every(10, 100, 161, beside(ANN.template, 0.20, EYE[5]))
+    made, found, views = lesson(*sorted_rows([ann, double, back]))
+    made[1].box[1 : 1 + crossing] = made[0].box[1 : 1 + crossing] + 4
+    identities = identify(made, found, views, [ANN, BEN], RATE, SMALLEST, RISK)
+    assert not kept(identities, 3)
 
 
 def test_whoever_is_clearly_nearer_than_the_double_keeps_the_name_everywhere():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -38,8 +39,11 @@ DARK = 28.0
 ANOTHER = 0.46
 """Distance to the mean of a person's other pictures from which a picture may be of somebody else."""
 
-ANOTHER_OF_TWO = 0.48
-"""The same between two single pictures, which lie farther apart."""
+ANOTHER_OF_TWO = 0.44
+"""The same between two single pictures, where there are no others to go by. (docs/quality.md, section 3)"""
+
+ANOTHER_OF_ANY = 0.48
+"""The same between any two of several: of two people, two pictures each, none lies far from the mean of the rest."""
 
 
 def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
@@ -128,4 +132,14 @@ def odd_ones(vectors: Sequence[F32]) -> list[int]:
         others = total - one
         if float(np.linalg.norm(one - others / max(float(np.linalg.norm(others)), 1e-9))) > limit:
             odd.append(place)
-    return odd
+    return odd or _far_apart(vectors)
+
+
+def _far_apart(vectors: Sequence[F32]) -> list[int]:
+    """Which of the pictures lie too far from one other; of the two nobody can tell which is wrong."""
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations(range(len(vectors)), 2)
+        if float(np.linalg.norm(vectors[one] - vectors[other])) > ANOTHER_OF_ANY
+    ]
+    return sorted({place for pair in pairs for place in pair})

@@ -150,3 +150,24 @@ def test_a_picture_of_somebody_else_stands_out():
     assert odd_ones(own[:1]) == []
     assert odd_ones([unit(1, 0, 0), unit(1, 0.6, 0)]) == [0, 1], "of two nobody can tell which is wrong"
     assert odd_ones([unit(1, 0.1, 0), unit(1, -0.62, 0), unit(1, 0.05, 0)]) == [1], "of three the odd one"
+
+
+def apart(distance):
+    """Two pictures, each a unit vector, so far from one another."""
+    half = np.arcsin(distance / 2)
+    return [unit(np.cos(half), np.sin(half), 0), unit(np.cos(half), -np.sin(half), 0)]
+
+
+def test_two_pictures_alone_must_be_as_near_as_strangers_hardly_come():
+    """One in a hundred pairs of strangers lies nearer than 0.44, and 97 in a hundred pairs of one person."""
+    assert odd_ones(apart(0.40)) == []
+    assert odd_ones(apart(0.46)) == [0, 1]
+
+
+def test_two_people_with_two_pictures_each_are_no_person():
+    """None of the four lies far from the mean of the other three."""
+    here, there = apart(0.53)
+    each = [unit(*(one + np.array([0, 0, aside]))) for one in (here, there) for aside in (0.1, -0.1)]
+    total = np.sum(each, axis=0)
+    assert max(np.linalg.norm(one - unit(*(total - one))) for one in each) < 0.46
+    assert odd_ones(each) == [0, 1, 2, 3]

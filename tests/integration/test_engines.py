@@ -138,6 +138,21 @@ def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits(monkeypatch):
         assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows asks a process otherwise")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_worker_that_is_being_born_leaves_ctrl_c_to_who_started_it(name, capfd):
+    """A terminal sends it to all of them at once, and a worker takes a second to come to itself."""
+    worker = processes._started()
+    try:
+        os.kill(worker.process.pid, getattr(signal, name))
+        worker.connection.send((engine_jobs.doubled, 21))
+        assert worker.connection.recv() == (True, 42)
+    finally:
+        processes._end(worker)
+    assert capfd.readouterr().err == ""
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), "who started it hears it as before"
+
+
 def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
     with opened(settings.Engine(kind="processes", workers=1)) as engine:
         with pytest.raises(RuntimeError, match="local object 'unpicklable"):

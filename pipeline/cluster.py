@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pipeline import __version__, settings
+from pipeline import __version__, interruption, settings
 from pipeline.errors import EngineError, WorkerError
 from pipeline.unforeseen import noted
 
@@ -73,7 +73,10 @@ class Dask:
                     set_as_default=False,
                 )
             else:
-                with dask.config.set({**QUIET, "temporary-directory": self._folder.name}):
+                with (
+                    dask.config.set({**QUIET, "temporary-directory": self._folder.name}),
+                    interruption.kept_from_workers(),
+                ):
                     self._cluster = distributed.LocalCluster(
                         n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
                         threads_per_worker=1,
@@ -86,11 +89,10 @@ class Dask:
                     self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
             self._client.wait_for_workers(1, timeout=PATIENCE)
             told = self._client.run(about)
-        except EngineError:
+        except BaseException as error:
             self.close()
-            raise
-        except Exception as error:
-            self.close()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
             raise EngineError(
                 "The Dask scheduler {address} cannot be used: {why}; see docs/cluster.md.",
                 address=chosen.scheduler or "127.0.0.1",

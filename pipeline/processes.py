@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pipeline import interruption
 from pipeline.errors import WorkerError
 from pipeline.unforeseen import noted
 
@@ -226,29 +226,10 @@ def _started() -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
     process = context.Process(target=_serve, args=(its,), name="lesveil-worker", daemon=True)
-    with _ours_to_heed():
+    with interruption.kept_from_workers():
         process.start()
     its.close()
     return _Worker(process, mine)
-
-
-HEEDED_HERE = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
-"""What a terminal sends to workers, too, though it is this process that heeds it."""
-
-
-@contextlib.contextmanager
-def _ours_to_heed() -> Iterator[None]:
-    """A process that is started inside hears nothing of what is heeded here: before it comes to ignore it, it would die
-    of it, with a trace."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it opens the signals again where it is started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED_HERE)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(worker: _Worker) -> None:
@@ -260,7 +241,7 @@ def _end(worker: _Worker) -> None:
 
 def _serve(connection: Connection[Any, Any]) -> None:
     """A worker's life: work on what comes, until nobody is at the other end."""
-    for number in HEEDED_HERE:
+    for number in interruption.OF_A_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError, EOFError):
         while True:

@@ -19,6 +19,11 @@ def doubled(n: int) -> int:
     return 2 * n
 
 
+def not_heard(_: int) -> set[int]:
+    """The signals that this process was born deaf to."""
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
 def slowly(n: int) -> int:
     time.sleep(0.2 if n == 0 else 0.0)
     return n

@@ -153,6 +153,13 @@ def test_a_worker_that_is_being_born_leaves_ctrl_c_to_who_started_it(name, capfd
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), "who started it hears it as before"
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows asks a process otherwise")
+def test_workers_are_born_deaf_to_a_terminal(workers):
+    (deaf,) = workers.map(engine_jobs.not_heard, [1])
+    assert {signal.SIGINT, signal.SIGHUP} <= deaf
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
     with opened(settings.Engine(kind="processes", workers=1)) as engine:
         with pytest.raises(RuntimeError, match="local object 'unpicklable"):

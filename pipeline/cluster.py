@@ -62,6 +62,8 @@ class Dask:
         self._cluster: Any = None
         self._client: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix="lesveil-dask-", ignore_cleanup_errors=True)
+        for handler in logging.getLogger("distributed").handlers:
+            handler.setLevel(logging.CRITICAL)  # what matters is told in our own words
         try:
             if chosen.scheduler:
                 _refuse_open(chosen.scheduler)
@@ -83,7 +85,7 @@ class Dask:
                         host="127.0.0.1",
                         dashboard_address="127.0.0.1:0",
                         processes=True,
-                        silence_logs=logging.CRITICAL,  # what matters is told in our own words
+                        silence_logs=logging.CRITICAL,
                         config=copy.deepcopy(dask.config.config),  # for those that take the place of one that died, too
                     )
                     self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
@@ -200,7 +202,10 @@ def _unfit(worker: str, facts: dict[str, Any], version: str) -> EngineError | No
 
 
 def _lost() -> WorkerError:
-    return WorkerError("The Dask scheduler was lost while work was under way.")
+    return WorkerError(
+        "The Dask scheduler was lost while work was under way; see that it runs and can be reached, and repeat the "
+        "command to go on."
+    )
 
 
 def _carried_out(work: Callable[[Any], Any], item: Any, version: str) -> tuple[bool, Any]:

@@ -36,6 +36,9 @@ PER_WORKER = 2
 PATIENCE = 60
 """Seconds to wait for the scheduler and its first worker."""
 
+LOOK = 5
+"""Seconds after which it is looked whether anybody is at what is waited for."""
+
 KNOCK, PORT = 5, 8786
 """Seconds within which a scheduler takes up a connection, and the port at which it does unless another is named."""
 
@@ -62,8 +65,8 @@ class Dask:
         self._cluster: Any = None
         self._client: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix="lesveil-dask-", ignore_cleanup_errors=True)
-        for handler in logging.getLogger("distributed").handlers:
-            handler.setLevel(logging.CRITICAL)  # what matters is told in our own words
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in our own words
         try:
             if chosen.scheduler:
                 _refuse_open(chosen.scheduler)
@@ -129,7 +132,7 @@ class Dask:
                     return
                 item, future = waiting[0]
                 try:
-                    good, value = future.result()
+                    good, value = self._answer(future)
                 except KilledWorker as error:
                     # Dask blames whatever was with the workers that died, also what only waited there
                     if blamed is not future:
@@ -151,6 +154,31 @@ class Dask:
             if waiting:
                 with contextlib.suppress(Exception):  # it is given up either way
                     self._client.cancel([future for _, future in waiting])
+
+    def _answer(self, future: Any) -> Any:
+        """What comes of it. Raises WorkerError where nobody takes work for PATIENCE seconds: Dask waits without end."""
+        idle = 0
+        while True:
+            try:
+                return future.result(timeout=LOOK)
+            except TimeoutError:
+                if future.done():
+                    raise
+                idle = 0 if self._anybody() else idle + LOOK
+                if idle >= PATIENCE:
+                    raise WorkerError(
+                        "No worker of the Dask cluster takes work any more; see that they run and have memory enough "
+                        "(docs/cluster.md), and repeat the command to go on."
+                    ) from None
+
+    def _anybody(self) -> bool:
+        """Whether a worker takes work or is at it: one at its memory limit takes none, and may stay so. Of a scheduler
+        that does not answer the future itself will tell."""
+        workers = self._client.scheduler_info(n_workers=-1).get("workers")
+        return workers is None or any(
+            one["status"] == "running" or one["metrics"].get("task_counts", {}).get("executing")
+            for one in workers.values()
+        )
 
     def pids(self) -> list[int]:
         """The worker processes there are, on whatever machines."""

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import DiskFullError
 from pipeline.geometry import overlaps
 
-LOADED: list[int] = []
+LOADED: list[object] = []
 
 
 def doubled(n: int) -> int:
@@ -22,6 +22,11 @@ def doubled(n: int) -> int:
 def not_heard(_: int) -> set[int]:
     """The signals that this process was born deaf to."""
     return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def fills(_: int) -> None:
+    """Takes memory and keeps it."""
+    LOADED.append(np.ones(300 << 20, np.uint8))
 
 
 def slowly(n: int) -> int:

@@ -323,6 +323,7 @@ def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monke
     import dask
 
     monkeypatch.setattr(cluster, "PATIENCE", 3)
+    monkeypatch.setattr(cluster, "LOOK", 0.2)
     with (
         dask.config.set(cluster.QUIET),
         distributed.LocalCluster(
@@ -347,6 +348,48 @@ def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monke
         assert len(told) == 3
         assert {one.partition(";")[0] for one in told} == {"The Dask scheduler was lost while work was under way"}
     assert capfd.readouterr().err == "", "nothing in Dask's own words"
+
+
+@pytest.mark.parametrize("how", ["full", "gone"])
+def test_workers_that_take_no_work_any_more_are_told_and_nobody_waits(how, monkeypatch):
+    """Dask leaves one at its memory limit alone until it has room, and waits for one to come where there is none."""
+    import dask
+
+    monkeypatch.setattr(cluster, "LOOK", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 20)
+    settled = {**cluster.QUIET, "distributed.worker.memory.pause": 0.5, "distributed.worker.memory.terminate": False}
+    with (
+        dask.config.set(settled),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            processes=True,
+            memory_limit="600MB",
+            config=settled,
+        ) as running,
+        opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
+    ):
+        assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+        monkeypatch.setattr(cluster, "PATIENCE", 3)
+        if how == "full":
+            list(engine.map(engine_jobs.fills, [1]))
+        else:
+            running.scale(0)
+        told = []
+
+        def caller():
+            try:
+                for _ in range(20):
+                    list(engine.map(engine_jobs.slowly, range(3)))
+            except WorkerError as error:
+                told.append(str(error))
+
+        thread = threading.Thread(target=caller, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert [one.partition(";")[0] for one in told] == ["No worker of the Dask cluster takes work any more"]
 
 
 def _certificates(folder):

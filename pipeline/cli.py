@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline import __version__, interruption, messages
 from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
-from pipeline.commands.terminal import Parser, PlainHelp
+from pipeline.commands.terminal import Parser, PlainHelp, named
 from pipeline.errors import INTERRUPTED, LesveilError, UsageError, all_errors
 from pipeline.messages import told, tr
 from pipeline.unforeseen import ours
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument(
         "-C",
         dest="workspace",
-        type=Path,
+        type=named,
         default=argparse.SUPPRESS,
         metavar="DIR",
         help="the workspace (or LESVEIL_WORKSPACE)",

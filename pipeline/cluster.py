@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pipeline import __version__, settings
+from pipeline import __version__, interruption, settings
 from pipeline.errors import EngineError, WorkerError
 from pipeline.unforeseen import noted
 
@@ -35,6 +35,9 @@ PER_WORKER = 2
 
 PATIENCE = 60
 """Seconds to wait for the scheduler and its first worker."""
+
+LOOK = 5
+"""Seconds after which it is looked whether anybody is at what is waited for."""
 
 KNOCK, PORT = 5, 8786
 """Seconds within which a scheduler takes up a connection, and the port at which it does unless another is named."""
@@ -62,6 +65,8 @@ class Dask:
         self._cluster: Any = None
         self._client: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix="lesveil-dask-", ignore_cleanup_errors=True)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in our own words
         try:
             if chosen.scheduler:
                 _refuse_open(chosen.scheduler)
@@ -73,24 +78,26 @@ class Dask:
                     set_as_default=False,
                 )
             else:
-                with dask.config.set({**QUIET, "temporary-directory": self._folder.name}):
+                with (
+                    dask.config.set({**QUIET, "temporary-directory": self._folder.name}),
+                    interruption.kept_from_workers(),
+                ):
                     self._cluster = distributed.LocalCluster(
                         n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
                         threads_per_worker=1,
                         host="127.0.0.1",
                         dashboard_address="127.0.0.1:0",
                         processes=True,
-                        silence_logs=logging.CRITICAL,  # what matters is told in our own words
+                        silence_logs=logging.CRITICAL,
                         config=copy.deepcopy(dask.config.config),  # for those that take the place of one that died, too
                     )
                     self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
             self._client.wait_for_workers(1, timeout=PATIENCE)
             told = self._client.run(about)
-        except EngineError:
+        except BaseException as error:
             self.close()
-            raise
-        except Exception as error:
-            self.close()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
             raise EngineError(
                 "The Dask scheduler {address} cannot be used: {why}; see docs/cluster.md.",
                 address=chosen.scheduler or "127.0.0.1",
@@ -125,7 +132,7 @@ class Dask:
                     return
                 item, future = waiting[0]
                 try:
-                    good, value = future.result()
+                    good, value = self._answer(future)
                 except KilledWorker as error:
                     # Dask blames whatever was with the workers that died, also what only waited there
                     if blamed is not future:
@@ -147,6 +154,31 @@ class Dask:
             if waiting:
                 with contextlib.suppress(Exception):  # it is given up either way
                     self._client.cancel([future for _, future in waiting])
+
+    def _answer(self, future: Any) -> Any:
+        """What comes of it. Raises WorkerError where nobody takes work for PATIENCE seconds: Dask waits without end."""
+        idle = 0
+        while True:
+            try:
+                return future.result(timeout=LOOK)
+            except TimeoutError:
+                if future.done():
+                    raise
+                idle = 0 if self._anybody() else idle + LOOK
+                if idle >= PATIENCE:
+                    raise WorkerError(
+                        "No worker of the Dask cluster takes work any more; see that they run and have memory enough "
+                        "(docs/cluster.md), and repeat the command to go on."
+                    ) from None
+
+    def _anybody(self) -> bool:
+        """Whether a worker takes work or is at it: one at its memory limit takes none, and may stay so. Of a scheduler
+        that does not answer the future itself will tell."""
+        workers = self._client.scheduler_info(n_workers=-1).get("workers")
+        return workers is None or any(
+            one["status"] == "running" or one["metrics"].get("task_counts", {}).get("executing")
+            for one in workers.values()
+        )
 
     def pids(self) -> list[int]:
         """The worker processes there are, on whatever machines."""
@@ -198,7 +230,10 @@ def _unfit(worker: str, facts: dict[str, Any], version: str) -> EngineError | No
 
 
 def _lost() -> WorkerError:
-    return WorkerError("The Dask scheduler was lost while work was under way.")
+    return WorkerError(
+        "The Dask scheduler was lost while work was under way; see that it runs and can be reached, and repeat the "
+        "command to go on."
+    )
 
 
 def _carried_out(work: Callable[[Any], Any], item: Any, version: str) -> tuple[bool, Any]:

@@ -11,10 +11,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import NoReturn
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C, a polite request to end, and a terminal that was closed."""
+
+OF_A_TERMINAL = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+"""What a terminal sends to the workers that a command started, too, though it is the command that heeds it."""
 
 _asked = threading.Event()
 
@@ -45,6 +49,21 @@ def listening() -> Iterator[None]:
         _asked.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def kept_from_workers() -> Iterator[None]:
+    """A process that is started inside hears nothing of a terminal: before it comes to ignore that, it would die of it,
+    with a trace. What comes meanwhile is heeded here, at the end if no other thread takes it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # where it is started it opens the signals again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_A_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pipeline import interruption
 from pipeline.errors import WorkerError
 from pipeline.unforeseen import noted
 
@@ -225,7 +226,8 @@ def _started() -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
     process = context.Process(target=_serve, args=(its,), name="lesveil-worker", daemon=True)
-    process.start()
+    with interruption.kept_from_workers():
+        process.start()
     its.close()
     return _Worker(process, mine)
 
@@ -239,9 +241,8 @@ def _end(worker: _Worker) -> None:
 
 def _serve(connection: Connection[Any, Any]) -> None:
     """A worker's life: work on what comes, until nobody is at the other end."""
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in interruption.OF_A_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError, EOFError):
         while True:
             work, item = connection.recv()

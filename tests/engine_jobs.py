@@ -12,11 +12,21 @@ import numpy as np
 from pipeline.errors import DiskFullError
 from pipeline.geometry import overlaps
 
-LOADED: list[int] = []
+LOADED: list[object] = []
 
 
 def doubled(n: int) -> int:
     return 2 * n
+
+
+def not_heard(_: int) -> set[int]:
+    """The signals that this process was born deaf to."""
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def fills(_: int) -> None:
+    """Takes memory and keeps it."""
+    LOADED.append(np.ones(300 << 20, np.uint8))
 
 
 def slowly(n: int) -> int:

@@ -151,7 +151,7 @@ class Deinterlacer:
 
     def push(self, sample: Sample) -> Iterator[Sample]:
         picture = sample.picture
-        if picture is None or sample.damaged or not picture.interlaced_frame:
+        if picture is None or sample.damaged or not picture.interlaced_frame or _too_small(picture):
             yield from self.flush()
             yield sample
             return
@@ -200,6 +200,11 @@ class Deinterlacer:
         graph.link_nodes(source, bwdif, sink)
         graph.configure(auto_buffer=False)
         return graph
+
+
+def _too_small(picture: av.VideoFrame) -> bool:
+    """Whether bwdif refuses it: it wants three columns and four rows of every plane. Nobody is to be seen in that."""
+    return any(plane.width < 3 or plane.height < 4 for plane in picture.planes)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
@@ -244,6 +245,8 @@ def _chapters(path: Path, opener: Opener | Sequence[Opener] | None) -> tuple[Cha
 def _container(path: Path, opener: Opener | None = None) -> Iterator[av.container.InputContainer]:
     """The file opened by libavformat, which sees no other file and no network; its failures are put in our words."""
     try:
+        if not opener:
+            _refuse_stream(path)
         with opener() if opener else path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError as error:
@@ -268,6 +271,17 @@ def _container(path: Path, opener: Opener | None = None) -> Iterator[av.containe
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
     interruption.heed()  # it may have been taken for the end of the film
+
+
+def _refuse_stream(path: Path) -> None:
+    """ClipNotFoundError for what is no file: a pipe that nobody writes to is waited for without end, and no pipe can be
+    read a second time. Raises OSError for what is not there."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ClipNotFoundError(
+            "{file} is a pipe or a device, which cannot be read more than once; save the film as a file first.",
+            file=path,
+        )
 
 
 def audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:

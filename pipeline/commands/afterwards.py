@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.deliver import leave_head
-from pipeline.commands.terminal import Add, Bar, Group, answer, day
+from pipeline.commands.terminal import Add, Bar, Group, answer, day, named
 from pipeline.errors import LedgerError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
 
@@ -155,7 +155,7 @@ def report(args: argparse.Namespace) -> int:
     if wanted.first and wanted.last and wanted.first > wanted.last:
         raise UsageError("--from {first} lies after --to {last}; swap the two.", first=wanted.first, last=wanted.last)
     with workspace.opened(args.workspace, old_register=True) as place:
-        if args.person:
+        if args.person is not None:
             document, kind = about_person(place, args.person, date.today()), "person"
         elif args.processing:
             document, kind = processing_entry(place), "processing"
@@ -163,7 +163,7 @@ def report(args: argparse.Namespace) -> int:
             document, kind = reported(place, wanted, date.today()), "report"
     lines = in_words(document, kind)
     if args.html:
-        write_page(Path(args.html), document, kind)
+        write_page(args.html, document, kind)
         lines.append(tr("Written: {file}", file=args.html))
     answer(args, document, *lines)
     changed = document.get("ledger", {}).get("findings")  # told in full, and yet no proof of anything
@@ -187,4 +187,4 @@ def add_to(add: Add, group: Group) -> None:
     told_of.add_argument(
         "--processing", action="store_true", help="an entry for the register of processing (article 30)"
     )
-    told_of.add_argument("--html", metavar="FILE", help="a page to print")
+    told_of.add_argument("--html", type=named, metavar="FILE", help="a page to print")

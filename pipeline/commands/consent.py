@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Group, answer, day, say
+from pipeline.commands.terminal import Add, Group, answer, day, named, say
 from pipeline.consent import TEXTS, Why
 from pipeline.messages import ground_in_words, printable, tr
 
@@ -24,7 +24,7 @@ def consent_import(args: argparse.Namespace) -> int:
 
     today = date.today()
     with workspace.opened(args.workspace, old_register=True) as place:
-        listed = read_consent_file(Path(args.file), workspace.layout(place.settings, staff=args.staff), today=today)
+        listed = read_consent_file(args.file, workspace.layout(place.settings, staff=args.staff), today=today)
         names = {person.id: person.name for person in place.register.people(today)}
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
         plan = place.register.plan_import(listed, today)
@@ -237,7 +237,7 @@ def consent_alike(args: argparse.Namespace) -> int:
 def add_to(add: Add, group: Group) -> None:
     consent = group("consent", "the consent register")
     imported = add("import", consent_import, "import the list that administration exported", consent)
-    imported.add_argument("file", metavar="FILE")
+    imported.add_argument("file", type=named, metavar="FILE")
     imported.add_argument("--dry-run", action="store_true", help="show what would change")
     imported.add_argument("--staff", action="store_true", help="this is the staff's own list, not the pupils'")
     imported.add_argument("--allow-loss", action="store_true", help="import though many people are gone from the list")

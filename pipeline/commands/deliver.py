@@ -27,7 +27,7 @@ def deliver(args: argparse.Namespace) -> int:
     """lesveil deliver"""
     if args.audit:
         return _audit(args)
-    if args.remove:
+    if args.remove is not None:
         return _remove(args)
     from pipeline.adapters.graph_names import Labels
     from pipeline.lesson import deliver as delivering

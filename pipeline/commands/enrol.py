@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Group, answer
+from pipeline.commands.terminal import Add, Bar, Group, answer, named
 from pipeline.consent import TEXTS, Why
 from pipeline.errors import EnrolmentError, RecognitionOffError
 from pipeline.messages import ground_in_words, told, tr
@@ -25,7 +24,7 @@ def enrol(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         bar = Bar(tr("portraits"), args.quiet or args.json)
         try:
-            done = enrolling.enrol(place, Path(args.portraits), today, bar, args.replace)
+            done = enrolling.enrol(place, args.portraits, today, bar, args.replace)
         finally:
             bar.close()
         recognises = place.recognises
@@ -118,7 +117,7 @@ def _why(one: Refused) -> str:
 
 def add_to(add: Add, group: Group) -> None:
     enrolled = add("enrol", enrol, "make templates of people who agreed to be recognised")
-    enrolled.add_argument("portraits", metavar="PORTRAITS")
+    enrolled.add_argument("portraits", type=named, metavar="PORTRAITS")
     enrolled.add_argument(
         "--replace",
         action="append",

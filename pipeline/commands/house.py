@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Group, answer, say
+from pipeline.commands.terminal import Add, Group, answer, named, say
 from pipeline.errors import LesveilError, UsageError
 from pipeline.messages import kept_in_words, told, tr
 
@@ -85,7 +85,7 @@ def demo(args: argparse.Namespace) -> int:
     from pipeline import demo as showing
 
     if args.folder is not None:
-        return showing.show(Path(args.folder), args.lang or "", args.main, args.onedrive_url)
+        return showing.show(args.folder, args.lang or "", args.main, args.onedrive_url)
     folder = Path(tempfile.mkdtemp(prefix="lesveil-demo-"))
     try:
         return showing.show(folder, args.lang or "", args.main, args.onedrive_url)
@@ -96,7 +96,7 @@ def demo(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     shown = add("demo", demo, "make a sample card and take it through everything")
-    shown.add_argument("folder", nargs="?", metavar="DIR")
+    shown.add_argument("folder", nargs="?", type=named, metavar="DIR")
     shown.add_argument("--onedrive-url", default="", metavar="URL", help="deliver to a test service on this machine")
     made = add("init", init, "make a workspace")
     made.add_argument("folder", metavar="DIR")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, say
+from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
 from pipeline.errors import CardError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
@@ -30,7 +30,7 @@ def run_card(args: argparse.Namespace) -> int:
                 "{clip} waits until you say whose lesson it is: put its card in, and run lesveil run --teacher NUMBER.",
                 clip=Path(state.file).name,
             )
-        folder = Path(args.card) if args.card else _choose_card(place, args, bool(card.waiting(place, today)))
+        folder = args.card or _choose_card(place, args, bool(card.waiting(place, today)))
         if not place.recognises:
             say("Recognition is off in this workspace: everyone is hidden.")
         if folder is not None and not place.settings.cards.registered:
@@ -97,7 +97,7 @@ def cards(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place:
         registered = place.settings.cards.registered
-    found = [volume_of(Path(args.card))] if args.card else candidates()
+    found = [volume_of(args.card)] if args.card else candidates()
     documents, lines = [], []
     for volume in found:
         cameras = sorted(camera_serials(volume.root))
@@ -367,7 +367,7 @@ def wipe(args: argparse.Namespace) -> int:
     from pipeline.lesson.state import states
 
     today = date.today()
-    wanted = wiping.Wanted(Path(args.card) if args.card else None, args.fill, args.whole_card)
+    wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         bar = Bar(tr("card"), args.quiet or args.json)
         try:
@@ -431,7 +431,7 @@ def wipe(args: argparse.Namespace) -> int:
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
         if args.card:
-            again += f" --card {shlex.quote(args.card)}"
+            again += f" --card {shlex.quote(str(args.card))}"
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
@@ -442,13 +442,13 @@ def wipe(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
-    card.add_argument("--card", metavar="DIR")
+    card.add_argument("--card", type=named, metavar="DIR")
     card.add_argument("--any-card", action="store_true")
     card.add_argument("--teacher", metavar="ID", help="number of the teacher whose lessons these are")
     card.add_argument("--unattended", action="store_true", help="for a scheduler: ask nothing, answer in JSON")
     card.add_argument("--deliver", action="store_true", help="with --unattended: deliver what was approved, too")
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
-    found.add_argument("--card", metavar="DIR")
+    found.add_argument("--card", type=named, metavar="DIR")
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
@@ -467,7 +467,7 @@ def add_to(add: Add, group: Group) -> None:
             )
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST")
-    wiped.add_argument("--card", metavar="DIR")
+    wiped.add_argument("--card", type=named, metavar="DIR")
     wiped.add_argument("--fill", action="store_true")
     wiped.add_argument("--whole-card", action="store_true")
     wiped.add_argument("--confirm", metavar="NAME")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pipeline import interruption
 from pipeline.adapters import files
-from pipeline.commands.terminal import Add, Bars, Group, print_json, say
+from pipeline.commands.terminal import Add, Bars, Group, named, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
@@ -37,8 +37,8 @@ VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
-    jobs, several = _jobs([Path(clip) for clip in args.clips], Path(args.output))
-    report = None if args.report is None else _report([job.out for job in jobs], Path(args.report))
+    jobs, several = _jobs(args.clips, args.output)
+    report = None if args.report is None else _report([job.out for job in jobs], args.report)
     settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command
     from pipeline.engine import opened, side_by_side
@@ -48,7 +48,7 @@ def redact(args: argparse.Namespace) -> int:
     networks = run.Networks(bool(args.keep), ahead=bool(args.keep) or settings.engine.kind == "here")
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
-    people = run.enrol_folder(Path(args.keep), networks, _left_out) if args.keep else []
+    people = run.enrol_folder(args.keep, networks, _left_out) if args.keep else []
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
@@ -143,8 +143,17 @@ def _report(results: Sequence[Path], report: Path) -> Path:
     """Where the report is to lie, after seeing that it can: told before any work is done."""
     if os.path.lexists(report):
         raise OutputExistsError("{file} exists already; nothing is written over.", file=report)
-    if report.absolute() in {out.absolute() for out in results}:
-        raise UsageError("{file} cannot be the clip and its report; give them two names.", file=report)
+    place = Path(os.path.realpath(report))
+    for result in results:
+        film = Path(os.path.realpath(result))
+        if place == film:
+            raise UsageError("{file} cannot be the clip and its report; give them two names.", file=report)
+        if film in place.parents or place in film.parents:
+            raise UsageError(
+                "{file} and {clip} cannot lie within one another; give the report another place.",
+                file=report,
+                clip=result,
+            )
     files.refuse_unwritable(report)
     return report
 
@@ -241,7 +250,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
 def _inside(folder: Path) -> Iterator[Path]:
     """The clips in a folder and its sub-folders. What is hidden is left out: there lies what was deleted.
 
-    A link that leads nowhere counts, for whoever asked for the folder is to hear that it was not done. Raises
+    A link that leads nowhere and a pipe count, for whoever asked for the folder is to hear that it was not done. Raises
     ClipNotFoundError for a sub-folder that cannot be read.
     """
 
@@ -251,7 +260,7 @@ def _inside(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(place, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in VIDEO and (path.is_file() or not path.exists()):
+            if path.suffix.lower() in VIDEO:
                 yield path
 
 
@@ -290,10 +299,15 @@ def _write_report(path: Path, document: Any) -> None:
 
 def add_to(add: Add, group: Group) -> None:
     one = add("redact", redact, "hide everyone in clips, except people with portraits in --keep")
-    one.add_argument("clips", nargs="+", metavar="CLIP|FOLDER")
-    one.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one clip, else a folder")
+    one.add_argument("clips", nargs="+", type=named, metavar="CLIP|FOLDER")
     one.add_argument(
-        "--keep", metavar="PORTRAITS", help="folder with one sub-folder of pictures per person who may be seen"
+        "-o", "--output", required=True, type=named, metavar="OUT", help="a file for one clip, else a folder"
+    )
+    one.add_argument(
+        "--keep",
+        type=named,
+        metavar="PORTRAITS",
+        help="folder with one sub-folder of pictures per person who may be seen",
     )
     one.add_argument(
         "--style",
@@ -334,4 +348,6 @@ def add_to(add: Add, group: Group) -> None:
         help="where the work runs: in this process (the default), or in worker processes of this machine",
     )
     one.add_argument("--workers", type=int, metavar="N", help="so many worker processes; docs/performance.md says when")
-    one.add_argument("--report", metavar="FILE.json", help="what was decided about everyone, and the run's figures")
+    one.add_argument(
+        "--report", type=named, metavar="FILE.json", help="what was decided about everyone, and the run's figures"
+    )

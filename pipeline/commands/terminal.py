@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn, Protocol
 
@@ -230,6 +231,14 @@ class Group(Protocol):
     """Makes a group of commands under one word: ``group(name, text)``."""
 
     def __call__(self, name: str, text: str) -> Any: ...
+
+
+def named(text: str) -> Path:
+    """The name of a file or folder on the command line, for argparse. An empty one, as a script gives whose variable
+    is not set, would be the folder one happens to be in."""
+    if not text:
+        raise argparse.ArgumentTypeError(tr("a file or folder must be named"))
+    return Path(text)
 
 
 def day(text: str) -> date:

@@ -58,7 +58,7 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     document["recovered"] = before
     mark.write_text(document["started"], encoding="ascii")
     today = date.today()
-    folders: list[Path | None] = [Path(args.card)] if args.card else [volume.root for volume in find_card(place)]
+    folders: list[Path | None] = [args.card] if args.card else [volume.root for volume in find_card(place)]
     if not folders and card.waiting(place, today):
         folders = [None]
     codes: list[int] = []

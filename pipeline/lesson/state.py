@@ -332,7 +332,7 @@ def find(workspace: Workspace, name: str) -> State:
     found = [
         state
         for state in states(workspace)
-        if state.clip.startswith(wanted)
+        if (wanted and state.clip.startswith(wanted))  # no name at all is not the start of the only clip there is
         or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
     ]
     if not found:

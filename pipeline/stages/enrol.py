@@ -39,8 +39,11 @@ DARK = 28.0
 ANOTHER = 0.46
 """Distance to the mean of a person's other pictures from which a picture may be of somebody else."""
 
-ANOTHER_OF_TWO = 0.48
-"""The same between two single pictures, which lie farther apart."""
+ANOTHER_OF_TWO = 0.44
+"""The same between two single pictures, where there are no others to go by. (docs/quality.md, section 3)"""
+
+ANOTHER_OF_ANY = 0.48
+"""The same between any two of several: of two people, two pictures each, none lies far from the mean of the rest."""
 
 ANOTHER_FEW = 0.335
 """The same between the means of two groups of at least two pictures each, which lie nearer. Of 13 people, each with
@@ -134,7 +137,7 @@ def odd_ones(vectors: Sequence[F32]) -> list[int]:
         others = total - one
         if float(np.linalg.norm(one - others / max(float(np.linalg.norm(others)), 1e-9))) > limit:
             odd.append(place)
-    return odd or _odd_group(vectors)
+    return odd or _odd_group(vectors) or _far_apart(vectors)
 
 
 def _odd_group(vectors: Sequence[F32]) -> list[int]:
@@ -155,3 +158,10 @@ def _odd_group(vectors: Sequence[F32]) -> list[int]:
             smaller, larger = sorted(groups, key=len)
             most, odd = far, sorted([*smaller, *(larger if len(larger) == len(smaller) else ())])
     return [int(place) for place in odd]
+
+
+def _far_apart(vectors: Sequence[F32]) -> list[int]:
+    """Which of the pictures lie too far from one other; of the two nobody can tell which is wrong."""
+    every = np.stack(vectors)
+    far = np.linalg.norm(every[:, None] - every[None], axis=2) > ANOTHER_OF_ANY
+    return [int(place) for place in np.flatnonzero(far.any(axis=1))]

@@ -291,9 +291,11 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(
     for name in ("VTS_01_1.VOB", "MOV001.MOD", "oud.3g2"):
         (source / name).write_bytes(clip.read_bytes())
     (source / "weg.mp4").symlink_to(tmp_path / "schijf" / "weg.mp4")
+    _pipe(source / "buis.mp4", clip)
     said = lesveil("redact", source, "-o", out / "nieuw")
     assert "weg.mp4 does not exist" in said.err
-    assert "1 of 4 clips was not done." in said.err
+    assert "buis.mp4 is a pipe or a device" in said.err
+    assert "2 of 5 clips were not done." in said.err
     assert names(out / "nieuw") == ["MOV001.mp4", "VTS_01_1.mp4", "oud.mp4"]
 
 
@@ -446,12 +448,19 @@ def _sound_only(path: Path, _: Path) -> None:
     clips.run(ffmpeg.output(clips.sound(), str(path), **{"c:a": "aac"}))
 
 
+def _pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
 BAD = [
     pytest.param(_missing, 10, id="no such file"),
     pytest.param(_empty, 11, id="zero bytes"),
     pytest.param(_text, 11, id="text"),
     pytest.param(_truncated, 12, id="no moov"),
     pytest.param(_sound_only, 13, id="sound only"),
+    pytest.param(
+        _pipe, 10, id="a pipe", marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+    ),
 ]
 
 
@@ -871,6 +880,24 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
 def test_a_report_cannot_be_the_clip_itself(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:
     said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.mp4")
     assert said.code == 2
+    assert names(out) == []
+
+
+@pytest.mark.parametrize(
+    ("film", "report"),
+    [
+        ("klaar.mp4", "klaar.mp4/r.json"),
+        ("klaar.mp4", "diep/../klaar.mp4/r.json"),
+        ("klaar.mp4", "diep/../klaar.mp4"),
+        ("r.json/klaar.mp4", "r.json"),
+    ],
+)
+def test_a_report_and_a_clip_that_cannot_both_lie_there_are_told_before_the_work(
+    film: str, report: str, clip: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    said = lesveil("redact", clip, "-o", out / film, "--report", out / report)
+    assert said.code == 2
+    assert str(out / report) in said.sentence
     assert names(out) == []
 
 

@@ -348,6 +348,20 @@ def test_a_clip_must_be_named_clearly(school: School) -> None:
     school.refused("approve", "mvi_0002", code=2)
 
 
+def test_no_name_at_all_means_no_clip(school: School) -> None:
+    """As a script gives it whose variable is not set: it is not the start of the only clip, nor of all."""
+    (clip, *_) = school.lesveil("status")["clips"]
+    for words in (
+        ["approve", "", "--by", "G"],
+        ["used", "", "--by", "G"],
+        ["deliver", ""],
+        ["deliver", "--remove", ""],
+    ):
+        assert "There is no clip" in school.refused(*words, code=55)
+    assert "is not in the register" in school.refused("report", "--person", "", code=68)
+    assert school.lesveil("status")["clips"][0]["stage"] == clip["stage"]
+
+
 @pytest.mark.parametrize("when", ["before approval", "after approval"])
 def test_a_file_that_was_tampered_with_is_not_delivered(when: str, school: School) -> None:
     if when == "after approval":

@@ -138,6 +138,28 @@ def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits(monkeypatch):
         assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows asks a process otherwise")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_worker_that_is_being_born_leaves_ctrl_c_to_who_started_it(name, capfd):
+    """A terminal sends it to all of them at once, and a worker takes a second to come to itself."""
+    worker = processes._started()
+    try:
+        os.kill(worker.process.pid, getattr(signal, name))
+        worker.connection.send((engine_jobs.doubled, 21))
+        assert worker.connection.recv() == (True, 42)
+    finally:
+        processes._end(worker)
+    assert capfd.readouterr().err == ""
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), "who started it hears it as before"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows asks a process otherwise")
+def test_workers_are_born_deaf_to_a_terminal(workers):
+    (deaf,) = workers.map(engine_jobs.not_heard, [1])
+    assert {signal.SIGINT, signal.SIGHUP} <= deaf
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_an_answer_that_cannot_be_sent_is_a_failure_not_a_silence():
     with opened(settings.Engine(kind="processes", workers=1)) as engine:
         with pytest.raises(RuntimeError, match="local object 'unpicklable"):
@@ -297,10 +319,11 @@ def test_a_scheduler_that_is_not_there_is_told_at_once(monkeypatch, address):
 
 
 @pytest.mark.logs_errors
-def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monkeypatch):
+def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monkeypatch, capfd):
     import dask
 
     monkeypatch.setattr(cluster, "PATIENCE", 3)
+    monkeypatch.setattr(cluster, "LOOK", 0.2)
     with (
         dask.config.set(cluster.QUIET),
         distributed.LocalCluster(
@@ -322,7 +345,51 @@ def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monke
         caller = threading.Thread(target=clips, daemon=True)
         caller.start()
         caller.join(30)
-        assert told == ["The Dask scheduler was lost while work was under way."] * 3
+        assert len(told) == 3
+        assert {one.partition(";")[0] for one in told} == {"The Dask scheduler was lost while work was under way"}
+    assert capfd.readouterr().err == "", "nothing in Dask's own words"
+
+
+@pytest.mark.parametrize("how", ["full", "gone"])
+def test_workers_that_take_no_work_any_more_are_told_and_nobody_waits(how, monkeypatch):
+    """Dask leaves one at its memory limit alone until it has room, and waits for one to come where there is none."""
+    import dask
+
+    monkeypatch.setattr(cluster, "LOOK", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 20)
+    settled = {**cluster.QUIET, "distributed.worker.memory.pause": 0.5, "distributed.worker.memory.terminate": False}
+    with (
+        dask.config.set(settled),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            processes=True,
+            memory_limit="600MB",
+            config=settled,
+        ) as running,
+        opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
+    ):
+        assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+        monkeypatch.setattr(cluster, "PATIENCE", 3)
+        if how == "full":
+            list(engine.map(engine_jobs.fills, [1]))
+        else:
+            running.scale(0)
+        told = []
+
+        def caller():
+            try:
+                for _ in range(20):
+                    list(engine.map(engine_jobs.slowly, range(3)))
+            except WorkerError as error:
+                told.append(str(error))
+
+        thread = threading.Thread(target=caller, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert [one.partition(";")[0] for one in told] == ["No worker of the Dask cluster takes work any more"]
 
 
 def _certificates(folder):

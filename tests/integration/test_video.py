@@ -289,6 +289,18 @@ def test_the_last_picture_of_an_interlaced_film_lasts_no_longer(tmp_path: Path) 
     assert passed_through(clip, tmp_path / "out.mp4").seconds == pytest.approx(len(frames) / 25)
 
 
+@pytest.mark.parametrize("size", ["2x2", "4x4", "64x4", "4x64"])
+def test_an_interlaced_film_too_small_to_be_deinterlaced_is_read_as_it_is(size: str, tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / "clip.mkv", codec="ffv1", size=size, frames=8,
+        picture_filter="tinterlace=interleave_top,setfield=tff",
+    )  # fmt: skip
+    clip = open_clip(path)
+    assert clip.info.interlaced
+    assert [frame.picture is None for frame in clip.frames()] == [False] * 4
+    passed_through(clip, tmp_path / "out.mp4")
+
+
 def test_an_interlaced_film_that_pauses_keeps_every_frame(tmp_path: Path) -> None:
     """Its average rate is far lower than how its frames follow on each other."""
     path = clips.make(

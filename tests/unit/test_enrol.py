@@ -164,3 +164,24 @@ def test_pictures_of_two_people_stand_out_though_each_has_several():
     assert odd_ones([*ann[:2], *ben[:2]]) == [0, 1, 2, 3], "of as many nobody can tell which are wrong"
     assert odd_ones([*ann, *ben[:2]]) == [3, 4]
     assert odd_ones([ben[0], *ann, ben[1]]) == [0, 4]
+
+
+def apart(distance):
+    """Two pictures, each a unit vector, so far from one another."""
+    half = np.arcsin(distance / 2)
+    return [unit(np.cos(half), np.sin(half), 0), unit(np.cos(half), -np.sin(half), 0)]
+
+
+def test_two_pictures_alone_must_be_as_near_as_strangers_hardly_come():
+    """One in a hundred pairs of strangers lies nearer than 0.44, and 97 in a hundred pairs of one person."""
+    assert odd_ones(apart(0.40)) == []
+    assert odd_ones(apart(0.46)) == [0, 1]
+
+
+def test_two_people_with_two_pictures_each_are_no_person():
+    """None of the four lies far from the mean of the other three."""
+    here, there = apart(0.53)
+    each = [unit(*(one + np.array([0, 0, aside]))) for one in (here, there) for aside in (0.1, -0.1)]
+    total = np.sum(each, axis=0)
+    assert max(np.linalg.norm(one - unit(*(total - one))) for one in each) < 0.46
+    assert odd_ones(each) == [0, 1, 2, 3]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import messages
+from pipeline.cli import main
 from pipeline.commands.terminal import Bar, answer, day
 
 ODD = "les\n1\x1b[2J\udcff.mp4"
@@ -47,3 +48,28 @@ def test_what_is_no_day_is_told_in_the_language_chosen(text: str) -> None:
             day(text)
     finally:
         messages.choose("en")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["redact", "", "-o", "out"],
+        ["redact", "les.mp4", "-o", ""],
+        ["redact", "les.mp4", "-o", "out", "--keep", ""],
+        ["redact", "les.mp4", "-o", "out", "--report", ""],
+        ["run", "-C", ""],
+        ["run", "--card", ""],
+        ["wipe", "--card", ""],
+        ["enrol", ""],
+        ["consent", "import", ""],
+        ["report", "--html", ""],
+        ["demo", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_folder_one_is_in(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is it left out: whoever names portraits wants somebody to be seen, whoever names a card means that one."""
+    assert main([*words, "--lang", "en"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "a file or folder must be named" in said.err
+    assert len(said.err.splitlines()) == 1

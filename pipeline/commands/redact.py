@@ -34,6 +34,9 @@ ENDINGS = "mp4 mov qt m4v mts m2ts ts mkv avi webm mpg mpeg m2v vob mod tod 3gp 
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 """Ends of names in a folder that are taken for clips."""
 
+SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"})
+"""Folders, in small letters, in which Windows and Linux keep what was deleted or found again."""
+
 
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
@@ -248,20 +251,25 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """The clips in a folder and its sub-folders. What is hidden is left out: there lies what was deleted.
+    """The clips in a folder and its sub-folders. What is hidden, and what systems keep for themselves, is left out:
+    there lies what was deleted.
 
-    A link that leads nowhere and a pipe count, for whoever asked for the folder is to hear that it was not done. Raises
-    ClipNotFoundError for a sub-folder that cannot be read.
+    A link that leads nowhere, a pipe and a sub-folder that cannot be read count, for whoever asked for the folder is
+    to hear that it was not done, while the others are. Raises ClipNotFoundError where the folder itself is closed.
     """
+    closed: list[Path] = []
 
-    def refuse(error: OSError) -> None:
-        raise ClipNotFoundError("{file} cannot be opened: {why}.", file=error.filename, why=error.strerror) from error
+    def pass_over(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise ClipNotFoundError("{file} cannot be opened: {why}.", file=folder, why=error.strerror) from error
+        closed.append(Path(error.filename))
 
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for place, folders, names in os.walk(folder, onerror=pass_over):
+        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM]
         for path in (Path(place, name) for name in names if not name.startswith(".")):
             if path.suffix.lower() in VIDEO:
                 yield path
+    yield from closed
 
 
 def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:

@@ -299,30 +299,32 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(
     assert names(out / "nieuw") == ["MOV001.mp4", "VTS_01_1.mp4", "oud.mp4"]
 
 
-def test_a_folder_in_a_folder_that_cannot_be_read_is_told(
-    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("which", ["dicht", "kaart"])
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_done(
+    which: str, clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "kaart" / "dicht").mkdir(parents=True)
     (tmp_path / "kaart" / "a.mp4").write_bytes(clip.read_bytes())
     scandir = os.scandir
 
     def refused(path: Any = ".") -> Any:
-        if Path(os.fsdecode(path)).name == "dicht":
+        if Path(os.fsdecode(path)).name == which:
             raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refused)
     said = lesveil("redact", tmp_path / "kaart", "-o", out / "nieuw")
     assert said.code == 10
-    assert "dicht cannot be opened: Permission denied." in said.sentence
-    assert names(out) == []
+    assert f"{which} cannot be opened: " in said.err
+    assert names(out) == ([] if which == "kaart" else ["nieuw", "nieuw/a.mp4"])
 
 
 def test_what_was_deleted_is_not_made_again(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
 ) -> None:
-    """On a card or a stick it lies in a hidden folder."""
-    for name in ("a.mp4", ".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4"):
+    """On a card or a stick it lies in a hidden folder, or in one that Windows hides."""
+    deleted = (".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4", "$RECYCLE.BIN/S-1-5-21/$R5JZ0Q1.mp4")
+    for name in ("a.mp4", *deleted):
         (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())
     assert lesveil("redact", tmp_path / "kaart", "-o", out / "nieuw").code == 0

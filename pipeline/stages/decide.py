@@ -49,6 +49,10 @@ PLAIN = 0.28
 """Score of such a sight from which it does not give way where its middle lies beside the one who may be seen: it is
 somebody half before them. Of 2,431 faces on class that may be seen this hides ten; from 0 on it would hide 97."""
 
+SMALL = 0.4
+"""Height of such a sight, in heights of the one who may be seen, under which it never gives way: hands and collars are
+seen larger, and it may be somebody in a picture that is held before them. On class and hamilton this hides nobody."""
+
 FACES = frozenset({Reason.HIDDEN_BY_HAND, Reason.NO_CONSENT})
 """Whom a person hid, and who has a name and may not be seen, is a face, however faint."""
 
@@ -199,7 +203,7 @@ def spared(
     ``kept_frame`` (K,), ``kept_face`` (K, 4) are the kept ones. The region of a firm face never shrinks into that face
     grown by CORE: where the faces themselves overlap, hiding wins. That of a doubtful one leaves the kept face free
     whatever it takes, also the part of its own face that one straight cut takes along; it is gone where its own middle
-    lies in the kept face: it is that face.
+    lies in the kept face, unless it is much smaller: it is that face.
 
     ``sights`` (R, 2) and ``kept_sights`` (K, 2) are the frames of the last sight until then and the next from then on.
     Beside somebody who was not seen at both of its own sights a doubtful face counts as firm: it may be before them.
@@ -218,6 +222,8 @@ def spared(
     middle = (face[row_of, :2] + face[row_of, 2:]) / 2
     within = ((middle > kept_face[kept_of, :2]) & (middle < kept_face[kept_of, 2:])).all(axis=1)
     stays |= (certainty[row_of] >= PLAIN) & ~within
+    high, theirs_high = face[:, 3] - face[:, 1], kept_face[:, 3] - kept_face[:, 1]
+    stays |= high[row_of] < SMALL * theirs_high[kept_of]
     # the soft edge of a doubtful one may lie over the kept face: beside that there may be half of another
     wanted = kept_face[kept_of] + np.where(stays, room[row_of], 0)[:, None] * np.array([-1, -1, 1, 1], np.float32)
     least = core(face)[row_of]

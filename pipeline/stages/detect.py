@@ -65,6 +65,9 @@ THUMB = 16
 CLEAR = 0.4
 """A detection of this score is a face, and what is fainter within its box an echo of it."""
 
+AS_HIGH = 0.4, 1.5
+"""Between these shares of the face's height. A smaller one may be another face before it, or a picture of one."""
+
 
 _Faces = tuple[F32, F32, F32]
 """Boxes (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the displayed frame."""
@@ -364,12 +367,13 @@ def _same_face(boxes: F32, known: F32) -> Any:
 
 def echoes(boxes: F32, scores: F32) -> Any:
     """Which boxes (N,) are only a fainter outline of a face found better: their middle lies in its box and they are
-    hardly larger. What is hidden or kept there is the better one."""
+    about as high. What is hidden or kept there is the better one."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     height = boxes[:, 3] - boxes[:, 1]
     inside = ((centre[:, None] > boxes[None, :, :2]) & (centre[:, None] < boxes[None, :, 2:])).all(axis=2)
     better = scores[None] > np.maximum(2 * scores[:, None], CLEAR)
-    return (inside & better & (height[:, None] < 1.5 * height[None])).any(axis=1)
+    share = height[:, None] / height[None]
+    return (inside & better & (share > AS_HIGH[0]) & (share < AS_HIGH[1])).any(axis=1)
 
 
 def _tiny(picture: Any) -> F32:

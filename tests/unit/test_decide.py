@@ -16,7 +16,7 @@ from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
 from pipeline.stages import decide as deciding
 from pipeline.stages import redact
-from pipeline.stages.decide import CORE, EDGE, PLAIN, body, decide, head, plan, spared
+from pipeline.stages.decide import CORE, EDGE, PLAIN, SMALL, body, decide, head, plan, spared
 
 PEOPLE = ["ann", "ben", "eve"]
 FRAMES = 40
@@ -343,11 +343,12 @@ def test_a_doubtful_face_leaves_those_who_may_be_seen_free(hidden, kept, data):
     kept_frame = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(kept), max_size=len(kept))), np.int32)
     region, remains = _beside(frame, hidden, np.zeros(len(hidden)), kept_frame, kept)
     whole = head(hidden)
-    for mine, full, when, there in zip(region, whole, frame, remains, strict=True):
+    for mine, full, when, there, face in zip(region, whole, frame, remains, hidden, strict=True):
         beside = kept[kept_frame == when]
         if there:
             assert (mine[2:] > mine[:2]).all()
-            assert not [k for k in beside if (np.minimum(mine[2:], k[2:]) > np.maximum(mine[:2], k[:2]) + 1e-3).all()]
+            as_high = beside[face[3] - face[1] >= SMALL * (beside[:, 3] - beside[:, 1])]
+            assert not [k for k in as_high if (np.minimum(mine[2:], k[2:]) > np.maximum(mine[:2], k[:2]) + 1e-3).all()]
         if not len(beside):
             assert there
             np.testing.assert_array_equal(mine, full)
@@ -378,7 +379,7 @@ def test_a_face_that_is_half_before_one_who_may_be_seen_is_hidden_though_faint(b
 
 def test_a_doubtful_face_within_one_who_may_be_seen_is_that_person():
     one = np.zeros(1, np.int32)
-    hidden, kept = np.array([[100, 100, 110, 112]], np.float32), np.array([[60, 60, 150, 160]], np.float32)
+    hidden, kept = np.array([[90, 90, 125, 132]], np.float32), np.array([[60, 60, 150, 160]], np.float32)
     assert not _beside(one, hidden, np.zeros(1), one, kept)[1].any()
     faint, sure = _faint(1), _still(2)
     made = _plan([faint, sure], decide([faint, sure], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "parent"}))
@@ -391,6 +392,18 @@ def _seen_at(track, *looks):
     support = np.full(len(track.box), Support.FILLED, np.uint8)
     support[list(looks)] = Support.SEEN
     return replace(track, support=support)
+
+
+@pytest.mark.parametrize(("height", "stays"), [(35, True), (45, False)])
+def test_a_much_smaller_face_before_one_who_may_be_seen_is_hidden_however_faint(height, stays):
+    one, kept = np.zeros(1, np.int32), np.array([[100, 100, 180, 200]], np.float32)
+    hidden = np.array([[130, 130, 130 + 0.8 * height, 130 + height]], np.float32)
+    region, remains = _beside(one, hidden, np.full(1, 0.1, np.float32), one, kept)
+    assert remains.tolist() == [stays]
+    if stays:
+        core = _core(hidden[0])
+        assert (region[0, :2] <= core[:2]).all()
+        assert (region[0, 2:] >= core[2:]).all()
 
 
 def test_a_doubtful_face_gives_way_to_nobody_who_is_not_seen_beside_it():

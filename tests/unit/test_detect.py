@@ -329,6 +329,13 @@ def test_an_echo_is_a_much_fainter_outline_of_a_face_found_better():
     assert echoes(boxes[:0], scores[:0]).tolist() == []
 
 
+@pytest.mark.parametrize(("size", "echo"), [(15, False), (25, True)])
+def test_a_much_smaller_face_before_another_is_no_echo(size, echo):
+    """A photograph that is held up, a telephone."""
+    boxes = np.array([[0, 0, 40, 50], [15, 20, 15 + size, 20 + size]], np.float32)
+    assert echoes(boxes, np.array([0.9, 0.2], np.float32)).tolist() == [False, echo]
+
+
 @given(st.integers(1, 3), st.integers(2, 40), st.integers(2, 40), st.data())
 def test_a_point_of_a_turned_picture_lies_where_it_lay_before(turn, width, height, data):
     x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))

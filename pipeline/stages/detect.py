@@ -372,8 +372,8 @@ def echoes(boxes: F32, scores: F32) -> Any:
     height = boxes[:, 3] - boxes[:, 1]
     inside = ((centre[:, None] > boxes[None, :, :2]) & (centre[:, None] < boxes[None, :, 2:])).all(axis=2)
     better = scores[None] > np.maximum(2 * scores[:, None], CLEAR)
-    share = height[:, None] / height[None]
-    return (inside & better & (share > AS_HIGH[0]) & (share < AS_HIGH[1])).any(axis=1)
+    low, high = (share * height[None] for share in AS_HIGH)
+    return (inside & better & (height[:, None] > low) & (height[:, None] < high)).any(axis=1)
 
 
 def _tiny(picture: Any) -> F32:

@@ -45,7 +45,7 @@ ANOTHER_OF_TWO = 0.44
 ANOTHER_OF_ANY = 0.48
 """The same between any two of several: of two people, two pictures each, none lies far from the mean of the rest."""
 
-ANOTHER_FEW = 0.335
+ANOTHER_OF_GROUPS = 0.335
 """The same between the means of two groups of at least two pictures each, which lie nearer. Of 13 people, each with
 four portraits and up to six faces of a film, the halves lay at most 0.30 apart; of 4,836 folders that held two people
 none came under 0.36."""
@@ -137,17 +137,21 @@ def odd_ones(vectors: Sequence[F32]) -> list[int]:
         others = total - one
         if float(np.linalg.norm(one - others / max(float(np.linalg.norm(others)), 1e-9))) > limit:
             odd.append(place)
-    return odd or _odd_group(vectors) or _far_apart(vectors)
+    if odd:
+        return odd
+    every = np.stack(vectors)
+    apart = np.linalg.norm(every[:, None] - every[None], axis=2)
+    # of two that lie too far apart nobody can tell which is wrong
+    return _odd_group(every, apart) or [int(place) for place in np.flatnonzero((apart > ANOTHER_OF_ANY).any(axis=1))]
 
 
-def _odd_group(vectors: Sequence[F32]) -> list[int]:
-    """The smaller of two groups of pictures that may be of two people; both where they are as large.
+def _odd_group(every: F32, apart: F32) -> list[int]:
+    """The smaller of two groups of pictures (N, 128) that may be of two people; both where they are as large. ``apart``
+    (N, N) are their distances.
 
     Where somebody else has as many pictures, each lies near enough to the mean of all the others.
     """
-    every = np.stack(vectors)
-    apart = np.linalg.norm(every[:, None] - every[None], axis=2)
-    most, odd = ANOTHER_FEW, list[int]()
+    most, odd = ANOTHER_OF_GROUPS, list[int]()
     for one, other in combinations(range(len(every)), 2):
         groups = np.flatnonzero(apart[one] <= apart[other]), np.flatnonzero(apart[one] > apart[other])
         means = [every[group].sum(axis=0) for group in groups]
@@ -158,10 +162,3 @@ def _odd_group(vectors: Sequence[F32]) -> list[int]:
             smaller, larger = sorted(groups, key=len)
             most, odd = far, sorted([*smaller, *(larger if len(larger) == len(smaller) else ())])
     return [int(place) for place in odd]
-
-
-def _far_apart(vectors: Sequence[F32]) -> list[int]:
-    """Which of the pictures lie too far from one other; of the two nobody can tell which is wrong."""
-    every = np.stack(vectors)
-    far = np.linalg.norm(every[:, None] - every[None], axis=2) > ANOTHER_OF_ANY
-    return [int(place) for place in np.flatnonzero(far.any(axis=1))]

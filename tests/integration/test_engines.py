@@ -282,11 +282,16 @@ def test_a_scheduler_elsewhere_is_not_spoken_to_in_the_clear(address):
         opened(settings.Engine(kind="dask", scheduler=address))
 
 
+def _one_worker(**more):
+    """A scheduler on this machine with one worker process."""
+    return distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True, **more
+    )
+
+
 def test_a_worker_that_may_write_its_memory_to_its_disk_gets_no_work():
     with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
-        ) as cluster,
+        _one_worker() as cluster,
         pytest.raises(EngineError, match="SPILL"),
     ):
         opened(settings.Engine(kind="dask", scheduler=cluster.scheduler_address))
@@ -297,9 +302,7 @@ def test_a_worker_that_comes_later_and_may_write_its_memory_to_its_disk_gets_no_
 
     with (
         dask.config.set(cluster.QUIET),
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
-        ) as running,
+        _one_worker() as running,
         opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
     ):
         assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
@@ -326,9 +329,7 @@ def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monke
     monkeypatch.setattr(cluster, "LOOK", 0.2)
     with (
         dask.config.set(cluster.QUIET),
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
-        ) as running,
+        _one_worker() as running,
         opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
     ):
         assert list(engine.map(engine_jobs.doubled, [1])) == [2]
@@ -360,15 +361,7 @@ def test_workers_that_take_no_work_any_more_are_told_and_nobody_waits(how, monke
     settled = {**cluster.QUIET, "distributed.worker.memory.pause": 0.5, "distributed.worker.memory.terminate": False}
     with (
         dask.config.set(settled),
-        distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            processes=True,
-            memory_limit="600MB",
-            config=settled,
-        ) as running,
+        _one_worker(memory_limit="600MB", config=settled) as running,
         opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
     ):
         assert list(engine.map(engine_jobs.doubled, [1])) == [2]
@@ -443,15 +436,7 @@ def test_a_cluster_is_reached_over_tls_by_who_has_a_certificate_and_by_nobody_el
     )
     with (
         dask.config.set(cluster.QUIET),
-        distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls://",
-            security=security,
-            dashboard_address="127.0.0.1:0",
-            processes=True,
-        ) as running,
+        _one_worker(protocol="tls://", security=security) as running,
     ):
         address = running.scheduler_address
         assert address.startswith("tls://")

@@ -40,6 +40,13 @@ def suppress(boxes: F32, scores: F32, overlap: float) -> npt.NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
+def turned_back(points: F32, turn: int, width: float, height: float) -> F32:
+    """Points (..., 2) of a picture after ``turn`` times ``np.rot90``, in the picture before it, so wide and high."""
+    x, y = points[..., 0], points[..., 1]
+    before = (x, y), (width - y, x), (width - x, height - y), (y, height - x)
+    return np.stack(before[turn], axis=-1).astype(np.float32)
+
+
 def outside(box: F32, holes: F32) -> F32:
     """What is left of a box (4,) without holes (H, 4), as boxes (N, 4) that do not overlap; none of no area."""
     left = np.asarray(box, np.float32)[None]

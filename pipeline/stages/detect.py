@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline import likeness
 from pipeline.columns import Column
-from pipeline.geometry import suppress
+from pipeline.geometry import suppress, turned_back
 from pipeline.glances import FILLS, TURNED, Glance, Scheme, sizes
 from pipeline.records import (
     F32,
@@ -416,20 +416,14 @@ def _look(small: U8, one: Glance, info: VideoInfo, detector: FaceDetector, thres
         corner = np.array([across, down], np.float32)
         boxes, scores, marks = boxes[fills] - np.tile(corner, 2), scores[fills], marks[fills] - corner
     if one.turn:
-        corners = _turned_back(boxes.reshape(-1, 2, 2), one)
-        boxes, marks = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), _turned_back(marks, one)
+        corners = turned_back(boxes.reshape(-1, 2, 2), one.turn, *one.size)
+        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        marks = turned_back(marks, one.turn, *one.size)
     if one.mirrored:
         boxes, marks = boxes[:, [2, 1, 0, 3]], marks[:, SWAPPED]
         boxes[:, ::2], marks[..., 0] = width - boxes[:, ::2], width - marks[..., 0]
     factor = np.array([info.width / width, info.height / height], np.float32)
     return boxes * np.tile(factor, 2), scores * np.float32(one.counts), marks * factor
-
-
-def _turned_back(points: F32, one: Glance) -> F32:
-    """Points (..., 2) of a picture after ``np.rot90``, in the picture before it."""
-    (width, height), (x, y) = one.size, (points[..., 0], points[..., 1])
-    before = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[one.turn]
-    return np.stack(before, axis=-1).astype(np.float32)
 
 
 def _merge(parts: list[_Faces]) -> _Faces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import PortraitNoFaceError, PortraitPoorError, PortraitSeveralFacesError
-from pipeline.geometry import suppress
+from pipeline.geometry import suppress, turned_back
 from pipeline.records import F32, U8, FaceDetector
 
 PORTRAIT_SIDES = (320, 640)
@@ -29,6 +30,10 @@ SMALLEST = 40.0
 
 BLURRED = 0.035
 """Sharpness (see `sharpness`) under which a portrait says too little: about where blur moves the embedding by 0.25."""
+
+ASKEW = 30.0
+"""Degrees from level at which the line of the eyes lies in a picture that lies on its side, or in one of somebody who
+bows their head sideways; there the network puts the eyes in wrong places."""
 
 TURNED = 0.30
 """How far a face must look towards the camera (1 straight, 0 in profile)."""
@@ -55,8 +60,33 @@ def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
     """The five landmarks (5, 2), in the picture's pixels, of the one person a portrait (H, W, 3 BGR) is of.
 
     Somebody in the background does not matter: a face that is much smaller, or that lies off the middle while
-    another lies over it. Raises PortraitNoFaceError and PortraitSeveralFacesError, naming ``file``.
+    another lies over it. A picture that lies on its side, or stands on its head, is turned until the eyes are level.
+    Raises PortraitNoFaceError and PortraitSeveralFacesError, naming ``file``.
     """
+    askew: F32 | None = None
+    none: PortraitNoFaceError | None = None
+    for turn in (0, 1, 3, 2):
+        try:
+            marks = _upright_face(file, np.ascontiguousarray(np.rot90(picture, turn)), detector)
+        except PortraitNoFaceError as error:
+            none = none or error
+            continue
+        marks, level = turned_back(marks, turn, picture.shape[1], picture.shape[0]), _is_level(marks)
+        if level:
+            return marks
+        askew = marks if askew is None else askew
+    if askew is None:
+        raise none or PortraitNoFaceError("{file} shows no face; choose a picture taken from the front.", file=file)
+    return askew
+
+
+def _is_level(marks: F32) -> bool:
+    """Whether the line from the left eye to the right one, of landmarks (5, 2), is less than ASKEW from level."""
+    across, down = (marks[1] - marks[0]).tolist()
+    return abs(math.degrees(math.atan2(down, across))) < ASKEW
+
+
+def _upright_face(file: str, picture: U8, detector: FaceDetector) -> F32:
     height, width = picture.shape[:2]
     boxes, scores, marks = np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
     for side in (*PORTRAIT_SIDES, FINEST_SIDE):

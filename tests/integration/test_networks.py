@@ -50,6 +50,16 @@ def test_the_embedder_equals_dlib(chips, face_net):
     np.testing.assert_allclose(face_net.raw(chips), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_portrait_on_its_side_looks_like_the_same_person_upright(request, center_face, face_net, name, turn):
+    """As a scanner makes it, or a program that forgets how the camera was held."""
+    picture = portrait(request, name)
+    turned = np.ascontiguousarray(np.rot90(picture, turn))
+    upright, other = face_net(np.stack([chip_of(picture, center_face), chip_of(turned, center_face)]))
+    assert np.linalg.norm(upright - other) < 0.12
+
+
 def test_embeddings_are_unit_vectors_and_do_not_depend_on_the_company(chips, face_net):
     together = face_net(chips)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)

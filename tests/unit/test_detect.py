@@ -19,7 +19,7 @@ from pipeline.adapters.pictures import shrunk
 from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, Scheme, sizes
 from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages import detect as detecting
-from pipeline.stages.detect import TURNED_GROWS, _look, _turned_back, echoes
+from pipeline.stages.detect import TURNED_GROWS, _look, echoes
 
 detect = partial(detecting.detect, shrink=shrunk)
 
@@ -334,16 +334,6 @@ def test_a_much_smaller_face_before_another_is_no_echo(size, echo):
     """A photograph that is held up, a telephone."""
     boxes = np.array([[0, 0, 40, 50], [15, 20, 15 + size, 20 + size]], np.float32)
     assert echoes(boxes, np.array([0.9, 0.2], np.float32)).tolist() == [False, echo]
-
-
-@given(st.integers(1, 3), st.integers(2, 40), st.integers(2, 40), st.data())
-def test_a_point_of_a_turned_picture_lies_where_it_lay_before(turn, width, height, data):
-    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
-    shown = np.zeros((height, width), np.uint8)
-    shown[y, x] = 1
-    (row,), (column,) = np.nonzero(np.rot90(shown, turn))
-    middle = np.array([column + 0.5, row + 0.5], np.float32)
-    np.testing.assert_allclose(_turned_back(middle, Glance((width, height), turn=turn)), [x + 0.5, y + 0.5])
 
 
 class Sided(Detector):

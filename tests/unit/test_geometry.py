@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.geometry import closeness, overlaps, suppress
+from pipeline.geometry import closeness, overlaps, suppress, turned_back
 from pipeline.records import joined
 
 
@@ -77,3 +77,13 @@ def test_joined_stretches_cover_the_same_frames_and_do_not_touch(stretches):
     result = joined(stretches)
     assert {f for a, b in stretches for f in range(a, b)} == {f for a, b in result for f in range(a, b)}
     assert all(one[1] < other[0] for one, other in pairwise(result))
+
+
+@given(st.integers(0, 3), st.integers(2, 40), st.integers(2, 40), st.data())
+def test_a_point_of_a_turned_picture_lies_where_it_lay_before(turn, width, height, data):
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    shown = np.zeros((height, width), np.uint8)
+    shown[y, x] = 1
+    (row,), (column,) = np.nonzero(np.rot90(shown, turn))
+    middle = np.array([column + 0.5, row + 0.5], np.float32)
+    np.testing.assert_allclose(turned_back(middle, turn, width, height), [x + 0.5, y + 0.5])

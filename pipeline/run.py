@@ -161,6 +161,14 @@ def analyse(
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})
     share = len(damaged) / found.frames
     if share > settings.rendering.quarantine_share:
+        if 2 * len(clip.resized) > len(damaged):
+            raise QuarantinedError(
+                "{clip} cannot be done as one film: {bad} of {all} frames are of another size than the first; give its "
+                "parts apart, or save it in one size with another program first.",
+                clip=name,
+                bad=len(clip.resized),
+                all=found.frames,
+            )
         raise QuarantinedError(
             "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
             clip=name,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -38,9 +38,16 @@ SAMPLE, WORKSPACE, ARCHIVE, SHEET = "sample", "workspace", "onedrive", "before-a
 Main = Callable[[Sequence[str]], int]
 
 
-def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int:
+class Tell(Protocol):
+    """Tells what came of it, as data or in lines, and says the exit code."""
+
+    def __call__(self, document: Any, *lines: str) -> int: ...
+
+
+def show(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: str = "", quiet: bool = False) -> int:
     """Make the samples in ``folder`` and run every command of the workspace over them; returns an exit code.
 
+    ``tell`` is told at the end what came of it and where to look; with ``quiet`` the steps are not shown.
     ``onedrive_url`` is the address of a test service on this machine (``http://127.0.0.1:PORT``): clips then go
     there, after a sign-in as with the real one, and are fetched from there again to be shown.
     """
@@ -50,7 +57,7 @@ def show(folder: Path, language: str, main: Main, onedrive_url: str = "") -> int
         raise OutputExistsError("{folder} is not empty; choose a new folder for the demo.", folder=folder)
     new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        return _through(folder, language, main, onedrive_url)
+        return _through(folder, language, main, tell, onedrive_url, quiet)
     except KeyboardInterrupt:
         _remove(folder, new)
         raise
@@ -75,12 +82,13 @@ def _remove(folder: Path, new: Sequence[Path]) -> None:
         _step(tr("{folder} could not be removed; delete it.", folder=folder))
 
 
-def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
+def _through(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: str, quiet: bool) -> int:
     """The demo itself, in an empty folder."""
+    step: Callable[[str], None] = (lambda text: None) if quiet else _step
     started = time.perf_counter()
     today = date.today()
     samples: Any = importlib.import_module("samples" if _in_checkout() else "pipeline._samples")
-    _step(tr("Making a sample card, portraits and a consent list"))
+    step(tr("Making a sample card, portraits and a consent list"))
     made = samples.make_samples(folder / SAMPLE, today=today)
     before = {clip.name: _pictures(clip) for clip in made.clips}
     place, archive = folder / WORKSPACE, folder / ARCHIVE
@@ -89,9 +97,15 @@ def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
 
     def lesveil(*words: str) -> Any:
         said = [str(word) for word in words]
-        _step("lesveil " + " ".join(said))
+        step("lesveil " + " ".join(said))
         out = io.StringIO()
-        options = ["-C", str(place), "--json", *(["--lang", language] if language else [])]
+        options = [
+            "-C",
+            str(place),
+            "--json",
+            *(["--lang", language] if language else []),
+            *(["--quiet"] if quiet else []),
+        ]
         with contextlib.redirect_stdout(out):
             code = main([*said, *options])
         if code == INTERRUPTED:
@@ -123,6 +137,22 @@ def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
     seconds = sum(clip["seconds"] for clip in run["clips"])
     shown = {person for clip in run["clips"] for person in clip["people_shown"]}
     doubts = sum(len(clip["doubts"]) for clip in run["clips"])
+    took = round(time.perf_counter() - started)
+    document = {
+        "clips": len(run["clips"]),
+        "seconds": round(seconds),
+        "on_list": len(imported["new"]),
+        "enrolled": len(enrolled["enrolled"]),
+        "refused": len(enrolled["refused"]),
+        "shown": len(shown),
+        "doubts": doubts,
+        "wiped": wiped["files"],
+        "head": book["head"],
+        "took": took,
+        "before_after": str(sheet),
+        "delivered": [str(path) for path in where.values()],
+        "workspace": str(place),
+    }
     lines = [
         "",
         tr(
@@ -152,7 +182,7 @@ def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
         tr("The ledger is whole; its head is {head}.", head=book["head"]),
         tr(
             "Nothing has left this machine. It took {seconds} {seconds:second|seconds}.",
-            seconds=round(time.perf_counter() - started),
+            seconds=took,
         ),
         "",
         tr("Where to look:"),
@@ -160,8 +190,7 @@ def _through(folder: Path, language: str, main: Main, onedrive_url: str) -> int:
         *(f"  {path}" for path in where.values()),
         f"  {place}   " + tr("the workspace: lesveil -C {folder} status", folder=place),
     ]
-    print("\n".join(map(printable, lines)))
-    return 0
+    return tell(document, *lines)
 
 
 def _in_checkout() -> bool:

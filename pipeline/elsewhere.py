@@ -70,6 +70,7 @@ class Elsewhere:
         self._cut = []
         (whole,) = self._engine.map(look, [job(Stretch())], self._priority)
         clip.damaged.update(whole.damaged)
+        clip.resized.update(whole.resized)
         _add(figures, whole.figures)
         assert whole.found is not None
         assert whole.views is not None

@@ -105,7 +105,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found. ``first`` and ``following`` are the marks at the stretch's ends; ``damaged`` those of the clip.
+    """What was found. ``first`` and ``following`` are the marks at the stretch's ends; ``damaged`` and ``resized``
+    those of the clip.
 
     ``why`` is empty, or says why the stretch cannot be looked at apart.
     """
@@ -115,6 +116,7 @@ class Looked:
     first: Mark | None = None
     following: Mark | None = None
     damaged: tuple[int, ...] = ()
+    resized: tuple[int, ...] = ()
     figures: Figures = field(default_factory=Figures)
     why: str = ""
 
@@ -164,7 +166,8 @@ def look(job: Look) -> Looked:
         if isinstance(source, Segment) and job.stretch.until is None and not source.ended:
             return Looked(why="the clip is longer than it says")
         first, following = (source.first, source.following) if isinstance(source, Segment) else (None, None)
-        return Looked(found, views, first, following, tuple(sorted(clip.damaged)), figures)
+        damaged, resized = tuple(sorted(clip.damaged)), tuple(sorted(clip.resized))
+        return Looked(found, views, first, following, damaged, resized, figures)
 
 
 def origin_of(clip: ClipReader) -> Fraction:

@@ -161,6 +161,14 @@ def analyse(
     damaged = sorted({*found.damaged.tolist(), *clip.damaged})
     share = len(damaged) / found.frames
     if share > settings.rendering.quarantine_share:
+        if 2 * len(clip.resized) > len(damaged):
+            raise QuarantinedError(
+                "{clip} cannot be done as one film: {bad} of {all} frames are of another size than the first; give its "
+                "parts apart, or save it in one size with another program first.",
+                clip=name,
+                bad=len(clip.resized),
+                all=found.frames,
+            )
         raise QuarantinedError(
             "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
             clip=name,
@@ -284,12 +292,12 @@ def redact_clip(
         raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
     figures = Figures()
     started = time.perf_counter()
+    before = _state(source)
     with open_clip(source) as clip, _claimed(out):
-        before = _state(source)
-        grounds = {person.id: "portrait" for person in people}
-        analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
         partial = files.partial_path(out)
         try:
+            grounds = {person.id: "portrait" for person in people}
+            analysis = analyse(clip, source.name, people, grounds, "", settings, networks, progress, figures, elsewhere)
             eyes, state = opinion.eyes_of(settings.second_opinion)
             looked = opinion.settle(
                 Planned(analysis.tracks, analysis.decisions, analysis.plan, analysis.found.cuts.tolist()),
@@ -309,6 +317,8 @@ def redact_clip(
                 analysis, tracks=list(planned.tracks), decisions=list(planned.decisions), plan=planned.plan
             )
             digest = files.sha256_of(partial)
+            if _state(source) not in (before, GONE):  # it was still being copied, say: what came later is missing
+                raise _changed(source)
             files.publish(partial, out)
         except DiskFullError as error:
             files.remove(partial)
@@ -328,9 +338,7 @@ def redact_clip(
         except QuarantinedError as error:
             files.remove(partial)
             if _state(source) != before:
-                raise QuarantinedError(
-                    "{clip} was changed while it was worked on; try again when nobody writes to it.", clip=source
-                ) from error
+                raise _changed(source) from error
             raise
         except BaseException:
             files.remove(partial)
@@ -356,13 +364,23 @@ def redact_clip(
         )
 
 
+GONE: tuple[int, ...] = ()
+"""The state of a file that is not there."""
+
+
 def _state(source: Path) -> tuple[int, ...]:
     """What changes when a file is written to or replaced."""
     try:
         found = source.stat()
     except OSError:
-        return ()
+        return GONE
     return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _changed(source: Path) -> QuarantinedError:
+    return QuarantinedError(
+        "{clip} was changed while it was worked on; try again when nobody writes to it.", clip=source
+    )
 
 
 @contextlib.contextmanager

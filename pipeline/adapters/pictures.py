@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -96,6 +96,37 @@ def fingerprint(picture: av.VideoFrame) -> int:
     return digest.intdigest()
 
 
+PQ = 16
+"""The transfer of HDR films in which numbers stand for candelas, SMPTE ST 2084, as H.273 counts them."""
+
+WHITE = 203
+"""Candelas per square metre of white paper in such a film (ITU-R BT.2408)."""
+
+SHOULDER = 0.75
+"""Share of white from which what is brighter is squeezed together instead of cut off."""
+
+
+def _usual_of_pq() -> U8:
+    """What each number of a PQ film would be in a usual one."""
+    code = (np.arange(256) / 255) ** (1 / 78.84375)
+    light = 10_000 / WHITE * (np.maximum(code - 0.8359375, 0) / (18.8515625 - 18.6875 * code)) ** (1 / 0.1593017578125)
+    bright = light ** (1 / 2.2)
+    room = 1 - SHOULDER
+    squeezed = 1 - room * np.exp(-(np.maximum(bright, SHOULDER) - SHOULDER) / room)
+    return np.round(255 * np.where(bright < SHOULDER, bright, squeezed)).astype(np.uint8)
+
+
+_USUAL_OF_PQ = _usual_of_pq()
+
+
+def _as_usual(bgr: U8, picture: av.VideoFrame) -> U8:
+    """What the networks are shown of ``picture``: they know films in which a face is no pale grey, as it is in PQ.
+
+    HLG is made to be looked at as it is.
+    """
+    return cast(U8, cv2.LUT(bgr, _USUAL_OF_PQ)) if int(picture.color_trc) == PQ else bgr
+
+
 def shrunk(picture: av.VideoFrame, width: int, height: int) -> U8:
     """The picture as BGR (height, width, 3), each pixel the average of what it covers. Threads may share a picture.
 
@@ -104,7 +135,7 @@ def shrunk(picture: av.VideoFrame, width: int, height: int) -> U8:
     """
     scaler = _scalers.to.setdefault((width, height), VideoReformatter())
     scaled = scaler.reformat(picture, width=width, height=height, format="bgr24", interpolation="AREA", threads=1)
-    return np.asarray(scaled.to_ndarray(), np.uint8)
+    return _as_usual(np.asarray(scaled.to_ndarray(), np.uint8), picture)
 
 
 def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int, int]]:
@@ -121,7 +152,8 @@ def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int
         rows, columns = piece.shape
         piece[:] = whole[y1 // down : y1 // down + rows, x1 // across : x1 // across + columns]
     Colour.of(picture).put_on(part)
-    return np.asarray(part.reformat(format="bgr24", threads=1).to_ndarray(), np.uint8), (x1, y1)
+    bgr = np.asarray(part.reformat(format="bgr24", threads=1).to_ndarray(), np.uint8)
+    return _as_usual(bgr, picture), (x1, y1)
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:

@@ -68,7 +68,8 @@ class ClipReader:
     ``info`` describes the frames as they come out: turned upright, planar YUV. ``colour`` is their colour
     description and ``start`` the pts of the first frame, in ``info.time_base`` since the container's zero.
     ``damaged`` holds the numbers of all frames found damaged so far, and only grows: decoders work in threads, and
-    should one pass over a broken clip find damage that another does not, a later pass still reports both.
+    should one pass over a broken clip find damage that another does not, a later pass still reports both. ``resized``
+    are those of them whose picture is whole, but of another size than the first.
     """
 
     def __init__(self, path: Path, opener: Opener | Sequence[Opener] | None = None) -> None:
@@ -76,6 +77,7 @@ class ClipReader:
         self.chapters = _chapters(self.path, opener)
         """The files of the take and where on its clock each lies; one, at zero, for all but long takes."""
         self.damaged: set[int] = set()
+        self.resized: set[int] = set()
         self.otherwise = False
         with _container(self.path, self.chapters[0].opener) as container:
             stream = _video_stream(container, self.path)
@@ -192,6 +194,8 @@ class ClipReader:
                 picture = self._shaped(sample.picture)
                 if picture is None or sample.damaged:
                     self.damaged.add(number)
+                if picture is None and sample.picture is not None:
+                    self.resized.add(number)
                 if sample.group > group:
                     group, members, doubted = sample.group, [], False
                 if sample.group == group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pipeline import workspace
@@ -84,11 +85,15 @@ def demo(args: argparse.Namespace) -> int:
     """lesveil demo"""
     from pipeline import demo as showing
 
+    def show(folder: Path) -> int:
+        tell = partial(answer, args)
+        return showing.show(folder, args.lang or "", args.main, tell, args.onedrive_url, args.quiet)
+
     if args.folder is not None:
-        return showing.show(args.folder, args.lang or "", args.main, args.onedrive_url)
+        return show(args.folder)
     folder = Path(tempfile.mkdtemp(prefix="lesveil-demo-"))
     try:
-        return showing.show(folder, args.lang or "", args.main, args.onedrive_url)
+        return show(folder)
     finally:
         with contextlib.suppress(OSError):  # empty only where it was interrupted
             folder.rmdir()

@@ -17,12 +17,20 @@ from tqdm import tqdm
 from pipeline.errors import UsageError
 from pipeline.messages import printable, tr
 
+NAME = 32
+"""Letters of a clip's name before a bar; of a longer one its middle is left out, so that the bar still fits."""
+
+
+def _shortened(name: str) -> str:
+    half = (NAME - 3) // 2
+    return name if len(name) <= NAME else f"{name[:half]}...{name[-half:]}"
+
 
 class Bar:
     """A Progress for a terminal: one bar per stage with frames, speed and time left. Silent where none is wanted."""
 
     def __init__(self, name: str, quiet: bool) -> None:
-        self._name = printable(name)
+        self._name = _shortened(printable(name))
         self._quiet = quiet
         self._stage = ""
         self._bar: Any = None

@@ -397,6 +397,32 @@ def test_a_clip_that_goes_away_or_changes_meanwhile_is_told_as_such(
         assert names(out) == []
 
 
+@pytest.mark.parametrize(("there", "before"), [(0.97, "decide"), (0.5, "look")])
+def test_a_clip_that_is_still_being_copied_is_not_done_by_half(
+    there: float,
+    before: str,
+    tmp_path: Path,
+    out: Path,
+    lesveil: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = clips.make(tmp_path / "kaart.mp4", size="320x180", frames=100, audio=None, g="5")
+    whole = clips.remux(made, tmp_path / "vooraan.mp4", movflags="faststart")
+    source = clips.cut(whole, tmp_path / "les.mp4", there)
+    room, name = (run.decide, "decide") if before == "decide" else (run.jobs, "search")
+    work = getattr(room, name)
+
+    def copied(*words: Any, **named: Any) -> Any:
+        found = work(*words, **named)
+        source.write_bytes(whole.read_bytes())
+        return found
+
+    monkeypatch.setattr(room, name, copied)
+    said = lesveil("redact", source, "-o", out / "klaar.mp4")
+    assert (said.code, "was changed while it was worked on" in said.sentence) == (14, True), said.sentence
+    assert names(out) == []
+
+
 def test_json_is_one_document_and_nothing_else(clip: Path, out: Path, lesveil: Callable[..., Said]) -> None:
     said = lesveil("redact", clip, out / "weg.mp4", "-o", out / "klaar", "--json")
     document = json.loads(said.out)

@@ -21,7 +21,7 @@ from pipeline.adapters.vault import Vault
 from pipeline.cli import main
 from pipeline.elsewhere import segments
 from pipeline.engine import opened
-from pipeline.errors import NotAVideoError, UsageError
+from pipeline.errors import NotAVideoError, QuarantinedError, UsageError
 from pipeline.records import Detections, RedactionPlan
 from pipeline.settings import Settings
 from tests import clips
@@ -151,6 +151,19 @@ def test_several_clips_go_side_by_side_and_one_that_fails_stops_none(tmp_path, c
     assert [Path(one["source"]).name for one in told["failed"]] == ["bad.mp4"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b c.mp4", "d.mp4", "één.mp4"]
     assert all(one["frames"] == 12 and one["check"]["passed"] for one in told["clips"])
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+def test_a_picture_that_changes_its_size_is_told_as_such(workers, tmp_path, capsys):
+    parts = [clips.make(tmp_path / f"{size}.ts", size=size) for size in ("320x180", "160x90")]
+    names = tmp_path / "parts.txt"
+    names.write_text("".join(f"file '{part}'\n" for part in parts))
+    film = tmp_path / "call.mkv"
+    clips.call("-f", "concat", "-safe", "0", "-i", names, "-c", "copy", film)
+    assert main(["redact", str(film), "-o", str(tmp_path / "out.mp4"), *workers]) == QuarantinedError.code
+    said = capsys.readouterr().err
+    assert "12 of 24 frames are of another size" in said
+    assert "card" not in said
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "100000"])

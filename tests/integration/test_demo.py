@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 import samples
 from pipeline import demo
+from pipeline.cli import main
 from pipeline.errors import OutputExistsError
 
 
@@ -52,6 +54,10 @@ def test_an_interrupted_demo_leaves_nothing(named: bool, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def _untold(document: Any, *lines: str) -> int:
+    raise AssertionError("it came to its end")
+
+
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(folder: Path, today: object) -> Any:
         folder.mkdir(parents=True)
@@ -63,12 +69,12 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_of_the_demo_that_is_interrupted_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _small(monkeypatch)
 
-    def main(words: Any) -> int:
+    def stopped(words: Any) -> int:
         (tmp_path / "workspace").mkdir()
         (tmp_path / "theirs.txt").write_text("put here meanwhile")
         return 130
 
-    assert demo.show(tmp_path, "en", main) == 130
+    assert demo.show(tmp_path, "en", stopped, _untold) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.txt"]
 
 
@@ -77,7 +83,7 @@ def test_what_cannot_be_removed_is_told(
 ) -> None:
     _small(monkeypatch)
     monkeypatch.setattr(demo.shutil, "rmtree", lambda *args, **options: None)
-    assert demo.show(tmp_path, "en", lambda words: 130) == 130
+    assert demo.show(tmp_path, "en", lambda words: 130, _untold) == 130
     assert f"{tmp_path} could not be removed; delete it." in capsys.readouterr().err
 
 
@@ -85,5 +91,17 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "sample").write_text("theirs")
     for place in (tmp_path, tmp_path / "sample"):
         with pytest.raises(OutputExistsError):
-            demo.show(place, "en", lambda words: 130)
+            demo.show(place, "en", lambda words: 130, _untold)
     assert (tmp_path / "sample").read_text() == "theirs"
+
+
+@pytest.mark.slow
+def test_a_demo_says_what_came_of_it_in_json_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", str(tmp_path / "demo"), "--json", "--quiet", "--lang", "en"]) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert told["clips"] == len(told["delivered"]) > 0
+    assert all(Path(place).exists() for place in (told["before_after"], told["workspace"], *told["delivered"]))
+    assert "> lesveil" not in said.err

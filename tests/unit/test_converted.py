@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.adapters.pictures import converted, converted_colour, fingerprint, planar, planes
+from pipeline.adapters.pictures import converted, converted_colour, cut_out, fingerprint, planar, planes, shrunk
 
 
 @pytest.mark.parametrize("size", [(321, 241), (322, 242), (321, 240)])
@@ -60,3 +60,36 @@ def test_full_chroma_is_kept(name: str) -> None:
     out = converted(picture, planar(picture.format), converted_colour(picture))
     v = np.asarray(planes(out)[2], np.float64)
     assert abs(v[:, ::2].mean() - v[:, 1::2].mean()) > 20 * v.max() / 255
+
+
+@pytest.mark.parametrize("looked_at", ["small", "cut out"])
+def test_the_networks_see_a_pq_film_as_bright_as_a_usual_one(looked_at: str) -> None:
+    def seen(transfer: int, code: int) -> int:
+        picture = av.VideoFrame(64, 48, "yuv420p10le")
+        for plane, level in zip(planes(picture, True), (code, 512, 512), strict=True):
+            plane[:] = level
+        picture.color_range, picture.color_trc = 1, transfer
+        bgr = shrunk(picture, 32, 24) if looked_at == "small" else cut_out(picture, (8, 8, 40, 40))[0]
+        return int(bgr[5, 5, 1])
+
+    # the numbers of 0, 4.5, 26, 203 and 1,000 candelas: a face lies about the third (ITU-R BT.2408)
+    narrow = [64 + round(876 * share) for share in (0.0, 0.24, 0.38, 0.58, 0.75)]
+    usual = [seen(16, code) for code in narrow]
+    assert usual[0] == 0
+    assert usual == sorted(usual)
+    assert 40 < usual[1] < 50
+    assert 90 < usual[2] < 110
+    assert 200 < usual[3] <= 250
+    assert usual[3] < usual[4] <= 255
+    assert [seen(18, code) for code in narrow] == [seen(2, code) for code in narrow]  # HLG stays as it is
+
+
+def test_what_the_networks_see_of_a_pq_film_is_not_what_is_written() -> None:
+    picture = av.VideoFrame(64, 48, "yuv420p10le")
+    for plane in planes(picture, True):
+        plane[:] = 400
+    picture.color_trc = 16
+    before = fingerprint(picture)
+    shrunk(picture, 32, 24)
+    cut_out(picture, (8, 8, 40, 40))
+    assert fingerprint(picture) == before

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -73,6 +76,15 @@ def test_what_is_not_a_picture_is_named(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(PortraitUnreadableError, match=r"broken\.jpg"):
         read(path)
+
+
+def test_opencv_adds_no_words_of_its_own(tmp_path):
+    path = tmp_path / "film.tif"
+    Image.fromarray(np.zeros((40, 40), np.float32)).save(path)  # 32 bits a sample, which OpenCV says aloud
+    program = f"from pipeline.adapters.portraits import read; read(__import__('pathlib').Path({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "film.tif is not a picture that can be read" in done.stderr
+    assert "WARN" not in done.stderr
 
 
 def test_a_picture_that_is_gone_is_named(tmp_path):

@@ -26,6 +26,20 @@ def test_a_bar_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\udcff" not in said
 
 
+def test_a_bar_of_a_long_name_still_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar("Les 3B wiskunde kwadratische vergelijkingen mevrouw Jansen camera achterin links.mp4", quiet=False)
+    bar("detect", 0, 200)
+    assert bar._bar is not None
+    bar._bar.ncols, bar._bar.dynamic_ncols = 80, None  # as on a terminal of 80 columns
+    bar("detect", 100, 200)
+    bar._bar.refresh()
+    bar.close()
+    said = capsys.readouterr().err
+    assert "50%" in said
+    assert "Les 3B" in said
+    assert "links.mp4: detect" in said
+
+
 def test_a_line_of_an_answer_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     answer(Namespace(json=False), {}, f"  {ODD}  één", "second")
     assert capsys.readouterr().out == "  les\\n1\\x1b[2J\\udcff.mp4  één\nsecond\n"

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.adapters import blazeface
 from pipeline.adapters.part import Part, PartError, Times, backwards, lumas
+from pipeline.adapters.pictures import whole
 from pipeline.adapters.video_in import ClipReader
 from pipeline.errors import SecondLookError
 from pipeline.records import F32, I32, Decision, RedactionPlan, SecondEyes, Sighting, Track
@@ -109,7 +110,7 @@ def settle(
     hidden: list[Sighting] = []
     while True:
         kept = second.kept_faces(planned.tracks, planned.decisions)
-        watch = second.Watch(eyes, planned.plan, kept, planned.cuts)
+        watch = second.Watch(eyes, planned.plan, kept, whole, planned.cuts)
         result = write(planned, watch)
         left = watch.sightings()
         if not left or rounds == 0:

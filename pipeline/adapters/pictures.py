@@ -138,6 +138,11 @@ def shrunk(picture: av.VideoFrame, width: int, height: int) -> U8:
     return _as_usual(np.asarray(scaled.to_ndarray(), np.uint8), picture)
 
 
+def whole(picture: av.VideoFrame) -> U8:
+    """The picture as BGR (H, W, 3), in its own size, as networks are shown it."""
+    return _as_usual(np.asarray(picture.to_ndarray(format="bgr24"), np.uint8), picture)
+
+
 def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int, int]]:
     """The part of a planar YUV picture under ``box`` (pixels), as BGR (H, W, 3), and where it begins (x, y).
 

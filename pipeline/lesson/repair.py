@@ -19,6 +19,7 @@ from typing import Any, cast
 from pipeline import opinion, run
 from pipeline.adapters import files, inspect
 from pipeline.adapters.part import Part, PartError, keyframes
+from pipeline.adapters.pictures import whole
 from pipeline.adapters.sound import loudest
 from pipeline.adapters.splice import NewSound, Piece, SpliceError, splice
 from pipeline.adapters.video_in import ClipReader, open_clip
@@ -254,7 +255,7 @@ class _Work:
         kept = second_opinion.part_of(second_opinion.kept_faces(mended.tracks, mended.decisions), start, stop)
         cuts = [cut - start for cut in self.before.cuts if start < cut < stop]
         plan = self.mending.plan
-        return second_opinion.Watch(self.eyes, plan.part(start, stop), kept, cuts)
+        return second_opinion.Watch(self.eyes, plan.part(start, stop), kept, whole, cuts)
 
     def _stretches(self, changed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """``changed`` widened to keyframes of the old file. Raises ValueError when it has none where it should."""

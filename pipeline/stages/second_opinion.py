@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -109,11 +109,15 @@ def part_of(faces: Faces, start: int, stop: int) -> Faces:
 
 @dataclass
 class Watch:
-    """Looks at a finished film while somebody else reads it: ``over`` the film, then ``sightings``."""
+    """Looks at a finished film while somebody else reads it: ``over`` the film, then ``sightings``.
+
+    ``shown`` makes of a picture what the eyes are shown of it, as BGR (H, W, 3).
+    """
 
     eyes: SecondEyes
     plan: RedactionPlan
     kept: Faces
+    shown: Callable[[Any], U8]
     cuts: Sequence[int] = ()
     _looked: list[int] = field(default_factory=list)
     _times: array[float] = field(default_factory=lambda: array("d"))
@@ -169,7 +173,7 @@ class Watch:
 
     def _look(self, number: int, film_picture: Any) -> tuple[F32, F32]:
         """Faces that should not be there: boxes (N, 4), and how sure (N,)."""
-        picture: U8 = film_picture.to_ndarray(format="bgr24")
+        picture = self.shown(film_picture)
         boxes, _ = self.eyes(picture, GLANCE)
         rows = self.plan.regions(number)
         strange = unexplained(boxes, self.plan.region[rows], self.plan.shape[rows], self.kept.at(number))

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.adapters.pictures import converted, converted_colour, cut_out, fingerprint, planar, planes, shrunk
+from pipeline.adapters.pictures import converted, converted_colour, cut_out, fingerprint, planar, planes, shrunk, whole
 
 
 @pytest.mark.parametrize("size", [(321, 241), (322, 242), (321, 240)])
@@ -62,14 +62,16 @@ def test_full_chroma_is_kept(name: str) -> None:
     assert abs(v[:, ::2].mean() - v[:, 1::2].mean()) > 20 * v.max() / 255
 
 
-@pytest.mark.parametrize("looked_at", ["small", "cut out"])
+@pytest.mark.parametrize("looked_at", ["small", "cut out", "whole"])
 def test_the_networks_see_a_pq_film_as_bright_as_a_usual_one(looked_at: str) -> None:
     def seen(transfer: int, code: int) -> int:
         picture = av.VideoFrame(64, 48, "yuv420p10le")
         for plane, level in zip(planes(picture, True), (code, 512, 512), strict=True):
             plane[:] = level
         picture.color_range, picture.color_trc = 1, transfer
-        bgr = shrunk(picture, 32, 24) if looked_at == "small" else cut_out(picture, (8, 8, 40, 40))[0]
+        bgr = {"small": lambda: shrunk(picture, 32, 24), "whole": lambda: whole(picture)}.get(
+            looked_at, lambda: cut_out(picture, (8, 8, 40, 40))[0]
+        )()
         return int(bgr[5, 5, 1])
 
     # the numbers of 0, 4.5, 26, 203 and 1,000 candelas: a face lies about the third (ITU-R BT.2408)

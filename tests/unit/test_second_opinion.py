@@ -59,7 +59,7 @@ class Film:
 
     def frames(self):
         for number in range(self.count):
-            film_picture = SimpleNamespace(to_ndarray=lambda format: self.picture)
+            film_picture = SimpleNamespace(to_ndarray=lambda format: self.picture, color_trc=2)
             yield Frame(number, number, number / RATE, film_picture, False)
 
 
@@ -79,6 +79,10 @@ class Eyes:
         return np.full(len(where), self.sure, np.float32)
 
 
+def watch(eyes, plan, kept, cuts=()):
+    return Watch(eyes, plan, kept, lambda picture: picture.to_ndarray("bgr24"), cuts)
+
+
 def watched(watch, frames):
     for _ in watch.over(Film(frames)).frames():
         pass
@@ -89,26 +93,26 @@ FACE = (40, 30, 70, 70)
 
 
 def test_a_face_where_nothing_is_hidden_is_told():
-    (one,) = watched(Watch(Eyes([FACE]), plan_of(60), NOBODY), 60)
+    (one,) = watched(watch(Eyes([FACE]), plan_of(60), NOBODY), 60)
     assert (one.start, one.stop, one.score) == (0, 60, 1.0)
     assert one.box.shape == (len(one.frame), 4)
 
 
 def test_a_veiled_head_is_none():
     rows = [(frame, (35, 20, 75, 80)) for frame in range(60)]
-    assert watched(Watch(Eyes([FACE]), plan_of(60, rows), NOBODY), 60) == []
+    assert watched(watch(Eyes([FACE]), plan_of(60, rows), NOBODY), 60) == []
 
 
 def test_it_is_told_when_the_veil_comes_late():
     rows = [(frame, (35, 20, 75, 80)) for frame in range(20, 60)]
-    (one,) = watched(Watch(Eyes([FACE]), plan_of(60, rows), NOBODY), 60)
+    (one,) = watched(watch(Eyes([FACE]), plan_of(60, rows), NOBODY), 60)
     assert one.frame.max() < 20 <= one.stop
 
 
 def test_somebody_kept_is_none_but_whoever_stands_half_before_them_is():
     kept = Faces(np.arange(60, dtype=np.int32), np.repeat(boxes((42, 28, 72, 68)), 60, axis=0))
-    assert watched(Watch(Eyes([FACE]), plan_of(60), kept), 60) == []
-    (one,) = watched(Watch(Eyes([FACE, (60, 34, 90, 74)]), plan_of(60), kept), 60)
+    assert watched(watch(Eyes([FACE]), plan_of(60), kept), 60) == []
+    (one,) = watched(watch(Eyes([FACE, (60, 34, 90, 74)]), plan_of(60), kept), 60)
     assert one.box[0].tolist() == [60, 34, 90, 74]
 
 
@@ -120,8 +124,8 @@ def test_a_second_box_of_a_kept_face_is_none():
 
 
 def test_what_does_not_stand_a_close_look_is_none():
-    assert watched(Watch(Eyes([FACE], sure=second.SURE - 0.01), plan_of(60), NOBODY), 60) == []
-    assert len(watched(Watch(Eyes([FACE], sure=second.SURE), plan_of(60), NOBODY), 60)) == 1
+    assert watched(watch(Eyes([FACE], sure=second.SURE - 0.01), plan_of(60), NOBODY), 60) == []
+    assert len(watched(watch(Eyes([FACE], sure=second.SURE), plan_of(60), NOBODY), 60)) == 1
 
 
 def test_looks_come_often_enough_and_at_the_edges_of_every_scene():
@@ -132,7 +136,7 @@ def test_looks_come_often_enough_and_at_the_edges_of_every_scene():
             seen.append(number)
             return np.empty((0, 4), np.float32), np.empty(0, np.float32)
 
-    watched(Noting(Eyes(), plan_of(100, hidden=(37, 38)), NOBODY, cuts=(37, 53)), 100)
+    watched(Noting(Eyes(), plan_of(100, hidden=(37, 38)), NOBODY, lambda picture: picture, cuts=(37, 53)), 100)
     seen.sort()
     assert {0, 36, 52, 53, 99} <= set(seen)
     assert not {37, 38} & set(seen)
@@ -142,7 +146,7 @@ def test_looks_come_often_enough_and_at_the_edges_of_every_scene():
 @pytest.mark.parametrize("frames", [0, 59, 61])
 def test_a_film_that_was_not_seen_to_its_end_was_not_seen(frames):
     with pytest.raises(SecondLookError, match="whole film"):
-        watched(Watch(Eyes(), plan_of(60), NOBODY), frames)
+        watched(watch(Eyes(), plan_of(60), NOBODY), frames)
 
 
 @pytest.mark.parametrize("where", ["__call__", "closely"])
@@ -153,7 +157,7 @@ def test_eyes_that_fail_leave_nothing_released(where, error):
 
     eyes = type("Blind", (Eyes,), {where: fail})([FACE])
     with pytest.raises(SecondLookError, match="nothing is released"):
-        watched(Watch(eyes, plan_of(60), NOBODY), 60)
+        watched(watch(eyes, plan_of(60), NOBODY), 60)
 
 
 def hidden(region, shape, size):
@@ -222,10 +226,10 @@ def test_a_look_is_due_by_the_count_of_frames_too():
     film = Film(120)
     times = [Fraction(n, 25) if n < 10 else 30 + Fraction(n, 10_000) for n in range(120)]
     frames = [dataclasses.replace(frame, time=time) for frame, time in zip(film.frames(), times, strict=True)]
-    watch = Watch(Eyes([FACE]), plan_of(120), NOBODY)
-    for _ in watch.over(SimpleNamespace(frames=lambda: iter(frames), info=film.info)).frames():
+    watcher = watch(Eyes([FACE]), plan_of(120), NOBODY)
+    for _ in watcher.over(SimpleNamespace(frames=lambda: iter(frames), info=film.info)).frames():
         pass
-    (one,) = watch.sightings()
+    (one,) = watcher.sightings()
     assert (one.start, one.stop) == (0, 120)
     assert np.diff(one.frame).max() <= second.LOOK_FRAMES
 

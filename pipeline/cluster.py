@@ -56,62 +56,66 @@ QUIET = {
 class Dask:
     """An Engine on the cluster that ``chosen`` names, or on worker processes of this machine. Raises EngineError."""
 
+    _cluster: Any = None
+    _client: Any = None
+
     def __init__(self, chosen: settings.Engine) -> None:
         try:
             dask: Any = importlib.import_module("dask")
             distributed: Any = importlib.import_module("distributed")
         except ImportError as error:
             raise EngineError('Dask is not installed; run: pip install "lesveil[cluster]".') from error
-        self._cluster: Any = None
-        self._client: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix="lesveil-dask-", ignore_cleanup_errors=True)
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in our own words
-        try:
-            if chosen.scheduler:
-                _refuse_open(chosen.scheduler)
-                _knock(chosen.scheduler)
-                self._client = distributed.Client(
-                    chosen.scheduler,
-                    security=_security(chosen, chosen.scheduler),
-                    timeout=PATIENCE,
-                    set_as_default=False,
-                )
-            else:
-                with (
-                    dask.config.set({**QUIET, "temporary-directory": self._folder.name}),
-                    interruption.kept_from_workers(),
-                ):
-                    self._cluster = distributed.LocalCluster(
-                        n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
-                        threads_per_worker=1,
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                        processes=True,
-                        silence_logs=logging.CRITICAL,
-                        config=copy.deepcopy(dask.config.config),  # for those that take the place of one that died, too
-                    )
-                    self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
-            self._client.wait_for_workers(1, timeout=PATIENCE)
-            told = self._client.run(about)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, EngineError) or not isinstance(error, Exception):
+        with contextlib.ExitStack() as otherwise:
+            otherwise.callback(self.close)  # whatever goes wrong, or whoever interrupts: no worker is left behind
+            try:
+                if chosen.scheduler:
+                    self._reach(distributed, chosen)
+                else:
+                    self._start(dask, distributed, chosen)
+                self._client.wait_for_workers(1, timeout=PATIENCE)
+                told = self._client.run(about)
+            except EngineError:
                 raise
-            raise EngineError(
-                "The Dask scheduler {address} cannot be used: {why}; see docs/cluster.md.",
-                address=chosen.scheduler or "127.0.0.1",
-                why=str(error) or type(error).__name__,
-            ) from error
-        for worker, facts in told.items():
-            self._refuse_unfit(worker, facts)
-        self.workers = len(told)
-        self.threads = max(1, min(facts["cores"] for facts in told.values()) // _most_on_one_host(told))
+            except Exception as error:
+                raise EngineError(
+                    "The Dask scheduler {address} cannot be used: {why}; see docs/cluster.md.",
+                    address=chosen.scheduler or "127.0.0.1",
+                    why=str(error) or type(error).__name__,
+                ) from error
+            for worker, facts in told.items():
+                if unfit := _unfit(worker, facts, __version__):
+                    raise unfit
+            self.workers = len(told)
+            self.threads = max(1, min(facts["cores"] for facts in told.values()) // _most_on_one_host(told))
+            otherwise.pop_all()
 
-    def _refuse_unfit(self, worker: str, facts: dict[str, Any]) -> None:
-        if unfit := _unfit(worker, facts, __version__):
-            self.close()
-            raise unfit
+    def _reach(self, distributed: Any, chosen: settings.Engine) -> None:
+        """The cluster that is named."""
+        _refuse_open(chosen.scheduler)
+        _knock(chosen.scheduler)
+        self._client = distributed.Client(
+            chosen.scheduler, security=_security(chosen, chosen.scheduler), timeout=PATIENCE, set_as_default=False
+        )
+
+    def _start(self, dask: Any, distributed: Any, chosen: settings.Engine) -> None:
+        """Worker processes of this machine."""
+        with (
+            dask.config.set({**QUIET, "temporary-directory": self._folder.name}),
+            interruption.kept_from_workers(),
+        ):
+            self._cluster = distributed.LocalCluster(
+                n_workers=chosen.workers or max(1, (os.cpu_count() or 1) // 2),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                processes=True,
+                silence_logs=logging.CRITICAL,
+                config=copy.deepcopy(dask.config.config),  # for those that take the place of one that died, too
+            )
+            self._client = distributed.Client(self._cluster, timeout=PATIENCE, set_as_default=False)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
         """See `Engine`."""

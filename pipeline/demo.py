@@ -54,7 +54,7 @@ def show(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: str 
     if onedrive_url and not loopback(onedrive_url):
         raise UsageError("--onedrive-url is for a test service on this machine: http://127.0.0.1:PORT.")
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise OutputExistsError("{folder} is not empty; choose a new folder for the demo.", folder=folder)
+        raise OutputExistsError("{folder} is not empty; delete it or choose a new folder for the demo.", folder=folder)
     new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         return _through(folder, language, main, tell, onedrive_url, quiet)

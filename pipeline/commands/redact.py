@@ -236,6 +236,8 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         return [_Job(clips[0], target, clips[0].name)], False
     if out.exists() and not out.is_dir():
         raise OutputExistsError("{file} is a file; several clips need a folder.", file=out)
+    if out.suffix.lower() == ".mp4" and not out.exists():
+        raise UsageError("{file} is a name for one clip; several clips need a folder.", file=out)
     sources = _once(sources, lambda one: one[0])
     jobs: dict[int, _Job] = {}
     taken: set[str] = set()

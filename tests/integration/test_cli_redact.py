@@ -27,7 +27,7 @@ import samples
 from pipeline import messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import NotReadyError, all_errors
+from pipeline.errors import NotReadyError, UsageError, all_errors
 from pipeline.records import U8
 from tests import clips
 
@@ -345,6 +345,21 @@ def test_a_clip_that_comes_in_later_changes_no_other_name(
     assert f"b/x.mp4: {out / 'nieuw/b/x.mp4'} exists already" in said.err
     assert "1 of 3 clips was not done." in said.err
     assert names(out / "nieuw") == ["a", "a/x.mp4", "b", "b/x.mp4", "b/x_mov.mp4"]
+
+
+@pytest.mark.parametrize("what", ["two clips", "a folder"])
+def test_a_name_for_one_clip_is_no_name_for_a_folder(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], what: str
+) -> None:
+    """``redact *.MTS -o les.mp4``: what it comes to is not to depend on how many there are."""
+    (tmp_path / "b").mkdir()
+    for place in ("a.mp4", "b/b.mp4"):
+        (tmp_path / place).write_bytes(clip.read_bytes())
+    clips = [tmp_path / "a.mp4", tmp_path / "b/b.mp4"] if what == "two clips" else [tmp_path / "b"]
+    said = lesveil("redact", *clips, "-o", out / "les.mp4")
+    assert said.code == UsageError.code
+    assert said.err.strip() == f"lesveil: {out / 'les.mp4'} is a name for one clip; several clips need a folder."
+    assert names(out) == []
 
 
 def test_same_names_from_two_folders_are_numbered(

@@ -9,18 +9,20 @@ near enough, for the risk that is accepted and for how much was seen.
    must hold on its own (``piece``); so must every few views in a row, for somebody may take the seat unnoticed.
 3. What holds earns the name when the mean of its views lies within ``strict`` of the person's template, with room to
    everybody else; the more alike two people are, the more.
-4. Only what lies between two of its views is kept: what was not seen on both sides is not known.
+4. Only what lies between two of its views is kept: what was not seen on both sides is not known. Beside somebody else
+   in the same track these must be as near as half of the run's: pictures may be faded or wiped from one to the next.
 5. Nobody is in two places. Whoever was taken for a person while that person's better claim was in sight is a *double*:
    from then on, and before, all over the clip, a claim must be clearly nearer than that.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import numpy as np
 
@@ -183,7 +185,7 @@ def _name(
     out: list[Identity] = []
     at = track.start
     for who, run in _runs(seen, gallery, beat, gap):
-        for identity in _judge(track, run, who, gallery):
+        for identity in _judge(track, run, who, gallery, _becomes(run, who, seen, gallery, beat, gap)):
             if identity.start > at:
                 out.append(replace(rest, start=at, stop=identity.start))
             out.append(identity)
@@ -217,8 +219,27 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> li
     return runs
 
 
-def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[Identity]:
-    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
+def _becomes(
+    run: Sequence[_View], who: int, seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float
+) -> tuple[bool, bool]:
+    """Whether the face is somebody else's just before a run, and just after it."""
+    first = bisect_left(seen, run[0].frame, key=lambda view: view.frame)
+    stop = first + len(run)
+
+    def other(beside: Sequence[_View], end: _View) -> bool:
+        near = [view for view in beside if abs(beat[view.frame] - beat[end.frame]) <= gap]
+        return bool(near) and not _far(near, gallery.templates[who]) <= gallery.loose(who).loose
+
+    return other(seen[max(0, first - A_FEW) : first], run[0]), other(seen[stop : stop + A_FEW], run[-1])
+
+
+def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes: tuple[bool, bool]) -> list[Identity]:
+    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside.
+
+    ``becomes``: whether the face is another's just before the run, and just after it. Pictures that are faded or wiped
+    from one person to the next show both on the way; so there it begins and ends with a view as near as half of its
+    views are.
+    """
     good = _holding(run, gallery.templates[who], gallery.limits(who, run))
     evidence = [view for view, holds in zip(run, good, strict=True) if holds and not view.between]
     mean = _mean(evidence or run)
@@ -251,6 +272,10 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[
     )
     if reason is not Reason.MATCHED:
         return [whole]
+    usual = float(np.median([view.distances[who] for view in run]))
+    for another, inwards in zip(becomes, (range(len(run)), range(len(run))[::-1]), strict=True):
+        for at in takewhile(lambda at: not run[at].distances[who] <= usual, inwards if another else ()):
+            good[at] = False
     out: list[Identity] = []
     for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):
         views = [view for _, view in group]

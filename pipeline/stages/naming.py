@@ -39,6 +39,10 @@ A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
 mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
 
+FARTHER = 0.07
+"""A few views in a row that all lie so much farther off than half of their run: something of somebody else may lie over
+the face. (docs/quality.md, section 3)"""
+
 REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
 changed places in a track while they were turned away."""
@@ -236,9 +240,9 @@ def _becomes(
 def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes: tuple[bool, bool]) -> list[Identity]:
     """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside.
 
-    ``becomes``: whether the face is another's just before the run, and just after it. Pictures that are faded or wiped
-    from one person to the next show both on the way; so there it begins and ends with a view as near as half of its
-    views are.
+    Pictures that are faded or wiped from one person to the next show both on the way: so what lies farther off than the
+    rest of the run, more than once, is left out; and where the face ``becomes`` another's, just before the run or just
+    after it, it begins or ends with a view as near as half of its views are.
     """
     good = _holding(run, gallery.templates[who], gallery.limits(who, run))
     evidence = [view for view, holds in zip(run, good, strict=True) if holds and not view.between]
@@ -272,9 +276,13 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes:
     )
     if reason is not Reason.MATCHED:
         return [whole]
-    usual = float(np.median([view.distances[who] for view in run]))
+    apart = np.array([view.distances[who] for view in run])
+    apart -= np.median(apart)
+    for first in range(len(run) - A_FEW + 1):
+        if not apart[first : first + A_FEW].min() <= FARTHER:
+            good[first : first + A_FEW] = [False] * A_FEW
     for another, inwards in zip(becomes, (range(len(run)), range(len(run))[::-1]), strict=True):
-        for at in takewhile(lambda at: not run[at].distances[who] <= usual, inwards if another else ()):
+        for at in takewhile(lambda at: not apart[at] <= 0, inwards if another else ()):
             good[at] = False
     out: list[Identity] = []
     for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):

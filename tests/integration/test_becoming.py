@@ -54,6 +54,31 @@ def filmed(name: str) -> Any:
     return cv2.copyMakeBorder(drawn(name).picture(), 0, 0, 120, 120, cv2.BORDER_REPLICATE)
 
 
+def seen(
+    film: Callable[[int], Any], other: str, folder: Path, networks: Networks, zoe: list[Person]
+) -> dict[int, float]:
+    """How surely the face of ``other`` is seen in the result, by frame, where it is. She who may be seen is, at first.
+
+    ``film`` says of a frame how much of each pixel is the other's.
+    """
+    path, out = folder / "a.mp4", folder / "out.mp4"
+    may_be_seen, may_not = filmed("zoe"), filmed(other)
+
+    def picture(number: int) -> Any:
+        theirs = film(number)
+        mixed = may_be_seen * (1 - theirs) + may_not * theirs
+        return np.roll(mixed, round(3 * np.sin(number / 7)), axis=1).round().astype(np.uint8)
+
+    write(path, SIZE, map(picture, range(FRAMES)), 25)
+    redact_clip(path, out, zoe, Settings(), networks)
+    after = judge.decoded(out, SIZE)
+    known, own = judge.Judge(may_not[FACE]), judge.Judge(may_be_seen[FACE])
+    if np.max(film(0)) == 0:
+        assert all(own.seen(frame)[0] > 0.9 for frame in after[: BEGINS - 20]), "she who may be seen is hidden"
+    surely = {number: round(known.seen(frame)[0], 2) for number, frame in enumerate(after)}
+    return {number: value for number, value in surely.items() if value >= judge.SEEN}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("other", ["jurgen", "andre"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["to", "from"])
@@ -68,20 +93,21 @@ def test_nobody_is_seen_on_the_way_from_one_face_to_another(
     networks: Networks,
     zoe: list[Person],
 ) -> None:
-    path, out = tmp_path / "a.mp4", tmp_path / "out.mp4"
-    may_be_seen, may_not = filmed("zoe"), filmed(other)
-
-    def picture(number: int) -> Any:
+    def film(number: int) -> Any:
         gone = float(np.clip((number - BEGINS) / frames, 0, 1))
-        theirs = share(1 - gone if backwards else gone)
-        mixed = may_be_seen * (1 - theirs) + may_not * theirs
-        return np.roll(mixed, round(3 * np.sin(number / 7)), axis=1).round().astype(np.uint8)
+        return share(1 - gone if backwards else gone)
 
-    write(path, SIZE, map(picture, range(FRAMES)), 25)
-    redact_clip(path, out, zoe, Settings(), networks)
-    after = judge.decoded(out, SIZE)
-    known, own = judge.Judge(may_not[FACE]), judge.Judge(may_be_seen[FACE])
-    seen = {number: round(known.seen(frame)[0], 2) for number, frame in enumerate(after)}
-    assert {number: value for number, value in seen.items() if value >= judge.SEEN} == {}
-    if not backwards:
-        assert all(own.seen(frame)[0] > 0.9 for frame in after[: BEGINS - 20]), "she who may be seen is hidden"
+    assert seen(film, other, tmp_path, networks, zoe) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("back", [False, True], ids=["ends", "and back"])
+@pytest.mark.parametrize(("share", "other"), [(faded, "jurgen"), (wiped, "jurgen"), (wiped, "andre")])
+def test_nobody_is_seen_where_it_stops_half_way(
+    share: Share, back: bool, other: str, tmp_path: Path, networks: Networks, zoe: list[Person]
+) -> None:
+    def film(number: int) -> Any:
+        gone = (number - BEGINS) / 20, (FRAMES - 20 - number) / 5 if back else 1
+        return share(0.5 * float(np.clip(min(gone), 0, 1)))
+
+    assert seen(film, other, tmp_path, networks, zoe) == {}

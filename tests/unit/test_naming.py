@@ -153,6 +153,14 @@ def test_a_face_that_becomes_anothers_is_not_kept_on_the_way(backwards):
     assert set(kept(identities)) == set(range(60, 111) if backwards else range(51))
 
 
+@pytest.mark.parametrize(("distance", "shown"), [(0.26, True), (0.31, False)])
+def test_somebody_who_lies_half_over_the_face_is_not_kept(distance, shown):
+    """Near enough for a view and for a piece, but farther off than the face is elsewhere, more than once."""
+    half = beside(ANN.template, distance, EYE[4])
+    _, identities = ask([*every(10, 0, 60, NEAR_ANN), *every(10, 60, 90, half), *every(10, 90, 150, NEAR_ANN)])
+    assert set(kept(identities)) == (set(range(141)) if shown else set(range(51)) | set(range(90, 141)))
+
+
 def test_one_view_that_lies_far_off_is_not_yet_another_face():
     """Small faces are seen badly now and then, and are who they were at the next view."""
     far = beside(ANN.template, SEVERAL.loose + 0.03, EYE[4])

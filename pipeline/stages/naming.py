@@ -9,18 +9,20 @@ near enough, for the risk that is accepted and for how much was seen.
    must hold on its own (``piece``); so must every few views in a row, for somebody may take the seat unnoticed.
 3. What holds earns the name when the mean of its views lies within ``strict`` of the person's template, with room to
    everybody else; the more alike two people are, the more.
-4. Only what lies between two of its views is kept: what was not seen on both sides is not known.
+4. Only what lies between two of its views is kept: what was not seen on both sides is not known. Beside somebody else
+   in the same track these must be as near as half of the run's: pictures may be faded or wiped from one to the next.
 5. Nobody is in two places. Whoever was taken for a person while that person's better claim was in sight is a *double*:
    from then on, and before, all over the clip, a claim must be clearly nearer than that.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import numpy as np
 
@@ -36,6 +38,10 @@ GAP_SECONDS = 1.05
 A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
 mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
+
+FARTHER = 0.07
+"""A few views in a row that all lie so much farther off than half of their run: something of somebody else may lie over
+the face. (docs/quality.md, section 3)"""
 
 REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
@@ -183,7 +189,7 @@ def _name(
     out: list[Identity] = []
     at = track.start
     for who, run in _runs(seen, gallery, beat, gap):
-        for identity in _judge(track, run, who, gallery):
+        for identity in _judge(track, run, who, gallery, _becomes(run, who, seen, gallery, beat, gap)):
             if identity.start > at:
                 out.append(replace(rest, start=at, stop=identity.start))
             out.append(identity)
@@ -217,8 +223,27 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> li
     return runs
 
 
-def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[Identity]:
-    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside."""
+def _becomes(
+    run: Sequence[_View], who: int, seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float
+) -> tuple[bool, bool]:
+    """Whether the face is somebody else's just before a run, and just after it."""
+    first = bisect_left(seen, run[0].frame, key=lambda view: view.frame)
+    stop = first + len(run)
+
+    def other(beside: Sequence[_View], end: _View) -> bool:
+        near = [view for view in beside if abs(beat[view.frame] - beat[end.frame]) <= gap]
+        return bool(near) and not _far(near, gallery.templates[who]) <= gallery.loose(who).loose
+
+    return other(seen[max(0, first - A_FEW) : first], run[0]), other(seen[stop : stop + A_FEW], run[-1])
+
+
+def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes: tuple[bool, bool]) -> list[Identity]:
+    """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside.
+
+    Pictures that are faded or wiped from one person to the next show both on the way: so what lies farther off than the
+    rest of the run, more than once, is left out; and where the face ``becomes`` another's, just before the run or just
+    after it, it begins or ends with a view as near as half of its views are.
+    """
     good = _holding(run, gallery.templates[who], gallery.limits(who, run))
     evidence = [view for view, holds in zip(run, good, strict=True) if holds and not view.between]
     mean = _mean(evidence or run)
@@ -251,6 +276,14 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery) -> list[
     )
     if reason is not Reason.MATCHED:
         return [whole]
+    apart = np.array([view.distances[who] for view in run])
+    apart -= np.median(apart)
+    for first in range(len(run) - A_FEW + 1):
+        if not apart[first : first + A_FEW].min() <= FARTHER:
+            good[first : first + A_FEW] = [False] * A_FEW
+    for another, inwards in zip(becomes, (range(len(run)), range(len(run))[::-1]), strict=True):
+        for at in takewhile(lambda at: not apart[at] <= 0, inwards if another else ()):
+            good[at] = False
     out: list[Identity] = []
     for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):
         views = [view for _, view in group]

@@ -144,6 +144,33 @@ def test_a_stranger_in_the_same_light_is_not_kept_either():
     assert set(kept(identities)) == set(range(31)) | set(range(80, 111))
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_face_that_becomes_anothers_is_not_kept_on_the_way(backwards):
+    """As a film fades from one to the other, each view lies farther off than the one before, none of them far."""
+    way = [beside(ANN.template, distance, EYE[4]) for distance in (0.22, 0.27, 0.32)]
+    views = [NEAR_ANN] * 6 + way + [STRANGER] * 3
+    _, identities = ask([(10 * at, view) for at, view in enumerate(views[::-1] if backwards else views)])
+    assert set(kept(identities)) == set(range(60, 111) if backwards else range(51))
+
+
+@pytest.mark.parametrize(("distance", "shown"), [(0.26, True), (0.31, False)])
+def test_somebody_who_lies_half_over_the_face_is_not_kept(distance, shown):
+    """Near enough for a view and for a piece, but farther off than the face is elsewhere, more than once."""
+    half = beside(ANN.template, distance, EYE[4])
+    _, identities = ask([*every(10, 0, 60, NEAR_ANN), *every(10, 60, 90, half), *every(10, 90, 150, NEAR_ANN)])
+    assert set(kept(identities)) == (set(range(141)) if shown else set(range(51)) | set(range(90, 141)))
+
+
+def test_one_view_that_lies_far_off_is_not_yet_another_face():
+    """Small faces are seen badly now and then, and are who they were at the next view."""
+    far = beside(ANN.template, SEVERAL.loose + 0.03, EYE[4])
+    nearly = beside(ANN.template, 0.25, EYE[4])
+    _, identities = ask(
+        [*every(10, 0, 40, NEAR_ANN), (40, nearly), (50, far), (60, nearly), *every(10, 70, 110, NEAR_ANN)]
+    )
+    assert set(kept(identities)) == set(range(41)) | set(range(60, 101))
+
+
 def test_a_half_alike_stranger_who_takes_the_seat_must_hold_on_its_own():
     """Near enough for one view and for the mean over all, not for a piece of its own."""
     half = beside(ANN.template, (SEVERAL.piece + SEVERAL.loose) / 2, EYE[4])

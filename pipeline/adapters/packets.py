@@ -96,6 +96,9 @@ class Samples:
         whole: bool = True,
         otherwise: bool = False,
     ) -> None:
+        self.untimed = False
+        """The first packet bears no time, though its container gives every packet one: it lies before the clock's zero,
+        where libavformat only guesses."""
         self._whole = whole
         self._container = container
         self._stream = stream
@@ -161,6 +164,8 @@ class Samples:
             return
         index, pts, dts = self._count, packet.pts, packet.dts
         self._count += 1
+        if index == 0:
+            self.untimed = pts is None and dts is None and "matroska" in self._container.format.name
         if index == 0 and (pts is None or self._container.format.name == "avi"):
             self._times = []
         if self._times is not None:

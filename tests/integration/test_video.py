@@ -400,6 +400,17 @@ def test_films_put_one_after_the_other_in_a_file_are_refused(kind: str, codec: s
         list(open_clip(path).frames())
 
 
+@pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])
+@pytest.mark.parametrize(("bf", "rate"), [("0", "25"), ("2", "25"), ("3", "30000/1001")])
+def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: str, tmp_path: Path) -> None:
+    """libavformat gives its first packets no times: pictures were squeezed together, out of step with the sound."""
+    one = clips.make(tmp_path / "one.mp4", rate=rate, frames=75, audio="aac", sound_seconds=3, bf=bf)
+    path = tmp_path / "early.mkv"
+    clips.call("-itsoffset", offset, "-i", one, "-c", "copy", "-avoid_negative_ts", "disabled", path)
+    with pytest.raises(QuarantinedError, match="begins before its own clock"):
+        open_clip(path)
+
+
 def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
     whole = clips.remux(long, tmp_path / "whole.mkv")
     path = clips.cut(whole, tmp_path / "cut.mkv", 0.6)

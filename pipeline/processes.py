@@ -1,7 +1,7 @@
 """Work in processes of this machine. Each loads what it needs once and stays; one that dies is replaced.
 
 Processes are spawned, not forked: the networks' threads do not survive a fork. They end by themselves when this process
-is gone, and leave Ctrl-C to it.
+is gone, and leave Ctrl-C to it. A thread in each tells that it lives; one that is frozen counts as dead after a while.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -35,6 +36,12 @@ TRIES = 3
 AHEAD = 1
 """Items beyond the number of workers that are taken from a caller before its first result is fetched."""
 
+BEAT = 5.0
+"""Seconds between two signs of life of a worker."""
+
+SILENCE = 12
+"""Beats without a sign of life after which a worker is ended: it is frozen, and would be waited for without end."""
+
 
 @dataclass(order=True)
 class _Job:
@@ -52,7 +59,20 @@ class _Job:
 class _Worker:
     process: Any
     connection: Connection[Any, Any]
+    life: Connection[Any, Any]
+    """Where its signs of life come in: a pipe of their own, so that no half-sent answer holds them up."""
+    silent: int = 0
+    """Beats since the last one."""
     job: _Job | None = None
+
+    def heard(self) -> bool:
+        """Whether there was a sign of life since this was last asked."""
+        found = False
+        with contextlib.suppress(OSError, EOFError):  # it died, which its connection tells
+            while self.life.poll():
+                self.life.recv_bytes()
+                found = True
+        return found
 
 
 class Processes:
@@ -68,6 +88,8 @@ class Processes:
         self._woken, self._wake = Pipe(duplex=False)
         self._at_work: list[_Worker] = []
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+        """Nobody is at work any more."""
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item], priority: int = 0) -> Iterator[Result]:
         """See `Engine`."""
@@ -103,6 +125,7 @@ class Processes:
 
     def _run(self) -> None:
         """Hand out jobs and collect results, until closed."""
+        threading.Thread(target=self._watch, name="lesveil-watch", daemon=True).start()
         try:
             while True:
                 self._hand_out()
@@ -116,11 +139,25 @@ class Processes:
         except BaseException as error:  # noqa: BLE001 -- whoever waits for a result must hear of it
             self._fail(error)
         finally:
-            at_work, self._at_work = self._at_work, []
+            self._over.set()
+            with self._lock:
+                at_work, self._at_work = self._at_work, []
             for worker in at_work:
                 _end(worker)
                 if worker.job is not None and not worker.job.result.done():
                     worker.job.result.set_exception(WorkerError("The workers have been let go."))
+
+    def _watch(self) -> None:
+        """End every worker that is frozen; whoever waits for it then finds that it died.
+
+        Time is counted in beats that pass here, too: while a laptop sleeps, or all of this is stopped, none does.
+        """
+        while not self._over.wait(BEAT):
+            with self._lock:
+                for worker in self._at_work:
+                    worker.silent = 0 if worker.heard() else worker.silent + 1
+                    if worker.silent >= SILENCE:
+                        worker.process.kill()
 
     def _hand_out(self) -> None:
         """Give every idle worker the first job that waits; start workers while there are too few."""
@@ -136,11 +173,13 @@ class Processes:
                 job = heapq.heappop(self._jobs)
             if idle is None:
                 try:
-                    self._at_work.append(idle := _started())
+                    idle = _started()
                 except Exception as error:  # noqa: BLE001 -- whatever it was: who asked must hear of it
                     why = str(error) or type(error).__name__
                     job.result.set_exception(WorkerError("A worker process cannot be started: {why}.", why=why))
                     continue
+                with self._lock:
+                    self._at_work.append(idle)
             idle.job = job
             try:
                 idle.connection.send((job.work, job.item))
@@ -167,7 +206,8 @@ class Processes:
 
     def _lost(self, worker: _Worker) -> None:
         """A worker died. Its job waits again, in front of its like; another worker will be started for it."""
-        self._at_work.remove(worker)
+        with self._lock:
+            self._at_work.remove(worker)
         _end(worker)
         job = worker.job
         if job is None or job.dropped:
@@ -225,24 +265,29 @@ def cores() -> int:
 def _started() -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
-    process = context.Process(target=_serve, args=(its,), name="lesveil-worker", daemon=True)
+    life, beats = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(its, beats, BEAT), name="lesveil-worker", daemon=True)
     with interruption.kept_from_workers():
         process.start()
     its.close()
-    return _Worker(process, mine)
+    beats.close()
+    return _Worker(process, mine, life)
 
 
 def _end(worker: _Worker) -> None:
     worker.connection.close()
+    worker.life.close()
     worker.process.kill()
     worker.process.join()
     worker.process.close()
 
 
-def _serve(connection: Connection[Any, Any]) -> None:
-    """A worker's life: work on what comes, until nobody is at the other end."""
+def _serve(connection: Connection[Any, Any], life: Connection[Any, Any], beat: float) -> None:
+    """A worker's life: work on what comes, until nobody is at the other end; tell every ``beat`` seconds that it goes
+    on."""
     for number in interruption.OF_A_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_beat, args=(life, beat), name="lesveil-beat", daemon=True).start()
     with contextlib.suppress(OSError, EOFError):
         while True:
             work, item = connection.recv()
@@ -255,3 +300,10 @@ def _serve(connection: Connection[Any, Any]) -> None:
             except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
                 # it cannot be sent; that it failed can
                 connection.send((False, RuntimeError(f"{answer[1]!r}: {error}")))
+
+
+def _beat(life: Connection[Any, Any], beat: float) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            life.send_bytes(b".")
+            time.sleep(beat)

@@ -63,6 +63,11 @@ LONG_SECONDS = 600
 takes their room, and loading them again for the next clip is nothing beside it."""
 
 
+LEAST = 12
+"""Bytes that a picture takes in a finished film with its place in the index, at the very least: a black one of 16 x 16
+pixels takes 22. A disk with less room is full for certain; how much more a film takes nobody knows beforehand."""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """What was found in one clip, and what is to be done about it."""
@@ -294,6 +299,7 @@ def redact_clip(
     started = time.perf_counter()
     before = _state(source)
     with open_clip(source) as clip, _claimed(out):
+        refuse_full(clip, out)
         partial = files.partial_path(out)
         try:
             grounds = {person.id: "portrait" for person in people}
@@ -392,6 +398,12 @@ def _claimed(out: Path) -> Iterator[None]:
         if os.path.lexists(out):  # another run has just finished it
             raise OutputExistsError("{file} exists already; nothing is written over.", file=out)
         yield
+
+
+def refuse_full(clip: ClipReader, final: Path) -> None:
+    """DiskFullError before any work where the finished film cannot fit beside ``final``, however well it shrinks."""
+    counted = clip.info.frames if "mp4" in clip.info.container else 0  # others say it, and may be wrong
+    files.refuse_full(final, LEAST * max(1, counted))
 
 
 def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:

@@ -19,6 +19,10 @@ def doubled(n: int) -> int:
     return 2 * n
 
 
+def length(item: bytes) -> int:
+    return len(item)
+
+
 def not_heard(_: int) -> set[int]:
     """The signals that this process was born deaf to."""
     return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
@@ -74,6 +78,21 @@ def dies_once(folder: str) -> str:
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "done"
+
+
+def freezes_once(folder: str) -> str:
+    """Stands still in the middle of its first try, and is not gone."""
+    mark = Path(folder) / "frozen"
+    if not mark.exists():
+        mark.write_text(str(os.getpid()), encoding="ascii")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "done"
+
+
+def freezes_always(n: int) -> int:
+    if n == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return n
 
 
 def dies_always(n: int) -> int:

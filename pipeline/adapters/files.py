@@ -115,6 +115,25 @@ def refuse_unwritable(final: Path) -> None:
         remove(tried)
 
 
+def refuse_full(final: Path, size: int) -> None:
+    """Find out before any work whether there is room for ``size`` bytes beside ``final``; nothing is left behind.
+
+    They are written: what a volume says of its room leaves out quotas, and what it keeps for itself. Raises
+    OutputNotWritableError and DiskFullError.
+    """
+    tried = partial_path(final).with_suffix(".pieces")  # swept, should this be killed, and not taken for a film
+    block = secrets.token_bytes(BLOCK)
+    with writing(final):
+        try:
+            with create_private(tried) as file:
+                for at in range(0, size, BLOCK):
+                    file.write(block[: size - at])
+                file.flush()
+                sync(file.fileno())  # network shares say it no sooner
+        finally:
+            remove(tried)
+
+
 def sweep_partials(final: Path) -> None:
     """Remove what writers of ``final`` that were killed left behind; for the only writer of that name."""
     pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"([0-9a-f]{12}){1,2}\.(partial|pieces)")

@@ -29,10 +29,17 @@ REORDERING = 16
 """The most pictures that H.264 and HEVC may hold back to put them in display order."""
 
 
+USUAL, FASTEST = 480, 1000
+"""Frames a second up to which a container is believed at its word, and up to which it is where it counted them: those
+that count in milliseconds say 1000 of a film of which they know nothing."""
+
+
 def frame_rate(stream: av.VideoStream) -> Fraction:
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 0 < rate <= 480:
+        if rate and 0 < rate <= USUAL:
             return Fraction(rate)
+    if stream.duration and 0 < (counted := stream.frames / (stream.duration * time_base(stream))) <= FASTEST:
+        return counted
     return Fraction(25)
 
 
@@ -96,6 +103,9 @@ class Samples:
         whole: bool = True,
         otherwise: bool = False,
     ) -> None:
+        self.untimed = False
+        """The first packet bears no time, though its container gives every packet one: it lies before the clock's zero,
+        where libavformat only guesses."""
         self._whole = whole
         self._container = container
         self._stream = stream
@@ -161,6 +171,8 @@ class Samples:
             return
         index, pts, dts = self._count, packet.pts, packet.dts
         self._count += 1
+        if index == 0:
+            self.untimed = pts is None and dts is None and "matroska" in self._container.format.name
         if index == 0 and (pts is None or self._container.format.name == "avi"):
             self._times = []
         if self._times is not None:

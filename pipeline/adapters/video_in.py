@@ -57,7 +57,7 @@ def open_clip(path: Path, opener: Opener | Sequence[Opener] | None = None) -> Cl
 
     ``opener`` opens the clip's bytes where ``path`` is only its name (a working copy in the vault); several are the
     files, in order, into which the camera cut one take. Raises ClipNotFoundError, NotAVideoError, NoVideoStreamError,
-    or TruncatedVideoError.
+    TruncatedVideoError, or QuarantinedError.
     """
     return ClipReader(path, opener)
 
@@ -81,7 +81,8 @@ class ClipReader:
         self.otherwise = False
         with _container(self.path, self.chapters[0].opener) as container:
             stream = _video_stream(container, self.path)
-            with contextlib.closing(Samples(container, stream).run()) as samples:
+            book = Samples(container, stream)
+            with contextlib.closing(book.run()) as samples:
                 self.start: int | None = None
                 picture: av.VideoFrame | None = None
                 for tried, sample in enumerate(samples, 1):
@@ -92,6 +93,12 @@ class ClipReader:
             if picture is None:
                 raise TruncatedVideoError(
                     "{file} holds no picture that can be decoded; copy it from the card again.", file=self.path
+                )
+            if book.untimed:
+                raise QuarantinedError(
+                    "{clip} begins before its own clock does, so that picture and sound would not be in step; save it "
+                    "as MP4 with another program first.",
+                    clip=self.path.name,
                 )
             self._turn = Turn.of(picture)
             self._width, self._height = picture.width, picture.height

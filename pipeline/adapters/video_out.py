@@ -257,7 +257,8 @@ class ClipWriter:
         context.color_primaries = clip.colour.primaries
         context.color_trc = clip.colour.transfer
         context.colorspace = clip.colour.space
-        context.flags |= int(av.codec.context.Flags.bitexact)
+        # without frame_duration the last picture lasts as long as at the average rate, not as long as in the source
+        context.flags |= int(av.codec.context.Flags.bitexact | av.codec.context.Flags.frame_duration)
         self._pixel_format = pixel_format
         self._unsigned: Any = None
         return stream

@@ -235,6 +235,7 @@ def _render(
             if found.decisions != before.decisions:
                 _unpublish(workspace, clip)
         else:
+            run.refuse_full(source, final)
             analysis = run.analyse(
                 source, clip.name, shown, grounds, register, settings, networks, progress, figures, elsewhere
             )

@@ -797,6 +797,25 @@ def test_a_full_disk_is_told_by_the_name_that_was_asked_for(
     assert ".partial" not in said.sentence
 
 
+@pytest.mark.parametrize(("frames", "left"), [(25, 0), (3600, 32 << 10)])
+def test_a_disk_on_which_no_such_film_fits_is_told_before_the_film_is_looked_at(
+    small_disk: Path,
+    tmp_path: Path,
+    frames: int,
+    left: int,
+    lesveil: Callable[..., Said],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """3600 pictures take more than 32 kB, whatever they show."""
+    clip = clips.make(tmp_path / "lang.mp4", size="64x64", frames=frames)
+    (small_disk / "others").write_bytes(bytes((32 << 10) - left))
+    monkeypatch.setattr(run, "analyse", lambda *_: pytest.fail("it was looked at"))
+    said = lesveil("redact", clip, "-o", small_disk / "klaar.mp4")
+    assert said.code == 32
+    assert str(small_disk / "klaar.mp4") in said.sentence
+    assert names(small_disk) == ["others"]
+
+
 def test_a_disk_that_is_full_at_the_last_moment(
     clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

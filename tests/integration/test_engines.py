@@ -122,6 +122,97 @@ def test_an_item_that_brings_worker_after_worker_down_fails_and_the_rest_goes_on
     assert list(workers.map(engine_jobs.doubled, range(8))) == [2 * n for n in range(8)]
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """An engine of two workers that waits for a frozen one for seconds, not for a minute."""
+    monkeypatch.setattr(processes, "BEAT", 0.25)
+    monkeypatch.setattr(processes, "SILENCE", 30)
+    with opened(settings.Engine(kind="processes", workers=2)) as engine:
+        yield engine
+        for pid in engine.pids():  # were one still frozen, nobody would wait for it here
+            os.kill(pid, signal.SIGKILL)
+
+
+def _answers(engine, work, items):
+    """What comes of it, or the error it ends in; None where it is waited for without end."""
+    got = []
+
+    def call():
+        try:
+            got.append(list(engine.map(work, items)))
+        except WorkerError as error:
+            got.append(error)
+
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    caller.join(90)
+    return got[0] if got else None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_a_worker_that_freezes_is_ended_and_another_takes_its_item_over(impatient, tmp_path):
+    assert _answers(impatient, engine_jobs.freezes_once, [str(tmp_path)]) == ["done"]
+    assert not _alive(int((tmp_path / "frozen").read_text()))
+    assert _answers(impatient, engine_jobs.doubled, range(8)) == [2 * n for n in range(8)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_a_worker_that_freezes_with_nothing_to_do_does_not_hold_up_what_comes(impatient):
+    """What is sent to it does not fit into the pipe, so that whoever sends it waits as well."""
+    assert _answers(impatient, engine_jobs.doubled, range(8)) == [2 * n for n in range(8)]
+    for pid in impatient.pids():
+        os.kill(pid, signal.SIGSTOP)
+    assert _answers(impatient, engine_jobs.length, [bytes(1 << 22)] * 3) == [1 << 22] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_an_item_that_freezes_worker_after_worker_fails(impatient):
+    error = _answers(impatient, engine_jobs.freezes_always, range(4))
+    assert isinstance(error, WorkerError)
+    assert "3 worker processes died" in str(error)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_workers_are_not_ended_because_who_asked_slept(tmp_path):
+    """As when a laptop is shut: everybody stood still, and goes on with what they were at."""
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import sys\n"
+        "from pipeline import processes\n"
+        "from tests import engine_jobs\n"
+        "if __name__ == '__main__':\n"
+        "    processes.BEAT, processes.SILENCE = 0.1, 60\n"
+        "    engine = processes.Processes(1)\n"
+        "    list(engine.map(engine_jobs.doubled, [1]))\n"
+        "    print(*engine.pids(), flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    list(engine.map(engine_jobs.doubled, [1]))\n"
+        "    print(*engine.pids(), flush=True)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        worker = process.stdout.readline()
+        both = (process.pid, int(worker))
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(9)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        assert process.communicate("\n")[0] == worker
+
+
 def test_a_worker_that_cannot_be_started_is_told_and_nobody_waits(monkeypatch):
     """A machine that has no room for another process, for a while."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import messages, run, workspace
+from pipeline.adapters import files
 from pipeline.cli import main
 from pipeline.errors import ApprovalError, DiskFullError, NotAVideoError, PartialError
 from pipeline.lesson import copy
@@ -136,5 +137,20 @@ def test_a_full_disk_is_told_by_the_name_of_what_was_to_be_made(
     monkeypatch.setattr(run, "render_checked", full)
     (failed,) = lesveil("run", "--card", card(films), code=DiskFullError.code)["failed"]
     assert ".partial" not in failed["error"]
+    assert "MVI_0001-" in failed["error"]
+    assert "make room and try again" in failed["error"]
+
+
+def test_a_full_disk_is_told_before_a_film_is_looked_at(
+    films: Path, lesveil: Lesveil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips.make(films / "MVI_0001.MP4", frames=5, size="160x96")
+
+    def full(final: Path, size: int) -> None:
+        raise files.disk_full(final)
+
+    monkeypatch.setattr(files, "refuse_full", full)
+    monkeypatch.setattr(run, "analyse", lambda *_: pytest.fail("it was looked at"))
+    (failed,) = lesveil("run", "--card", card(films), code=DiskFullError.code)["failed"]
     assert "MVI_0001-" in failed["error"]
     assert "make room and try again" in failed["error"]

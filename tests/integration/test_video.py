@@ -184,6 +184,27 @@ def test_frame_rates(rate: str, kind: str, tmp_path: Path) -> None:
     check_both_ways(clips.make(tmp_path / f"clip.{kind}", rate=rate), tmp_path / "out.mp4")
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mov", "avi", "mkv", "ts"])
+@pytest.mark.parametrize(
+    "options", [{"rate": "600"}, {"picture_filter": "setpts=(N+40*gt(N\\,8))/25/TB", "fps_mode": "vfr"}]
+)
+def test_the_last_picture_lasts_as_long_as_in_the_source(kind: str, options: dict[str, str], tmp_path: Path) -> None:
+    """It lasted as long as one at the average rate, and of films above 480 pictures a second as one of 25."""
+    path, out = clips.make(tmp_path / f"clip.{kind}", frames=30, **options), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = [(frame.time, frame.picture.duration * clip.info.time_base) for frame in clip.frames()]
+        passed_through(clip, out)
+    with av.open(str(out)) as container:
+        video = container.streams.video[0]
+        assert video.duration * video.time_base == sum(frames[-1]) - frames[0][0]
+
+
+@pytest.mark.parametrize("rate", [600, 960])
+@pytest.mark.parametrize("kind", ["mp4", "mov", "avi"])
+def test_rates_that_the_container_counted(kind: str, rate: int, tmp_path: Path) -> None:
+    assert open_clip(clips.make(tmp_path / f"clip.{kind}", rate=str(rate), frames=30)).info.rate == rate
+
+
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_variable_frame_rate(kind: str, tmp_path: Path) -> None:
     path = clips.make(
@@ -398,6 +419,17 @@ def test_films_put_one_after_the_other_in_a_file_are_refused(kind: str, codec: s
     assert len(list(open_clip(one).frames())) == 75
     with pytest.raises(QuarantinedError, match="as where films were joined"):
         list(open_clip(path).frames())
+
+
+@pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])
+@pytest.mark.parametrize(("bf", "rate"), [("0", "25"), ("2", "25"), ("3", "30000/1001")])
+def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: str, tmp_path: Path) -> None:
+    """libavformat gives its first packets no times: pictures were squeezed together, out of step with the sound."""
+    one = clips.make(tmp_path / "one.mp4", rate=rate, frames=75, audio="aac", sound_seconds=3, bf=bf)
+    path = tmp_path / "early.mkv"
+    clips.call("-itsoffset", offset, "-i", one, "-c", "copy", "-avoid_negative_ts", "disabled", path)
+    with pytest.raises(QuarantinedError, match="begins before its own clock"):
+        open_clip(path)
 
 
 def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:

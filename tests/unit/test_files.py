@@ -176,6 +176,30 @@ def test_whether_a_place_can_be_written_is_found_out_without_a_trace(tmp_path: P
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_whether_there_is_room_is_found_out_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    sync = files.sync
+
+    def counted(fd: int) -> None:
+        written.append(os.fstat(fd).st_size)
+        sync(fd)
+
+    monkeypatch.setattr(files, "sync", counted)
+    sizes = [1, files.BLOCK, files.BLOCK + 1]
+    for size in sizes:
+        files.refuse_full(tmp_path / "clip.mp4", size)
+    assert written == sizes
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_no_room_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "create_private", lambda _: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"))
+    with pytest.raises(DiskFullError, match=r"clip\.mp4"):
+        files.refuse_full(tmp_path / "clip.mp4", 1)
+    assert os.listdir(tmp_path) == []
+
+
 def test_one_writer_at_a_time_holds_a_name(tmp_path: Path) -> None:
     final = tmp_path / "clip.mp4"
     left = files.partial_path(final)

@@ -15,6 +15,7 @@ costs nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -44,8 +45,10 @@ and the frame before is looked at too: nobody's way between two looks leads over
 NEARBY = 3
 """Cells from where something moved to where it may move on without being something new."""
 
-STIR_SECONDS = Fraction(1, 30)
-"""The time between two frames that are compared so, or that of one frame where frames are longer."""
+STIR_SECONDS, STIR_FRAMES = Fraction(32, 1000), 12
+"""The time between two frames that are compared so, or that of one frame where frames are longer; and the most frames
+that lie between them. A hair under a thirtieth, for times are rounded. Every frame is compared with one before it: of
+the 60 or 120 of a second, none may show somebody unseen."""
 
 TINY_COUNTS = 0.5
 """What a score of a tiny picture counts between two looks at all sizes: at that size many a pattern is like a face, but
@@ -154,7 +157,7 @@ class Scheme:
         self._first = True
         self.sudden = False
         """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
-        self._compared: tuple[Fraction, F32] = Fraction(0), np.empty(0, np.float32)
+        self._before: deque[tuple[Fraction, F32]] = deque(maxlen=STIR_FRAMES)
         self._moved: Mask = np.zeros((0, 0), bool)
         self._stirred = False
         self._turns: set[int] = set()
@@ -208,16 +211,18 @@ class Scheme:
         return frozenset(self._turns)
 
     def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
-        since, before = self._compared
         if fresh:
-            self._compared, self._moved = (now, tiny), np.zeros(tiny.shape, bool)
+            self._before.clear()
+            self._before.append((now, tiny))
+            self._moved = np.zeros(tiny.shape, bool)
             return False
-        if now - since < STIR_SECONDS:
-            return False
-        moves = np.abs(tiny - before) > STIRRED
+        while len(self._before) > 1 and now - self._before[1][0] >= STIR_SECONDS:
+            self._before.popleft()
+        moves = np.abs(tiny - self._before[0][1]) > STIRRED
         new = moves & ~_grown(self._moved) if self._moved.any() else moves
         self._stirred |= float(moves.mean()) > STIR_SHARE
-        self._compared, self._moved = (now, tiny), moves
+        self._before.append((now, tiny))
+        self._moved = moves
         return float(new.mean()) > SUDDEN_SHARE
 
 

@@ -521,6 +521,32 @@ def test_what_moves_fast_at_many_frames_a_second_moves_fast():
     assert np.diff(looked).max() <= 12
 
 
+def _rounded(rate):
+    """Times as Matroska has them, in thousandths."""
+    return lambda number: Fraction(round(1000 * number / rate), 1000)
+
+
+@pytest.mark.parametrize(
+    ("rate", "times"),
+    [
+        *((rate, lambda number, rate=rate: Fraction(number, rate)) for rate in (25, 30, 50, 60, 120, 240)),
+        (30, _rounded(30)),
+        (60, _rounded(60)),
+    ],
+    ids=["25", "30", "50", "60", "120", "240", "30, rounded", "60, rounded"],
+)
+def test_whoever_is_there_for_one_frame_of_many_a_second_is_looked_at(rate, times):
+    """Only some of the frames used to be compared with one before them, where they come faster than 30 a second."""
+    empty, there = np.zeros((36, 64), np.float32), np.zeros((36, 64), np.float32)
+    there[10:20, 20:28] = 100
+    for flash in range(1, rate):
+        scheme = Scheme(sizes(info()))
+        looked = [
+            bool(scheme.due(times(number), there if number == flash else empty, False)) for number in range(flash + 1)
+        ]
+        assert looked[flash], flash
+
+
 def test_a_cut_does_not_forget_what_a_turned_picture_has_just_shown():
     """The answer to a trial may be out for two looks; a cut within them must not lose it."""
     scheme, grey = Scheme(sizes(info())), np.zeros((36, 64), np.float32)

@@ -40,10 +40,14 @@ follow are crowded together until the film gets there. Up to 60 frames a second 
 STIRRED, STIR_SHARE, SUDDEN_SHARE = 20.0, 0.004, 0.016
 """When the first share of the 64 x 36 picture changes by this many grey levels within STIR_SECONDS, something moves
 fast, and the next look comes after half the time. When the second does where nothing moved before, it comes at once,
-and the frame before is looked at too: nobody's way between two looks leads over a leap."""
+and the frame before is looked at too: nobody's way between two looks leads over a leap. Where it is dark or pale fewer
+levels are enough (`_changed`)."""
 
 NEARBY = 3
 """Cells from where something moved to where it may move on without being something new."""
+
+STIR_OF_LIGHT, STIR_LEAST = 0.2, 3.0
+"""What is dark changes by this share of its light, and at least by so many grey levels."""
 
 STIR_SECONDS, STIR_FRAMES = Fraction(32, 1000), 12
 """The time between two frames that are compared so, or that of one frame where frames are longer; and the most frames
@@ -218,12 +222,19 @@ class Scheme:
             return False
         while len(self._before) > 1 and now - self._before[1][0] >= STIR_SECONDS:
             self._before.popleft()
-        moves = np.abs(tiny - self._before[0][1]) > STIRRED
+        moves = _changed(self._before[0][1], tiny)
         new = moves & ~_grown(self._moved) if self._moved.any() else moves
         self._stirred |= float(moves.mean()) > STIR_SHARE
         self._before.append((now, tiny))
         self._moved = moves
         return float(new.mean()) > SUDDEN_SHARE
+
+
+def _changed(before: F32, now: F32) -> Mask:
+    """Which cells changed much, for how bright they are, and for how unlike each other the cells of the picture are:
+    in a lesson in the dark, or in bright fog, the same step of the same person is a few grey levels."""
+    enough = np.minimum(STIR_OF_LIGHT * np.maximum(before, now), now.std())
+    return np.asarray(np.abs(now - before) > np.clip(enough, STIR_LEAST, STIRRED))
 
 
 def _grown(cells: Mask) -> Mask:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from benchmarks import table
@@ -111,6 +113,29 @@ def test_nobody_is_seen_where_a_film_says_wrongly_how_wide_its_pixels_are(
     redact_clip(wrong, out, [], Settings(), networks)
     known, after = judge.Judge(face), judge.decoded(out, SIZE)
     assert max(known.seen(after[number])[0] for number in frames) < judge.SEEN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("times", "more"), [(0.5, 0), (0.3, 0), (0.15, 0), (0.3, 120)])
+@pytest.mark.parametrize("name", [*(f"there for {n} frames" for n in (1, 4)), "is suddenly gone, running"])
+def test_nobody_is_seen_between_two_looks_in_the_dark_or_in_fog(
+    name: str, times: float, more: int, tmp_path: Path, networks: Networks
+) -> None:
+    """Their step from one frame to the next is a few grey levels, which were too few to be noticed."""
+    height, rate, turn, where = SCENES[name]
+    path, out, one = tmp_path / "a.mp4", tmp_path / "out.mp4", head(height, turn=turn)
+    places = {number: place for number in range(FRAMES) if (place := where(number)) is not None}
+
+    def dim(picture: Any) -> Any:
+        return (picture * times + more).astype(np.uint8)
+
+    made = pictures(SIZE, FRAMES, lambda n: [(one, places[n])] if n in places else [])
+    write(path, SIZE, map(dim, made), rate)
+    known, before = judge.Judge(dim(one.face)), judge.decoded(path, SIZE)
+    assert min(known.seen(before[number])[0] for number in places) > 0.8, "the oracle does not see the face"
+    redact_clip(path, out, [], Settings(), networks)
+    after = judge.decoded(out, SIZE)
+    assert max(known.seen(after[number])[0] for number in places) < judge.SEEN
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -547,6 +547,23 @@ def test_whoever_is_there_for_one_frame_of_many_a_second_is_looked_at(rate, time
         assert looked[flash], flash
 
 
+@pytest.mark.parametrize(("times", "more"), [(1, 0), (0.5, 0), (0.3, 0), (0.15, 0), (0.3, 120)])
+def test_whoever_is_suddenly_there_in_the_dark_or_in_fog_is_looked_at(times, more):
+    scheme = Scheme(sizes(info()))
+    empty = np.tile(np.linspace(60, 150, 64, dtype=np.float32), (36, 1))
+    there = empty.copy()
+    there[10:20, 20:28] += 60
+    looked = [bool(scheme.due(Fraction(n, 25), times * (there if n == 7 else empty) + more, False)) for n in range(8)]
+    assert [n for n, yes in enumerate(looked) if yes] == [0, 5, 7]
+
+
+def test_light_that_flickers_a_little_is_nothing_that_moves():
+    scheme = Scheme(sizes(info()))
+    pale = np.tile(np.linspace(150, 180, 64, dtype=np.float32), (36, 1))
+    looked = [bool(scheme.due(Fraction(n, 25), pale * (1 + 0.02 * (n % 2)), False)) for n in range(21)]
+    assert [n for n, yes in enumerate(looked) if yes] == [0, 5, 10, 15, 20]
+
+
 def test_a_cut_does_not_forget_what_a_turned_picture_has_just_shown():
     """The answer to a trial may be out for two looks; a cut within them must not lose it."""
     scheme, grey = Scheme(sizes(info())), np.zeros((36, 64), np.float32)

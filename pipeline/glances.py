@@ -49,9 +49,9 @@ NEARBY = 3
 STIR_OF_LIGHT, STIR_LEAST = 0.2, 3.0
 """What is dark changes by this share of its light, and at least by so many grey levels."""
 
-STIR_SECONDS, STIR_FRAMES = Fraction(32, 1000), 12
+STIR_SECONDS, STIR_FRAMES = Fraction(32, 1000), 32
 """The time between two frames that are compared so, or that of one frame where frames are longer; and the most frames
-that lie between them. A hair under a thirtieth, for times are rounded. Every frame is compared with one before it: of
+by which they lie apart. A hair under a thirtieth, for times are rounded. Every frame is compared with one before it: of
 the 60 or 120 of a second, none may show somebody unseen."""
 
 TINY_COUNTS = 0.5
@@ -161,8 +161,8 @@ class Scheme:
         self._first = True
         self.sudden = False
         """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
-        self._before: deque[tuple[Fraction, F32]] = deque(maxlen=STIR_FRAMES)
-        self._moved: Mask = np.zeros((0, 0), bool)
+        self._before: deque[tuple[Fraction, F32, Mask]] = deque(maxlen=STIR_FRAMES)
+        """Lately seen: when, the tiny picture, and where it had changed."""
         self._stirred = False
         self._turns: set[int] = set()
         self._trial: Callable[[], Collection[int]] | None = None
@@ -217,16 +217,15 @@ class Scheme:
     def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
         if fresh:
             self._before.clear()
-            self._before.append((now, tiny))
-            self._moved = np.zeros(tiny.shape, bool)
+            self._before.append((now, tiny, np.zeros(tiny.shape, bool)))
             return False
         while len(self._before) > 1 and now - self._before[1][0] >= STIR_SECONDS:
             self._before.popleft()
-        moves = _changed(self._before[0][1], tiny)
-        new = moves & ~_grown(self._moved) if self._moved.any() else moves
+        _, before, moved = self._before[0]
+        moves = _changed(before, tiny)
+        new = moves & ~_grown(moved) if moved.any() else moves
         self._stirred |= float(moves.mean()) > STIR_SHARE
-        self._before.append((now, tiny))
-        self._moved = moves
+        self._before.append((now, tiny, moves))
         return float(new.mean()) > SUDDEN_SHARE
 
 

@@ -61,8 +61,8 @@ class _Worker:
     connection: Connection[Any, Any]
     life: Connection[Any, Any]
     """Where its signs of life come in: a pipe of their own, so that no half-sent answer holds them up."""
-    silent: int = 0
-    """Beats since the last one."""
+    silent: int = -4 * SILENCE
+    """Beats since the last one. Until the first it is waited for longer: a cold start takes its time."""
     job: _Job | None = None
 
     def heard(self) -> bool:
@@ -125,8 +125,8 @@ class Processes:
 
     def _run(self) -> None:
         """Hand out jobs and collect results, until closed."""
-        threading.Thread(target=self._watch, name="lesveil-watch", daemon=True).start()
         try:
+            threading.Thread(target=self._watch, name="lesveil-watch", daemon=True).start()
             while True:
                 self._hand_out()
                 if self._closed:

@@ -67,6 +67,9 @@ LEAST = 12
 """Bytes that a picture takes in a finished film with its place in the index, at the very least: a black one of 16 x 16
 pixels takes 22. A disk with less room is full for certain; how much more a film takes nobody knows beforehand."""
 
+BELIEVED = 1_000_000
+"""Pictures, eleven hours of them, up to which a file is believed: one broken number in it may say any."""
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -375,12 +378,12 @@ GONE: tuple[int, ...] = ()
 
 
 def _state(source: Path) -> tuple[int, ...]:
-    """What changes when a file is written to or replaced."""
+    """What changes when a file is written to. Not its inode: cards and network shares give new ones as they like."""
     try:
         found = source.stat()
     except OSError:
         return GONE
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return found.st_size, found.st_mtime_ns
 
 
 def _changed(source: Path) -> QuarantinedError:
@@ -403,7 +406,7 @@ def _claimed(out: Path) -> Iterator[None]:
 def refuse_full(clip: ClipReader, final: Path) -> None:
     """DiskFullError before any work where the finished film cannot fit beside ``final``, however well it shrinks."""
     counted = clip.info.frames if "mp4" in clip.info.container else 0  # others say it, and may be wrong
-    files.refuse_full(final, LEAST * max(1, counted))
+    files.refuse_full(final, LEAST * min(max(1, counted), BELIEVED))
 
 
 def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: Any, partial: Path) -> Planned:

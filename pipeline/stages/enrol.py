@@ -64,20 +64,24 @@ def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
     Raises PortraitNoFaceError and PortraitSeveralFacesError, naming ``file``.
     """
     askew: F32 | None = None
-    none: PortraitNoFaceError | None = None
+    refused: PortraitNoFaceError | PortraitSeveralFacesError | None = None
     for turn in (0, 1, 3, 2):
         try:
             marks = _upright_face(file, np.ascontiguousarray(np.rot90(picture, turn)), detector)
-        except PortraitNoFaceError as error:
-            none = none or error
+        except (PortraitNoFaceError, PortraitSeveralFacesError) as error:
+            if not turn and isinstance(error, PortraitSeveralFacesError):
+                raise
+            refused = refused or error
             continue
         marks, level = turned_back(marks, turn, picture.shape[1], picture.shape[0]), _is_level(marks)
-        if level:
+        # what lies elsewhere than the face that is there is a pattern
+        if level and (askew is None or (np.abs(marks - askew).max() < np.ptp(askew, axis=0).max())):
             return marks
         askew = marks if askew is None else askew
-    if askew is None:
-        raise none or PortraitNoFaceError("{file} shows no face; choose a picture taken from the front.", file=file)
-    return askew
+    if askew is not None:
+        return askew
+    assert refused is not None
+    raise refused
 
 
 def _is_level(marks: F32) -> bool:

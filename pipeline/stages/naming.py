@@ -39,9 +39,9 @@ A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
 mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
 
-FARTHER = 0.07
-"""A few views in a row that all lie so much farther off than half of their run: something of somebody else may lie over
-the face. (docs/quality.md, section 3)"""
+FARTHER = 0.08
+"""A few views in a row that all lie so much farther off than the nearest quarter of their run: something of somebody
+else may lie over the face. (docs/quality.md, section 3)"""
 
 REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have
@@ -277,12 +277,12 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes:
     if reason is not Reason.MATCHED:
         return [whole]
     apart = np.array([view.distances[who] for view in run])
-    apart -= np.median(apart)
+    usual, near = np.median(apart), np.quantile(apart[good], 0.25)
     for first in range(len(run) - A_FEW + 1):
-        if not apart[first : first + A_FEW].min() <= FARTHER:
+        if not apart[first : first + A_FEW].min() <= near + FARTHER:
             good[first : first + A_FEW] = [False] * A_FEW
     for another, inwards in zip(becomes, (range(len(run)), range(len(run))[::-1]), strict=True):
-        for at in takewhile(lambda at: not apart[at] <= 0, inwards if another else ()):
+        for at in takewhile(lambda at: not apart[at] <= usual, inwards if another else ()):
             good[at] = False
     out: list[Identity] = []
     for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):

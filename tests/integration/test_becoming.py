@@ -75,6 +75,8 @@ def seen(
     known, own = judge.Judge(may_not[FACE]), judge.Judge(may_be_seen[FACE])
     if np.max(film(0)) == 0:
         assert all(own.seen(frame)[0] > 0.9 for frame in after[: BEGINS - 20]), "she who may be seen is hidden"
+    if np.max(film(FRAMES - 1)) == 0:
+        assert all(own.seen(frame)[0] > 0.9 for frame in after[-10:]), "she who may be seen is hidden"
     surely = {number: round(known.seen(frame)[0], 2) for number, frame in enumerate(after)}
     return {number: value for number, value in surely.items() if value >= judge.SEEN}
 

@@ -521,6 +521,23 @@ def test_what_moves_fast_at_many_frames_a_second_moves_fast():
     assert np.diff(looked).max() <= 12
 
 
+@pytest.mark.parametrize(
+    ("rate", "frames"), [(25, 1), (50, 2), (50, 3), (60, 3), (120, 4), (120, 6), (240, 6), (240, 8)]
+)
+def test_whoever_comes_in_over_a_few_of_many_frames_is_suddenly_there(rate, frames):
+    """Of what is new a part is there a frame before: that nothing moved is asked of the time before both."""
+    for begins in range(2, rate // 5):
+        scheme = Scheme(sizes(info()))
+        sudden = False
+        for number in range(begins + frames + 1):
+            picture = np.zeros((36, 64), np.float32)
+            gone = min(max((number - begins + 1) / frames, 0.0), 1.0)
+            picture[10:20, 20 : 20 + round(8 * gone)] = 80
+            scheme.due(Fraction(number, rate), picture, False)
+            sudden |= scheme.sudden
+        assert sudden, begins
+
+
 def _rounded(rate):
     """Times as Matroska has them, in thousandths."""
     return lambda number: Fraction(round(1000 * number / rate), 1000)

@@ -98,6 +98,33 @@ def test_a_picture_that_lies_on_its_side_is_turned_until_the_eyes_are_level(monk
     assert turn or detector.turns == 1
 
 
+class Tilted:
+    """Finds a face whose eyes are 35 degrees off level in the picture as it is, and ``patterns`` where it is turned."""
+
+    def __init__(self, *patterns):
+        self.patterns = patterns
+
+    def __call__(self, picture, threshold):
+        upright = picture[0, 0, 0] == 255
+        marks = (
+            [np.array([[200, 200], [282, 257], [220, 260], [190, 290], [250, 330]], np.float32)]
+            if upright
+            else [
+                np.array([[0, 0], [60, 0], [30, 30], [5, 60], [55, 60]], np.float32) + place for place in self.patterns
+            ]
+        )
+        boxes = [[*one.min(axis=0) - 60, *one.max(axis=0) + 60] for one in marks]
+        return np.array(boxes, np.float32).reshape(-1, 4), np.full(len(marks), 0.9, np.float32), np.stack(marks)
+
+
+@pytest.mark.parametrize("patterns", [[(500, 100)], [(100, 100), (450, 450)]], ids=["one", "two"])
+def test_patterns_in_a_turned_picture_are_not_taken_for_who_bows_their_head(monkeypatch, patterns):
+    monkeypatch.setattr(enrol, "PORTRAIT_SIDES", (640,))
+    picture = np.zeros((640, 640, 3), np.uint8)
+    picture[0, 0] = 255
+    np.testing.assert_allclose(portrait_face("ann/1.jpg", picture, Tilted(*patterns))[0], [200, 200])
+
+
 def test_somebody_in_the_background_does_not_matter():
     marks = ask(Detector((0.2, 0.2, 0.2), (0.6, 0.5, 0.5)))
     np.testing.assert_allclose(marks, np.tile([360, 400], (5, 1)), atol=1e-3)

@@ -140,7 +140,7 @@ def _through(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: 
     took = round(time.perf_counter() - started)
     document = {
         "clips": len(run["clips"]),
-        "seconds": round(seconds),
+        "film_seconds": round(seconds),
         "on_list": len(imported["new"]),
         "enrolled": len(enrolled["enrolled"]),
         "refused": len(enrolled["refused"]),
@@ -148,7 +148,7 @@ def _through(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: 
         "doubts": doubts,
         "wiped": wiped["files"],
         "head": book["head"],
-        "took": took,
+        "wall_seconds": took,
         "before_after": str(sheet),
         "delivered": [str(path) for path in where.values()],
         "workspace": str(place),

@@ -152,10 +152,10 @@ def cut_out(picture: av.VideoFrame, box: Sequence[float]) -> tuple[U8, tuple[int
     y1, y2 = _span(box[1], box[3], picture.height)
     part = av.VideoFrame(x2 - x1, y2 - y1, picture.format.name)
     width, height = picture.planes[0].width, picture.planes[0].height
-    for whole, piece in zip(planes(picture), planes(part, writable=True), strict=True):
-        down, across = -(-height // whole.shape[0]), -(-width // whole.shape[1])
+    for plane, piece in zip(planes(picture), planes(part, writable=True), strict=True):
+        down, across = -(-height // plane.shape[0]), -(-width // plane.shape[1])
         rows, columns = piece.shape
-        piece[:] = whole[y1 // down : y1 // down + rows, x1 // across : x1 // across + columns]
+        piece[:] = plane[y1 // down : y1 // down + rows, x1 // across : x1 // across + columns]
     Colour.of(picture).put_on(part)
     bgr = np.asarray(part.reformat(format="bgr24", threads=1).to_ndarray(), np.uint8)
     return _as_usual(bgr, picture), (x1, y1)

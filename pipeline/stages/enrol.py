@@ -75,7 +75,7 @@ def portrait_face(file: str, picture: U8, detector: FaceDetector) -> F32:
             continue
         marks, level = turned_back(marks, turn, picture.shape[1], picture.shape[0]), _is_level(marks)
         # what lies elsewhere than the face that is there is a pattern
-        if level and (askew is None or (np.abs(marks - askew).max() < np.ptp(askew, axis=0).max())):
+        if level and (askew is None or np.abs(marks - askew).max() < np.ptp(askew, axis=0).max()):
             return marks
         askew = marks if askew is None else askew
     if askew is not None:

@@ -239,11 +239,7 @@ def _becomes(
 
 def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes: tuple[bool, bool]) -> list[Identity]:
     """Does this run earn its name? Pieces that do not hold on their own are left out, and so is what lies beside.
-
-    Pictures that are faded or wiped from one person to the next show both on the way: so what lies farther off than the
-    rest of the run, more than once, is left out; and where the face ``becomes`` another's, just before the run or just
-    after it, it begins or ends with a view as near as half of its views are.
-    """
+    ``becomes``: whether the face is another's just before the run, and just after it."""
     good = _holding(run, gallery.templates[who], gallery.limits(who, run))
     evidence = [view for view, holds in zip(run, good, strict=True) if holds and not view.between]
     mean = _mean(evidence or run)
@@ -276,16 +272,9 @@ def _judge(track: Track, run: list[_View], who: int, gallery: _Gallery, becomes:
     )
     if reason is not Reason.MATCHED:
         return [whole]
-    apart = np.array([view.distances[who] for view in run])
-    usual, near = np.median(apart), np.quantile(apart[good], 0.25)
-    for first in range(len(run) - A_FEW + 1):
-        if not apart[first : first + A_FEW].min() <= near + FARTHER:
-            good[first : first + A_FEW] = [False] * A_FEW
-    for another, inwards in zip(becomes, (range(len(run)), range(len(run))[::-1]), strict=True):
-        for at in takewhile(lambda at: not apart[at] <= usual, inwards if another else ()):
-            good[at] = False
+    alone = _alone(np.array([view.distances[who] for view in run]), good, becomes)
     out: list[Identity] = []
-    for holds, group in groupby(zip(good, run, strict=True), key=lambda pair: pair[0]):
+    for holds, group in groupby(zip(alone, run, strict=True), key=lambda pair: pair[0]):
         views = [view for _, view in group]
         name, why = (person, Reason.MATCHED) if holds else (None, Reason.UNSURE)
         # what lies between a good piece and a bad one is left to the track's rest: hidden
@@ -323,6 +312,24 @@ def _holding(run: Sequence[_View], template: F32, bounds: Limits) -> list[bool]:
             beside = [*run[max(0, at - 1) : at], *run[at + 1 : at + 2]]
             good[at] = all(_far([view, other], template) <= bounds.of_piece(1) for other in beside)
     return good
+
+
+def _alone(apart: F64, good: Sequence[bool], becomes: tuple[bool, bool]) -> list[bool]:
+    """Which of the ``good`` views of a run, ``apart`` (V,) from its person, show nobody else besides.
+
+    Pictures that are faded or wiped from one person to the next show both on the way: so what lies farther off than the
+    rest of the run, more than once, is left out; and where the face ``becomes`` another's, just before the run or just
+    after it, it begins or ends with a view as near as half of its views are.
+    """
+    alone = list(good)
+    usual, near = np.median(apart), np.quantile(apart[alone], 0.25)
+    for first in range(len(apart) - A_FEW + 1):
+        if not apart[first : first + A_FEW].min() <= near + FARTHER:
+            alone[first : first + A_FEW] = [False] * A_FEW
+    for another, inwards in zip(becomes, (range(len(apart)), range(len(apart))[::-1]), strict=True):
+        for at in takewhile(lambda at: not apart[at] <= usual, inwards if another else ()):
+            alone[at] = False
+    return alone
 
 
 def _far(views: Sequence[_View], template: F32) -> float:

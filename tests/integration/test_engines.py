@@ -175,32 +175,38 @@ def test_an_item_that_freezes_worker_after_worker_fails(impatient):
     assert "3 worker processes died" in str(error)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
-def test_workers_are_not_ended_because_who_asked_slept(tmp_path):
-    """As when a laptop is shut: everybody stood still, and goes on with what they were at."""
-    script = tmp_path / "start.py"
+def _another(folder, *lines):
+    """Another Python that runs these lines, in which it may start workers; it is spoken to through pipes."""
+    script = folder / "start.py"
+    body = "".join(f"    {line}\n" for line in lines)
     script.write_text(
-        "import sys\n"
-        "from pipeline import processes\n"
-        "from tests import engine_jobs\n"
-        "if __name__ == '__main__':\n"
-        "    processes.BEAT, processes.SILENCE = 0.1, 60\n"
-        "    engine = processes.Processes(1)\n"
-        "    list(engine.map(engine_jobs.doubled, [1]))\n"
-        "    print(*engine.pids(), flush=True)\n"
-        "    sys.stdin.readline()\n"
-        "    list(engine.map(engine_jobs.doubled, [1]))\n"
-        "    print(*engine.pids(), flush=True)\n"
+        "import sys, time\nfrom pipeline import processes\nfrom tests import engine_jobs\n"
+        f"if __name__ == '__main__':\n{body}"
     )
     root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, str(script)],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_workers_are_not_ended_because_who_asked_slept(tmp_path):
+    """As when a laptop is shut: everybody stood still, and goes on with what they were at."""
+    with _another(
+        tmp_path,
+        "processes.BEAT, processes.SILENCE = 0.1, 60",
+        "engine = processes.Processes(1)",
+        "list(engine.map(engine_jobs.doubled, [1]))",
+        "print(*engine.pids(), flush=True)",
+        "sys.stdin.readline()",
+        "list(engine.map(engine_jobs.doubled, [1]))",
+        "print(*engine.pids(), flush=True)",
     ) as process:
         worker = process.stdout.readline()
         both = (process.pid, int(worker))
@@ -327,28 +333,15 @@ def test_closing_while_work_is_under_way_leaves_nobody_waiting(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_workers_end_when_who_started_them_is_killed(tmp_path):
-    import subprocess
-
-    script = tmp_path / "start.py"
-    script.write_text(
-        "import sys, time\n"
-        "from pipeline.processes import Processes\n"
-        "from tests import engine_jobs\n"
-        "if __name__ == '__main__':\n"
-        "    engine = Processes(2)\n"
-        "    list(engine.map(engine_jobs.pid_and_loads, range(4)))\n"
-        "    print(*engine.pids(), flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
-        [sys.executable, str(script)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    pids = [int(word) for word in process.stdout.readline().split()]
-    process.stdout.close()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with _another(
+        tmp_path,
+        "engine = processes.Processes(2)",
+        "list(engine.map(engine_jobs.pid_and_loads, range(4)))",
+        "print(*engine.pids(), flush=True)",
+        "time.sleep(60)",
+    ) as process:
+        pids = [int(word) for word in process.stdout.readline().split()]
+        process.send_signal(signal.SIGKILL)
     assert len(pids) == 2
     until = time.monotonic() + 20
     while any(_alive(pid) for pid in pids) and time.monotonic() < until:

@@ -3,13 +3,16 @@
 import contextlib
 import errno
 import os
+import shutil
 import string
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import run
 from pipeline.adapters import files
 from pipeline.errors import BusyError, DiskFullError, OutputExistsError, OutputNotWritableError
 
@@ -217,3 +220,27 @@ def test_one_writer_at_a_time_holds_a_name(tmp_path: Path) -> None:
     with files.claim(final):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def test_no_more_is_tried_to_be_written_than_a_film_can_say_for_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One broken number in a file may promise two thousand million pictures: that is no reason to fill the disk."""
+    asked: list[int] = []
+    monkeypatch.setattr(files, "refuse_full", lambda final, size: asked.append(size))
+    for frames in (0, 100, 2**31 - 1):
+        clip = SimpleNamespace(info=SimpleNamespace(frames=frames, container="mov,mp4"))
+        run.refuse_full(clip, tmp_path / "clip.mp4")
+    assert asked == [run.LEAST, 100 * run.LEAST, run.BELIEVED * run.LEAST]
+
+
+def test_a_file_that_got_a_new_inode_was_not_written_to(tmp_path: Path) -> None:
+    """Cards and network shares number files anew while they lie there."""
+    clip, other = tmp_path / "clip.mp4", tmp_path / "other.mp4"
+    clip.write_bytes(b"film")
+    before = run._state(clip)
+    shutil.copy2(clip, other)
+    other.replace(clip)
+    assert run._state(clip) == before
+    clip.write_bytes(b"film, and more of it")
+    assert run._state(clip) != before

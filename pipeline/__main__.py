@@ -3,6 +3,9 @@
 import os
 import sys
 
+# Before numpy: nothing here multiplies large matrices, and OpenBLAS would start a thread per core to wait for some.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 INTERRUPTED = 130
 
 

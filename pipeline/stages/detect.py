@@ -306,14 +306,15 @@ class _Looks:
 
     def _examined(self, picture: Any, which: Sequence[Glance]) -> Future[_Seen]:
         """A look at the usual sizes is one worker's. One at all sizes, for which others may be waiting, is everybody's:
-        the largest first, so that who puts it together, and comes last, waits for the shortest."""
+        the largest first, so that who puts it together, and comes last, waits for the shortest; but those that are
+        turned after the others, for of one size, turned or not, large ones take turns."""
 
         def glance(one: Glance) -> _Faces:
             return _look(self.shrink(picture, *one.size), one, self.info, self.detector, self.threshold)
 
         if len(which) < MANY:
             return self.pool.submit(_examine, which, glance, picture)
-        largest = sorted(which, key=lambda one: -one.size[0] * one.size[1])
+        largest = sorted(which, key=lambda one: (one.turn > 0, -one.size[0] * one.size[1]))
         parts = {one: self.pool.submit(glance, one) for one in largest}
         return self.pool.submit(_examine, which, lambda one: parts[one].result(), picture)
 

@@ -267,35 +267,46 @@ def _link(live: _Open, boxes: F32, scores: F32, since: F64, clock: _Clock) -> tu
     ``quick`` beats back and more than ``at_once``: who runs, or is pushed through the picture, moves more than a head
     from look to look.
     """
-    taken: dict[int, int] = {}
-    leapt: dict[int, int] = {}
     if not len(live.rows) or not len(boxes):
-        return taken, leapt
+        return {}, {}
     predicted = live.predict(since)
-    unlikely = (since > clock.quick) | (since <= clock.at_once)
-    used: set[int] = set()
-    far = closeness(predicted, boxes, reach=FAR, scale=1.4)
-    far[unlikely] = 0
-    farthest = closeness(live.box, boxes, reach=FARTHEST, scale=1.4)
-    way = _middle(boxes[None] - live.box[:, None])
-    back = (way * live.velocity[:, None]).sum(axis=2) < 0
-    farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
-    farthest[unlikely | (live.score < SEEN_WELL)] = 0
-    farthest[:, scores < SEEN_WELL] = 0
     near = closeness(predicted, boxes)
     once = [len(rows) == 1 for rows in live.rows]  # whether it moves on or stays is not known yet
     near[once] = np.maximum(near[once], closeness(live.box[once], boxes))
     proven = near.copy()
     proven[[len(rows) < PROVEN for rows in live.rows]] = 0
     proven[proven < 0.3] = 0
-    for nearness, pairing in ((proven, taken), (near, taken), (far, leapt), (farthest, leapt)):
-        pairs = np.flatnonzero(nearness > 0)
-        for flat in pairs[np.argsort(-nearness.ravel()[pairs], kind="stable")].tolist():
-            which, place = divmod(flat, len(boxes))
-            if which not in used and place not in taken and place not in leapt:
-                used.add(which)
-                pairing[place] = which
-    return taken, leapt
+    taken = _paired(proven, near)
+    found = set(taken.values())
+    lost = [which for which in range(len(live.rows)) if which not in found]
+    fresh = [place for place in range(len(boxes)) if place not in taken]
+    if not lost or not fresh:
+        return taken, {}
+    unlikely = (since[lost] > clock.quick) | (since[lost] <= clock.at_once)
+    far = closeness(predicted[lost], boxes[fresh], reach=FAR, scale=1.4)
+    far[unlikely] = 0
+    farthest = closeness(live.box[lost], boxes[fresh], reach=FARTHEST, scale=1.4)
+    way = _middle(boxes[None, fresh] - live.box[lost, None])
+    back = (way * live.velocity[lost, None]).sum(axis=2) < 0
+    farthest[back] = 0  # whoever goes one way does not leap the other: one left, and another came
+    farthest[unlikely | (live.score[lost] < SEEN_WELL)] = 0
+    farthest[:, scores[fresh] < SEEN_WELL] = 0
+    return taken, {fresh[place]: lost[which] for place, which in _paired(far, farthest).items()}
+
+
+def _paired(*each: F32) -> dict[int, int]:
+    """Rows by columns, the nearest pairs first, of tables of one shape in turn; each row and column is used once, and
+    what is 0 or less is no pair."""
+    pairs: dict[int, int] = {}
+    used: set[int] = set()
+    for nearness in each:
+        flat = np.flatnonzero(nearness > 0)
+        for at in flat[np.argsort(-nearness.ravel()[flat], kind="stable")].tolist():
+            row, column = divmod(at, nearness.shape[1])
+            if row not in used and column not in pairs:
+                used.add(row)
+                pairs[column] = row
+    return pairs
 
 
 def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[set[int], set[int]]) -> Track:
@@ -332,7 +343,7 @@ def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple
     dense = dense + np.concatenate([-size * grow, size * grow], axis=1)
     support = np.full(len(frames), Support.FILLED, np.uint8)
     support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
-    support[np.isin(frames, at)] = Support.SEEN
+    support[at - start] = Support.SEEN
     first, last = np.searchsorted(seen, now - near, "left"), np.searchsorted(seen, now + near, "right")
     best = np.maximum.reduceat(np.append(found.score[rows], 0), np.column_stack([first, last]).ravel())[::2]
     return Track(

@@ -118,6 +118,16 @@ def test_the_detector_equals_the_one_its_weights_come_with(whole_blocks):
     np.testing.assert_allclose(scores, expected[:, 4], atol=1e-3)
 
 
+def test_what_is_worked_out_once_for_all_sizes_changes_no_answer(whole_blocks, monkeypatch):
+    folded = CenterFace(1)
+    monkeypatch.setattr(networks, "_folded", lambda model: model)
+    plain = CenterFace(1)
+    assert len(folded._model.get_ops()) < len(plain._model.get_ops()) / 2
+    for one, other in zip(folded(whole_blocks, 0.02), plain(whole_blocks, 0.02), strict=True):
+        assert len(one)
+        assert np.array_equal(one, other)
+
+
 def test_the_detector_finds_the_same_faces_on_every_processor(whole_blocks):
     """Left to itself it takes bfloat16 where the processor offers it: the same faces, a few pixels apart at most."""
     exact, exact_scores, _ = CenterFace(precision="f32")(whole_blocks, 0.3)

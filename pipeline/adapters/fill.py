@@ -6,6 +6,7 @@ are several; the last of them is filled sector by sector.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -18,6 +19,10 @@ from pipeline.records import Progress
 
 LARGEST = (4 << 30) - files.BLOCK
 """Bytes in one file at most."""
+
+MOST = 1000
+"""Files at most, of four terabytes together: so many have a number of three digits, and FAT likes names of eight."""
+
 _SECTOR = 512
 
 
@@ -25,23 +30,26 @@ class Filler:
     """Fills the free space of the volume at ``card`` under names that follow from the plan's ``digest``."""
 
     def __init__(self, card: Path, digest: str) -> None:
-        self._card, self._stem = card, f"LV{digest[:4].upper()}"
+        self._card, self._stem = card, f"LV{digest[:3].upper()}"
 
     def leftovers(self) -> list[Path]:
         """What an interrupted attempt under this plan left on the card."""
-        return sorted(path for n in range(100) if os.path.lexists(path := self._name(n)))
+        return sorted(self._card.glob(f"{self._stem}[0-9][0-9][0-9].TMP"))
 
     def fill(self, disk: Disk, progress: Progress) -> None:
-        """Fill, flush, remove; what an interrupted attempt left is removed first. Raises OSError."""
+        """Fill, flush, remove; what an interrupted attempt left is removed first. Raises OSError, also where the card
+        is so large that it is not full at the end."""
         self._remove(disk)
         free = self._free()
         written = 0
         try:
-            for n in range(100):
+            for n in range(MOST):
                 size = self._fill_one(n, disk, partial(_told, progress, written, free))
                 written += size
                 if size < LARGEST:
                     break
+            else:
+                raise OSError(errno.EFBIG, f"its free space is larger than {MOST * LARGEST >> 30} GiB")
         finally:
             self._remove(disk)
 
@@ -79,7 +87,7 @@ class Filler:
             disk.sync_folder(self._card)
 
     def _name(self, n: int) -> Path:
-        return self._card / f"{self._stem}{n:02d}.TMP"
+        return self._card / f"{self._stem}{n:03d}.TMP"
 
 
 def _told(progress: Progress, before: int, free: int, more: int) -> None:

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from pipeline.adapters import files
-from pipeline.errors import NoConsentError
+from pipeline.errors import NoConsentError, OutputNotWritableError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.state import (
     DOUBLE,
@@ -83,14 +83,14 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
 
     A clip that shows somebody who may no longer be shown, of whom a double is known by now, or who was recognised by
     what does not hold any more, is marked in the ledger, and its rendering is removed here: it is decided anew by the
-    next run. What was delivered is marked alike.
+    next run. What was delivered is marked alike. Where a rendering cannot be removed all others are marked and removed
+    before that is told: OutputNotWritableError.
     """
     templates = prune_templates(workspace, today)
     marked: list[str] = []
+    left: list[tuple[Path, OSError]] = []
     for state in states(workspace):
         shown, gone = _gone(workspace, state, today)
-        for digest in {digest for one in gone.values() for digest in one.renderings}:
-            files.remove(workspace.finished / shown.files[digest])
         lapsed = _news(state, shown, gone)
         for person in lapsed:
             because = {"because": gone[person].because} if gone[person].because else {}
@@ -98,6 +98,19 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
             workspace.ledger.append("lapsed", state.clip, payload | because)
         if lapsed:
             marked.append(state.clip)
+        for digest in {digest for one in gone.values() for digest in one.renderings}:
+            path = workspace.finished / shown.files[digest]
+            try:
+                files.remove(path)
+            except OSError as error:
+                left.append((path, error))
+    for path, error in left:
+        raise OutputNotWritableError(
+            "{file} shows somebody who may not be shown any more and cannot be removed ({why}); close it wherever it is "
+            "watched and repeat the command.",
+            file=path,
+            why=error.strerror or error,
+        ) from error
     return Reach(templates, [state for state in states(workspace) if state.clip in marked])
 
 

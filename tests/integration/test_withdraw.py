@@ -14,7 +14,7 @@ from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.files import sha256_of
 from pipeline.consent import Giver
-from pipeline.errors import ApprovalError, NoConsentError
+from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.recall import recall_plan
 from pipeline.lesson.state import State, consent_holds, find, states
@@ -128,6 +128,21 @@ def test_nothing_is_marked_twice_and_a_crash_in_between_is_made_good(place: Work
     assert reconcile(place, TODAY).clips == []
     assert not path.exists()
     assert len(place.ledger.entries("lapsed")) == 1
+
+
+def test_a_film_that_cannot_be_removed_keeps_no_other_from_being_marked(place: Workspace) -> None:
+    """On Windows one that somebody watches in the review cannot be; here a folder takes its place."""
+    a, b = clip(place, "a", "1"), clip(place, "b", "1")
+    a.unlink()
+    a.mkdir()
+    with pytest.raises(OutputNotWritableError, match=str(a)):
+        withdraw(place, "1", TODAY, TODAY)
+    assert not b.exists()
+    assert [one.lapsed for one in states(place)] == [("1",), ("1",)]
+    a.rmdir()
+    a.write_bytes(b"film")
+    assert reconcile(place, TODAY).clips == []
+    assert not a.exists()
 
 
 def test_what_was_delivered_and_replaced_shows_nobody_any_more(place: Workspace) -> None:

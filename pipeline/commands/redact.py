@@ -48,7 +48,9 @@ def redact(args: argparse.Namespace) -> int:
     from pipeline.opinion import eyes_of, moments
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
-    networks = run.Networks(bool(args.keep), ahead=bool(args.keep) or settings.engine.kind == "here")
+    networks = run.Networks(
+        bool(args.keep), device=settings.detection.device, ahead=bool(args.keep) or settings.engine.kind == "here"
+    )
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
     people = run.enrol_folder(args.keep, networks, _left_out) if args.keep else []

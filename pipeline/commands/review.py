@@ -53,7 +53,8 @@ def review(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _worker(args: argparse.Namespace) -> Iterator[None]:
     """The worker as a process of its own, begun again if it dies, and gone when the page is."""
-    command = [sys.executable, "-m", "pipeline", "repairs", "--watch", "-C", str(args.workspace), "--quiet"]
+    command = [sys.executable, "-m", "pipeline", "repairs", "--watch", "--while-input", "--quiet"]
+    command += ["-C", str(args.workspace)]
     if args.lang:
         command += ["--lang", args.lang]
     # in a checkout or a wheel alike: the package that runs here runs there
@@ -92,7 +93,7 @@ def repairs(args: argparse.Namespace) -> int:
     from pipeline.lesson.worker import work
 
     stop = threading.Event()
-    if args.watch:
+    if args.while_input:
 
         def listen() -> None:
             with contextlib.suppress(OSError, ValueError):
@@ -185,7 +186,8 @@ def add_to(add: Add, group: Group) -> None:
     page.add_argument("--role", choices=[role.value for role in Role], default=Role.COACH.value)
     page.add_argument("--no-worker", action="store_true", help="leave the repairs to lesveil repairs")
     worker = add("repairs", repairs, "carry out the repairs that wait")
-    worker.add_argument("--watch", action="store_true", help="and those that come, until standard input ends")
+    worker.add_argument("--watch", action="store_true", help="and those that come, until it is stopped")
+    worker.add_argument("--while-input", action="store_true", help="stop when standard input ends")
     accounts = group("accounts", "who may sign in to the reviewers' page")
     for name, work, text in (
         ("add", accounts_add, "an account with a password"),

@@ -68,11 +68,12 @@ def execute_recall(
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
     """Carry out the plan that was shown. Raises PlanChangedError; what fails for one clip is told beside it."""
     items = recall_plan(workspace, today)
-    networks = run.Networks(False) if any(item["action"] == HIDE for item in items) else None
+    device = workspace.settings.detection.device
+    networks = run.Networks(False, device=device, ahead=any(item["action"] == HIDE for item in items))
 
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
-        done = _recall(workspace, item, today, networks or run.Networks(False), told)
+        done = _recall(workspace, item, today, networks, told)
         return {"outcome": done.outcome, "where": done.where, **({"second_look_left": done.left} if done.left else {})}
 
     return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)

@@ -104,13 +104,13 @@ def reconcile(workspace: Workspace, today: date) -> Reach:
                 files.remove(path)
             except OSError as error:
                 left.append((path, error))
-    for path, error in left:
+    for path, cause in left:
         raise OutputNotWritableError(
-            "{file} shows somebody who may not be shown any more and cannot be removed ({why}); close it wherever it is "
-            "watched and repeat the command.",
+            "{file} shows somebody who may not be shown any more and cannot be removed ({why}); close it wherever it "
+            "is watched and repeat the command.",
             file=path,
-            why=error.strerror or error,
-        ) from error
+            why=cause.strerror or cause,
+        ) from cause
     return Reach(templates, [state for state in states(workspace) if state.clip in marked])
 
 

@@ -1000,3 +1000,18 @@ def test_a_library_that_cannot_be_loaded_is_told_in_a_sentence(clip: Path, out: 
         "lesveil: A part of what Lesveil needs cannot be loaded (libGL.so.1: cannot open shared object file"
     )
     assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("", "cpu"), ('[detection]\ndevice = "auto"\n', "auto")])
+def test_faces_are_looked_for_where_the_workspace_says(lesveil, tmp_path, monkeypatch, wanted, told):
+    (tmp_path / "lesveil.toml").write_text(wanted, encoding="utf-8")
+    (tmp_path / "a.mp4").write_bytes(b"never opened")
+    asked: list[dict[str, Any]] = []
+
+    def networks(*_: Any, **options: Any) -> None:
+        asked.append(options)
+        raise NotReadyError("no more is needed.")
+
+    monkeypatch.setattr(run, "Networks", networks)
+    assert lesveil("-C", tmp_path, "redact", tmp_path / "a.mp4", "-o", tmp_path / "b.mp4").code == NotReadyError.code
+    assert [options["device"] for options in asked] == [told]

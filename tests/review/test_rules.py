@@ -346,6 +346,19 @@ def test_a_worker_that_is_killed_is_begun_again_and_ends_with_its_page(school: S
     until(lambda: not Path(f"/proc/{second}").exists())
 
 
+def test_a_worker_without_any_input_goes_on_until_it_is_stopped(school: School) -> None:
+    """As a service or with nohup, where standard input ends at once."""
+    command = [sys.executable, "-m", "pipeline", "repairs", "--watch", "-C", str(school.place), "--quiet"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            for count in (1, 2):
+                school.add("mute", 3 * count, 3 * count + 2)
+                until(lambda wanted=count: len(school.state().render["repairs"]) == wanted)  # type: ignore[index, misc]
+            assert process.poll() is None
+        finally:
+            process.terminate()
+
+
 # --- the server
 
 

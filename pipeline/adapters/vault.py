@@ -8,6 +8,7 @@ file where there is none (`pipeline.adapters.keys`).
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -28,6 +29,9 @@ NOTES = ".seen-"
 UNFINISHED = ".unfinished"
 PATIENCE = 7 * 24 * 3600
 """Seconds for which an interrupted copy waits for its card. What waits is sealed, but takes room."""
+FRESH = 60
+"""Seconds for which an unfinished small thing may still be at work: a template, a note or a picture is written by
+whoever needs it, also while a run holds the workspace."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -140,16 +144,21 @@ class Vault:
     def sweep(self) -> int:
         """Remove what crashed writes left; only for the one run that holds the workspace. Returns the count.
 
-        An interrupted copy that can be gone on with stays for `PATIENCE`.
+        What is `FRESH` stays, and an interrupted copy that can be gone on with for `PATIENCE`.
         """
-        found = [*self._clips.glob(".*.partial"), *self._keys.glob(".*.partial")]
+        found = [p for folder in (self._clips, self._keys) for p in folder.glob(".*.partial") if _age(p) >= FRESH]
         for path in found:
             files.remove(path)
         names = {p.stem for folder in (self._clips, self._keys) for p in folder.iterdir() if _ID.fullmatch(p.stem)}
-        halves = [id for id in names if not self.has(id)]
+        halves = [id for id in names if self._is_left(id)]
         for id in halves:
             self.destroy(id)
         return len(found) + len(halves) + self._sweep_unfinished()
+
+    def _is_left(self, id: str) -> bool:
+        """Whether a crash left this half of a copy: the other half is not there, and nobody is at it."""
+        there = [path for path in (self.path(id), self._key_path(id)) if path.exists()]
+        return len(there) == 1 and _age(there[0]) >= FRESH
 
     def forget(self, name: str) -> None:
         """Destroy what a `resumable` writer of this name left, key first. May be repeated after a crash."""
@@ -170,7 +179,7 @@ class Vault:
         old = []
         for name in self._unfinished():
             data, key = (folder / f".{name}{UNFINISHED}" for folder in (self._clips, self._keys))
-            if not (data.exists() and key.exists()) or time.time() - data.stat().st_mtime > PATIENCE:
+            if not (data.exists() and key.exists()) or _age(data) > PATIENCE:
                 old.append(name)
                 self.forget(name)
         return len(old)
@@ -251,6 +260,15 @@ class VaultWriter(SealedWriter):
         finally:
             if self._key_kept is not None:
                 self._vault._destroy_key(self._key_kept)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; without end where there is none, or where the clock was set back since."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+    return age if age >= 0 else math.inf
 
 
 def _key_aad(id: str) -> bytes:

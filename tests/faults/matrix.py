@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.adapters import card_reader, fill
+from pipeline.adapters import card_reader, fill, vault
 from pipeline.adapters.erase import Disk
 from pipeline.errors import LesveilError, WipeError
 from pipeline.lesson.copy import copy_card
@@ -240,6 +240,7 @@ def small_card() -> None:
     fill.Filler._free = lambda self: 0  # type: ignore[method-assign]
     fill._SECTOR = 4096  # type: ignore[attr-defined]
     card_reader.PAUSES = ()
+    vault.FRESH = 0  # nobody else writes here
 
 
 def main() -> int:

@@ -208,9 +208,9 @@ def _takes(videos: list[_File]) -> list[list[_File]]:
 
 
 def is_complete(clip: CardClip) -> bool:
-    """False for a GoPro take whose first chapter is not on the card."""
-    chapter = _chapter(clip.path.stem)
-    return chapter is None or chapter[1] <= 1
+    """False for a GoPro take of which a chapter is not on the card: the first, or one between two that are."""
+    chapters = [chapter[1] for path in clip.paths if (chapter := _chapter(path.stem))]
+    return not chapters or (chapters[0] <= 1 and chapters == list(range(chapters[0], chapters[-1] + 1)))
 
 
 def _chapter(stem: str) -> tuple[tuple[str, str], int] | None:
@@ -218,7 +218,7 @@ def _chapter(stem: str) -> tuple[tuple[str, str], int] | None:
     if match := _GOPRO.match(stem):
         return (match[1].lower(), match[3]), int(match[2])
     if match := _GOPRO_OLD_FIRST.match(stem):
-        return ("old", match[1]), 0
+        return ("old", match[1]), 1
     if match := _GOPRO_OLD.match(stem):
         return ("old", match[2]), int(match[1]) + 1
     return None

@@ -79,9 +79,26 @@ def test_chapters_are_one_take_in_order(tmp_path: Path, parts: tuple[str, ...]) 
     assert tuple(p.name for p in clip.paths) == parts
 
 
-def test_a_later_chapter_alone_is_not_complete(tmp_path: Path) -> None:
-    lay(tmp_path, "DCIM/100GOPRO/GX020123.MP4")
-    assert not is_complete(find_clips(tmp_path)[0])
+@pytest.mark.parametrize(
+    ("parts", "complete"),
+    [
+        (("GX010123",), True),
+        (("GX010123", "GX020123"), True),
+        (("GX020123",), False),
+        (("GX010123", "GX030123"), False),
+        (("GOPR0123",), True),
+        (("GOPR0123", "GP010123", "GP020123"), True),
+        (("GP010123",), False),
+        (("GOPR0123", "GP020123"), False),
+        (("MVI_0123",), True),
+    ],
+)
+def test_a_take_is_complete_with_every_chapter_from_the_first_on(
+    tmp_path: Path, parts: tuple[str, ...], complete: bool
+) -> None:
+    lay(tmp_path, *(f"DCIM/100GOPRO/{name}.MP4" for name in parts))
+    (clip,) = find_clips(tmp_path)
+    assert is_complete(clip) is complete
 
 
 def test_a_film_cut_at_four_gigabytes_goes_on_in_the_next(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ left behind by never being copied.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import queue
 import threading
@@ -25,7 +24,7 @@ import av.codec.context
 import av.error
 import av.video.frame
 
-from pipeline.adapters import encoders
+from pipeline.adapters import encoders, files
 from pipeline.adapters.sound import Sound
 from pipeline.adapters.video_in import ClipReader, planes
 from pipeline.errors import DiskFullError, LesveilError, OutputNotWritableError, QuarantinedError
@@ -38,8 +37,6 @@ KEYFRAMES = 2
 
 KEEPS_ZERO = ("mp4", "matroska", "avi")
 """Containers whose clock starts at zero, so that a first frame later than zero means something."""
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -368,7 +365,7 @@ class ClipWriter:
         except LesveilError:
             raise
         except OSError as error:
-            if error.errno in FULL:
+            if files.is_full(error):
                 raise DiskFullError(
                     "The disk is full while writing {file}; make room or choose another folder.", file=self.path
                 ) from error

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import workspace
+from pipeline import interruption, workspace
+from pipeline.adapters import files
 from pipeline.commands.deliver import leave_head
 from pipeline.commands.terminal import answer
 from pipeline.errors import BusyError, LesveilError, code_of
 from pipeline.messages import told, tr
 from pipeline.records import no_progress
+from pipeline.unforeseen import ours
 
 NOBODY_WAITS = -10
 """Added to the engine's priority: on a cluster whoever waits for a clip goes first."""
@@ -31,18 +35,35 @@ def unattended(args: argparse.Namespace) -> int:
     try:
         with workspace.opened(args.workspace) as place:
             try:
-                with workspace.alone(place):
+                with workspace.alone(place), _marked(place, document):
                     code = _run(place, args, document)
-            except LesveilError as error:
-                code = _refused(document, error)
+            except Exception as unknown:  # noqa: BLE001 -- the run is over, and whoever reads of it later must hear why
+                interruption.heed()
+                code = _refused(document, ours(unknown))
             document |= {"result": _result(code, document), "code": code, "ended": _now()}
             if code != BusyError.code:  # that file belongs to the run that is at work
                 _keep(place.folder / RESULT, document)
-    except LesveilError as error:  # there is no workspace, or it cannot be opened
-        code = _refused(document, error)
+    except Exception as unknown:  # noqa: BLE001 -- there is no workspace, it cannot be opened, or nothing kept there
+        interruption.heed()
+        code = _refused(document, ours(unknown))
         document |= {"result": _result(code, document), "code": code, "ended": _now()}
     answer(args, document)
     return code
+
+
+@contextlib.contextmanager
+def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[None]:
+    """A run that does not come to its end, well or badly, leaves its mark behind; the next one tells of it."""
+    mark = place.folder / MARK
+    before = mark.read_text(encoding="ascii", errors="replace") if mark.is_file() else None
+    if before is not None:
+        place.ledger.append("recovered", None, {"begun": before[:40]})
+    document["recovered"] = before
+    mark.write_text(document["started"], encoding="ascii")
+    try:
+        yield
+    finally:
+        files.remove(mark)
 
 
 def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:
@@ -51,12 +72,6 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     from pipeline.lesson.copy import find_card, not_copied
     from pipeline.lesson.state import states
 
-    mark = place.folder / MARK
-    before = mark.read_text(encoding="ascii", errors="replace") if mark.is_file() else None
-    if before is not None:
-        place.ledger.append("recovered", None, {"begun": before[:40]})
-    document["recovered"] = before
-    mark.write_text(document["started"], encoding="ascii")
     today = date.today()
     folders: list[Path | None] = [args.card] if args.card else [volume.root for volume in find_card(place)]
     if not folders and card.waiting(place, today):
@@ -67,8 +82,9 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
             result = card.run_card(
                 place, folder, today, lambda *_: no_progress, args.any_card, args.teacher, priority=NOBODY_WAITS
             )
-        except LesveilError as error:
-            codes.append(_refused(document, error, str(folder or "")))
+        except Exception as unknown:  # noqa: BLE001 -- this card is not done; the others can be
+            interruption.heed()
+            codes.append(_refused(document, ours(unknown), str(folder or "")))
             continue
         told_of = run_document(result)
         document["cards"] += [told_of["card"]] if told_of["card"] else []
@@ -82,7 +98,6 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
     document["still_failed"] = len(standing) + len(not_copied(place.ledger))
     document["to_recall"] = len(recall.recall_plan(place, today))
     document["to_purge"] = len(retention.due(place, today))
-    mark.unlink()
     return code_of(codes)
 
 
@@ -91,8 +106,9 @@ def _deliver(place: workspace.Workspace, document: dict[str, Any], today: date) 
 
     try:
         done = deliver.deliver(place, today)
-    except LesveilError as error:
-        return [_refused(document, error)]
+    except Exception as unknown:  # noqa: BLE001 -- nothing was delivered; what else was done counts
+        interruption.heed()
+        return [_refused(document, ours(unknown))]
     codes = []
     for state, what in done:
         if isinstance(what, LesveilError):

@@ -192,9 +192,7 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                     )
                 )
         if not cards.is_complete(clip):
-            notes.append(
-                tr("{clip}: a chapter of this take is not on the card.", clip=clip.relative(clip.path))
-            )
+            notes.append(tr("{clip}: a chapter of this take is not on the card.", clip=clip.relative(clip.path)))
     return found, notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -107,6 +108,26 @@ def test_a_crashed_run_is_recovered_and_told(school: School) -> None:
         assert len(place.ledger.entries("recovered")) == 1
         assert place.ledger.verify() == []
     assert school.run()["recovered"] is None
+
+
+@pytest.mark.parametrize("where", ["run_card", "waiting"])
+def test_what_nobody_foresaw_is_told_like_any_failure(
+    school: School, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    school.film()
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error", "somewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cards, where, broken)
+        patch.setattr("pipeline.lesson.copy.find_card", lambda *_: [])  # without a card what waits is asked for
+        words = ["run", "--unattended", *(["--card", school.card] if where == "run_card" else [])]
+        told = school.lesveil(*words, code=31)
+    assert told["result"] == "failed"
+    assert "somewhere" in told["failed"][0]["error"]
+    assert json.loads((school.place / "last-run.json").read_text())["code"] == 31
+    assert school.run()["recovered"] is None, "it came to its end"
 
 
 def test_status_tells_of_the_last_one(school: School, capsys: pytest.CaptureFixture[str]) -> None:

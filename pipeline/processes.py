@@ -36,6 +36,9 @@ TRIES = 3
 AHEAD = 1
 """Items beyond the number of workers that are taken from a caller before its first result is fetched."""
 
+MOST = 60 if os.name == "nt" else 256
+"""Workers at most: Windows waits for no more than 63 things at a time."""
+
 BEAT = 5.0
 """Seconds between two signs of life of a worker."""
 
@@ -79,8 +82,8 @@ class Processes:
     """An Engine of ``workers`` processes, which are started when the first work comes."""
 
     def __init__(self, workers: int, threads: int = 0) -> None:
-        self.workers = workers
-        self.threads = threads or max(1, cores() // workers)
+        self.workers = min(workers, MOST)
+        self.threads = threads or max(1, cores() // self.workers)
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._jobs: list[_Job] = []

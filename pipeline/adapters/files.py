@@ -88,10 +88,10 @@ def claim(final: Path) -> Iterator[None]:
             sweep_partials(final)
             yield
         finally:
-            if os.name != "nt":
+            if os.name == "nt":  # an open file cannot be removed there
+                file.close()
+            with contextlib.suppress(PermissionError):  # there, too, while another asks whether it is held
                 remove(path)
-    if os.name == "nt":  # an open file cannot be removed there
-        remove(path)
 
 
 def _lies_at(file: IO[bytes], path: Path) -> bool:

@@ -197,6 +197,9 @@ def _serial(little_endian: bytes) -> str:
 # --- macOS ----------------------------------------------------------------------------------------------------------
 
 
+MOUNTED = Path("/Volumes")
+
+
 def from_diskutil(data: bytes) -> Volume | None:
     """A volume from ``diskutil info -plist``; None when it is not mounted. Raises ValueError."""
     import plistlib
@@ -220,13 +223,13 @@ def from_diskutil(data: bytes) -> Volume | None:
 
 def _macos() -> list[Volume]:
     found = []
-    for place in sorted(Path("/Volumes").iterdir()):
-        done = subprocess.run(
-            ["/usr/sbin/diskutil", "info", "-plist", place], capture_output=True, timeout=20, check=False
-        )
+    for place in sorted(MOUNTED.iterdir()):
         try:
+            done = subprocess.run(
+                ["/usr/sbin/diskutil", "info", "-plist", place], capture_output=True, timeout=20, check=False
+            )
             volume = from_diskutil(done.stdout) if done.returncode == 0 else None
-        except ValueError:
+        except (subprocess.TimeoutExpired, ValueError):  # a network share that is gone, say
             continue
         if volume is not None:
             found.append(replace(volume, root=Path(os.path.realpath(place))))

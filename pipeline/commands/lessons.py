@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -431,7 +433,8 @@ def wipe(args: argparse.Namespace) -> int:
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
         if args.card:
-            again += f" --card {shlex.quote(str(args.card))}"
+            card = str(args.card)
+            again += f" --card {subprocess.list2cmdline([card]) if os.name == 'nt' else shlex.quote(card)}"
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))

@@ -222,6 +222,26 @@ def test_one_writer_at_a_time_holds_a_name(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_name_is_free_again_when_its_writer_failed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), files.claim(tmp_path / "clip.mp4"):
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_claim_that_cannot_be_removed_fails_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, while another asks whether it is held."""
+
+    def held(path: Path) -> None:
+        raise PermissionError(13, "in use", str(path))
+
+    with files.claim(tmp_path / "clip.mp4"):
+        monkeypatch.setattr(os, "unlink", held)
+    monkeypatch.undo()
+    with files.claim(tmp_path / "clip.mp4"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 def test_no_more_is_tried_to_be_written_than_a_film_can_say_for_certain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

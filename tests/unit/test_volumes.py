@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import plistlib
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,22 @@ DISKUTIL: dict[str, Any] = {
     "VolumeUUID": "6F9A5B4E-27D2-3E6F-A1C4-1B0B4C3F9D11",
     "WritableVolume": False,
 }
+
+
+def test_on_a_mac_a_volume_that_does_not_answer_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("away", "EOS_DIGITAL", "other"):
+        (tmp_path / name).mkdir()
+
+    def diskutil(words: list[Any], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        if words[-1].name == "away":
+            raise subprocess.TimeoutExpired("diskutil", 20)
+        return subprocess.CompletedProcess(words, 0, plistlib.dumps({**DISKUTIL, "VolumeName": words[-1].name}))
+
+    monkeypatch.setattr(subprocess, "run", diskutil)
+    monkeypatch.setattr(volumes, "MOUNTED", tmp_path)
+    assert [volume.label for volume in volumes._macos()] == ["EOS_DIGITAL", "other"]
 
 
 def test_macos() -> None:

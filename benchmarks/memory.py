@@ -34,9 +34,6 @@ EVERY = 0.5
 ROWS = 8
 """Lines printed per stage."""
 
-FLAT = 0.15
-"""Share by which the second half of a stage may hold more than the first, beyond what must grow."""
-
 
 @dataclass(frozen=True)
 class Sample:

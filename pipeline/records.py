@@ -375,14 +375,6 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Approval:
-    clip: str
-    sha256: str
-    by: str
-    when: str
-
-
-@dataclass(frozen=True)
 class Delivery:
     """What arrived where, verified. ``is_archive`` says whether this target may ever permit a wipe.
 

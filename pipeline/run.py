@@ -413,21 +413,7 @@ def with_hidden(planned: Planned, seen: list[Sighting], clip: ClipReader, pts: A
     """The plan in which what the second look saw is hidden too; what was written does not count."""
     files.remove(partial)
     tracks, decisions = opinion.hiding(planned, seen, clip, pts)
-    old = planned.plan
-    plan = decide.plan(
-        old.clip,
-        old.frames,
-        tracks,
-        decisions,
-        old.hidden_frames,
-        old.style,
-        old.settings_digest,
-        old.models_digest,
-        old.register_digest,
-        old.extent,
-        prints=old.prints,
-    )
-    return Planned(tracks, decisions, plan, planned.cuts)
+    return Planned(tracks, decisions, decide.replanned(planned.plan, tracks, decisions), planned.cuts)
 
 
 def report_of(outcome: Outcome) -> dict[str, Any]:

@@ -33,7 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "engine.workers": (0, 256),
     "engine.priority": (-1000, 1000),
     "review.port": (0, 65535),
-    "onedrive.simultaneous": (1, 16),
+    "onedrive.simultaneous": (1, 8),
 }
 """Numbers and what they lie between. Beyond it (or not a number) a safeguard would be off, so that nobody is found, or
 it is a mistake in typing."""

@@ -76,7 +76,6 @@ OUTLINE = (
     "forehead, right", "temple, right", "side, right", "cheek, right", "jaw, right", "chin, right",
 )  # fmt: skip
 """The face from chin to hairline, in order."""
-FIVE = ("left eye", "right eye", "nose, tip", "mouth, left", "mouth, right")
 
 # Outlines of what belongs to the head, in pixels of the source picture.
 _HOPPER_HEAD = (

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pipeline.adapters.packets import Samples
 from pipeline.adapters.pictures import Deinterlacer, planes, through
-from pipeline.adapters.video_in import ClipReader, _container, _video_stream
+from pipeline.adapters.video_in import ClipReader, opened_container, video_stream
 from pipeline.records import U8, Frame
 
 Times = npt.NDArray[np.int64]
@@ -78,8 +78,8 @@ class Part:
     def _sought(self) -> Iterator[Frame]:
         """Frames numbered by their times, from the keyframe before the run-up on."""
         clip, numbers = self._clip, {int(pts): number for number, pts in enumerate(self._pts)}
-        with _container(clip.path, clip.chapters[0].opener) as container:
-            stream = _video_stream(container, clip.path)
+        with opened_container(clip.path, clip.chapters[0].opener) as container:
+            stream = video_stream(container, clip.path)
             container.seek(int(self._pts[self._from]), stream=stream, backward=True)
             samples = Samples(container, stream, whole=False, otherwise=clip.otherwise).run()
             with contextlib.closing(samples):
@@ -88,7 +88,7 @@ class Part:
                     number = numbers.get(pts) if pts is not None else None
                     if pts is None or number is None:
                         continue  # before the first frame that the clip shows, or out of step: found missing above
-                    picture = clip._shaped(sample.picture)
+                    picture = clip.shaped(sample.picture)
                     if picture is not None:
                         picture.pts, picture.time_base = pts, clip.info.time_base
                     damaged = picture is None or sample.damaged

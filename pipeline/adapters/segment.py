@@ -15,7 +15,7 @@ from fractions import Fraction
 from pipeline.adapters.packets import Samples
 from pipeline.adapters.part import RUN_UP, SEEKABLE
 from pipeline.adapters.pictures import Deinterlacer, fingerprint, through
-from pipeline.adapters.video_in import ClipReader, _container, _video_stream
+from pipeline.adapters.video_in import ClipReader, opened_container, video_stream
 from pipeline.records import Frame
 
 RUN_UPS = (Fraction(0), Fraction(5), Fraction(20))
@@ -85,8 +85,8 @@ class Segment:
         """The frames, found from the keyframe that lies so many seconds before the first."""
         clip, time_base, since = self._clip, self.info.time_base, self._since
         number, last, seen_before = 0, None, since is None
-        with _container(clip.path, clip.chapters[0].opener) as container:
-            stream = _video_stream(container, clip.path)
+        with opened_container(clip.path, clip.chapters[0].opener) as container:
+            stream = video_stream(container, clip.path)
             if since is not None:
                 container.seek(int((since - run_up) / time_base), stream=stream, backward=True)
             # An MP4's index tells how many frames there are in all; whoever joins the segments counts them.
@@ -101,7 +101,7 @@ class Segment:
                     if since is not None and time < since:
                         seen_before = True
                         continue
-                    picture = clip._shaped(sample.picture)
+                    picture = clip.shaped(sample.picture)
                     if picture is None or sample.damaged:
                         raise SegmentError("a frame is damaged")
                     if not seen_before:

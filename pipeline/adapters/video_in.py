@@ -79,8 +79,8 @@ class ClipReader:
         self.damaged: set[int] = set()
         self.resized: set[int] = set()
         self.otherwise = False
-        with _container(self.path, self.chapters[0].opener) as container:
-            stream = _video_stream(container, self.path)
+        with opened_container(self.path, self.chapters[0].opener) as container:
+            stream = video_stream(container, self.path)
             book = Samples(container, stream)
             with contextlib.closing(book.run()) as samples:
                 self.start: int | None = None
@@ -198,7 +198,7 @@ class ClipReader:
                     )
                 last = pts
                 recent.append(sample.pts)
-                picture = self._shaped(sample.picture)
+                picture = self.shaped(sample.picture)
                 if picture is None or sample.damaged:
                     self.damaged.add(number)
                 if picture is None and sample.picture is not None:
@@ -221,8 +221,8 @@ class ClipReader:
         groups = 0
         for chapter in self.chapters:
             before = groups
-            with _container(self.path, chapter.opener) as container:
-                stream = _video_stream(container, self.path)
+            with opened_container(self.path, chapter.opener) as container:
+                stream = video_stream(container, self.path)
                 own = time_base(stream)
                 with contextlib.closing(Samples(container, stream, otherwise=self.otherwise).run()) as samples:
                     for sample in samples:
@@ -232,7 +232,7 @@ class ClipReader:
                         groups = max(groups, sample.group)
                         yield sample
 
-    def _shaped(self, picture: av.VideoFrame | None) -> av.VideoFrame | None:
+    def shaped(self, picture: av.VideoFrame | None) -> av.VideoFrame | None:
         """The picture upright and in the clip's pixel format; None if it cannot be."""
         if picture is None or (picture.width, picture.height) != (self._width, self._height):
             return None
@@ -247,13 +247,13 @@ def _chapters(path: Path, opener: Opener | Sequence[Opener] | None) -> tuple[Cha
         return (Chapter(openers[0]),)
     extents = []
     for one in openers:
-        with _container(path, one) as container:
-            extents.append(extent(container, _video_stream(container, path)))
+        with opened_container(path, one) as container:
+            extents.append(extent(container, video_stream(container, path)))
     return lay_out([one for one in openers if one is not None], extents)
 
 
 @contextlib.contextmanager
-def _container(path: Path, opener: Opener | None = None) -> Iterator[av.container.InputContainer]:
+def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.container.InputContainer]:
     """The file opened by libavformat, which sees no other file and no network; its failures are put in our words."""
     try:
         if not opener:
@@ -306,7 +306,7 @@ def audio_stream(container: av.container.InputContainer) -> av.AudioStream | Non
     return next(iter(preferred or streams), None)
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The film itself: cover art and thumbnails are no film, and a preview is smaller than it."""
     extra = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & extra]

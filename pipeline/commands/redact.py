@@ -357,7 +357,8 @@ def add_to(add: Add, group: Group) -> None:
     one.add_argument(
         "--engine",
         choices=["here", "processes", "dask"],
-        help="where the work runs: in this process (the default), or in worker processes of this machine",
+        help="where the work runs: in this process (the default), in worker processes of this machine, or in those of "
+        "a Dask cluster",
     )
     one.add_argument("--workers", type=int, metavar="N", help="so many worker processes; docs/performance.md says when")
     one.add_argument(

@@ -138,19 +138,9 @@ def lay_over(
         people_of(where),
     )
     refuse_lost(name, all_repairs, mended.moot)
-    plan = decide.plan(
-        name,
-        found.plan.frames,
-        mended.tracks,
-        mended.decisions,
-        found.plan.hidden_frames,
-        settings.redaction.style,
-        found.plan.settings_digest,
-        found.plan.models_digest,
-        found.plan.register_digest,
-        Extent(settings.redaction.extent),
-        prints=found.plan.prints,
-    )
+    redaction = settings.redaction
+    old = replace(found.plan, clip=name)
+    plan = decide.replanned(old, mended.tracks, mended.decisions, redaction.style, Extent(redaction.extent))
     faces = [where[id].faces for id in standing(all_repairs) if id in where]
     hidden = laid_on(plan, mended.regions, together(faces), mended.tracks, mended.decisions)
     return Mending(mended, hidden, where, standing(all_repairs))

@@ -36,7 +36,7 @@ class OneDriveTarget:
         self._folder = folder
         self._workspace = workspace
         self._line = line
-        self.at_once = max(1, min(8, at_once))
+        self.at_once = at_once
 
     def __enter__(self) -> Self:
         return self

@@ -203,19 +203,7 @@ def _make(
             stays = tuple(besides([face for face in faces if face.person in allowed], regions))
             gone = tuple(face for face in faces if face.person not in allowed)
             tracks, decisions = rehide(analysis.tracks, gone, stays, allowed)
-            plan = decide.plan(
-                state.file,
-                analysis.found.frames,
-                tracks,
-                decisions,
-                analysis.plan.hidden_frames,
-                settings.redaction.style,
-                analysis.plan.settings_digest,
-                analysis.plan.models_digest,
-                analysis.plan.register_digest,
-                analysis.plan.extent,
-                prints=analysis.plan.prints,
-            )
+            plan = decide.replanned(analysis.plan, tracks, decisions)
             mutes = tuple((r.start, r.stop) for r in all_repairs if r.kind is RepairKind.MUTE and not r.undone)
             timed = replace(seen.of_analysis(analysis, key, source), pts=pts, mutes=tuple(joined(mutes)))
 

@@ -107,7 +107,7 @@ class Seen:
 
 
 def keep(vault: Vault, clip: str, seen: Seen) -> None:
-    """Keep what was seen for one rendering; what was kept of others of the same clip is destroyed."""
+    """Keep what was seen for one rendering; what was kept of the same one before is destroyed."""
     before = vault.beside(clip)
     number = 1 + max((int(one.rsplit("-", 1)[1]) for one in before), default=0)
     with vault.writer() as writer:

@@ -344,6 +344,29 @@ def _regions(decisions: Sequence[Decision], tracks: Mapping[int, Track], extent:
     return [column[order] for column in (frame, region, shape, owner)]
 
 
+def replanned(
+    old: RedactionPlan,
+    tracks: Iterable[Track],
+    decisions: Iterable[Decision],
+    style: Style | None = None,
+    extent: Extent | None = None,
+) -> RedactionPlan:
+    """The plan of the same film for other tracks and decisions; ``style`` and ``extent`` where they are others, too."""
+    return plan(
+        old.clip,
+        old.frames,
+        tracks,
+        decisions,
+        old.hidden_frames,
+        style or old.style,
+        old.settings_digest,
+        old.models_digest,
+        old.register_digest,
+        extent or old.extent,
+        prints=old.prints,
+    )
+
+
 def plan(
     clip: str,
     frames: int,

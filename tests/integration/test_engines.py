@@ -282,7 +282,7 @@ def test_who_waits_goes_before_the_nightly_batch(kind, tmp_path):
     log = tmp_path / "log"
     with opened(settings.Engine(kind=kind, workers=1)) as engine:
         list(engine.map(engine_jobs.doubled, [1]))
-        nightly = [(str(log), f"night{n}", 0.3) for n in range(4)]
+        nightly = [(str(log), f"night{n}", 1.5) for n in range(4)]
         batch = threading.Thread(target=lambda: list(engine.map(engine_jobs.noted, nightly, -10)))
         batch.start()
         until = time.monotonic() + 20
@@ -409,7 +409,7 @@ def test_a_scheduler_that_is_not_there_is_told_at_once(monkeypatch, address):
 def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monkeypatch, capfd):
     import dask
 
-    monkeypatch.setattr(cluster, "PATIENCE", 3)
+    monkeypatch.setattr(cluster, "PATIENCE", 20)
     monkeypatch.setattr(cluster, "LOOK", 0.2)
     with (
         dask.config.set(cluster.QUIET),
@@ -417,6 +417,7 @@ def test_a_scheduler_that_went_away_is_told_to_every_clip_and_nobody_waits(monke
         opened(settings.Engine(kind="dask", scheduler=running.scheduler_address)) as engine,
     ):
         assert list(engine.map(engine_jobs.doubled, [1])) == [2]
+        monkeypatch.setattr(cluster, "PATIENCE", 3)
         running.close()
         told = []
 
@@ -510,7 +511,7 @@ def _certificates(folder):
 def test_a_cluster_is_reached_over_tls_by_who_has_a_certificate_and_by_nobody_else(tmp_path, monkeypatch):
     import dask
 
-    monkeypatch.setattr(cluster, "PATIENCE", 5)
+    monkeypatch.setattr(cluster, "PATIENCE", 20)
     ours, others = _certificates(tmp_path / "ours"), _certificates(tmp_path / "others")
     security = distributed.Security(
         tls_ca_file=ours["ca"],
@@ -526,6 +527,7 @@ def test_a_cluster_is_reached_over_tls_by_who_has_a_certificate_and_by_nobody_el
         assert address.startswith("tls://")
         with opened(settings.Engine(kind="dask", scheduler=address, **ours)) as engine:
             assert list(engine.map(engine_jobs.doubled, range(3))) == [0, 2, 4]
+        monkeypatch.setattr(cluster, "PATIENCE", 5)
         for wrong in (others, {}):
             with pytest.raises(EngineError, match="cannot be used"):
                 opened(settings.Engine(kind="dask", scheduler=address, **wrong))

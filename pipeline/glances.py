@@ -151,6 +151,31 @@ def shapes_of(width: float, height: float) -> Sizes:
     return Sizes(scaled(small / 2), scaled(small), scaled(large))
 
 
+class Stir:
+    """What changes in a film, and what of it is new: it lies where nothing moved in the frame before.
+
+    The frames come as grey pictures of one size; ``nearby`` cells is how far what moves may move on.
+    """
+
+    def __init__(self, nearby: int) -> None:
+        self._nearby = nearby
+        self._before: deque[tuple[Fraction, F32, Mask]] = deque(maxlen=STIR_FRAMES)
+        """Lately seen: when, the picture, and where it had changed."""
+
+    def __call__(self, now: Fraction, grey: F32, fresh: bool) -> tuple[Mask, Mask]:
+        """Where the picture changed, and where that is new. ``fresh``: it is the first of its scene."""
+        if fresh or not self._before:
+            self._before.clear()
+            self._before.append((now, grey, np.zeros(grey.shape, bool)))
+            return self._before[0][2], self._before[0][2]
+        while len(self._before) > 1 and now - self._before[1][0] >= STIR_SECONDS:
+            self._before.popleft()
+        _, before, moved = self._before[0]
+        moves = _changed(before, grey)
+        self._before.append((now, grey, moves))
+        return moves, moves & ~_grown(moved, self._nearby) if moved.any() and moves.any() else moves
+
+
 class Scheme:
     """When there is a look within one segment, and at what."""
 
@@ -161,8 +186,7 @@ class Scheme:
         self._first = True
         self.sudden = False
         """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
-        self._before: deque[tuple[Fraction, F32, Mask]] = deque(maxlen=STIR_FRAMES)
-        """Lately seen: when, the tiny picture, and where it had changed."""
+        self._stir = Stir(NEARBY)
         self._stirred = False
         self._turns: set[int] = set()
         self._trial: Callable[[], Collection[int]] | None = None
@@ -215,17 +239,8 @@ class Scheme:
         return frozenset(self._turns)
 
     def _begins_to_move(self, now: Fraction, tiny: F32, fresh: bool) -> bool:
-        if fresh:
-            self._before.clear()
-            self._before.append((now, tiny, np.zeros(tiny.shape, bool)))
-            return False
-        while len(self._before) > 1 and now - self._before[1][0] >= STIR_SECONDS:
-            self._before.popleft()
-        _, before, moved = self._before[0]
-        moves = _changed(before, tiny)
-        new = moves & ~_grown(moved) if moved.any() else moves
+        moves, new = self._stir(now, tiny, fresh)
         self._stirred |= float(moves.mean()) > STIR_SHARE
-        self._before.append((now, tiny, moves))
         return float(new.mean()) > SUDDEN_SHARE
 
 
@@ -236,7 +251,9 @@ def _changed(before: F32, now: F32) -> Mask:
     return np.asarray(np.abs(now - before) > np.clip(enough, STIR_LEAST, STIRRED))
 
 
-def _grown(cells: Mask) -> Mask:
-    """With all cells at most NEARBY away, in a row, a column or both."""
-    padded = np.pad(cells, NEARBY)
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (2 * NEARBY + 1,) * 2).any(axis=(2, 3)))
+def _grown(cells: Mask, by: int) -> Mask:
+    """With all cells at most so many away, in a row, a column or both."""
+    padded = np.pad(cells, by)
+    for axis in (0, 1):
+        padded = np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * by + 1, axis=axis).any(axis=-1))
+    return padded

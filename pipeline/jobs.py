@@ -146,6 +146,7 @@ def search(
         one_segment=one_segment,
         fingerprint=fingerprint,
         shrink=shrunk,
+        cut_out=cut_out,
     )
     return found, sampler.views() if sampler else identify.no_views()
 

@@ -70,6 +70,16 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Glimpses:
+    """Faces seen between two looks, where something was new in a small place (`glimpses.py`), in frame order: ``frame``
+    (G,), ``box`` (G, 4), ``score`` (G,). A frame without one may be one at which nobody looked."""
+
+    frame: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    box: F32 = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    score: F32 = field(default_factory=lambda: np.empty(0, np.float32))
+
+
+@dataclass(frozen=True)
 class Detections:
     """All faces found in one clip, in frame order.
 
@@ -97,6 +107,7 @@ class Detections:
     prints: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
     times: F64 = field(default_factory=lambda: np.empty(0, np.float64))
     thorough: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    glimpses: Glimpses = field(default_factory=Glimpses)
 
     def __post_init__(self) -> None:
         n = len(self.frame)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import cv2
 import numpy as np
 
-from pipeline import likeness
+from pipeline import glimpses, likeness
 from pipeline.columns import Column
 from pipeline.geometry import suppress, turned_back
 from pipeline.glances import FILLS, TURNED, Glance, Scheme, sizes
@@ -29,6 +29,7 @@ from pipeline.records import (
     Figures,
     Frame,
     FrameSource,
+    Glimpses,
     Progress,
     VideoInfo,
     no_progress,
@@ -106,6 +107,7 @@ class _Found:
         self.frame, self.box, self.score = Column(np.int32), Column(np.float32, 4), Column(np.float32)
         self.facing, self.look = Column(np.float32), Column(np.uint8, 128)
         self.looked, self.prints, self.times = Column(np.int32), Column(np.uint64), Column(np.float64)
+        self.glimpsed = Column(np.int32), Column(np.float32, 4), Column(np.float32)
         self.cuts: list[int] = []
         self.damaged: list[int] = []
         self.seams: list[int] = []
@@ -124,6 +126,10 @@ class _Found:
             self.look.add(seen.looks)
         return first
 
+    def add_glimpsed(self, number: int, boxes: F32, scores: F32) -> None:
+        for column, rows in zip(self.glimpsed, (np.full(len(boxes), number), boxes, scores), strict=True):
+            column.add(rows)
+
     def arrays(self, frames: int) -> Detections:
         """All of it, which is given up here."""
         return Detections(
@@ -140,6 +146,7 @@ class _Found:
             prints=self.prints.taken()[:frames],
             times=self.times.taken()[:frames],
             thorough=np.array(sorted(self.thorough), np.int32),
+            glimpses=Glimpses(*(column.taken() for column in self.glimpsed)),
         )
 
 
@@ -155,11 +162,13 @@ def detect(
     fingerprint: Callable[[Any], int] | None = None,
     *,
     shrink: Shrink,
+    cut_out: glimpses.CutOut | None = None,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
     ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once;
-    ``fingerprint`` tells one picture from another; ``shrink`` makes of one what the detector is given.
+    ``fingerprint`` tells one picture from another; ``shrink`` makes of one what the detector is given, and ``cut_out``
+    of a part of one: without it nobody looks closely where something is new.
     Damaged frames are not looked at; the scene starts afresh after them.
 
     With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
@@ -177,7 +186,7 @@ def detect(
         looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, info, detector, threshold, shrink)
         previous: Frame | None = None
         tiny_before: Any = None
-        scheme = Scheme(shapes)
+        scheme, stir, fine = Scheme(shapes), glimpses.stir(), glimpses.cells(info)
         frames = 0
         origin = one_segment
         segment: int | None = None
@@ -217,12 +226,13 @@ def detect(
                 end_scene(previous)
                 previous, tiny_before = None, None
                 scheme = Scheme(shapes) if seam else scheme
+                stir = glimpses.stir()
                 if beyond:
                     break
                 found.damaged.append(number)
                 found.cuts.append(number)
                 continue
-            tiny = _tiny(frame.picture)
+            tiny = _grey(frame.picture, 64, 36)
             cut = tiny_before is None or _is_cut(tiny_before, tiny)
             if cut:
                 end_scene(previous)
@@ -233,7 +243,10 @@ def detect(
             if beyond:
                 previous = None
                 break
-            scheme = Scheme(shapes) if seam else scheme
+            scheme, stir = (Scheme(shapes), glimpses.stir()) if seam else (scheme, stir)
+            if cut_out is not None:
+                new = stir(frame.time, _grey(frame.picture, *fine), cut)[1]
+                looks.glimpse(frame, glimpses.squares(new, info), cut_out)
             glances = scheme.due(frame.time, tiny, cut)
             if scheme.sudden:
                 look_back(previous, scheme.usual)
@@ -275,6 +288,13 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         prints=rows("prints"),
         times=rows("times"),
         thorough=frames("thorough"),
+        glimpses=Glimpses(
+            np.concatenate([part.glimpses.frame + start for part, start in zip(parts, starts, strict=False)]).astype(
+                np.int32
+            ),
+            np.concatenate([part.glimpses.box for part in parts]),
+            np.concatenate([part.glimpses.score for part in parts]),
+        ),
     )
 
 
@@ -318,6 +338,16 @@ class _Looks:
         parts = {one: self.pool.submit(glance, one) for one in largest}
         return self.pool.submit(_examine, which, lambda one: parts[one].result(), picture)
 
+    def glimpse(self, frame: Frame, where: F32, cut_out: glimpses.CutOut) -> None:
+        """Look closely at the squares (K, 4) of a frame, if there are any."""
+        if len(where):
+            work = self.pool.submit(_glimpsed, frame.picture, where, cut_out, self.detector)
+            self.waiting.append(self.teller.submit(self._tell_glimpsed, frame.number, work))
+            self._wait(self.ahead)
+
+    def _tell_glimpsed(self, number: int, work: Future[tuple[F32, F32]]) -> None:
+        self.found.add_glimpsed(number, *work.result())
+
     def end_scene(self) -> None:
         if self.observe is not None:
             self.waiting.append(self.teller.submit(self.observe.scene_ends))
@@ -338,6 +368,12 @@ class _Looks:
             started = time.perf_counter()
             self.observe(frame, first, seen.boxes, seen.scores, seen.landmarks, seen.looks)
             self.figures.add("identify", time.perf_counter() - started)
+
+
+def _glimpsed(picture: Any, where: F32, cut_out: glimpses.CutOut, detector: FaceDetector) -> tuple[F32, F32]:
+    """Faces in some squares (K, 4) of a picture: boxes (N, 4) in its pixels, scores (N,)."""
+    boxes, scores, _ = detector(glimpses.mosaic(picture, where, cut_out), glimpses.SEEN)
+    return glimpses.in_frame(boxes, scores, where)
 
 
 def _examine(which: Sequence[Glance], glance: Callable[[Glance], _Faces], picture: Any) -> _Seen:
@@ -377,11 +413,11 @@ def echoes(boxes: F32, scores: F32) -> Any:
     return (inside & better & (height[:, None] > low) & (height[:, None] < high)).any(axis=1)
 
 
-def _tiny(picture: Any) -> F32:
-    """A grey picture of 64 x 36, made from a few of its rows, which is enough to tell whether anything changed."""
+def _grey(picture: Any, width: int, height: int) -> F32:
+    """A tiny grey picture, made from a few of its rows, which is enough to tell whether anything changed."""
     luma = _luma(picture)
-    luma = luma[:: max(1, luma.shape[0] // 144)]
-    return cv2.resize(luma, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+    luma = luma[:: max(1, luma.shape[0] // (4 * height))]
+    return cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _is_cut(before: F32, now: F32) -> bool:

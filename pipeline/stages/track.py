@@ -76,6 +76,12 @@ GROWTH = 0.02
 
 GROWN = 0.15
 
+BRIEFLY, BRIEF = 0.1, 0.5
+"""The same for a face that was seen in one glimpse alone: nobody knows where it goes."""
+
+SAME_HEIGHT = 0.4, 1.5
+"""Between these shares of the height of a track's box a glimpse in its middle is of that face."""
+
 
 @dataclass(frozen=True)
 class _Clock:
@@ -146,7 +152,7 @@ class _Open:
 def follow(
     found: Detections, rate: Fraction, size: tuple[int, int], alone: float, together: float, sure: float
 ) -> list[Track]:
-    """Tracks of one clip, numbered from 1 in order of first sight.
+    """Tracks of one clip, numbered from 1 in order of first sight; those that rest on one glimpse come last.
 
     ``rate`` is in frames per second, ``size`` (width, height) that of the frames in pixels. A detection of score
     ``alone`` counts by itself, even if it joins no other; what is fainter counts only where it persists, for faces do
@@ -183,7 +189,8 @@ def follow(
     ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
     closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
     closed.sort(key=lambda one: one[0])
-    return [replace(track, number=number) for number, (_, track) in enumerate(closed, 1)]
+    tracks = [track for _, track in closed]
+    return [replace(track, number=number) for number, track in enumerate(tracks + _brief(tracks, found, clock), 1)]
 
 
 def _linked(found: Detections, clock: _Clock, leaping: bool) -> tuple[list[I32], list[I32]]:
@@ -317,6 +324,50 @@ def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[s
     """
     whole = _close(pair, found, clock, sure, held=(int(pair[0]) in ends[0], int(pair[1]) in ends[1]))
     return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
+
+
+def _brief(tracks: list[Track], found: Detections, clock: _Clock) -> list[Track]:
+    """Tracks of faces seen in a glimpse that no track explains."""
+    made: list[Track] = []
+    glimpses = found.glimpses
+    for frame, box, score in zip(glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), strict=True):
+        if not any(_explains(track, frame, box) for track in (*tracks, *made)):
+            made.append(_popped(frame, box, score, found, clock))
+    return made
+
+
+def _explains(track: Track, frame: int, box: F32) -> bool:
+    """Whether a glimpse at a face is one at this track's."""
+    if not track.start <= frame < track.stop:
+        return False
+    its, middle = track.box[frame - track.start], (box[:2] + box[2:]) / 2
+    low, high = (share * (its[3] - its[1]) for share in SAME_HEIGHT)
+    return bool((middle > its[:2]).all() and (middle < its[2:]).all() and low <= box[3] - box[1] <= high)
+
+
+def _popped(frame: int, box: F32, score: float, found: Detections, clock: _Clock) -> Track:
+    """A face that was seen in one glimpse: it stays for as long as faces are held, whatever looks see of it, for they
+    see less; one that only the large picture may show, until a look at that."""
+    beat = clock.beat
+    low, high = _scene(frame, frame, found)
+    start = max(low, int(np.searchsorted(beat, beat[frame] - clock.at_once)))
+    stop = min(high, int(np.searchsorted(beat, beat[frame] + clock.hold + HALF)))
+    if box[3] - box[1] < clock.tiny:
+        later = found.thorough[found.thorough > frame]
+        stop = max(stop, min(high, int(later[0]) + 1 if len(later) else high))
+    away = np.abs(beat[start:stop] - beat[frame])
+    grow = np.minimum(BRIEFLY * away, BRIEF)[:, None] * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
+    support = np.full(stop - start, Support.EXTENDED, np.uint8)
+    support[frame - start] = Support.SEEN
+    return Track(
+        number=0,
+        start=start,
+        box=(box + grow).astype(np.float32),
+        support=support,
+        detections=np.empty(0, np.int32),
+        strength=score,
+        certainty=np.full(stop - start, score, np.float32),
+    )
 
 
 def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple[bool, bool] = (True, True)) -> Track:

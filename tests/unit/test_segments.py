@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 
 import cv2
@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.adapters.pictures import cut_out
-from pipeline.records import Detections, Person, Views
+from pipeline.records import Person
 from pipeline.stages import detect as detecting
 from pipeline.stages.detect import joined_segments, segment_of
 from pipeline.stages.identify import CHIP, Sampler, joined_views
@@ -80,7 +80,7 @@ class Segment:
 
 def whole(source):
     observe = Sampler(embed, cut_out, [ANN, BEN], 24.0)
-    found = detect(source, Faces(), THRESHOLD, observe)
+    found = detect(source, Faces(), THRESHOLD, observe, cut_out=cut_out)
     return found, observe.views()
 
 
@@ -89,21 +89,29 @@ def apart(source, order=1, workers=1):
     parts = {}
     for number in sorted({segment_of(time, origin) for time in source.times})[::order]:
         observe = Sampler(embed, cut_out, [ANN, BEN], 24.0)
-        found = detect(Segment(source, number), Faces(), THRESHOLD, observe, workers=workers, one_segment=origin)
+        part = Segment(source, number)
+        found = detect(part, Faces(), THRESHOLD, observe, workers=workers, one_segment=origin, cut_out=cut_out)
         parts[number] = found, observe.views()
     rows = [parts[number] for number in sorted(parts)]
     return joined_segments([found for found, _ in rows]), joined_views([(views, len(found)) for found, views in rows])
 
 
 def assert_same(one, other):
-    for kind, a, b in zip((Detections, Views), one, other, strict=True):
-        for field in fields(kind):
-            x, y = getattr(a, field.name), getattr(b, field.name)
-            if isinstance(x, np.ndarray):
-                assert (x.dtype, x.shape) == (y.dtype, y.shape), field.name
-                np.testing.assert_array_equal(x, y, field.name)
-            else:
-                assert x == y, field.name
+    for a, b in zip(one, other, strict=True):
+        assert_equal(a, b)
+
+
+def assert_equal(a, b):
+    """Of two records of one kind."""
+    for field in fields(a):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(x, np.ndarray):
+            assert (x.dtype, x.shape) == (y.dtype, y.shape), field.name
+            np.testing.assert_array_equal(x, y, field.name)
+        elif is_dataclass(x):
+            assert_equal(x, y)
+        else:
+            assert x == y, field.name
 
 
 @given(clips(), st.sampled_from([Fraction(1), Fraction(1, 2), Fraction(7, 5)]), st.sampled_from([1, -1]))

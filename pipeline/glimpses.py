@@ -37,8 +37,7 @@ more: 64 pixels of 640 x 360, 128 of 1280 x 720 and of all larger ones."""
 GREY = 114
 
 SEEN = 0.2
-"""Score from which a face is hidden that was seen in one glimpse. On the five clips of docs/quality.md six patterns
-come to it where no track is."""
+"""Score from which something seen in a glimpse is told."""
 
 CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
 """What of a picture lies under a box (4,), as BGR (H, W, 3), and where that begins (x, y)."""

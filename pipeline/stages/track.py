@@ -76,8 +76,11 @@ GROWTH = 0.02
 
 GROWN = 0.15
 
+GLIMPSED = 0.2
+"""Score from which a face of the usual height counts that was seen in one glimpse."""
+
 BRIEFLY, BRIEF = 0.1, 0.5
-"""The same for a face that was seen in one glimpse alone: nobody knows where it goes."""
+"""GROWTH and GROWN of its box: nobody knows where it goes."""
 
 SAME_HEIGHT = 0.4, 1.5
 """Between these shares of the height of a track's box a glimpse in its middle is of that face."""
@@ -190,7 +193,8 @@ def follow(
     closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
     closed.sort(key=lambda one: one[0])
     tracks = [track for _, track in closed]
-    return [replace(track, number=number) for number, track in enumerate(tracks + _brief(tracks, found, clock), 1)]
+    tracks += _brief(tracks, found, clock, usual)
+    return [replace(track, number=number) for number, track in enumerate(tracks, 1)]
 
 
 def _linked(found: Detections, clock: _Clock, leaping: bool) -> tuple[list[I32], list[I32]]:
@@ -326,12 +330,14 @@ def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[s
     return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
 
 
-def _brief(tracks: list[Track], found: Detections, clock: _Clock) -> list[Track]:
-    """Tracks of faces seen in a glimpse that no track explains."""
+def _brief(tracks: list[Track], found: Detections, clock: _Clock, usual: float) -> list[Track]:
+    """Tracks of faces seen in a glimpse that no track explains. Large ones must be surer, as everywhere; and where they
+    pop up so much changes that there is a look at all of the picture."""
     made: list[Track] = []
     glimpses = found.glimpses
     for frame, box, score in zip(glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), strict=True):
-        if not any(_explains(track, frame, box) for track in (*tracks, *made)):
+        needed = GLIMPSED * (float(box[3] - box[1]) / usual) ** SIZE_COUNTS
+        if score >= needed and not any(_explains(track, frame, box) for track in (*tracks, *made)):
             made.append(_popped(frame, box, score, found, clock))
     return made
 

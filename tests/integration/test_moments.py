@@ -37,6 +37,11 @@ def running(start: int, stop: int, pixels: float) -> Callable[[int], Place | Non
 SCENES: dict[str, tuple[int, int, int, Callable[[int], Place | None]]] = {
     **{f"there for {n} frames": (120, 25, 0, there(11, n)) for n in (1, 2, 3, 4)},
     **{f"there for one frame of {n} a second": (120, n, 0, there(11, 1)) for n in (50, 60, 120)},
+    **{
+        f"{size} pixels high, there for {n} frames": (size, 25, 0, there(start, n))
+        for size in (24, 32, 48)
+        for start, n in ((11, 1), (12, 2), (11, 3), (13, 4))
+    },
     "in the first frame alone": (90, 25, 0, there(0, 1)),
     "in the last frame alone": (90, 25, 0, there(FRAMES - 1, 1)),
     **{f"crosses at {n} pixels a frame": (90, 25, 0, across(n)) for n in (15, 25, 35)},

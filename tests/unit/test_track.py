@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records import Detections, Support
+from pipeline.records import Detections, Glimpses, Support
 from pipeline.stages import track as tracking
 from pipeline.stages.track import HOLD_SECONDS, PERSISTS, SIZE_COUNTS, USUAL
 from pipeline.stages.track import follow as follow_in
@@ -400,3 +401,69 @@ def test_where_frames_come_evenly_times_change_nothing(rate):
     for one, other in zip(apart, without, strict=True):
         assert one.box == pytest.approx(other.box, abs=0.05)
         assert one.certainty.tolist() == other.certainty.tolist()
+
+
+# --- glimpses
+
+
+def glimpsed(rows, seen=(), **more):
+    """Detections with faces (frame, box, score) seen in glimpses besides."""
+    frame, box, score = zip(*rows, strict=True)
+    found = Glimpses(np.array(frame, np.int32), np.array(box, np.float32), np.array(score, np.float32))
+    return replace(detections(list(seen), **more), glimpses=found)
+
+
+def test_who_was_seen_in_one_glimpse_is_hidden_for_as_long_as_faces_are_held():
+    box = at(100, size=30)
+    (track,) = follow(glimpsed([(41, box, 0.4)]), RATE)
+    assert (track.start, track.stop) == (40, 41 + round(HOLD_SECONDS * 25) + 1)
+    assert track.support.tolist()[:3] == [Support.EXTENDED, Support.SEEN, Support.EXTENDED]
+    assert track.strength == pytest.approx(0.4)
+    assert len(track.detections) == 0
+    assert np.allclose(track.box[1], box)
+    for frame in range(40, 49):
+        assert covered([track], frame, box) == 1
+    assert (track.box[6, 2] - track.box[6, 0]) == pytest.approx(30 * 2)
+
+
+def test_one_that_only_the_large_picture_shows_is_hidden_until_a_look_at_that():
+    box = at(100, size=10)
+    (track,) = follow(glimpsed([(11, box, 0.4)], thorough=(0, 25, 50)), RATE)
+    assert (track.start, track.stop) == (10, 26)
+
+
+def test_a_glimpse_is_no_more_than_its_scene():
+    (track,) = follow(glimpsed([(41, at(100), 0.4)], cuts=(41, 44)), RATE)
+    assert (track.start, track.stop) == (41, 44)
+
+
+def test_a_glimpse_at_a_face_that_is_known_tells_nothing_new():
+    box = at(100, size=40)
+    known = [(frame, box, 0.9) for frame in range(0, 100, 4)]
+    assert len(follow(glimpsed([(41, at(102, 52, size=38), 0.9)], known), RATE)) == 1
+    assert len(follow(glimpsed([(41, at(150, size=40), 0.9)], known), RATE)) == 2, "beside it"
+    assert len(follow(glimpsed([(41, at(112, 60, size=12), 0.9)], known), RATE)) == 2, "far smaller, before it"
+    assert len(follow(glimpsed([(41, at(60, 10, size=120), 0.9)], known), RATE)) == 2, "far larger, before it"
+
+
+def test_the_same_face_in_two_glimpses_is_one_track():
+    assert len(follow(glimpsed([(41, at(100), 0.4), (42, at(102), 0.5)]), RATE)) == 1
+    assert len(follow(glimpsed([(41, at(100), 0.4), (42, at(200), 0.5)]), RATE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("times", "score", "tracks"), [(1, 0.19, 0), (1, 0.21, 1), (4, 0.5, 0), (4, 0.6, 1), (0.5, 0.15, 1)]
+)
+def test_a_large_face_must_be_surer_in_a_glimpse_as_well(times, score, tracks):
+    height = ORDINARY * times
+    box = [100, 100, 100 + height * 0.8, 100 + height]
+    assert len(follow(glimpsed([(41, box, score)]), RATE)) == tracks
+
+
+def test_glimpses_change_no_other_track_and_come_last():
+    known = [(frame, at(100 + frame), 0.9) for frame in range(0, 60, 4)]
+    plain = follow(detections(known), RATE)
+    tracks = follow(glimpsed([(2, at(400), 0.9), (30, at(500), 0.9)], known), RATE)
+    assert [track.number for track in tracks] == [1, 2, 3]
+    assert np.array_equal(tracks[0].box, plain[0].box)
+    assert [track.start for track in tracks[1:]] == [1, 29]

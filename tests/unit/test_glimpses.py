@@ -1,0 +1,137 @@
+"""Where something small is new, and what is seen there close up: squares of a picture, side by side, and back."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import glimpses
+from pipeline.adapters.pictures import cut_out
+from pipeline.glimpses import ACROSS, CELLS, SIDE, in_frame, mosaic, squares
+from pipeline.records import VideoInfo
+from pipeline.stages.detect import joined_segments
+from tests.unit.test_detect import THRESHOLD, Detector, Source, detect, picture
+from tests.unit.test_detect import info as of
+
+HD = of(1920, 1080)
+
+
+def new(*clumps: tuple[int, int, int, int], shape: tuple[int, int] = CELLS[::-1]) -> np.ndarray:
+    """Cells (x, y, wide, high) that are new."""
+    cells = np.zeros(shape, bool)
+    for x, y, wide, high in clumps:
+        cells[y : y + high, x : x + wide] = True
+    return cells
+
+
+def test_where_nothing_is_new_nobody_looks():
+    assert squares(new(), HD).shape == (0, 4)
+
+
+def test_noise_is_nothing_new():
+    cells = new()
+    cells[::4, ::3] = True
+    assert len(squares(cells, HD)) == 0
+
+
+@pytest.mark.parametrize("about", [HD, of(640, 360), of(1280, 720), of(3840, 2160), of(720, 576, Fraction(64, 45))])
+@pytest.mark.parametrize(("wide", "high"), [(2, 2), (3, 4), (6, 8), (12, 4)])
+def test_the_square_holds_what_is_new_with_room_around_it(about: VideoInfo, wide: int, high: int):
+    ((x1, y1, x2, y2),) = squares(new((40, 30, wide, high)), about)
+    across, down = about.width / CELLS[0], about.height / CELLS[1]
+    assert x1 < (40 - wide / 4) * across
+    assert x2 > (40 + wide * 1.25) * across
+    assert y1 < (30 - high / 4) * down
+    assert y2 > (30 + high * 1.25) * down
+    assert (x2 - x1) * about.sample_aspect == pytest.approx(y2 - y1, abs=0.1)  # a square, as it is seen
+
+
+def test_the_largest_come_first_and_the_rest_are_left():
+    cells = new(*((10 + 20 * n, 10, 2 + n % 5, 3) for n in range(5)), (60, 50, 9, 9))
+    found = squares(cells, HD)
+    assert len(found) == ACROSS**2
+    assert np.allclose((found[0, :2] + found[0, 2:]) / 2, (64.5 * 15, 54.5 * 15), atol=1)
+
+
+def test_an_upright_film_has_upright_cells():
+    about = of(1080, 1920)
+    assert glimpses.cells(about) == CELLS[::-1]
+    ((x1, y1, x2, y2),) = squares(new((30, 60, 3, 3), shape=CELLS), about)
+    assert np.allclose([(x1 + x2) / 2, (y1 + y2) / 2], [31.5 * 15, 61.5 * 15], atol=1)
+
+
+def bright(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    boxes, scores, _ = Detector()(shown, 0.5)
+    return boxes, scores
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 620), st.integers(0, 340)), min_size=1, max_size=4, unique=True),
+    st.integers(8, 60),
+    st.sampled_from([48, 64, 100, 200, 300]),
+)
+def test_what_is_seen_in_a_square_lies_where_it_is_in_the_frame(corners, size, side):
+    x, y = corners[0]
+    x2, y2 = min(x + size, 640), min(y + size, 360)
+    shown = picture((x, y, x2, y2), width=640, height=360)
+    where = np.array([[a - side / 2, b - side / 2, a + side / 2, b + side / 2] for a, b in corners], np.float32)
+    boxes, scores = in_frame(*bright(mosaic(shown, where, cut_out)), where)
+    assert len(boxes) == len(scores)
+    blur = 2 + 2 * side / SIDE
+    for box in boxes:
+        assert box[0] >= x - blur
+        assert box[1] >= y - blur
+        assert box[2] <= x2 + blur
+        assert box[3] <= y2 + blur
+    if size < side / 2 - blur and x2 - x > 4 and y2 - y > 4:
+        assert np.abs(boxes - (x, y, x2, y2)).max(axis=1).min() <= blur
+
+
+def test_what_lies_over_two_squares_or_in_none_is_no_face():
+    where = np.tile(np.float32([0, 0, SIDE, SIDE]), (3, 1))
+    boxes = np.float32(
+        [[20, 20, 60, 60], [100, 20, 160, 60], [20, 100, 60, 160], [160, 160, 200, 200], [140, 20, 180, 60]]
+    )
+    found, scores = in_frame(boxes, np.arange(5, dtype=np.float32), where)
+    assert scores.tolist() == [0, 4]
+    assert found.tolist() == [[20, 20, 60, 60], [140 - SIDE, 20, 180 - SIDE, 60]]
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.sampled_from([24, 25, 30, 60, 120]))
+def test_whoever_pops_up_is_looked_at_closely_in_that_very_frame(start, frames, rate):
+    empty, there = picture(width=640, height=360), picture((300, 160, 316, 180), width=640, height=360)
+    made = [there if start <= n < start + frames else empty for n in range(start + frames + 3)]
+    found = detect(Source(made, Fraction(rate), width=640, height=360), Detector(), THRESHOLD, cut_out=cut_out)
+    assert start in found.glimpses.frame.tolist()
+    first = found.glimpses.box[found.glimpses.frame.tolist().index(start)]
+    assert np.allclose(first, (300, 160, 316, 180), atol=2)
+
+
+def test_a_still_film_costs_no_glimpse():
+    detector = Detector()
+    found = detect(Source([picture((60, 40, 84, 70))] * 30), detector, THRESHOLD, cut_out=cut_out)
+    assert len(found.glimpses.frame) == 0
+    assert (ACROSS * SIDE, ACROSS * SIDE) not in detector.shown
+
+
+def test_nothing_is_new_after_a_cut_or_damage():
+    empty, there = picture(ground=40), picture((60, 40, 84, 70), ground=220)
+    detector = Detector()
+    made = [empty, empty, there, there, None, empty, empty]
+    found = detect(Source(made), detector, THRESHOLD, cut_out=cut_out)
+    assert found.cuts.tolist() == [2, 4, 5]
+    assert (ACROSS * SIDE, ACROSS * SIDE) not in detector.shown
+
+
+def test_segments_put_their_glimpses_one_after_the_other():
+    empty, there = picture(width=640, height=360), picture((300, 160, 316, 180), width=640, height=360)
+    one = detect(Source([empty, there, empty], width=640, height=360), Detector(), THRESHOLD, cut_out=cut_out)
+    both = joined_segments([one, one])
+    shift = [*one.glimpses.frame.tolist(), *(frame + 3 for frame in one.glimpses.frame.tolist())]
+    assert both.glimpses.frame.tolist() == shift
+    assert both.glimpses.box.shape == (len(shift), 4)
+    assert both.glimpses.frame.dtype == np.int32

@@ -34,6 +34,9 @@ NEAREST = 8 / 45
 """Share of the film's shorter side that a square holds at least; but never fewer than its own pixels, where there are
 more: 64 pixels of 640 x 360, 128 of 1280 x 720 and of all larger ones."""
 
+OVER = 8
+"""Pixels by which a face may lie over its square's edge: a box is a guess. From half as many before it on it is cut."""
+
 GREY = 114
 
 SEEN = 0.2
@@ -88,16 +91,16 @@ def mosaic(picture: Any, where: F32, cut_out: CutOut) -> U8:
     return out
 
 
-def in_frame(boxes: F32, scores: F32, where: F32) -> tuple[F32, F32]:
-    """Faces in a mosaic of squares (K, 4) as boxes (N, 4) in pixels of the frame, and their scores (N,); without what
-    lies over two squares, and in none."""
+def in_frame(boxes: F32, scores: F32, where: F32) -> tuple[F32, F32, Mask]:
+    """Faces in a mosaic of squares (K, 4) as boxes (N, 4) in pixels of the frame, their scores (N,), and which of them
+    (N,) the edge of their square cuts; without what lies over two squares, and in none."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     column, row = np.minimum(middle // SIDE, ACROSS - 1).astype(int).T
     place = row * ACROSS + column
     low = np.stack([column, row], axis=1) * SIDE
-    slack = SIDE / 16
-    inside = (place < len(where)) & (boxes[:, :2] >= low - slack).all(axis=1)
-    inside &= (boxes[:, 2:] <= low + SIDE + slack).all(axis=1)
+    room = np.concatenate([boxes[:, :2] - low, low + SIDE - boxes[:, 2:]], axis=1).min(axis=1)
+    inside = (place < len(where)) & (room >= -OVER)
     square = where[place[inside]]
     scale = np.tile((square[:, 2:] - square[:, :2]) / np.float32(SIDE), 2)
-    return (boxes[inside] - np.tile(low[inside], 2)) * scale + np.tile(square[:, :2], 2), scores[inside]
+    placed = (boxes[inside] - np.tile(low[inside], 2)) * scale + np.tile(square[:, :2], 2)
+    return placed, scores[inside], room[inside] < OVER / 2

@@ -72,11 +72,13 @@ class Clip:
 @dataclass(frozen=True)
 class Glimpses:
     """Faces seen between two looks, where something was new in a small place (`glimpses.py`), in frame order: ``frame``
-    (G,), ``box`` (G, 4), ``score`` (G,). A frame without one may be one at which nobody looked."""
+    (G,), ``box`` (G, 4), ``score`` (G,). Those that are ``cut`` (G,) go on beyond what was looked at. A frame without
+    one may be one at which nobody looked."""
 
     frame: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     box: F32 = field(default_factory=lambda: np.empty((0, 4), np.float32))
     score: F32 = field(default_factory=lambda: np.empty(0, np.float32))
+    cut: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True)

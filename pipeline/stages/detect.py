@@ -19,7 +19,7 @@ import numpy as np
 from pipeline import glimpses, likeness
 from pipeline.columns import Column
 from pipeline.geometry import suppress, turned_back
-from pipeline.glances import FILLS, TURNED, Glance, Scheme, sizes
+from pipeline.glances import FILLS, TURNED, Glance, Mask, Scheme, sizes
 from pipeline.records import (
     F32,
     I32,
@@ -74,6 +74,9 @@ _Faces = tuple[F32, F32, F32]
 """Boxes (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the displayed frame."""
 
 
+_Glimpsed = tuple[F32, F32, Mask]
+"""Boxes (N, 4) in pixels of the frame, scores (N,), and which of them (N,) are cut."""
+
 Shrink = Callable[[Any, int, int], U8]
 """A picture as BGR (H, W, 3) of a width and height, each pixel the average of what it covers; threads may share one."""
 
@@ -107,7 +110,7 @@ class _Found:
         self.frame, self.box, self.score = Column(np.int32), Column(np.float32, 4), Column(np.float32)
         self.facing, self.look = Column(np.float32), Column(np.uint8, 128)
         self.looked, self.prints, self.times = Column(np.int32), Column(np.uint64), Column(np.float64)
-        self.glimpsed = Column(np.int32), Column(np.float32, 4), Column(np.float32)
+        self.glimpsed = Column(np.int32), Column(np.float32, 4), Column(np.float32), Column(np.bool_)
         self.cuts: list[int] = []
         self.damaged: list[int] = []
         self.seams: list[int] = []
@@ -126,8 +129,8 @@ class _Found:
             self.look.add(seen.looks)
         return first
 
-    def add_glimpsed(self, number: int, boxes: F32, scores: F32) -> None:
-        for column, rows in zip(self.glimpsed, (np.full(len(boxes), number), boxes, scores), strict=True):
+    def add_glimpsed(self, number: int, seen: _Glimpsed) -> None:
+        for column, rows in zip(self.glimpsed, (np.full(len(seen[0]), number), *seen), strict=True):
             column.add(rows)
 
     def arrays(self, frames: int) -> Detections:
@@ -294,6 +297,7 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
             ),
             np.concatenate([part.glimpses.box for part in parts]),
             np.concatenate([part.glimpses.score for part in parts]),
+            np.concatenate([part.glimpses.cut for part in parts]),
         ),
     )
 
@@ -345,8 +349,8 @@ class _Looks:
             self.waiting.append(self.teller.submit(self._tell_glimpsed, frame.number, work))
             self._wait(self.ahead)
 
-    def _tell_glimpsed(self, number: int, work: Future[tuple[F32, F32]]) -> None:
-        self.found.add_glimpsed(number, *work.result())
+    def _tell_glimpsed(self, number: int, work: Future[_Glimpsed]) -> None:
+        self.found.add_glimpsed(number, work.result())
 
     def end_scene(self) -> None:
         if self.observe is not None:
@@ -370,8 +374,8 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _glimpsed(picture: Any, where: F32, cut_out: glimpses.CutOut, detector: FaceDetector) -> tuple[F32, F32]:
-    """Faces in some squares (K, 4) of a picture: boxes (N, 4) in its pixels, scores (N,)."""
+def _glimpsed(picture: Any, where: F32, cut_out: glimpses.CutOut, detector: FaceDetector) -> _Glimpsed:
+    """Faces in some squares (K, 4) of a picture."""
     boxes, scores, _ = detector(glimpses.mosaic(picture, where, cut_out), glimpses.SEEN)
     return glimpses.in_frame(boxes, scores, where)
 

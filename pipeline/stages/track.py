@@ -335,19 +335,20 @@ def _brief(tracks: list[Track], found: Detections, clock: _Clock, usual: float) 
     pop up so much changes that there is a look at all of the picture."""
     made: list[Track] = []
     glimpses = found.glimpses
-    for frame, box, score in zip(glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), strict=True):
+    rows = glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), glimpses.cut.tolist()
+    for frame, box, score, cut in zip(*rows, strict=True):
         needed = GLIMPSED * (float(box[3] - box[1]) / usual) ** SIZE_COUNTS
-        if score >= needed and not any(_explains(track, frame, box) for track in (*tracks, *made)):
+        if score >= needed and not any(_explains(track, frame, box, cut) for track in (*tracks, *made)):
             made.append(_popped(frame, box, score, found, clock))
     return made
 
 
-def _explains(track: Track, frame: int, box: F32) -> bool:
-    """Whether a glimpse at a face is one at this track's."""
+def _explains(track: Track, frame: int, box: F32, cut: bool) -> bool:
+    """Whether a glimpse at a face is one at this track's; at part of it if it is ``cut``."""
     if not track.start <= frame < track.stop:
         return False
     its, middle = track.box[frame - track.start], (box[:2] + box[2:]) / 2
-    low, high = (share * (its[3] - its[1]) for share in SAME_HEIGHT)
+    low, high = (share * (its[3] - its[1]) for share in (0 if cut else SAME_HEIGHT[0], SAME_HEIGHT[1]))
     return bool((middle > its[:2]).all() and (middle < its[2:]).all() and low <= box[3] - box[1] <= high)
 
 

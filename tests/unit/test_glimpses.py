@@ -20,6 +20,12 @@ from tests.unit.test_detect import info as of
 HD = of(1920, 1080)
 
 
+def test_what_the_edge_of_its_square_cuts_is_told():
+    where = np.tile(np.float32([0, 0, SIDE, SIDE]), (2, 1))
+    boxes = np.float32([[2, 20, 60, 60], [20, 20, 60, SIDE + 3], [SIDE + 1, 20, SIDE + 60, 60], [20, 20, 60, SIDE - 9]])
+    assert in_frame(boxes, np.ones(4, np.float32), where)[2].tolist() == [True, True, True, False]
+
+
 def new(*clumps: tuple[int, int, int, int], shape: tuple[int, int] = CELLS[::-1]) -> np.ndarray:
     """Cells (x, y, wide, high) that are new."""
     cells = np.zeros(shape, bool)
@@ -79,7 +85,7 @@ def test_what_is_seen_in_a_square_lies_where_it_is_in_the_frame(corners, size, s
     x2, y2 = min(x + size, 640), min(y + size, 360)
     shown = picture((x, y, x2, y2), width=640, height=360)
     where = np.array([[a - side / 2, b - side / 2, a + side / 2, b + side / 2] for a, b in corners], np.float32)
-    boxes, scores = in_frame(*bright(mosaic(shown, where, cut_out)), where)
+    boxes, scores, _ = in_frame(*bright(mosaic(shown, where, cut_out)), where)
     assert len(boxes) == len(scores)
     blur = 2 + 2 * side / SIDE
     for box in boxes:
@@ -96,8 +102,9 @@ def test_what_lies_over_two_squares_or_in_none_is_no_face():
     boxes = np.float32(
         [[20, 20, 60, 60], [100, 20, 160, 60], [20, 100, 60, 160], [160, 160, 200, 200], [140, 20, 180, 60]]
     )
-    found, scores = in_frame(boxes, np.arange(5, dtype=np.float32), where)
+    found, scores, cut = in_frame(boxes, np.arange(5, dtype=np.float32), where)
     assert scores.tolist() == [0, 4]
+    assert cut.tolist() == [False, False]
     assert found.tolist() == [[20, 20, 60, 60], [140 - SIDE, 20, 180 - SIDE, 60]]
 
 

@@ -407,9 +407,9 @@ def test_where_frames_come_evenly_times_change_nothing(rate):
 
 
 def glimpsed(rows, seen=(), **more):
-    """Detections with faces (frame, box, score) seen in glimpses besides."""
-    frame, box, score = zip(*rows, strict=True)
-    found = Glimpses(np.array(frame, np.int32), np.array(box, np.float32), np.array(score, np.float32))
+    """Detections with faces (frame, box, score, whether it is cut) seen in glimpses besides."""
+    frame, box, score, cut = zip(*(row if len(row) == 4 else (*row, False) for row in rows), strict=True)
+    found = Glimpses(np.array(frame, np.int32), np.array(box, np.float32), np.array(score, np.float32), np.array(cut))
     return replace(detections(list(seen), **more), glimpses=found)
 
 
@@ -443,6 +443,7 @@ def test_a_glimpse_at_a_face_that_is_known_tells_nothing_new():
     assert len(follow(glimpsed([(41, at(102, 52, size=38), 0.9)], known), RATE)) == 1
     assert len(follow(glimpsed([(41, at(150, size=40), 0.9)], known), RATE)) == 2, "beside it"
     assert len(follow(glimpsed([(41, at(112, 60, size=12), 0.9)], known), RATE)) == 2, "far smaller, before it"
+    assert len(follow(glimpsed([(41, at(112, 60, size=12), 0.9, True)], known), RATE)) == 1, "part of it"
     assert len(follow(glimpsed([(41, at(60, 10, size=120), 0.9)], known), RATE)) == 2, "far larger, before it"
 
 

@@ -122,7 +122,15 @@ def test_nobody_is_seen_where_a_film_says_wrongly_how_wide_its_pixels_are(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("times", "more"), [(0.5, 0), (0.3, 0), (0.15, 0), (0.3, 120)])
-@pytest.mark.parametrize("name", [*(f"there for {n} frames" for n in (1, 4)), "is suddenly gone, running"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"there for {n} frames" for n in (1, 4)),
+        "32 pixels high, there for 2 frames",
+        "48 pixels high, there for 1 frames",
+        "is suddenly gone, running",
+    ],
+)
 def test_nobody_is_seen_between_two_looks_in_the_dark_or_in_fog(
     name: str, times: float, more: int, tmp_path: Path, networks: Networks
 ) -> None:

@@ -1,9 +1,9 @@
 """Somebody pops up between two looks: where something is new in a small place, that place alone is looked at closely,
 in that very frame.
 
-Between two looks at the whole picture lie up to five frames, and somebody in the back row who is in sight for one of
-them changes too little of it for a look of its own. But a few small places cost a twentieth of a look, and close up a
-small face is found more surely than in the picture made small.
+Between two looks at the whole picture lie up to five frames of 25 a second, and somebody in the back row who is in
+sight for one of them changes too little of it for a look of its own. But a few small places cost a tenth of a look, and
+close up a small face is found more surely than in the picture made small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.glances import NEARBY, Mask, Stir
+from pipeline.glances import NEARBY, SUDDEN_SHARE, Mask, Stir
 from pipeline.records import F32, U8, VideoInfo
 
 CELLS = 128, 72
@@ -27,12 +27,20 @@ CLUMP = 4
 SIDE, ACROSS = 128, 2
 """Each place becomes a square of so many pixels, and so many of them by as many make the picture for the network."""
 
+AT_ONCE = ACROSS * ACROSS
+
 ROOM = 2.0
 """The square is so many times as large as what is new in it: the network wants to see what is around a face."""
 
 NEAREST = 8 / 45
-"""Share of the film's shorter side that a square holds at least; but never fewer than its own pixels, where there are
-more: 64 pixels of 640 x 360, 128 of 1280 x 720 and of all larger ones."""
+"""A square holds at least as many of the film's pixels as it has itself; in small films no more than this share of the
+shorter side: 64 pixels of 640 x 360."""
+
+MOST = 8
+"""Places that are looked at in one frame."""
+
+LARGEST = round(SUDDEN_SHARE * CELLS[0] * CELLS[1])
+"""Cells of a clump, with what lies between them, from which it alone is reason for a look at all of the picture."""
 
 OVER = 8
 """Pixels by which a face may lie over its square's edge: a box is a guess. From half as many before it on it is cut."""
@@ -57,8 +65,8 @@ def cells(info: VideoInfo) -> tuple[int, int]:
 
 
 def squares(new: Mask, info: VideoInfo) -> F32:
-    """Where to look (K, 4), in pixels of the displayed frame: the largest clumps of what is ``new``; they may reach
-    beyond the picture."""
+    """Where to look (K, 4), in pixels of the displayed frame: around the clumps of what is ``new``, of too many around
+    the largest; they may reach beyond the picture."""
     if not new.any():
         return np.empty((0, 4), np.float32)
     dense = cv2.boxFilter(new.astype(np.uint8), cv2.CV_16S, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
@@ -66,7 +74,9 @@ def squares(new: Mask, info: VideoInfo) -> F32:
     core = cv2.dilate((np.asarray(dense) >= CLUMP).astype(np.uint8), around)
     clumps = cv2.dilate(np.asarray(new & (np.asarray(core) > 0), np.uint8), around)
     boxes = cv2.connectedComponentsWithStats(clumps)[2][1:, :4]  # the first is what lies between them
-    boxes = boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")[: ACROSS * ACROSS]].astype(np.float32)
+    area = boxes[:, 2] * boxes[:, 3]
+    small = np.flatnonzero(area < LARGEST)
+    boxes = boxes[small[np.argsort(-area[small], kind="stable")[:MOST]]].astype(np.float32)
     aspect = float(info.sample_aspect)
     cell = np.array([info.width / new.shape[1], info.height / new.shape[0]], np.float32)
     middle = (boxes[:, :2] + boxes[:, 2:] / 2) * cell
@@ -77,7 +87,7 @@ def squares(new: Mask, info: VideoInfo) -> F32:
 
 
 def mosaic(picture: Any, where: F32, cut_out: CutOut) -> U8:
-    """The squares (K, 4) side by side, as BGR; grey where there is nothing."""
+    """The squares (K, 4), four at most, side by side, as BGR; grey where there is nothing."""
     out = np.full((ACROSS * SIDE, ACROSS * SIDE, 3), GREY, np.uint8)
     for place, square in enumerate(where):
         part, origin = cut_out(picture, square.tolist())

@@ -71,7 +71,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Glimpses:
-    """Faces seen between two looks, where something was new in a small place (`glimpses.py`), in frame order: ``frame``
+    """Faces seen closely where something was new in a small place (`glimpses.py`), in frame order: ``frame``
     (G,), ``box`` (G, 4), ``score`` (G,). Those that are ``cut`` (G,) go on beyond what was looked at. A frame without
     one may be one at which nobody looked."""
 

@@ -263,12 +263,11 @@ class VaultWriter(SealedWriter):
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file was written; without end where there is none, or where the clock was set back since."""
+    """Seconds since a file was written, or until then by a clock that goes otherwise; no end where there is no file."""
     try:
-        age = time.time() - path.stat().st_mtime
+        return abs(time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return math.inf
-    return age if age >= 0 else math.inf
 
 
 def _key_aad(id: str) -> bytes:

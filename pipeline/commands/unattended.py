@@ -53,7 +53,8 @@ def unattended(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[None]:
-    """A run that does not come to its end, well or badly, leaves its mark behind; the next one tells of it."""
+    """A run that does not come to its end, well or badly, leaves its mark behind, one that was interrupted as well; the
+    next one tells of it."""
     mark = place.folder / MARK
     before = mark.read_text(encoding="ascii", errors="replace") if mark.is_file() else None
     if before is not None:
@@ -62,8 +63,10 @@ def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[No
     mark.write_text(document["started"], encoding="ascii")
     try:
         yield
-    finally:
+    except Exception:
         files.remove(mark)
+        raise
+    files.remove(mark)
 
 
 def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:

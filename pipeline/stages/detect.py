@@ -344,8 +344,8 @@ class _Looks:
 
     def glimpse(self, frame: Frame, where: F32, cut_out: glimpses.CutOut) -> None:
         """Look closely at the squares (K, 4) of a frame, if there are any."""
-        if len(where):
-            work = self.pool.submit(_glimpsed, frame.picture, where, cut_out, self.detector)
+        for some in np.split(where, range(glimpses.AT_ONCE, len(where), glimpses.AT_ONCE)) if len(where) else ():
+            work = self.pool.submit(_glimpsed, frame.picture, some, cut_out, self.detector)
             self.waiting.append(self.teller.submit(self._tell_glimpsed, frame.number, work))
             self._wait(self.ahead)
 

@@ -82,8 +82,9 @@ GLIMPSED = 0.2
 BRIEFLY, BRIEF = 0.1, 0.5
 """GROWTH and GROWN of its box: nobody knows where it goes."""
 
-SAME_HEIGHT = 0.4, 1.5
-"""Between these shares of the height of a track's box a glimpse in its middle is of that face."""
+SAME_HEIGHT, SAME_PLACE = (0.4, 1.1), 0.4
+"""Between these shares of the height of a track's box a glimpse whose middle lies in this share of it, of its width and
+its height, is of that face, and lies within what is hidden around it."""
 
 
 @dataclass(frozen=True)
@@ -334,22 +335,28 @@ def _brief(tracks: list[Track], found: Detections, clock: _Clock, usual: float) 
     """Tracks of faces seen in a glimpse that no track explains. Large ones must be surer, as everywhere; and where they
     pop up so much changes that there is a look at all of the picture."""
     made: list[Track] = []
+    start, stop = (np.array([getattr(track, end) for track in tracks], np.int64) for end in ("start", "stop"))
+    lately: list[Track] = []
     glimpses = found.glimpses
     rows = glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), glimpses.cut.tolist()
     for frame, box, score, cut in zip(*rows, strict=True):
-        needed = GLIMPSED * (float(box[3] - box[1]) / usual) ** SIZE_COUNTS
-        if score >= needed and not any(_explains(track, frame, box, cut) for track in (*tracks, *made)):
+        if score < GLIMPSED * (float(box[3] - box[1]) / usual) ** SIZE_COUNTS:
+            continue
+        there = np.flatnonzero((start <= frame) & (frame < stop)).tolist()
+        lately = [track for track in lately if track.stop > frame]
+        if not any(_explains(track, frame, box, cut) for track in (*(tracks[at] for at in there), *lately)):
             made.append(_popped(frame, box, score, found, clock))
+            lately.append(made[-1])
     return made
 
 
 def _explains(track: Track, frame: int, box: F32, cut: bool) -> bool:
-    """Whether a glimpse at a face is one at this track's; at part of it if it is ``cut``."""
-    if not track.start <= frame < track.stop:
-        return False
-    its, middle = track.box[frame - track.start], (box[:2] + box[2:]) / 2
-    low, high = (share * (its[3] - its[1]) for share in (0 if cut else SAME_HEIGHT[0], SAME_HEIGHT[1]))
-    return bool((middle > its[:2]).all() and (middle < its[2:]).all() and low <= box[3] - box[1] <= high)
+    """Whether a glimpse at a face is one at this track's, in whose span it falls; at part of it if it is ``cut``."""
+    its = track.box[frame - track.start]
+    size = its[2:] - its[:2]
+    low, high = (share * size[1] for share in (0 if cut else SAME_HEIGHT[0], SAME_HEIGHT[1]))
+    beside = np.abs((box[:2] + box[2:]) - (its[:2] + its[2:])) / size
+    return bool((beside < (1 if cut else SAME_PLACE)).all() and low <= box[3] - box[1] <= high)
 
 
 def _popped(frame: int, box: F32, score: float, found: Detections, clock: _Clock) -> Track:

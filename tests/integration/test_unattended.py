@@ -19,7 +19,7 @@ from pipeline import messages, workspace
 from pipeline.adapters import encoders
 from pipeline.cli import main
 from pipeline.commands import unattended
-from pipeline.errors import LesveilError
+from pipeline.errors import INTERRUPTED, LesveilError
 from pipeline.lesson import card as cards
 from pipeline.lesson import house_checks
 from tests.clips import make
@@ -107,6 +107,17 @@ def test_a_crashed_run_is_recovered_and_told(school: School) -> None:
     with workspace.opened(school.place) as place:
         assert len(place.ledger.entries("recovered")) == 1
         assert place.ledger.verify() == []
+    assert school.run()["recovered"] is None
+
+
+def test_an_interrupted_run_is_told_by_the_next(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cards, "run_card", interrupted)
+        assert main(["run", "--unattended", "--card", str(school.card), "-C", str(school.place)]) == INTERRUPTED
+    assert school.run()["recovered"]
     assert school.run()["recovered"] is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import glimpses
 from pipeline.adapters.pictures import cut_out
-from pipeline.glimpses import ACROSS, CELLS, SIDE, in_frame, mosaic, squares
+from pipeline.glimpses import ACROSS, CELLS, MOST, SIDE, in_frame, mosaic, squares
 from pipeline.records import VideoInfo
 from pipeline.stages.detect import joined_segments
 from tests.unit.test_detect import THRESHOLD, Detector, Source, detect, picture
@@ -56,11 +56,24 @@ def test_the_square_holds_what_is_new_with_room_around_it(about: VideoInfo, wide
     assert (x2 - x1) * about.sample_aspect == pytest.approx(y2 - y1, abs=0.1)  # a square, as it is seen
 
 
-def test_the_largest_come_first_and_the_rest_are_left():
-    cells = new(*((10 + 20 * n, 10, 2 + n % 5, 3) for n in range(5)), (60, 50, 9, 9))
+def test_somebody_small_is_looked_at_beside_many_who_move():
+    cells = new(*((10 + 20 * n, 10, 5, 5) for n in range(5)), (60, 50, 2, 3))
     found = squares(cells, HD)
-    assert len(found) == ACROSS**2
-    assert np.allclose((found[0, :2] + found[0, 2:]) / 2, (64.5 * 15, 54.5 * 15), atol=1)
+    assert len(found) == 6
+    assert np.allclose((found[-1, :2] + found[-1, 2:]) / 2, (61 * 15, 51.5 * 15), atol=1)
+
+
+def test_of_too_many_places_the_smallest_are_left():
+    cells = new(*((5 + 11 * n, 20, 3 + n % 3, 3) for n in range(11)))
+    found = squares(cells, HD)
+    assert len(found) == MOST
+    assert np.diff(found[:, 2] - found[:, 0]).max() <= 0.1
+    assert (found[:, 2] - found[:, 0]).tolist() == pytest.approx([210] * 3 + [180] * 4 + [150])
+
+
+def test_what_changes_so_much_that_all_of_the_picture_is_looked_at_is_no_place():
+    assert len(squares(new((40, 30, 12, 14)), HD)) == 0
+    assert len(squares(new((40, 30, 10, 8)), HD)) == 1
 
 
 def test_an_upright_film_has_upright_cells():
@@ -142,3 +155,14 @@ def test_segments_put_their_glimpses_one_after_the_other():
     assert both.glimpses.frame.tolist() == shift
     assert both.glimpses.box.shape == (len(shift), 4)
     assert both.glimpses.frame.dtype == np.int32
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuv420p10le", "yuv422p10le", "gray"])
+@pytest.mark.parametrize("size", [(16, 16), (18, 50), (640, 360), (360, 640)])
+def test_pictures_of_every_kind_and_size_are_looked_at(pixels, size):
+    width, height = size
+    patch = width // 3, height // 3, width // 3 + max(4, width // 12), height // 3 + max(4, height // 10)
+    empty, there = (picture(*some, width=width, height=height, pixels=pixels) for some in ((), (patch,)))
+    found = detect(Source([empty, there, empty], width=width, height=height), Detector(), THRESHOLD, cut_out=cut_out)
+    if min(size) > 100:
+        assert 1 in found.glimpses.frame.tolist()

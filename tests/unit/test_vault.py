@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import stat
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -259,6 +260,9 @@ def test_sweep_removes_halves_and_keeps_wholes(store: Vault) -> None:
     (store.root / "keys" / "keyless.key").unlink()
     files.partial_path(store.root / "clips" / "new").write_bytes(b"half")
     assert store.sweep() == 0, "somebody may be at it"
+    for path in (store.root / "clips").iterdir():
+        os.utime(path, (time.time() + 3,) * 2)
+    assert store.sweep() == 0, "by the clock of a share"
     for path in (store.root / "clips").iterdir():
         os.utime(path, (0, 0))
     assert store.sweep() == 2

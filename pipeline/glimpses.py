@@ -39,8 +39,9 @@ shorter side: 64 pixels of 640 x 360."""
 MOST = 8
 """Places that are looked at in one frame."""
 
-LARGEST = round(SUDDEN_SHARE * CELLS[0] * CELLS[1])
-"""Cells of a clump, with what lies between them, from which it alone is reason for a look at all of the picture."""
+LARGEST = round(3 * SUDDEN_SHARE * CELLS[0] * CELLS[1])
+"""Cells of the box around a clump from which it alone is reason for a look at all of the picture; a third of them may
+be new."""
 
 OVER = 8
 """Pixels by which a face may lie over its square's edge: a box is a guess. From half as many before it on it is cut."""

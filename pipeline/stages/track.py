@@ -82,7 +82,7 @@ GLIMPSED = 0.2
 BRIEFLY, BRIEF = 0.1, 0.5
 """GROWTH and GROWN of its box: nobody knows where it goes."""
 
-SAME_HEIGHT, SAME_PLACE = (0.4, 1.1), 0.4
+SAME_HEIGHT, SAME_PLACE = (0.4, 1.25), 0.3
 """Between these shares of the height of a track's box a glimpse whose middle lies in this share of it, of its width and
 its height, is of that face, and lies within what is hidden around it."""
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,9 +22,9 @@ from pipeline.cli import main
 from pipeline.elsewhere import segments
 from pipeline.engine import opened
 from pipeline.errors import NotAVideoError, QuarantinedError, UsageError
-from pipeline.records import Detections, RedactionPlan
 from pipeline.settings import Settings
 from tests import clips
+from tests.same import assert_equal
 
 SECONDS = 64
 """Of film, a frame each: one segment and a little."""
@@ -75,14 +75,8 @@ def in_one_go(film, people, networks, tmp_path_factory):
 
 
 def assert_same(one, other):
-    for kind, a, b in ((Detections, one.found, other.found), (RedactionPlan, one.plan, other.plan)):
-        for field in fields(kind):
-            x, y = getattr(a, field.name), getattr(b, field.name)
-            if isinstance(x, np.ndarray):
-                assert (x.dtype, x.shape) == (y.dtype, y.shape), field.name
-                np.testing.assert_array_equal(x, y, field.name)
-            else:
-                assert x == y, field.name
+    assert_equal(one.found, other.found)
+    assert_equal(one.plan, other.plan)
     assert one.decisions == other.decisions
     assert one.identities == other.identities
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -17,6 +17,7 @@ from pipeline.records import Person
 from pipeline.stages import detect as detecting
 from pipeline.stages.detect import joined_segments, segment_of
 from pipeline.stages.identify import CHIP, Sampler, joined_views
+from tests.same import assert_equal
 from tests.unit.test_detect import THRESHOLD, Detector, Observer, Source, detect, picture
 
 ANN = Person("ann", np.eye(128, dtype=np.float32)[0], 3)
@@ -99,19 +100,6 @@ def apart(source, order=1, workers=1):
 def assert_same(one, other):
     for a, b in zip(one, other, strict=True):
         assert_equal(a, b)
-
-
-def assert_equal(a, b):
-    """Of two records of one kind."""
-    for field in fields(a):
-        x, y = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(x, np.ndarray):
-            assert (x.dtype, x.shape) == (y.dtype, y.shape), field.name
-            np.testing.assert_array_equal(x, y, field.name)
-        elif is_dataclass(x):
-            assert_equal(x, y)
-        else:
-            assert x == y, field.name
 
 
 @given(clips(), st.sampled_from([Fraction(1), Fraction(1, 2), Fraction(7, 5)]), st.sampled_from([1, -1]))

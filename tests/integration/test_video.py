@@ -834,13 +834,13 @@ def test_a_failure_reaches_the_caller_and_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for the disk's own."""
+def test_a_film_too_large_for_the_system_of_its_disk(tmp_path: Path) -> None:
+    """As one of over 4 GiB on FAT32; a limit on the size of files stands in for it. A full disk: test_cli_redact."""
     path = clips.make(tmp_path / "clip.mp4", size="640x480", frames=50)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
     try:
-        with pytest.raises(DiskFullError):
+        with pytest.raises(OutputNotWritableError, match="too large"):
             passed_through(open_clip(path), tmp_path / "out.mp4", crf=5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -141,6 +141,7 @@ def test_a_film_that_cannot_be_removed_keeps_no_other_from_being_marked(place: W
     assert [one.lapsed for one in states(place)] == [("1",), ("1",)]
     a.rmdir()
     a.write_bytes(b"film")
+    assert [Path(one.file).stem for one in withdraw(place, "1", TODAY, TODAY).clips] == ["a", "b"], "as it was told to"
     assert reconcile(place, TODAY).clips == []
     assert not a.exists()
 

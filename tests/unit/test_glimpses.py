@@ -165,3 +165,17 @@ def test_pictures_of_every_kind_and_size_are_looked_at(pixels, size):
     found = detect(Source([empty, there, empty], width=width, height=height), Detector(), THRESHOLD, cut_out=cut_out)
     if min(size) > 100:
         assert 1 in found.glimpses.frame.tolist()
+
+
+def test_a_glimpse_that_fails_ends_the_search():
+    """In silence somebody would stay clear."""
+
+    class Failing(Detector):
+        def __call__(self, shown, threshold):
+            if shown.shape[:2] == (ACROSS * SIDE, ACROSS * SIDE):
+                raise RuntimeError("the driver is gone")
+            return super().__call__(shown, threshold)
+
+    empty, there = picture(width=640, height=360), picture((300, 160, 316, 180), width=640, height=360)
+    with pytest.raises(RuntimeError, match="driver"):
+        detect(Source([empty, there, empty], width=640, height=360), Failing(), THRESHOLD, cut_out=cut_out)

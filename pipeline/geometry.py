@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -45,6 +47,12 @@ def turned_back(points: F32, turn: int, width: float, height: float) -> F32:
     x, y = points[..., 0], points[..., 1]
     before = (x, y), (width - y, x), (width - x, height - y), (y, height - x)
     return np.stack(before[turn], axis=-1).astype(np.float32)
+
+
+def larger(boxes: npt.NDArray[Any], share: Any) -> npt.NDArray[Any]:
+    """Boxes (N, 4), each larger by a share of its size, one for all or (N, 1), on every side."""
+    more = (boxes[:, 2:] - boxes[:, :2]) * share
+    return np.asarray(boxes + np.concatenate([-more, more], axis=1))
 
 
 def outside(box: F32, holes: F32) -> F32:

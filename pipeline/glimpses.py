@@ -8,14 +8,13 @@ close up a small face is found more surely than in the picture made small.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from pipeline.glances import NEARBY, SUDDEN_SHARE, Mask, Stir
-from pipeline.records import F32, U8, VideoInfo
+from pipeline.records import F32, U8, CutOut, VideoInfo
 
 CELLS = 128, 72
 """Cells of the grey picture in which changes are looked for, along the film's longer and shorter side: a small face, a
@@ -50,9 +49,6 @@ GREY = 114
 
 SEEN = 0.2
 """Score from which something seen in a glimpse is told."""
-
-CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
-"""What of a picture lies under a box (4,), as BGR (H, W, 3), and where that begins (x, y)."""
 
 
 def stir() -> Stir:

@@ -11,7 +11,7 @@ Units and bases, everywhere in the house:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum, StrEnum
@@ -475,6 +475,10 @@ class Figures:
 
     def count(self, name: str, number: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + number
+
+
+CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
+"""What of a picture lies under a box (4,), as BGR (H, W, 3), and where that begins (x, y)."""
 
 
 class FaceDetector(Protocol):

@@ -18,12 +18,14 @@ import numpy as np
 
 from pipeline import glimpses, likeness
 from pipeline.columns import Column
-from pipeline.geometry import suppress, turned_back
+from pipeline.geometry import larger, suppress, turned_back
 from pipeline.glances import FILLS, TURNED, Glance, Mask, Scheme, sizes
+from pipeline.glimpses import GREY
 from pipeline.records import (
     F32,
     I32,
     U8,
+    CutOut,
     Detections,
     FaceDetector,
     Figures,
@@ -55,7 +57,7 @@ TURNED_GROWS = 0.15
 """Share of its size by which the box of a turned face grows on every side: what is hidden around a box is made for
 heads whose hair is above."""
 
-BORDER, GREY = 4, (114, 114, 114)
+BORDER = 4
 """Share of a picture's side by which a border is laid around it where faces are looked for that fill it."""
 
 SWAPPED = [1, 0, 2, 4, 3]
@@ -165,13 +167,13 @@ def detect(
     fingerprint: Callable[[Any], int] | None = None,
     *,
     shrink: Shrink,
-    cut_out: glimpses.CutOut | None = None,
+    cut_out: CutOut | None,
 ) -> Detections:
     """Go through the clip once and return everything found.
 
     ``threshold`` is the score from which a detection counts; ``workers`` threads may call ``detector`` at once;
     ``fingerprint`` tells one picture from another; ``shrink`` makes of one what the detector is given, and ``cut_out``
-    of a part of one: without it nobody looks closely where something is new.
+    of a part of one: with None nobody looks closely where something is new.
     Damaged frames are not looked at; the scene starts afresh after them.
 
     With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
@@ -229,13 +231,13 @@ def detect(
                 end_scene(previous)
                 previous, tiny_before = None, None
                 scheme = Scheme(shapes) if seam else scheme
-                stir = glimpses.stir()
                 if beyond:
                     break
                 found.damaged.append(number)
                 found.cuts.append(number)
                 continue
-            tiny = _grey(frame.picture, 64, 36)
+            luma = _luma(frame.picture)
+            tiny = _grey(luma, 64, 36)
             cut = tiny_before is None or _is_cut(tiny_before, tiny)
             if cut:
                 end_scene(previous)
@@ -246,9 +248,9 @@ def detect(
             if beyond:
                 previous = None
                 break
-            scheme, stir = (Scheme(shapes), glimpses.stir()) if seam else (scheme, stir)
+            scheme = Scheme(shapes) if seam else scheme
             if cut_out is not None:
-                new = stir(frame.time, _grey(frame.picture, *fine), cut)[1]
+                new = stir(frame.time, _grey(luma, *fine), cut or seam)[1]
                 looks.glimpse(frame, glimpses.squares(new, info), cut_out)
             glances = scheme.due(frame.time, tiny, cut)
             if scheme.sudden:
@@ -270,11 +272,13 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
     """What was found in the segments of a clip, in order, as if it had been gone through in one go."""
     starts = [sum(part.frames for part in parts[:n]) for n in range(len(parts) + 1)]
 
-    def rows(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
+    glimpsed = [part.glimpses for part in parts]
 
-    def frames(name: str) -> I32:
-        each = [getattr(part, name) + start for part, start in zip(parts, starts, strict=False)]
+    def rows(name: str, of: Sequence[Any] = parts) -> Any:
+        return np.concatenate([getattr(part, name) for part in of])
+
+    def frames(name: str, of: Sequence[Any] = parts) -> I32:
+        each = [getattr(part, name) + start for part, start in zip(of, starts, strict=False)]
         return np.asarray(np.concatenate(each), np.int32)
 
     return Detections(
@@ -292,12 +296,7 @@ def joined_segments(parts: Sequence[Detections]) -> Detections:
         times=rows("times"),
         thorough=frames("thorough"),
         glimpses=Glimpses(
-            np.concatenate([part.glimpses.frame + start for part, start in zip(parts, starts, strict=False)]).astype(
-                np.int32
-            ),
-            np.concatenate([part.glimpses.box for part in parts]),
-            np.concatenate([part.glimpses.score for part in parts]),
-            np.concatenate([part.glimpses.cut for part in parts]),
+            frames("frame", glimpsed), rows("box", glimpsed), rows("score", glimpsed), rows("cut", glimpsed)
         ),
     )
 
@@ -342,7 +341,7 @@ class _Looks:
         parts = {one: self.pool.submit(glance, one) for one in largest}
         return self.pool.submit(_examine, which, lambda one: parts[one].result(), picture)
 
-    def glimpse(self, frame: Frame, where: F32, cut_out: glimpses.CutOut) -> None:
+    def glimpse(self, frame: Frame, where: F32, cut_out: CutOut) -> None:
         """Look closely at the squares (K, 4) of a frame, if there are any."""
         for some in np.split(where, range(glimpses.AT_ONCE, len(where), glimpses.AT_ONCE)) if len(where) else ():
             work = self.pool.submit(_glimpsed, frame.picture, some, cut_out, self.detector)
@@ -374,7 +373,7 @@ class _Looks:
             self.figures.add("identify", time.perf_counter() - started)
 
 
-def _glimpsed(picture: Any, where: F32, cut_out: glimpses.CutOut, detector: FaceDetector) -> _Glimpsed:
+def _glimpsed(picture: Any, where: F32, cut_out: CutOut, detector: FaceDetector) -> _Glimpsed:
     """Faces in some squares (K, 4) of a picture."""
     boxes, scores, _ = detector(glimpses.mosaic(picture, where, cut_out), glimpses.SEEN)
     return glimpses.in_frame(boxes, scores, where)
@@ -386,8 +385,7 @@ def _examine(which: Sequence[Glance], glance: Callable[[Glance], _Faces], pictur
     turns = set()
     for turn in sorted({one.turn for one in which} - {0}):
         found = _merge([glance(one) for one in which if one.turn == turn])
-        size = (found[0][:, 2:] - found[0][:, :2]) * np.float32(TURNED_GROWS)
-        found = (found[0] + np.concatenate([-size, size], axis=1), *found[1:])
+        found = (larger(found[0], np.float32(TURNED_GROWS)), *found[1:])
         new = ~_same_face(found[0], boxes[scores >= CLEAR])
         if (new & (found[1] >= TURNED)).any():
             turns.add(turn)
@@ -417,9 +415,8 @@ def echoes(boxes: F32, scores: F32) -> Any:
     return (inside & better & (height[:, None] > low) & (height[:, None] < high)).any(axis=1)
 
 
-def _grey(picture: Any, width: int, height: int) -> F32:
-    """A tiny grey picture, made from a few of its rows, which is enough to tell whether anything changed."""
-    luma = _luma(picture)
+def _grey(luma: U8, width: int, height: int) -> F32:
+    """A tiny grey picture, made from a few rows of a luma plane (H, W): enough to tell whether anything changed."""
     luma = luma[:: max(1, luma.shape[0] // (4 * height))]
     return cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
 
@@ -448,7 +445,7 @@ def _look(small: U8, one: Glance, info: VideoInfo, detector: FaceDetector, thres
     if one.mirrored:
         small = np.ascontiguousarray(small[:, ::-1])
     if one.close:
-        small = cast(U8, cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=GREY))
+        small = cast(U8, cv2.copyMakeBorder(small, down, down, across, across, cv2.BORDER_CONSTANT, value=[GREY] * 3))
     boxes, scores, marks = detector(
         np.ascontiguousarray(np.rot90(small, one.turn)), max(threshold, one.least) / one.counts
     )

@@ -5,7 +5,7 @@ Whom the views make of a track is said by ``naming.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipeline.columns import Column
 from pipeline.geometry import closeness
 from pipeline.likeness import FACING, LOOK_STIRRED, frontal, look_changed, standard
-from pipeline.records import F32, U8, FaceEmbedder, Frame, Person, Views
+from pipeline.records import F32, U8, CutOut, FaceEmbedder, Frame, Person, Views
 
 CHIP = np.array([[47.5, 47.2], [102.3, 46.2], [73.8, 79.4], [51.3, 104.8], [97.2, 103.4]], np.float32)
 """Where eyes, nose and corners of the mouth lie in dlib's 150 x 150 chip."""
@@ -118,10 +118,6 @@ class _Look:
 
     frame: Frame
     left: list[_Sighting]
-
-
-CutOut = Callable[[Any, Sequence[float]], tuple[U8, tuple[int, int]]]
-"""The part of a picture under a box (4,), as BGR (H, W, 3), and where it begins (x, y)."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.geometry import closeness
+from pipeline.geometry import closeness, larger
 from pipeline.glances import shapes_of
 from pipeline.pace import HALF, beats
 from pipeline.records import F32, F64, I32, Detections, Support, Track
@@ -370,13 +370,12 @@ def _popped(frame: int, box: F32, score: float, found: Detections, clock: _Clock
         later = found.thorough[found.thorough > frame]
         stop = max(stop, min(high, int(later[0]) + 1 if len(later) else high))
     away = np.abs(beat[start:stop] - beat[frame])
-    grow = np.minimum(BRIEFLY * away, BRIEF)[:, None] * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
     support = np.full(stop - start, Support.EXTENDED, np.uint8)
     support[frame - start] = Support.SEEN
     return Track(
         number=0,
         start=start,
-        box=(box + grow).astype(np.float32),
+        box=larger(np.tile(box, (stop - start, 1)), np.minimum(BRIEFLY * away, BRIEF)[:, None]).astype(np.float32),
         support=support,
         detections=np.empty(0, np.int32),
         strength=score,
@@ -403,9 +402,7 @@ def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple
     dense = np.stack([np.interp(now, seen, boxes[:, side]) for side in range(4)], axis=1)
     dense += _onward(now, seen, boxes)
     away = np.abs(now - seen[_nearest(now, seen)])
-    grow = np.minimum(GROWTH * away, GROWN)[:, None]
-    size = dense[:, 2:] - dense[:, :2]
-    dense = dense + np.concatenate([-size * grow, size * grow], axis=1)
+    dense = larger(dense, np.minimum(GROWTH * away, GROWN)[:, None])
     support = np.full(len(frames), Support.FILLED, np.uint8)
     support[(frames < at[0]) | (frames > at[-1])] = Support.EXTENDED
     support[at - start] = Support.SEEN

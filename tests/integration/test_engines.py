@@ -175,6 +175,13 @@ def test_an_item_that_freezes_worker_after_worker_fails(impatient):
     assert "3 worker processes died" in str(error)
 
 
+def _begun(log):
+    """Wait for a job that notes itself in ``log``, as `engine_jobs.noted` does."""
+    until = time.monotonic() + 20
+    while not (log.exists() and log.read_text()) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def _another(folder, *lines):
     """Another Python that runs these lines, in which it may start workers; it is spoken to through pipes."""
     script = folder / "start.py"
@@ -285,9 +292,7 @@ def test_who_waits_goes_before_the_nightly_batch(kind, tmp_path):
         nightly = [(str(log), f"night{n}", 1.5) for n in range(4)]
         batch = threading.Thread(target=lambda: list(engine.map(engine_jobs.noted, nightly, -10)))
         batch.start()
-        until = time.monotonic() + 20
-        while not (log.exists() and log.read_text()) and time.monotonic() < until:
-            time.sleep(0.01)
+        _begun(log)
         assert list(engine.map(engine_jobs.noted, [(str(log), "coach", 0.0)], 0)) == ["coach"]
         batch.join()
     order = log.read_text().split()
@@ -321,9 +326,7 @@ def test_closing_while_work_is_under_way_leaves_nobody_waiting(tmp_path):
 
     caller = threading.Thread(target=call)
     caller.start()
-    until = time.monotonic() + 20
-    while not (log.exists() and log.read_text()) and time.monotonic() < until:
-        time.sleep(0.01)
+    _begun(log)
     engine.close()
     caller.join(20)
     assert not caller.is_alive()

@@ -140,7 +140,7 @@ def test_whoever_changes_a_film_between_two_passes_changes_nothing_that_is_seen(
     """The second pass meets other pictures than the first in ten frames: those are blank, and it is told."""
     path = clips.make(tmp_path / "a.mp4", frames=30)
     clip = open_clip(path)
-    found = detect.detect(clip, Blind(), 0.5, fingerprint=fingerprint, shrink=shrunk)
+    found = detect.detect(clip, Blind(), 0.5, fingerprint=fingerprint, shrink=shrunk, cut_out=None)
     plan = decide.plan("a", 30, [], [], [], Settings().redaction.style, "", "", "", prints=found.prints)
     other = plan.prints.copy()
     other[10:20] += 1

@@ -21,7 +21,7 @@ from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages import detect as detecting
 from pipeline.stages.detect import TURNED_GROWS, _look, echoes
 
-detect = partial(detecting.detect, shrink=shrunk)
+detect = partial(detecting.detect, shrink=shrunk, cut_out=None)
 
 WIDTH, HEIGHT = 192, 108
 THRESHOLD = 0.06

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from pipeline.adapters.pictures import shrunk
 from pipeline.glances import ALL_SECONDS, LOOK_SECONDS, Glance, Scheme, sizes
+from pipeline.looks import TURNED_GROWS, echoes, glance_at
 from pipeline.records import Figures, Frame, VideoInfo
 from pipeline.stages import detect as detecting
-from pipeline.stages.detect import TURNED_GROWS, _look, echoes
 
 detect = partial(detecting.detect, shrink=shrunk, cut_out=None)
 
@@ -350,7 +350,7 @@ def test_a_mirrored_look_says_where_a_face_lies_in_the_picture_as_it_is(close):
     face = (20, 6, 160, 102) if close else FACE
     shown = shrunk(picture(face), WIDTH, HEIGHT)
     plain, mirrored = (
-        _look(shown, Glance((WIDTH, HEIGHT), close=close, mirrored=mirrored), info(), Sided(), THRESHOLD)
+        glance_at(shown, Glance((WIDTH, HEIGHT), close=close, mirrored=mirrored), info(), Sided(), THRESHOLD)
         for mirrored in (False, True)
     )
     np.testing.assert_allclose(plain[0], [face], atol=0.6)

@@ -21,7 +21,7 @@ from pipeline.cli import main
 from pipeline.commands import unattended
 from pipeline.errors import INTERRUPTED, LesveilError
 from pipeline.lesson import card as cards
-from pipeline.lesson import house_checks
+from pipeline.lesson import house_checks, making
 from tests.clips import make
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,13 +94,13 @@ def test_one_at_a_time(school: School) -> None:
 
 def test_a_crashed_run_is_recovered_and_told(school: School) -> None:
     school.film()
-    words = [sys.executable, "-c", "import sys\nfrom pipeline.lesson import card\nimport os, signal\n"]
-    words[-1] += "card._render = lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM if os.name == 'nt' else 9)\n"
+    words = [sys.executable, "-c", "import sys\nfrom pipeline.lesson import making\nimport os, signal\n"]
+    words[-1] += "making.make = lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM if os.name == 'nt' else 9)\n"
     words[-1] += "from pipeline.cli import main\nsys.exit(main(sys.argv[1:]))"
     more = ["run", "--unattended", "--card", str(school.card), "-C", str(school.place)]
     ended = subprocess.run([*words, *more], cwd=ROOT, capture_output=True, env=dict(os.environ), timeout=120)
     assert ended.returncode != 0
-    assert cards._render is not None
+    assert making.make is not None
     told = school.run()
     assert told["result"] == "done"
     assert told["recovered"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline import opinion, run
 from pipeline.adapters import files
+from pipeline.adapters.copies import clip_name
 from pipeline.adapters.video_in import open_clip
 from pipeline.doubt import doubts, undecided
 from pipeline.errors import DeliveryError, LesveilError
@@ -34,7 +35,7 @@ from pipeline.opinion import Planned
 from pipeline.records import Figures, Progress, RepairKind, joined, no_progress
 from pipeline.regions import together
 from pipeline.stages import decide
-from pipeline.stages.rehide import besides, rehide
+from pipeline.stages.rehide import Face, besides, rehide
 from pipeline.workspace import Workspace, grounds
 
 KIND = "recall"
@@ -135,9 +136,7 @@ def _recall(
         return Recalled("waits for approval", payload["where"], left)
     if state.approved is None:
         _carry_approval_over(workspace, state, payload["sha256"])
-    ((_, arrived),) = delivering.deliver(workspace, today, clips=[clip], progress=progress)
-    if isinstance(arrived, LesveilError):
-        raise arrived
+    arrived = _bring(workspace, state, today, progress)
     if arrived.versions_left:
         raise DeliveryError(
             "{clip} was replaced, but OneDrive still keeps {n} older {n:version that shows|versions that show} "
@@ -146,6 +145,23 @@ def _recall(
             n=arrived.versions_left,
         )
     return Recalled("replaced", arrived.where, left)
+
+
+def _bring(workspace: Workspace, state: State, today: date, progress: Progress) -> delivering.Arrived:
+    done = [what for _, what in delivering.deliver(workspace, today, clips=[state.clip], progress=progress)]
+    for what in done:
+        if isinstance(what, LesveilError):
+            raise what
+    arrived = [what for what in done if isinstance(what, delivering.Arrived)]
+    if not arrived:  # it was brought to one place and taken away again, and lies at another still
+        raise DeliveryError(
+            "{clip} was taken away from one place and still lies at {where}; take it away there as well: "
+            "lesveil deliver --remove {id}.",
+            clip=state.file,
+            where=", ".join(state.standing),
+            id=state.clip[:8],
+        )
+    return arrived[-1]
 
 
 def _whole(workspace: Workspace, state: State) -> bool:
@@ -158,7 +174,8 @@ def _carry_approval_over(workspace: Workspace, state: State, before: str) -> Non
     """It hides whatever the approved one hid, and more; who approved that one stands behind it."""
     assert state.render is not None
     rows = [row for row in workspace.ledger.entries("approval", state.clip) if row.payload["sha256"] == before]
-    if not rows or rows[-1].payload["verdict"] != "approved":
+    rows = [row for row in rows if row.payload["verdict"] == "approved"]  # a later rejection does not stop a withdrawal
+    if not rows:
         raise DeliveryError("{clip} is not approved any more; approve it, then deliver it.", clip=state.file)
     row = {"sha256": state.render["sha256"], "by": rows[-1].payload["by"], "verdict": "approved", "carried": before}
     workspace.ledger.append("approval", state.clip, row)
@@ -177,17 +194,23 @@ def _make(
     filmed = date.fromisoformat(state.filmed) if state.filmed else None
     known = shown.load(workspace.vault, clip, old)
     before = _outcome(workspace, clip, old)
+    all_repairs = seen.repairs(workspace.ledger, clip)
+    stand, there = seen.standing(all_repairs), set(before.get("repairs", ()))
+    taken_back = {r.person for r in all_repairs if r.kind is RepairKind.SHOW and r.undone and r.id in there}
     by_program, by_hand = shown_by(before)
     sure = by_program - doubted(workspace.ledger, clip, state.filmed, before)
     sure = sure - replaced_since(workspace.ledger, clip, before) if workspace.recognises else set()
+    by_hand = by_hand - by_program - taken_back
     agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
-    named = {} if filmed is None else grounds(workspace, by_hand - by_program, filmed, today, recognised=False)
+    named = {} if filmed is None else grounds(workspace, by_hand, filmed, today, recognised=False)
     allowed = named | agreed
-    all_repairs = seen.repairs(workspace.ledger, clip)
-    stand, there = seen.standing(all_repairs), set(before.get("repairs", ()))
     last = seen.last(workspace, clip)
+
+    def may_stay(face: Face) -> bool:
+        return face.person in allowed and not (face.by_hand and face.person in taken_back)
+
     key = hashlib.sha256(repr(("released", old, sorted(allowed.items()), stand)).encode()).hexdigest()
-    final = workspace.finished / f"{Path(state.file).stem}.{key[:8]}.mp4"
+    final = workspace.finished / f"{clip_name(Path(state.file), clip)}.{key[:8]}.mp4"
     files.remove(final)
     files.sweep_partials(final)
     figures, started = Figures(), time.perf_counter()
@@ -200,8 +223,8 @@ def _make(
             pts = times_of(source)
             hidden = still_hidden(state.file, source, pts, last, all_repairs, there, progress)
             regions, under = together([one.regions for one in hidden]), together([one.faces for one in hidden])
-            stays = tuple(besides([face for face in faces if face.person in allowed], regions))
-            gone = tuple(face for face in faces if face.person not in allowed)
+            gone = tuple(face for face in faces if not may_stay(face))
+            stays = tuple(besides([face for face in faces if may_stay(face)], regions))
             tracks, decisions = rehide(analysis.tracks, gone, stays, allowed)
             plan = decide.replanned(analysis.plan, tracks, decisions)
             mutes = tuple((r.start, r.stop) for r in all_repairs if r.kind is RepairKind.MUTE and not r.undone)
@@ -232,25 +255,9 @@ def _make(
         files.publish(partial, final)
     finally:
         files.remove(partial)
-    far: dict[str, float] = {}  # of all places at which the film showed somebody, the one that is the least sure
-    for row in before["kept"]:
-        if row.get("distance") is not None:
-            far[row["person"]] = max(row["distance"], far.get(row["person"], 0.0))
-    kept = [
-        {
-            "person": face.person,
-            "start": face.start,
-            "stop": face.stop,
-            "ground": allowed[face.person],
-            "margin": None,
-            "distance": None if face.by_hand else far.get(face.person),
-            "by_hand": face.by_hand,
-        }
-        for face in stays
-    ]
     outcome = {
         **seen.of_file(digest, final.name, done, written, result.regions),
-        "kept": kept,
+        "kept": _kept(stays, allowed, before),
         "doubts": doubts([], rate, second.left),
         "second_look": {"state": second.state, "hidden": len(second.hidden), "left": len(second.left)},
         "hides": plan.extent.value,
@@ -263,6 +270,26 @@ def _make(
     seen.record(workspace, clip, state.ingest.payload["sha256"], key, outcome)
     if last is not None:  # by it the next recall places what was hidden by hand, if this film is never put there
         seen.keep(workspace.vault, clip, last)
+
+
+def _kept(stays: Sequence[Face], allowed: Mapping[str, str], before: dict[str, Any]) -> list[dict[str, Any]]:
+    """The receipt's rows of who is shown still."""
+    far: dict[str, float] = {}  # of all places at which the film showed somebody, the one that is the least sure
+    for row in before["kept"]:
+        if row.get("distance") is not None:
+            far[row["person"]] = max(row["distance"], far.get(row["person"], 0.0))
+    return [
+        {
+            "person": face.person,
+            "start": face.start,
+            "stop": face.stop,
+            "ground": allowed[face.person],
+            "margin": None,
+            "distance": None if face.by_hand else far.get(face.person),
+            "by_hand": face.by_hand,
+        }
+        for face in stays
+    ]
 
 
 def _outcome(workspace: Workspace, clip: str, sha256: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -15,9 +16,10 @@ from pipeline import messages, opinion, workspace
 from pipeline.adapters import files
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.lesson import retention
+from pipeline.lesson import retention, shown
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import find
+from pipeline.stages.rehide import Face
 from tests import clips
 from tests.integration.test_second_look import BOX, DETAIL, Eyes, detail, inside
 
@@ -182,3 +184,44 @@ def test_one_that_waits_for_approval_is_kept_until_it_served(place: Place, monke
     assert files.sha256_of(place.delivered) == place.render["sha256"]
     with workspace.opened(place.folder) as opened:
         assert [item["kind"] for item in retention.due(opened, later)] == ["finished clip here"]
+
+
+def test_a_rejection_of_what_lies_there_does_not_stop_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at_by(monkeypatch, None)
+    place.lesveil("reject", CLIP, "--by", "G")
+    assert place.recall()["outcome"] == "replaced"
+    assert files.sha256_of(place.delivered) == place.render["sha256"] != place.digest
+
+
+SHOWN = "c" * 32
+
+
+@pytest.mark.parametrize("who", ["41215", "41207"])
+def test_whom_the_coach_took_back_is_hidden_with_them(place: Place, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    """It was somebody else; also where the program itself knows the person who was named, at another place."""
+    place.settle("[recognition]\nmode = 'on'\n[privacy]\ndpia = 'DPIA 3'\n")
+    looked_at_by(monkeypatch, None)
+    box = np.tile(np.array([[60, 60, 100, 110]], np.float32), (30, 1))
+    other = box + np.array([140, 0, 140, 0], np.float32)
+    faces = (Face("41207", False, 0, box), Face(who, True, 0, other.astype(np.float32)))
+    pupils = [f"{one};{one};Smit;01-02-2005;Ja;Ja;leerling;01-01-2026" for one in ("41207", "41215")]
+    header = "Leerlingnummer;Roepnaam;Achternaam;Geboortedatum;Beeldcoaching;Gezichtsherkenning;Toestemming van;"
+    (place.folder / "lijst.csv").write_text("\n".join([header + "Datum toestemming", *pupils, ""]), encoding="utf-8")
+    place.lesveil("consent", "import", place.folder / "lijst.csv")
+    with workspace.opened(place.folder) as opened:
+        said = {"analysis": "x", "kind": "show", "start": 0, "stop": 30, "by": "coach", "role": "coach", "track": 1}
+        opened.ledger.append("repair", CLIP, {"id": SHOWN, **said, "person": who, "said": "Bo"})
+        kept = [{"person": f.person, "start": 0, "stop": 30, "ground": "g", "by_hand": f.by_hand} for f in faces]
+        opened.ledger.record("render", CLIP, "k", CLIP, place.render | {"kept": kept, "repairs": [SHOWN]})
+        opened.ledger.append("repair_undone", CLIP, {"id": SHOWN, "by": "coach", "role": "coach"})
+        shown.keep(opened.vault, CLIP, shown.Shown(place.digest, 30, faces))
+        row = {"person": "99999", "day": "2026-11-25", "renderings": [place.digest]}
+        opened.ledger.append("lapsed", CLIP, row)
+        assert find(opened, CLIP).repairs_wait
+    assert place.recall()["outcome"] == "replaced"
+    assert [(one["person"], one["by_hand"]) for one in place.render["kept"]] == [("41207", False)]
+    there, taken = ([int(v) for v in one[0]] for one in (box, other))
+    with av.open(str(place.delivered)) as film:
+        picture = next(film.decode(video=0)).to_ndarray(format="gray")
+    assert detail(picture[there[1] : there[3], there[0] : there[2]]) >= DETAIL
+    assert detail(picture[taken[1] : taken[3], taken[0] : taken[2]]) < DETAIL

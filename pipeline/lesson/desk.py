@@ -24,7 +24,7 @@ from pipeline.lesson.state import State, film, states
 from pipeline.lesson.telling import TOLD, log_row, repair_row, runs
 from pipeline.lesson.worker import wanted
 from pipeline.records import RepairKind
-from pipeline.stages import mend
+from pipeline.stages import mend, wipe
 from pipeline.views import ClipRow, ClipView, LogRow, Offered, Role, Work
 from pipeline.workspace import Workspace
 
@@ -158,6 +158,7 @@ class Desk:
                     "{clip} was looked at anew, and people have other numbers; load the page again.", clip=state.file
                 )
         row = self._checked(state, found, asked, role) | {"by": by, "role": role.value}
+        self._refuse_going(state)
         with self._lock:
             for one in self._place.ledger.entries(seen.REPAIR, state.clip):
                 if one.payload["id"] == row["id"]:
@@ -166,7 +167,17 @@ class Desk:
                         raise RepairError("Another repair has the number {id} already.", id=row["id"])
                     return str(row["id"])
             self._place.ledger.append(seen.REPAIR, state.clip, row)
+        self._refuse_going(state)  # it began between these two rows, or heeds this one and says so
         return str(row["id"])
+
+    def _refuse_going(self, state: State) -> None:
+        if wipe.going(self._place.ledger, state.clip):
+            raise RepairError(
+                "{clip} is being wiped from its card and can no longer be repaired; if somebody must be hidden, take "
+                "the delivered film away: lesveil deliver --remove {id}.",
+                clip=state.file,
+                id=state.clip[:8],
+            )
 
     def undo(self, id: str, repair: str, by: str, role: Role) -> None:
         """Take a repair back; twice is once. Others' hiding is undone by the coach alone. Raises RepairError."""
@@ -179,7 +190,9 @@ class Desk:
             if one.by != by and role is not Role.COACH and one.kind not in UNHIDES:
                 raise RepairError("Only the coach undoes what somebody else hid.")
             if not one.undone:
+                self._refuse_going(state)
                 self._place.ledger.append(seen.UNDONE, state.clip, {"id": repair, "by": by, "role": role.value})
+                self._refuse_going(state)
 
     def judge(
         self, id: str, digest: str, by: str, approve: bool, despite: bool = False, despite_rejection: bool = False

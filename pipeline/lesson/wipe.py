@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from pipeline import wipeable
 from pipeline.adapters import card as cards
@@ -15,6 +16,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
+from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.state import State, consent_holds, states
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -134,7 +136,7 @@ def execute_wipe(
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
     copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
     _still_delivered(workspace, copies)
-    _nothing_waits(workspace, copies)
+    _may_still_go(workspace, copies)
     return wipe.execute(
         plan,
         digest,
@@ -145,6 +147,7 @@ def execute_wipe(
         everything=lambda root: (name for name, _ in _listed(root)),
         in_place=not volume.mtp,
         progress=progress,
+        still=lambda: _may_still_go(workspace, copies),
     )
 
 
@@ -194,11 +197,19 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         checked=render if render in checked else None,
         approved=state.approved.payload["sha256"] if state.approved else None,
         delivered=delivery["sha256"] if delivery else None,
-        archived=bool(delivery and delivery["is_archive"]),
+        archived=delivery is not None and _in_archive(workspace, delivery),
         waits=state.repairs_wait,
         consent=consent_holds(workspace, state, today),
         deleted=state.deleted is not None and not state.standing,
     )
+
+
+def _in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:
+    """It was brought to the archive, and where that is a folder, lesveil.toml still says that this one is it."""
+    if delivery["target"] != "folder" or not delivery["is_archive"]:
+        return bool(delivery["is_archive"])
+    folder = FolderTarget(workspace.target_folder, workspace.settings.deliver.folder_is_the_archive)
+    return folder.is_archive_of(delivery)
 
 
 def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
@@ -213,10 +224,19 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
         )
 
 
-def _nothing_waits(workspace: Workspace, clips: Iterable[str]) -> None:
-    """No repair came in since the plan was made: rendering it needs the working copy that goes."""
+def _may_still_go(workspace: Workspace, clips: Iterable[str]) -> None:
+    """No repair and no rejection came in since the plan was made: to heed them, the working copy that goes is needed.
+
+    Of a clip that is wiped from its card already there is only that left, and nothing can be repaired.
+    """
     wanted = set(clips)
     for state in states(workspace):
+        if state.clip in wanted and state.rejected is not None and not state.wiped and state.deleted is None:
+            raise WipeError(
+                "{by} rejected {clip}; nothing was wiped now: mend it or approve it again, and deliver it.",
+                by=state.rejected.payload["by"],
+                clip=state.clip,
+            )
         if state.clip in wanted and state.repairs_wait:
             raise WipeError(
                 "{clip} has repairs that are not rendered yet; nothing was wiped now: do {command}, then approve and"

@@ -90,6 +90,12 @@ def unfinished(ledger: Recorder) -> WipePlan | None:
     return None
 
 
+def going(ledger: Recorder, clip: str) -> bool:
+    """Whether a wipe that takes this clip's working copy was begun and did not come to its end."""
+    begun = unfinished(ledger)
+    return begun is not None and any(item.kind == COPY and item.path == clip for item in begun.items)
+
+
 def execute(
     plan: WipePlan,
     digest: str,
@@ -102,13 +108,15 @@ def execute(
     in_place: bool = True,
     disk: Disk | None = None,
     progress: Progress = no_progress,
+    still: Callable[[], None] = lambda: None,
 ) -> Wiped:
     """Carry out ``plan`` on the card mounted at ``card``, which ``digest`` must name; once.
 
     ``tied`` lists per take on the card the names of all its files: one that is not planned beside one that is stops
     the wipe before it begins; so does, on the plan of a whole card, any file of ``everything`` that is not planned.
-    ``in_place`` is False where files can only be deleted. Raises WipeError; what was begun then is completed by
-    calling this again.
+    ``in_place`` is False where files can only be deleted. ``still`` raises when something may not go after all; it is
+    asked when all of the card was read, which takes minutes, and before anything goes. Raises WipeError; what was begun
+    then is completed by calling this again.
     """
     if any(entry.payload["digest"] == digest for entry in ledger.entries(kind=END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
@@ -123,8 +131,11 @@ def execute(
         filler = Filler(at, digest)
         done, victims = _inspect(plan, at, ledger, tied, everything, in_place, filler, progress)
         if not any(entry.payload["digest"] == digest for entry in ledger.entries(kind=BEGIN)):
+            still()
             begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}
             ledger.append(BEGIN, None, {**begun, "items": [asdict(item) for item in plan.items]})
+        if not any(entry.payload["digest"] == digest for entry in ledger.entries(kind=INTENT)):
+            still()  # whoever has seen that it begins repairs nothing more (`going`)
         for n, item in enumerate(plan.items):
             progress("wipe", n, len(plan.items))
             if item in done:

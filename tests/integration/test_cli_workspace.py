@@ -293,6 +293,18 @@ def test_a_folder_that_becomes_the_archive_is_looked_at_again(school: School) ->
     assert school.stages() == ["wiped", "wiped"]
 
 
+def test_a_folder_that_is_no_archive_any_more_permits_no_wipe(school: School) -> None:
+    school.settle(archive=True)
+    school.approve()
+    school.lesveil("deliver")
+    plan = school.lesveil("wipe")
+    assert plan["refused"] == []
+    school.settle(archive=False)
+    school.refused("wipe", "--execute", plan["digest"], "--card", school.card, code=57)
+    assert len(school.lesveil("wipe")["refused"]) == 2
+    assert len(school.films) == 6
+
+
 def test_nothing_is_purged_that_the_wipe_still_needs(school: School) -> None:
     school.approve()
     school.lesveil("deliver")

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,23 @@ import pytest
 
 from pipeline import workspace
 from pipeline.adapters import files
+from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, DeliveryError, LesveilError, WipeError
+from pipeline.errors import ApprovalError, DeliveryError, LesveilError, RepairError, WipeError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import retention, shown
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.approve import judge
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.desk import Desk
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.plans import Item, digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
+from pipeline.stages import wipe as wipes
 from pipeline.stages.rehide import Face
+from pipeline.views import Role
 from tests.faces import ANN
 from tests.faults import school
 from tests.faults.school import TODAY
@@ -157,6 +162,61 @@ def test_a_repair_that_comes_while_the_archive_is_asked_stops_the_wipe(
     assert world.on_card() == before
     with world.open() as place:
         assert len(place.vault.ids()) == 2
+
+
+@pytest.mark.parametrize("moment", ["recheck", wipes.BEGIN])
+@pytest.mark.parametrize("how", ["repair", "rejection"])
+def test_what_comes_while_the_card_is_read_stops_the_wipe(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: str, how: str
+) -> None:
+    before, digest, said = world.on_card(), world.plan().digest, []
+
+    def say(place: workspace.Workspace) -> None:
+        if not said:
+            said.append(how)
+            clip = find(place, "A.MP4").clip
+            hides(place, clip) if how == "repair" else judge(place, clip, "Rector", False)
+
+    with world.open() as place:
+        append = place.ledger.append
+
+        def appends(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+            if kind == moment:
+                say(place)
+            return append(kind, clip, payload)
+
+        monkeypatch.setattr(place.ledger, "append", appends)
+        wanted = wiping.Wanted(world.card)
+        with pytest.raises(WipeError, match="nothing was wiped"):
+            wiping.execute_wipe(place, digest, TODAY, wanted, "", lambda stage, *_: stage == moment and say(place))
+    assert said
+    assert world.on_card() == before
+    with world.open() as place:
+        assert len(place.vault.ids()) == 2
+
+
+def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever would repair is told at once, not that it was taken; also when it begins just then."""
+    digest, told = world.plan().digest, []
+    with world.open() as place, ReviewBook.open(world.folder / "review.db") as book:
+        append, clip = place.ledger.append, find(place, "A.MP4").clip
+        desk = Desk(place, book)
+        monkeypatch.setattr(desk, "_both", lambda id: (find(place, clip), SimpleNamespace(analysis="x")))
+        monkeypatch.setattr(desk, "_checked", lambda state, found, asked, role: asked)
+
+        def appends(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+            done = append(kind, clip, payload)
+            if kind == wipes.INTENT and not told:
+                with pytest.raises(RepairError, match="being wiped") as refused:
+                    desk.add("A.MP4", {"id": "e" * 32, "kind": "hide"}, "Geertje", Role.REVIEWER)
+                told.append(str(refused.value))
+            return done
+
+        monkeypatch.setattr(place.ledger, "append", appends)
+        wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+        assert told
+        assert place.ledger.entries("repair") == []
+        assert world.on_card() == {}
 
 
 # --- killed on the way ------------------------------------------------------------------------------------------------

@@ -236,7 +236,8 @@ def layout(settings: Settings, *, staff: bool = False) -> Layout:
 def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
     """Hold the workspace: one run at a time. The lock goes with the process, however it ends. Raises BusyError.
 
-    ``tidy``: what crashes left in the vault is swept.
+    ``tidy``: what crashes left in the vault and among the finished films is swept. WorkspaceError then, too, where the
+    clock was set back: whoever took consent back since would be shown.
     """
     path = workspace.folder / "run.lock"
     with contextlib.ExitStack() as held:
@@ -245,8 +246,21 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
             if not files.lock(file):
                 raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
         if tidy:
+            _refuse_set_back(workspace)
             workspace.vault.sweep()
+            files.sweep_all_partials(workspace.finished)
         yield
+
+
+def _refuse_set_back(workspace: Workspace) -> None:
+    latest, today = workspace.ledger.latest(), date.today()
+    if latest is not None and today < latest:
+        raise WorkspaceError(
+            "This machine's clock says {day}, and the ledger's last row is of {latest}; set the clock, because consent "
+            "is asked for a day.",
+            day=today,
+            latest=latest,
+        )
 
 
 def save_templates(workspace: Workspace, people: list[Person]) -> None:

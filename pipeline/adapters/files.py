@@ -136,8 +136,18 @@ def refuse_full(final: Path, size: int) -> None:
 
 def sweep_partials(final: Path) -> None:
     """Remove what writers of ``final`` that were killed left behind; for the only writer of that name."""
-    pattern = re.compile(re.escape(f".{_cut(final.name, 200)}.") + r"([0-9a-f]{12}){1,2}\.(partial|pieces)")
-    for path in final.parent.iterdir():
+    _sweep(final.parent, re.escape(_cut(final.name, 200)))
+
+
+def sweep_all_partials(folder: Path) -> None:
+    """The same of every name in a folder; for whoever holds all of it."""
+    if folder.is_dir():
+        _sweep(folder, ".+")
+
+
+def _sweep(folder: Path, names: str) -> None:
+    pattern = re.compile(rf"\.{names}\.([0-9a-f]{{12}}){{1,2}}\.(partial|pieces)")
+    for path in folder.iterdir():
         if pattern.fullmatch(path.name):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

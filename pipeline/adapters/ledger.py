@@ -60,7 +60,11 @@ class Entry:
     @property
     def day(self) -> date:
         """The day on which it was written, as the clock here counts days."""
-        return datetime.fromisoformat(self.at).astimezone().date()
+        return _day(self.at)
+
+
+def _day(at: str) -> date:
+    return datetime.fromisoformat(at).astimezone().date()
 
 
 class Ledger(database.Held):
@@ -122,6 +126,12 @@ class Ledger(database.Held):
         with self._lock, _told(self._path):
             row = self._connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
         return f"{row[0]}:{row[1]}" if row else f"0:{GENESIS}"
+
+    def latest(self) -> date | None:
+        """The day of the last row."""
+        with self._lock, _told(self._path):
+            row = self._connection.execute("SELECT at FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if row is None else _day(row[0])
 
     def start_anew(self) -> None:
         """Delete every row for good, and begin again with one that says what came before; all of it or nothing."""

@@ -292,7 +292,7 @@ def status(args: argparse.Namespace) -> int:
         over = due(place, today)
         soon = due(place, today + timedelta(place.settings.retention.warn_days))
         last = last_run(place)
-        listed = bool(place.ledger.entries("import"))
+        listed = any(not row.payload.get("staff") for row in place.ledger.entries("import"))
         makes = ("lesveil run", "lesveil repairs")
         without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
     lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]

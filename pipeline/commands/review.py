@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, say
-from pipeline.errors import PartialError, ReviewError
-from pipeline.messages import tr
+from pipeline.errors import ReviewError, code_of
+from pipeline.messages import told, tr
 from pipeline.views import Role
 
 BOOK = "review.db"
@@ -104,18 +104,16 @@ def repairs(args: argparse.Namespace) -> int:
         threading.Thread(target=listen, name="lesveil-parent", daemon=True).start()
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         done = work(place, book, stop.is_set, args.watch)
-        problems = book.all_work()
-    failed = [state for state, fine in done if not fine]
+    failed = [(state, error) for state, error in done if error is not None]
     document = {
-        "repaired": [state.clip for state, fine in done if fine],
-        "failed": [{"clip": state.clip, "problem": problems[state.clip].problem} for state in failed],
+        "repaired": [state.clip for state, error in done if error is None],
+        "failed": [{"clip": state.clip, "problem": told(error), "code": error.code} for state, error in failed],
     }
-    lines = [
-        f"{Path(state.file).name}: " + (tr("repaired") if fine else problems[state.clip].problem)
-        for state, fine in done
-    ] or [tr("No repairs are waiting.")]
+    lines = [f"{Path(state.file).name}: " + (told(error) if error else tr("repaired")) for state, error in done] or [
+        tr("No repairs are waiting.")
+    ]
     answer(args, document, *lines)
-    return PartialError.code if failed else 0
+    return code_of(error.code for _, error in failed)
 
 
 def accounts_add(args: argparse.Namespace) -> int:
@@ -163,8 +161,8 @@ def accounts_remove(args: argparse.Namespace) -> int:
 
 def _password() -> str:
     """Asked twice on a terminal; else the first line of standard input."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+    if sys.stdin is None or not sys.stdin.isatty():
+        return "" if sys.stdin is None else sys.stdin.readline().rstrip("\r\n")
     first = getpass.getpass(tr("Password: "))
     if first != getpass.getpass(tr("The same again: ")):
         raise ReviewError("The two passwords differ; nothing was changed.")

@@ -200,7 +200,7 @@ def say(text: str, **fields: object) -> None:
 
 def asked(question: str, args: argparse.Namespace) -> str:
     """What the person types; "" where nobody sits at a terminal."""
-    if args.json or args.quiet or not sys.stdin.isatty():
+    if args.json or args.quiet or sys.stdin is None or not sys.stdin.isatty():
         return ""
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()

@@ -15,7 +15,7 @@ from pipeline import interruption, workspace
 from pipeline.adapters import files
 from pipeline.commands.deliver import leave_head
 from pipeline.commands.terminal import answer
-from pipeline.errors import BusyError, LesveilError, code_of
+from pipeline.errors import BusyError, DeliveryError, LesveilError, code_of
 from pipeline.messages import told, tr
 from pipeline.records import no_progress
 from pipeline.unforeseen import ours
@@ -117,7 +117,10 @@ def _deliver(place: workspace.Workspace, document: dict[str, Any], today: date) 
         if isinstance(what, LesveilError):
             codes.append(_refused(document, what, state.file))
         else:
-            document["delivered"].append({"clip": state.clip, "where": what.where})
+            one = {"clip": state.clip, "where": what.where, "versions_left": what.versions_left}
+            document["delivered"].append(one)
+            if what.versions_left:  # somebody who is hidden now is seen in them
+                codes.append(DeliveryError.code)
     if document["delivered"]:
         leave_head(place)
     return codes

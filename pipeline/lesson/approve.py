@@ -125,7 +125,7 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
     """The same from rows of the ledger at hand."""
     names: list[str] = []
     for row in rows:
-        if state.render is None or row.payload["sha256"] != state.render["sha256"]:
+        if state.render is None or row.payload["sha256"] != state.render["sha256"] or row.seq <= state.since:
             continue
         if row.payload["verdict"] == "rejected":
             names.clear()

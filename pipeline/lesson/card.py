@@ -109,13 +109,19 @@ def run_card(
 
     ``progress`` makes the Progress of something by its name; the number says among how many, side by side, it is one.
     ``teacher`` is the number of whose lessons these are; ``priority`` is added to the engine's own.
-    Raises NoConsentError when they may not be filmed.
+    Raises NoConsentError when they may not be filmed, and what copying raises; where others wait, those are done and
+    the card is told among the failures.
     """
-    teacher = teacher_of(workspace, teacher, today) if folder is not None else None
     reconcile(workspace, today)
-    copied = None
-    if folder is not None:
-        copied = copy_card(workspace, folder, any_card, progress(folder.name, 1))
+    copied, refused = None, None
+    try:
+        teacher = teacher_of(workspace, teacher, today) if folder is not None else None
+        if folder is not None:
+            copied = copy_card(workspace, folder, any_card, progress(folder.name, 1))
+    except LesveilError as error:
+        if not waiting(workspace, today):
+            raise
+        teacher, refused = None, error  # another card does not keep those that wait from being done
     mine = copied.clips if copied is not None else []
     todo = [_Job(take.relative(take.path), clip, teacher) for take, clip in mine]
     here = {clip.id for _, clip in mine}
@@ -156,6 +162,8 @@ def run_card(
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[job.clip.id] for job in todo if job.clip.id in done]
     bad = [(job.name, failed[job.clip.id]) for job in todo if job.clip.id in failed]
+    if refused is not None and folder is not None:
+        bad = [(folder.name or str(folder), refused), *bad]
     if copied is None:
         return CardRun(clips, bad, [], [], False, None, [])
     bad = [*copied.failed, *bad]

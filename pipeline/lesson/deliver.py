@@ -333,7 +333,7 @@ def remove_delivered(
                 folder=workspace.target_folder,
             )
         permanent = target.remove(payload, begin, begun or given_up)
-    done = Removed(payload["where"], permanent, found or begun or target.kind != "folder")
+    done = Removed(payload["where"], permanent, found or begun)
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
     rows = [one.payload for one in standing(workspace.ledger.entries(clip=clip))]
     left = [one["sha256"] for one in rows if one["where"] != payload["where"]]

@@ -252,7 +252,7 @@ def _ledger(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _list(workspace: Workspace, today: date) -> Finding:
-    imports = workspace.ledger.entries("import")
+    imports = [row for row in workspace.ledger.entries("import") if not row.payload.get("staff")]
     if not imports:
         todo = tr("Run lesveil consent import with administration's export.")
         return Finding("warning", tr("No consent list was imported, so everyone is hidden."), todo)

@@ -14,7 +14,7 @@ from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.sign_in import Registration, SignIn
 from pipeline.adapters.upload_session import Line
 from pipeline.errors import DeliveryError, SettingsError
-from pipeline.lesson.target import HEADS, Found, Parcel, fetch, heads_in, name_of_head, not_ours
+from pipeline.lesson.target import HEADS, Found, Parcel, absent, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
 from pipeline.settings import Settings
 from pipeline.stages.deliver_onedrive import Earlier, abandon, arrived_in_onedrive, deliver_to_onedrive
@@ -95,8 +95,10 @@ class OneDriveTarget:
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         self._check(payload)
         item = self._drive.item(payload["item"])
+        if item is None and not begun:
+            raise absent(payload["where"])
         if item is None:
-            return False  # somebody was first; their recycle bin may have it
+            return False  # a recycle bin may have it
         if not self._is(item, payload):
             raise not_ours(payload["where"])
         begin()

@@ -206,8 +206,14 @@ def _lapsed(rows: Sequence[Entry], because: str | None) -> list[Document]:
 def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     said = row.payload
     later = [one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"]]
-    replaced = next((one for one in later if one.kind == "delivery"), None)
-    removed = next((one for one in later if one.kind == "delivery_removed"), None)
+    replaced = removed = None
+    for one in later:  # the first that ended it; the same bytes told again did not
+        if one.kind == "delivery_removed":
+            removed = one
+            break
+        if one.kind == "delivery" and one.payload["sha256"] != said["sha256"]:
+            replaced = one
+            break
     return {
         "at": row.at,
         "target": said.get("target"),
@@ -216,8 +222,8 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
         "shows": _shown_by(rows, said["sha256"]),
         "verified": said.get("verified", "sha256"),
         "replaced_at": replaced.at if replaced else None,
-        "removed_at": removed.at if removed and not replaced else None,
-        "removed_for_good": removed.payload.get("permanent") if removed and not replaced else None,
+        "removed_at": removed.at if removed else None,
+        "removed_for_good": removed.payload.get("permanent") if removed else None,
     }
 
 

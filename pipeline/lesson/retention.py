@@ -19,8 +19,9 @@ from pipeline.lesson.state import State, find, may_lie, states
 from pipeline.workspace import Workspace, load_templates, save_templates
 
 KIND = "purge"
-TEMPLATE, LEDGER = "portrait template", "ledger"
-KINDS = (COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER)
+TEMPLATE, LEDGER, STRAY = "portrait template", "ledger", "film without a receipt"
+KINDS = (COPY, RENDERING, DELIVERED, TEMPLATE, LEDGER, STRAY)
+UNKNOWN = "the ledger does not know it"
 
 
 def tick(workspace: Workspace, name: str, by: str, used: bool = True) -> State:
@@ -64,6 +65,7 @@ def due(workspace: Workspace, today: date) -> list[plans.Item]:
     everything = states(workspace)
     found = [item for state in everything if not _awaits_wipe(state) for item in _due_of(workspace, state, today)]
     found += _templates(workspace, today)
+    found += _strays(workspace)
     if not found:
         found += _old_ledger(workspace, everything, today)
     return found
@@ -123,7 +125,7 @@ def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
         for one in workspace.vault.beside(item["clip"]):
             workspace.vault.destroy(one)
         workspace.vault.destroy(item["clip"])
-    elif item["kind"] == RENDERING:
+    elif item["kind"] in (RENDERING, STRAY):
         files.remove(workspace.finished / item["rendering"])
     elif item["kind"] == TEMPLATE:
         save_templates(workspace, [one for one in load_templates(workspace) if one.id != item["person"]])
@@ -175,6 +177,17 @@ def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> dict[str, int]:
     return {name: row for name, row in made.items() if (workspace.finished / name).is_file()}
 
 
+def _strays(workspace: Workspace) -> list[plans.Item]:
+    """Films among the finished ones that no receipt names: a crash came between, and nothing asks who is seen there."""
+    told = {
+        row.payload["outcome"]["file"]
+        for row in workspace.ledger.entries("receipt")
+        if row.payload["stage"] == "render"
+    }
+    here = sorted(path.name for path in workspace.finished.glob("*.mp4") if path.name not in told)
+    return [{"kind": STRAY, "rendering": name, "because": UNKNOWN, "since": ""} for name in here]
+
+
 def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
     term = timedelta(workspace.settings.retention.template_days)
     try:
@@ -182,7 +195,7 @@ def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
     except VaultError:  # what cannot be read recognises nobody; the next run destroys it
         return []
     enrolled = workspace.ledger.entries("enrolment")
-    since = {one: row.day for row in reversed(enrolled) for one in row.payload["people"]} if enrolled else {}
+    since = _enrolled(workspace, enrolled)
     out: list[plans.Item] = []
     for person in people:
         taken = person.taken or since.get(person.id)
@@ -191,6 +204,24 @@ def _templates(workspace: Workspace, today: date) -> list[plans.Item]:
             row = enrolled[-1].seq if enrolled else 0
             out.append({"kind": TEMPLATE, "person": person.id, "because": TERM, "since": ends, "row": row})
     return out
+
+
+def _enrolled(workspace: Workspace, enrolled: Sequence[Entry]) -> dict[str, date]:
+    """The day on which each person was enrolled first, since they were last deleted or replaced: the same pictures
+    enrolled again grow no younger."""
+    begins = {
+        row.payload["item"]["person"]: row.seq
+        for row in workspace.ledger.entries(f"{KIND}_done")
+        if row.payload["item"]["kind"] == TEMPLATE
+    }
+    for row in enrolled:
+        begins |= dict.fromkeys(row.payload.get("replaced", ()), row.seq)
+    days: dict[str, date] = {}
+    for row in enrolled:
+        for one in row.payload["people"]:
+            if row.seq >= begins.get(one, 0):
+                days.setdefault(one, row.day)
+    return days
 
 
 def _old_ledger(workspace: Workspace, everything: list[State], today: date) -> list[plans.Item]:

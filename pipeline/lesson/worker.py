@@ -12,9 +12,9 @@ from datetime import date
 from pipeline.adapters.review_book import Progressed, ReviewBook
 from pipeline.errors import BusyError, LesveilError
 from pipeline.lesson import repair, seen
+from pipeline.lesson.failures import set_aside
 from pipeline.lesson.state import State, states
 from pipeline.messages import told
-from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace, alone
 
 LOOK_AGAIN = 0.4
@@ -29,12 +29,14 @@ def wanted(workspace: Workspace, state: State) -> str:
     return hashlib.sha256(repr((ids, state.render and state.render["sha256"])).encode()).hexdigest()[:16]
 
 
-def work(workspace: Workspace, book: ReviewBook, stop: Callable[[], bool], watch: bool) -> list[tuple[State, bool]]:
-    """Carry out all repairs that wait, and with ``watch`` all that will come until ``stop``: [(clip, done)].
+def work(
+    workspace: Workspace, book: ReviewBook, stop: Callable[[], bool], watch: bool
+) -> list[tuple[State, LesveilError | None]]:
+    """Carry out all repairs that wait, and with ``watch`` all that will come until ``stop``: [(clip, why it failed)].
 
     A repair that fails is told in the book and tried again only when the clip's repairs change.
     """
-    out: list[tuple[State, bool]] = []
+    out: list[tuple[State, LesveilError | None]] = []
     failed: set[tuple[str, str]] = set()
     head = ""
     while not stop():
@@ -52,7 +54,7 @@ def work(workspace: Workspace, book: ReviewBook, stop: Callable[[], bool], watch
             try:
                 with alone(workspace):
                     _one(workspace, book, state, name)
-                out.append((state, True))
+                out.append((state, None))
                 head = ""
             except BusyError as error:
                 book.set_work(state.clip, Progressed(name, "busy", 0, 0, ""))
@@ -61,11 +63,11 @@ def work(workspace: Workspace, book: ReviewBook, stop: Callable[[], bool], watch
                 time.sleep(1)
                 head = ""
             except Exception as unknown:  # noqa: BLE001 -- this repair is not done; the others can be
-                reason = ours(unknown)
+                reason = set_aside(unknown)
                 LOG.warning("repair of %s failed: %s", state.clip, reason)
                 book.set_work(state.clip, Progressed(name, "", 0, 0, told(reason)))
                 failed.add((state.clip, name))
-                out.append((state, False))
+                out.append((state, reason))
     return out
 
 

@@ -1,0 +1,233 @@
+"""What a crash, a clock, an odd moment or a second reader leaves behind, and who must hear of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import messages, workspace
+from pipeline.adapters import files
+from pipeline.adapters.ledger import Entry
+from pipeline.cli import main
+from pipeline.commands import terminal
+from pipeline.errors import DeliveryError, LesveilError, WorkspaceError
+from pipeline.lesson import card, house_checks, report, retention, worker
+from pipeline.lesson import deliver as delivering
+from pipeline.lesson.approve import approvals, judge
+from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.state import find, states
+from tests.faults import school as schools
+from tests.faults.school import TODAY
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    yield
+    messages.choose("en")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    workspace.create(tmp_path / "w", key_file=True)
+    return tmp_path / "w"
+
+
+def row(kind: str, seq: int, **payload: Any) -> Entry:
+    return Entry(seq, f"2026-11-{seq:02d}T12:00:00+00:00", kind, "c", payload, "", "")
+
+
+# --- leftovers ------------------------------------------------------------------------------------------------------
+
+
+def test_half_written_films_do_not_outlive_the_next_command(place: Path) -> None:
+    left = place / "redacted" / ".MVI_0001-abcdef.01234567.mp4.0123456789ab.partial"
+    pieces = place / "redacted" / ".MVI_0001-abcdef.01234567.mp4.0123456789ab0123456789ab.pieces"
+    mine = place / "redacted" / ".hidden.partial"
+    pieces.mkdir()
+    for path in (left, pieces / "0.mp4", mine):
+        path.write_bytes(b"somebody, clear")
+    assert main(["used", "nothing", "--by", "Bea", "-C", str(place)]) != 0
+    assert (left.exists(), pieces.exists(), mine.exists()) == (False, False, True), "what is not ours stays"
+
+
+def test_a_film_that_no_receipt_names_is_shown_then_deleted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A crash came between its name and its receipt: nothing else would ever ask who is seen in it."""
+    with workspace.opened(place) as opened:
+        kept = opened.finished / "A.0.mp4"
+        opened.ledger.record("render", "c", "k", "c" * 32, {"sha256": "d", "file": kept.name, "kept": []})
+    stray = place / "redacted" / "MVI_0001-abcdef.01234567.mp4"
+    for path in (kept, stray):
+        path.write_bytes(b"a film")
+    capsys.readouterr()
+    assert main(["purge", "--json", "-C", str(place)]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [(item["kind"], item["rendering"]) for item in plan["items"]] == [("film without a receipt", stray.name)]
+    assert main(["purge", "--execute", plan["digest"], "-C", str(place)]) == 0
+    assert (kept.exists(), stray.exists()) == (True, False)
+    assert main(["purge", "--lang", "nl", "-C", str(place)]) == 0
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_done_on_a_day_before_the_last_row(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who withdrew since would be shown again."""
+    with workspace.opened(place) as opened:
+        opened.ledger.append("card", None, {"card": "k"})
+
+        class Before(date):
+            @classmethod
+            def today(cls) -> date:
+                return date.today() - timedelta(1)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(workspace, "date", Before)
+            with pytest.raises(WorkspaceError, match="set the clock"), workspace.alone(opened):
+                pass
+            with workspace.alone(opened, tidy=False):
+                pass  # doctor, which tells of it
+        with workspace.alone(opened):
+            pass
+
+
+# --- approving, delivering ------------------------------------------------------------------------------------------
+
+
+def test_an_approval_from_before_a_deletion_was_taken_back_counts_no_more(tmp_path: Path) -> None:
+    made = schools.make(tmp_path / "w")
+    (made.folder / "lesveil.toml").write_text("[review]\ntwo_people = true\n", encoding="utf-8")
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+        judge(opened, state.clip, "Bea", True)
+        assert approvals(opened, find(opened, state.clip)) != []
+        item = {"kind": "delivered clip", "clip": state.clip, "because": "its term is over", "where": "x", "since": ""}
+        opened.ledger.append("purge_done", state.clip, {"digest": "d", "item": item, "found": True})
+        assert find(opened, state.clip).deleted is not None
+        retention.tick(opened, state.clip, "Bea", used=False)
+        assert approvals(opened, find(opened, state.clip)) == []
+        assert judge(opened, state.clip, "Carla", True).approved is None, "hers is the first of two"
+        assert judge(opened, state.clip, "Bea", True).approved is not None
+
+
+def test_older_versions_that_stay_are_no_success(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = schools.make(place.parent / "s")
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+    monkeypatch.setattr(delivering, "deliver", lambda *_, **__: [(state, Arrived("OneDrive:/x", True, 2))])
+    monkeypatch.setattr("pipeline.commands.unattended.leave_head", lambda place: None)
+    monkeypatch.setattr("pipeline.lesson.copy.find_card", lambda *_: [])
+    monkeypatch.setattr(card, "waiting", lambda *_: [])
+    capsys.readouterr()
+    assert main(["run", "--unattended", "--deliver", "-C", str(made.folder)]) == DeliveryError.code
+    said = json.loads(capsys.readouterr().out)
+    assert (said["result"], said["delivered"][0]["versions_left"]) == ("partly done", 2)
+
+
+def test_another_card_does_not_keep_what_waits_from_being_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = schools.make(tmp_path / "w")
+    done: list[str] = []
+    monkeypatch.setattr("pipeline.lesson.making.make", lambda workspace, clip, *_, **__: done.append(clip.id))
+    other = tmp_path / "kaart" / "DCIM" / "100TEST"
+    other.mkdir(parents=True)
+    text = '[cards]\nregistered = ["ABCD-1234"]\n'
+    (made.folder / "lesveil.toml").write_text(text, encoding="utf-8")
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+        with pytest.raises(LesveilError, match="one of the school"):
+            card.run_card(opened, tmp_path / "kaart", TODAY)
+        monkeypatch.setattr(card, "waiting", lambda *_: [state])
+        came = card.run_card(opened, tmp_path / "kaart", TODAY)
+    assert done == [state.clip]
+    ((name, error),) = came.failed
+    assert name == "kaart"
+    assert "one of the school" in str(error)
+
+
+def test_a_removed_film_is_not_called_replaced() -> None:
+    at = {"where": "x", "target": "folder"}
+    rows = [
+        row("delivery", 1, sha256="a", **at),
+        row("delivery", 2, sha256="a", **at),  # looked at again: the same bytes
+        row("delivery_removed", 3, sha256="a", permanent=True, **at),
+        row("delivery", 4, sha256="a", **at),
+        row("delivery", 5, sha256="b", **at),
+    ]
+    told = [report.delivery_of(one, rows) for one in rows if one.kind == "delivery"]
+    assert [(bool(one["replaced_at"]), bool(one["removed_at"])) for one in told] == [
+        (False, True),
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    assert told[0]["removed_for_good"] is True
+
+
+# --- lists, templates -----------------------------------------------------------------------------------------------
+
+
+def test_the_staffs_list_is_not_the_pupils(place: Path) -> None:
+    with workspace.opened(place) as opened:
+        opened.ledger.append("import", None, {"import": 1, "sha256": "0" * 64, "people": 9, "staff": True})
+        found = house_checks._list(opened, date.today())
+    assert found.state == "warning"
+    assert "No consent list" in found.text
+
+
+def test_a_template_made_anew_has_its_term_anew(place: Path) -> None:
+    everybody = ["1", "2", "3"]
+    rows = [row("enrolment", 1, people=everybody), row("enrolment", 9, people=everybody, replaced=["3"])]
+    gone = [row("purge_done", 5, item={"kind": retention.TEMPLATE, "person": "2"})]
+    kinds = {"enrolment": rows, "purge_done": gone}
+    with workspace.opened(place) as opened:
+        opened.ledger.entries = lambda kind=None, clip=None: kinds.get(kind, [])  # type: ignore[method-assign]
+        found = retention._enrolled(opened, rows)
+    assert {one: day.day for one, day in found.items()} == {"1": 1, "2": 9, "3": 9}
+
+
+# --- nobody at the keyboard -----------------------------------------------------------------------------------------
+
+
+def test_without_standard_input_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert terminal.asked("Which? ", Namespace(json=False, quiet=False)) == ""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1\n"))
+    assert terminal.asked("Which? ", Namespace(json=False, quiet=False)) == ""
+
+
+def test_accounts_without_standard_input_are_told_why(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["accounts", "add", "Bea", "-C", str(place), "--lang", "en"]) not in (0, 1)
+    assert "password" in capsys.readouterr().err.lower()
+
+
+def test_a_repair_that_fails_has_its_own_code(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = schools.make(place.parent / "s")
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+    monkeypatch.setattr(worker, "work", lambda *_: [(state, DeliveryError("The lamp went out."))])
+    assert main(["repairs", "--json", "-C", str(made.folder)]) == DeliveryError.code
+    said = json.loads(capsys.readouterr().out)
+    assert said["failed"] == [{"clip": state.clip, "problem": "The lamp went out.", "code": DeliveryError.code}]
+
+
+def test_sweeping_a_folder_takes_only_what_writers_leave(tmp_path: Path) -> None:
+    partial = files.partial_path(tmp_path / "les.mp4")
+    for path in (partial, tmp_path / "les.mp4", tmp_path / ".les.mp4.partial"):
+        path.write_bytes(b"x")
+    files.sweep_all_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".les.mp4.partial", "les.mp4"]
+    files.sweep_all_partials(tmp_path / "none")

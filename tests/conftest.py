@@ -27,6 +27,11 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
 hypothesis.settings.register_profile("house", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("house")
 
+if os.environ.get("LESVEIL_SHARING") == "windows":
+    from tests import sharing
+
+    sharing.keep(lambda name, function: setattr(os, name, function))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     for name in ("SIGINT", "SIGHUP"):  # ignored where the tests were started in the background; what they start is not

@@ -54,6 +54,10 @@ class Reread:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file: Windows renames and removes none that is open."""
         self._flusher.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         self._file.close()
@@ -75,10 +79,11 @@ class Reread:
         return all(job.done() for job in self._jobs)
 
     def rest(self) -> list[str]:
-        """Wait for it: XXH128 in hex of each film. Raises VaultError."""
+        """Wait for it, and let go of the file: XXH128 in hex of each film. Raises VaultError."""
         for job in self._jobs:
             job.result()
         self._jobs.clear()
+        self.close()
         return self._found
 
     def _ask(self, stop: int, whole: bool) -> None:

@@ -248,9 +248,11 @@ def _copy(
                 else:
                     copy.discard()
             except VaultError as error:
+                reread.close()
                 copy.discard()
                 raise _differs(card_clip.path) from error
             except (CopyDiffersError, CardChangedError, DiskFullError, OutputNotWritableError):
+                reread.close()
                 copy.discard()  # of this nothing can be gone on with, or it only fills the disk
                 raise
     return films.read, proved

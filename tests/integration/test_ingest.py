@@ -24,6 +24,7 @@ from pipeline.lesson.failures import failure_row
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
 from pipeline.stages.ingest import ingest, ingest_all
+from tests import sharing
 
 FILM = os.urandom(6 * files.BLOCK + 12345)
 
@@ -67,6 +68,20 @@ def test_the_copy_is_the_film_and_the_ledger_knows_it(take: CardClip, vault: Vau
     assert row.payload["listed"][0]["xxh128"] == xxhash.xxh128(FILM).hexdigest()
     assert told[-1] == ("verify", len(FILM), len(FILM))
     assert ("copy", len(FILM), len(FILM)) in told
+
+
+def test_no_file_is_renamed_or_removed_while_it_is_open(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses that."""
+    sharing.keep(lambda name, function: monkeypatch.setattr(os, name, function))
+    first, second = two_takes(take)
+    assert vault.has(ingest(first, vault, ledger).id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Reread, "rest", lambda self: ["another"])
+        with pytest.raises(CopyDiffersError):
+            ingest(second, vault, ledger)
+    assert len(list(vault.path("x").parent.iterdir())) == 1
 
 
 def test_the_card_stays_as_it_was(take: CardClip, vault: Vault, ledger: Ledger) -> None:

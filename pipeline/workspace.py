@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,9 @@ VAULT = "vault"
 
 TEMPLATES = "templates"
 """The sealed file in the vault that holds everybody's template; a number follows, and the highest counts."""
+
+PATIENCE = 60.0
+"""Seconds to wait for another command that changes the templates; it takes a tenth of one."""
 
 FIRST_SETTINGS = """\
 # Lesveil. Everything not said here has a safe default; see README.md.
@@ -263,11 +267,31 @@ def _refuse_set_back(workspace: Workspace) -> None:
         )
 
 
+@contextlib.contextmanager
+def _templates_held(workspace: Workspace) -> Iterator[None]:
+    """Two that changed the templates at once would each bring back what the other destroyed: a withdrawal does not
+    wait for a run to end, so it may meet one. Raises BusyError."""
+    path, patience = workspace.folder / "templates.lock", time.monotonic() + PATIENCE
+    with contextlib.ExitStack() as held:
+        with files.writing(path):
+            file = held.enter_context(path.open("a+b"))
+            while not files.lock(file):
+                if time.monotonic() > patience:
+                    raise BusyError("Another command changes the templates in {folder}; try again.", folder=path.parent)
+                time.sleep(0.02)
+        yield
+
+
 def save_templates(workspace: Workspace, people: list[Person]) -> None:
-    """Keep exactly these templates, sealed in the vault; what was there before is destroyed.
+    """Keep exactly these templates, sealed in the vault; what was there before is destroyed. Raises BusyError.
 
     A crash leaves the old ones or the new; whatever lies there besides is destroyed when they are next read.
     """
+    with _templates_held(workspace):
+        _save_templates(workspace, people)
+
+
+def _save_templates(workspace: Workspace, people: list[Person]) -> None:
     before = _kept_templates(workspace)
     if people:
         document = [
@@ -287,7 +311,18 @@ def save_templates(workspace: Workspace, people: list[Person]) -> None:
 
 
 def load_templates(workspace: Workspace) -> list[Person]:
-    """The templates that were kept; none when nobody was enrolled. Raises VaultError."""
+    """The templates that were kept; none when nobody was enrolled. Raises VaultError and BusyError."""
+    with _templates_held(workspace):
+        return _load_templates(workspace)
+
+
+def drop_template(workspace: Workspace, person: str) -> None:
+    """Destroy one person's template. Raises VaultError and BusyError."""
+    with _templates_held(workspace):
+        _save_templates(workspace, [one for one in _load_templates(workspace) if one.id != person])
+
+
+def _load_templates(workspace: Workspace) -> list[Person]:
     kept = _kept_templates(workspace)
     if not kept:
         return []
@@ -320,10 +355,15 @@ def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = N
     """Destroy the templates of everyone who may not be recognised today, and return who that is.
 
     Without recognition that is everyone. ``withdrawn`` is destroyed whatever the day is from which it counts. Templates
-    that cannot be read are destroyed all together.
+    that cannot be read are destroyed all together. Raises BusyError.
     """
+    with _templates_held(workspace):
+        return _prune_templates(workspace, today, withdrawn)
+
+
+def _prune_templates(workspace: Workspace, today: date, withdrawn: str | None) -> list[str]:
     try:
-        people = load_templates(workspace)
+        people = _load_templates(workspace)
     except VaultError:
         for id in _kept_templates(workspace):
             workspace.vault.destroy(id)
@@ -331,7 +371,7 @@ def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = N
     allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
     left = [person for person in people if person.id in allowed and person.id != withdrawn]
     if len(left) < len(people):
-        save_templates(workspace, left)
+        _save_templates(workspace, left)
     return sorted({person.id for person in people} - {person.id for person in left})
 
 

@@ -16,7 +16,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
 from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
 from pipeline.lesson.state import State, find, may_lie, states
-from pipeline.workspace import Workspace, load_templates, save_templates
+from pipeline.workspace import Workspace, drop_template, load_templates
 
 KIND = "purge"
 TEMPLATE, LEDGER, STRAY = "portrait template", "ledger", "film without a receipt"
@@ -128,7 +128,7 @@ def _delete(workspace: Workspace, item: plans.Item) -> plans.Item:
     elif item["kind"] in (RENDERING, STRAY):
         files.remove(workspace.finished / item["rendering"])
     elif item["kind"] == TEMPLATE:
-        save_templates(workspace, [one for one in load_templates(workspace) if one.id != item["person"]])
+        drop_template(workspace, item["person"])
     else:
         workspace.ledger.start_anew()
     return {"found": True}

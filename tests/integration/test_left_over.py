@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import messages, workspace
@@ -18,12 +20,13 @@ from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
 from pipeline.cli import main
 from pipeline.commands import terminal
-from pipeline.errors import DeliveryError, LesveilError, WorkspaceError
+from pipeline.errors import BusyError, DeliveryError, LesveilError, WorkspaceError
 from pipeline.lesson import card, house_checks, report, retention, worker
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.approve import approvals, judge
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.state import find, states
+from pipeline.records import Person
 from tests.faults import school as schools
 from tests.faults.school import TODAY
 
@@ -231,3 +234,61 @@ def test_sweeping_a_folder_takes_only_what_writers_leave(tmp_path: Path) -> None
     files.sweep_all_partials(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".les.mp4.partial", "les.mp4"]
     files.sweep_all_partials(tmp_path / "none")
+
+
+# --- two at once ----------------------------------------------------------------------------------------------------
+
+PRUNE = """
+import sys
+from datetime import date
+from pathlib import Path
+from pipeline import workspace
+with workspace.opened(Path(sys.argv[1])) as place:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    workspace.prune_templates(place, date.today(), sys.argv[2])
+"""
+
+
+def test_two_withdrawals_at_once_both_take_their_template(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would write the set anew without its own person, and bring the other's back."""
+    everybody = [Person(f"90{n}", np.eye(1, 128, n, dtype=np.float32)[0], 3) for n in range(4)]
+    settings = "[recognition]\nmode = 'on'\n[privacy]\ndpia = 'DPIA 3'\n"
+    (place / "lesveil.toml").write_text(settings, encoding="utf-8")
+    lines = [f"{one.id};Jan{one.id};Smit;01-02-2005;Ja;Ja;leerling;01-01-2026" for one in everybody]
+    header = "Leerlingnummer;Roepnaam;Achternaam;Geboortedatum;Beeldcoaching;Gezichtsherkenning;Toestemming van;"
+    text = "\n".join([header + "Datum toestemming", *lines, ""])
+    (place.parent / "lijst.csv").write_text(text, encoding="utf-8")
+    assert main(["consent", "import", str(place.parent / "lijst.csv"), "-C", str(place)]) == 0
+    for _ in range(3):
+        with workspace.opened(place) as opened:
+            workspace.save_templates(opened, everybody)
+        words = [sys.executable, "-c", PRUNE, str(place)]
+        both = [
+            subprocess.Popen([*words, one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for one in ("900", "901")
+        ]
+        for one in both:
+            assert one.stdout is not None
+            assert one.stdout.readline() == "ready\n"
+        for one in both:
+            assert one.stdin is not None
+            one.stdin.write("\n")
+            one.stdin.flush()
+        for one in both:
+            one.communicate(timeout=60)
+            assert one.returncode == 0
+        with workspace.opened(place) as opened:
+            assert [one.id for one in workspace.load_templates(opened)] == ["902", "903"]
+
+
+def test_templates_that_somebody_holds_are_waited_for_and_not_taken(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "PATIENCE", 0.05)
+    with (
+        workspace.opened(place) as opened,
+        workspace._templates_held(opened),
+        pytest.raises(BusyError, match="try again"),
+    ):
+        workspace.load_templates(opened)

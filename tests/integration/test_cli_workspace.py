@@ -455,7 +455,9 @@ def test_without_the_teachers_consent_nothing_is_processed(school: School) -> No
     again = school.lesveil("run", "--card", school.card, "--teacher", teacher)
     assert [clip["teacher"] for clip in again["clips"]] == [teacher] * 2
     school.lesveil("consent", "withdraw", teacher)
-    assert teacher in school.refused("run", "--card", school.card, "--teacher", teacher, code=59)
+    told = school.lesveil("run", "--card", school.card, "--teacher", teacher, code=59)
+    assert [one["clip"] for one in told["failed"]][:1] == [school.card.name], "and those that wait are not done either"
+    assert all(teacher in one["error"] for one in told["failed"])
     school.lesveil("run", "--card", school.card, code=59)  # whose lessons these are is known by now
     assert school.rendered == {}
     assert school.lesveil("deliver")["delivered"] == []

@@ -156,7 +156,7 @@ def test_whose_rendering_is_gone_is_made_again(place: Waiting, repairs: bool) ->
     made.unlink()
     assert place.stages()[0] == ("lesveil repairs" if repairs else "lesveil approve")
     if repairs:
-        assert "run lesveil run again" in place.lesveil("repairs", code=41)["failed"][0]["problem"]
+        assert "run lesveil run again" in place.lesveil("repairs", code=65)["failed"][0]["problem"]
     else:
         assert "run lesveil run again" in place.lesveil("approve", "MVI_0001.MP4", "--by", "A", code=55)
     assert [Path(one["file"]).name for one in place.lesveil("run")["clips"]] == ["MVI_0001.MP4"]

@@ -297,7 +297,7 @@ def test_the_worker_does_what_waits_and_tells_what_failed(school: School) -> Non
     assert school.lesveil("repairs")["repaired"] == [school.state().clip]
     assert school.lesveil("repairs") == {"repaired": [], "failed": []}
     school.add("hide", 0, 9, track=1, analysis="0123456789abcdef")
-    said = school.lesveil("repairs", code=41)
+    said = school.lesveil("repairs", code=RepairError.code)
     assert "can no longer be placed" in said["failed"][0]["problem"]
     with desk(school) as house:
         told = house.work(school.state().clip)
@@ -313,11 +313,12 @@ def test_the_worker_goes_on_after_what_nobody_foresaw(school: School, monkeypatc
     with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
         with monkeypatch.context() as patch:
             patch.setattr("pipeline.lesson.worker.repair.repair", broken)
-            assert [done for _, done in work(place, book, lambda: False, False)] == [False]
+            ((_, why),) = work(place, book, lambda: False, False)
+            assert "ValueError" in str(why)
         told = book.work(school.state().clip)
         assert told is not None
         assert "ValueError: no such axis" in told.problem
-        assert [done for _, done in work(place, book, lambda: False, False)] == [True]
+        assert [why for _, why in work(place, book, lambda: False, False)] == [None]
 
 
 def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
@@ -326,7 +327,7 @@ def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
         with alone(other), pytest.raises(BusyError):
             work(place, book, lambda: False, False)
         assert book.work(school.state().clip) == Progressed(book.work(school.state().clip).wanted, "busy", 0, 0, "")  # type: ignore[union-attr]
-        assert [done for _, done in work(place, book, lambda: False, False)] == [True]
+        assert [why for _, why in work(place, book, lambda: False, False)] == [None]
 
 
 def test_a_worker_that_is_killed_is_begun_again_and_ends_with_its_page(school: School) -> None:

@@ -67,6 +67,9 @@ MOVING = 0.06
 ONWARD = 6
 """A face that comes into sight or goes out of it is taken to have moved on at its speed for this many beats."""
 
+AT_BORDER = 0.1
+"""Share of its height by which a face may lie beside the picture's border to count as one that comes in or goes out."""
+
 TINY = 16.0
 """Height in the small picture (`glances.py`) under which it may not show a face that the large one shows. Real faces
 that score 0.5 or more in the large one and under 0.07 in the small one were 7 to 9 pixels high there."""
@@ -89,8 +92,8 @@ its height, is of that face, and lies within what is hidden around it."""
 
 @dataclass(frozen=True)
 class _Clock:
-    """When frames come (frames,), in beats, and how many beats some times are; and the height in pixels of a face
-    that only the large picture may show."""
+    """When frames come (frames,), in beats, and how many beats some times are; the height in pixels of a face that only
+    the large picture may show; and width and height of the picture."""
 
     beat: F64
     tiny: float
@@ -100,6 +103,7 @@ class _Clock:
     near: float
     hold: int
     weak_hold: int
+    size: tuple[int, int]
 
 
 class _Open:
@@ -174,6 +178,7 @@ def follow(
         near=NEAR_SECONDS * pace + ROUNDING,
         hold=round(HOLD_SECONDS * pace),
         weak_hold=round(WEAK_HOLD_SECONDS * pace),
+        size=size,
     )
     series, leaps = _linked(found, clock, leaping=False)
     faces = partial(_faces, beat=beat, near=clock.near, usual=usual, together=together)
@@ -424,7 +429,8 @@ def _end(way: int, at: I32, boxes: F32, score: F32, found: Detections, clock: _C
 
     A face that was seen well, or that moves, and is not found at the next look has gone: the track ends with that
     look, where half of the face may still be in sight beside whoever it goes behind. One that was faint or still may
-    only have turned away: it is held. Of a face that only the large picture shows, only looks at that one tell.
+    only have turned away: it is held. So is one at the picture's border, of which half may be in sight for a while
+    before it is found, or after. Of a face that only the large picture shows, only looks at that one tell.
     """
     last, beat = int(at[-1]), clock.beat
     looked, hold = found.looked, clock.weak_hold if weak else clock.hold
@@ -442,9 +448,16 @@ def _end(way: int, at: I32, boxes: F32, score: F32, found: Detections, clock: _C
     if len(at) > 1:
         moved = np.hypot(*((boxes[-1, :2] + boxes[-1, 2:]) - (boxes[-2, :2] + boxes[-2, 2:]))) / 2
         speed = float(moved / abs(beat[last] - beat[at[-2]]) / max(float(boxes[-1, 3] - boxes[-1, 1]), 1.0))
-    if score[-1] >= SEEN_WELL or speed > MOVING or looked is found.thorough:
+    found_by_looks = (score[-1] >= SEEN_WELL or speed > MOVING) and not _at_border(boxes[-1], clock.size)
+    if found_by_looks or looked is found.thorough:
         return min(free, gone) if way > 0 else max(free, gone)
     return free
+
+
+def _at_border(box: F32, size: tuple[int, int]) -> bool:
+    """Whether a box (4,) reaches the border of a picture of this width and height, but for AT_BORDER of its height."""
+    near = AT_BORDER * float(box[3] - box[1])
+    return bool(box[:2].min() <= near or (np.array(size) - box[2:]).min() <= near)
 
 
 def _missed(at: I32, found: Detections) -> bool:

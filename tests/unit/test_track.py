@@ -200,6 +200,14 @@ def test_a_face_seen_well_is_held_through_the_look_that_found_it_gone():
     assert (track.start, track.stop) == (36, 61)
 
 
+@pytest.mark.parametrize(("x", "y", "beyond"), [(SIZE[0] - 21, 50, 9), (1, 50, 9), (150, 1, 9), (150, 50, 4)])
+def test_a_face_at_the_border_is_held_before_it_is_found_and_after(x, y, beyond):
+    """Half of it is in sight before, and no look finds that."""
+    tracks = follow(detections([(n, at(x, y), 0.9) for n in range(40, 61, 4)]), RATE)
+    assert len(tracks) == 1
+    assert (40 - tracks[0].start, tracks[0].stop - 1 - 60) == (beyond, beyond)
+
+
 def test_something_seen_once_and_weakly_is_hidden_too():
     (track,) = follow(detections([(40, at(50), 0.32)]), RATE)
     assert track.start < 40

@@ -1,7 +1,8 @@
 """As on Windows: a file that this process holds open is neither renamed nor removed nor replaced.
 
 Python opens files there without sharing their deletion, and so does SQLite. What others do is not seen here, and of the
-rules for names and folders nothing. ``LESVEIL_SHARING=windows pytest`` holds all tests to it (Linux, by /proc).
+rules for names and folders nothing. ``LESVEIL_SHARING=windows pytest`` holds all tests to it (Linux, by /proc), but for
+claims on a name, of which Windows has its own way (`files.claim`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _guarded(real: Callable[..., Any], count: int) -> Callable[..., Any]:
     def guarded(*paths: Any, **more: Any) -> Any:
         if not any(more.get(key) is not None for key in ("dir_fd", "src_dir_fd", "dst_dir_fd")):
             for path in paths[:count]:
-                if held(os.path.join(os.path.realpath(os.path.dirname(os.fspath(path))), os.path.basename(path))):
+                if not os.fspath(path).endswith(".claim") and held(os.path.join(os.path.realpath(os.path.dirname(os.fspath(path))), os.path.basename(path))):
                     raise PermissionError(13, "it is open, which Windows does not allow", os.fspath(path))
         return real(*paths, **more)
 

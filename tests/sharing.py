@@ -37,7 +37,9 @@ def _guarded(real: Callable[..., Any], count: int) -> Callable[..., Any]:
     def guarded(*paths: Any, **more: Any) -> Any:
         if not any(more.get(key) is not None for key in ("dir_fd", "src_dir_fd", "dst_dir_fd")):
             for path in paths[:count]:
-                if not os.fspath(path).endswith(".claim") and held(os.path.join(os.path.realpath(os.path.dirname(os.fspath(path))), os.path.basename(path))):
+                if not os.fspath(path).endswith(".claim") and held(
+                    os.path.join(os.path.realpath(os.path.dirname(os.fspath(path))), os.path.basename(path))
+                ):
                     raise PermissionError(13, "it is open, which Windows does not allow", os.fspath(path))
         return real(*paths, **more)
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import interruption
 from pipeline.adapters import files
@@ -28,6 +28,9 @@ from pipeline.records import Extent, Style
 from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
 from pipeline.unforeseen import ours
 
+if TYPE_CHECKING:
+    from pipeline.run import Outcome
+
 Item = TypeVar("Item")
 
 ENDINGS = "mp4 mov qt m4v mts m2ts ts mkv avi webm mpg mpeg m2v vob mod tod 3gp 3g2 mxf wmv asf flv ogv dv"
@@ -45,7 +48,7 @@ def redact(args: argparse.Namespace) -> int:
     settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command
     from pipeline.engine import opened, side_by_side
-    from pipeline.opinion import eyes_of, moments
+    from pipeline.opinion import eyes_of
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
     networks = run.Networks(
@@ -69,29 +72,7 @@ def redact(args: argparse.Namespace) -> int:
             batch.clips.append(entry)
             bar.close()
             if not args.quiet:
-                speed = entry["figures"]["frames_per_second"]
-                say(
-                    "{clip}: done, {frames} {frames:frame|frames} at {speed} per second.",
-                    clip=job.name,
-                    frames=entry["frames"],
-                    speed=speed,
-                )
-                if outcome.render.damaged:
-                    say(
-                        "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
-                        clip=job.name,
-                        n=len(outcome.render.damaged),
-                    )
-                if outcome.opinion.hidden:
-                    say(
-                        "{clip}: a second look found {n} more {n:place, which is|places, which are} hidden too "
-                        "({moments}).",
-                        clip=job.name,
-                        n=len(outcome.opinion.hidden),
-                        moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame]),
-                    )
-                if outcome.silences or outcome.sound == "lost":
-                    say("{clip}: part of the sound could not be read and is silent.", clip=job.name)
+                _say_done(job.name, outcome, entry)
         except BrokenPipeError:  # nobody reads what we say any more
             raise
         except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
@@ -133,6 +114,34 @@ def redact(args: argparse.Namespace) -> int:
         say("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=len(failures), all=len(jobs))
         return code
     return 0
+
+
+def _say_done(clip: str, outcome: Outcome, entry: dict[str, Any]) -> None:
+    """What a person should know of a clip that is done; ``entry`` is what the report says of it."""
+    from pipeline.opinion import moments
+
+    speed = entry["figures"]["frames_per_second"]
+    say(
+        "{clip}: done, {frames} {frames:frame|frames} at {speed} per second.",
+        clip=clip,
+        frames=entry["frames"],
+        speed=speed,
+    )
+    if outcome.render.damaged:
+        say(
+            "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
+            clip=clip,
+            n=len(outcome.render.damaged),
+        )
+    if outcome.opinion.hidden:
+        say(
+            "{clip}: a second look found {n} more {n:place, which is|places, which are} hidden too ({moments}).",
+            clip=clip,
+            n=len(outcome.opinion.hidden),
+            moments=moments(outcome.opinion.hidden, lambda frame: outcome.times[frame]),
+        )
+    if outcome.silences or outcome.sound == "lost":
+        say("{clip}: part of the sound could not be read and is silent.", clip=clip)
 
 
 def _left_out(person: str, picture: Path) -> None:

@@ -37,6 +37,27 @@ def judge(
     by = " ".join(by.split())
     if not by:
         raise ApprovalError("An approval needs the name of who gives it.")
+    digest = _still_there(workspace, state, name, watched)
+    told: dict[str, int] = {}
+    verdict = "rejected"
+    if approve:
+        _refuse_outdated(workspace, state, name)
+        told = _known(state, name, despite, despite_rejection)
+        before = approvals(workspace, state)
+        if state.stage in ("approved", "delivered") and by.casefold() in map(str.casefold, before):
+            return state
+        verdict = "approved"
+        if workspace.settings.review.two_people and state.approved is None:
+            others = [one for one in before if one.casefold() != by.casefold()]
+            if before and not others:
+                raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
+            verdict = "approved" if others else FIRST
+    workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict, **told})
+    return find(workspace, state.clip)
+
+
+def _still_there(workspace: Workspace, state: State, name: str, watched: str | None) -> str:
+    """The digest of the latest rendering, which lies there as it was checked. Raises ApprovalError."""
     if state.deleted is not None and state.wiped:
         raise ApprovalError("{clip} was deleted on {day}, and its film is gone.", clip=name, day=state.deleted.day)
     if state.deleted is not None:
@@ -60,27 +81,36 @@ def judge(
         if state.replaces and state.to_recall:  # there may be no film any more, but what lies there is enough
             raise ApprovalError("{file} is not the file that was checked; lesveil recall makes it anew.", file=path)
         raise ApprovalError("{file} is not the file that was checked; run lesveil run again.", file=path)
-    if approve and waiting(workspace, state):
+    return str(digest)
+
+
+def _refuse_outdated(workspace: Workspace, state: State, name: str) -> None:
+    """Raise ApprovalError where the rendering is to be made anew before anybody approves it."""
+    if waiting(workspace, state):
         raise ApprovalError(
             "{clip} has repairs that are not rendered yet; wait for them, or do {command}.",
             clip=name,
             # what was taken away on purpose waits for nothing; in a film that was delivered nothing can be repaired
             command=state.waits_for or ("lesveil run --card DIR" if state.hidden_again else "lesveil repairs"),
         )
-    if approve and doubted(workspace.ledger, state.clip, state.filmed, state.render):
+    if doubted(workspace.ledger, state.clip, state.filmed, state.render or {}):
         raise ApprovalError(
             "Another clip of that day has somebody who looks like a person shown in {clip}; {command} makes it anew.",
             clip=name,
             command=made_anew_by(state),
         )
     # a withdrawal may have come between the last question and the receipt of a rendering
-    if approve and (state.outdated or not consent_holds(workspace, state, date.today())):
+    if state.outdated or not consent_holds(workspace, state, date.today()):
         raise ApprovalError(
             "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
             clip=name,
             command=made_anew_by(state),
         )
-    rejection = state.rejected if approve else None
+
+
+def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> dict[str, int]:
+    """What who approves must say that they know, for the ledger. Raises ApprovalError where they did not say so."""
+    rejection = state.rejected
     if rejection is not None and not despite_rejection:
         raise ApprovalError(
             "{by} rejected this rendering of {clip} on {day}; ask why, and mend it with lesveil review, or approve it "
@@ -89,7 +119,7 @@ def judge(
             clip=name,
             day=rejection.day,
         )
-    left = undecided(state.render) if approve else 0
+    left = undecided(state.render or {})
     if left and not despite:
         raise ApprovalError(
             "A second look sees {n} {n:face|faces} in {clip} that {n:is|are} not hidden; look at "
@@ -98,22 +128,8 @@ def judge(
             n=left,
             clip=name,
         )
-    verdict = "rejected"
-    if approve:
-        before = approvals(workspace, state)
-        if state.stage in ("approved", "delivered") and by.casefold() in map(str.casefold, before):
-            return state
-        verdict = "approved"
-        if workspace.settings.review.two_people and state.approved is None:
-            others = [one for one in before if one.casefold() != by.casefold()]
-            if before and not others:
-                raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
-            verdict = "approved" if others else FIRST
     told = {"despite_second_look": left} if left else {}
-    if rejection is not None:
-        told["despite_rejection"] = rejection.seq
-    workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict, **told})
-    return find(workspace, state.clip)
+    return told | ({"despite_rejection": rejection.seq} if rejection is not None else {})
 
 
 def approvals(workspace: Workspace, state: State) -> list[str]:

@@ -40,13 +40,16 @@ class Networks:
     """The two networks, loaded once, in the background while the first clip is being opened.
 
     ``workers`` threads look at once; 0: as many as there are cores. Faces are looked for on ``device`` ("cpu", "auto").
-    With ``ahead`` false nothing is loaded before it is asked for: workers elsewhere load their own.
+    With ``ahead`` false nothing is loaded before it is asked for: workers elsewhere load their own. After ``clips``
+    clips (0: nobody knows how many there will be) they have served.
     """
 
-    def __init__(self, recognition: bool, workers: int = 0, device: str = "cpu", ahead: bool = True) -> None:
+    def __init__(
+        self, recognition: bool, workers: int = 0, device: str = "cpu", ahead: bool = True, clips: int = 0
+    ) -> None:
         cv2.setNumThreads(1)  # the cores belong to the decoder, the networks and the encoder
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._workers, self._device = workers, device
+        self._workers, self._device, self._clips = workers, device, clips
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="lesveil-load")
         self._detector: Future[CenterFace] | None = None
         self._embedder: Future[FaceNet] | None = None
@@ -54,10 +57,15 @@ class Networks:
             self._detector = self._pool.submit(CenterFace, workers, wanted=device)
             self._embedder = self._pool.submit(FaceNet, workers) if recognition else None
 
-    def let_go(self) -> None:
-        """Give up the networks, and some 400 MB with them; whoever asks for one again waits a second for it."""
-        self._detector = self._embedder = None
-        gc.collect()
+    def served(self, long: bool) -> None:
+        """A clip was looked through. After the last one, and after a ``long`` one, the networks are given up, and some
+        400 MB with them, beside what comes next: that takes a quarter of a second. Whoever asks for one again waits
+        for it."""
+        self._clips -= 1
+        if long or self._clips == 0:
+            held = [self._detector, self._embedder]
+            self._detector = self._embedder = None
+            self._pool.submit(_freed, held)
 
     @property
     def detector(self) -> CenterFace:
@@ -70,6 +78,11 @@ class Networks:
         if self._embedder is None:
             self._embedder = self._pool.submit(FaceNet, self._workers)
         return self._embedder.result()
+
+
+def _freed(held: list[Any]) -> None:
+    held.clear()
+    gc.collect()
 
 
 @lru_cache(maxsize=1)

@@ -161,8 +161,7 @@ def analyse(
         found, views = jobs.search(
             clip, networks, people, smallest, settings.detection.faint, progress=progress, figures=figures
         )
-        if found.frames >= LONG_SECONDS * clip.info.rate:
-            networks.let_go()
+        networks.served(long=found.frames >= LONG_SECONDS * clip.info.rate)
     memory.give_back()
     if found.frames == 0:
         raise QuarantinedError("{clip} has no frames that can be read.", clip=name)

@@ -52,7 +52,10 @@ def redact(args: argparse.Namespace) -> int:
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
     networks = run.Networks(
-        bool(args.keep), device=settings.detection.device, ahead=bool(args.keep) or settings.engine.kind == "here"
+        bool(args.keep),
+        device=settings.detection.device,
+        ahead=bool(args.keep) or settings.engine.kind == "here",
+        clips=len(jobs),
     )
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")

@@ -30,6 +30,7 @@ RULES = (
     Rule("GET", "/clips/{clip}/{digest}.mp4", media.film, EVERYBODY, data=True),
     Rule("GET", "/clips/{clip}/{digest}/{track}.jpg", media.picture, EVERYBODY, data=True),
     Rule("GET", "/originals/{clip}/{track}/{number}.jpg", media.original, COACH, ORIGINALS, data=True),
+    Rule("GET", "/data/session", data.session, EVERYBODY, data=True),
     Rule("GET", "/data/clips/{clip}", data.clip, EVERYBODY, data=True),
     Rule("GET", "/data/clips/{clip}/work", data.work, EVERYBODY, data=True),
     Rule("GET", "/data/clips/{clip}/offered", data.offered, COACH, data=True),

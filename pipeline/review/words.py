@@ -107,7 +107,9 @@ def script(speech: Speech) -> dict[str, str]:
             "No connection. {n} {n:repair waits|repairs wait} here and {n:is|are} sent as soon as it is back."
         ),
         "offline_none": tr("No connection. You can go on; nothing gets lost."),
-        "signed_out": tr("You are no longer signed in. Your repairs wait here; sign in again in another tab."),
+        "signed_out": tr(
+            "You are no longer signed in as {name} ({role}). Your repairs wait here; sign in so again in another tab."
+        ),
         "work_begin": tr("Starting"),
         "work_follow": tr("Following the region"),
         "work_render": tr("Hiding"),

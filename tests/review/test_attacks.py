@@ -130,6 +130,19 @@ def test_a_session_ends_when_somebody_signs_out(page: Page) -> None:
     assert client.ask("GET", "/").status == 303
 
 
+def test_who_is_signed_in_is_told_to_that_browser_alone(page: Page) -> None:
+    """A page that was opened before somebody signed in anew asks for the new token; nobody else gets it."""
+    first, second = page.client("reviewer", "Again"), page.client("reviewer", "Again")
+    assert first.token != second.token
+    assert second.ask("GET", "/data/session").json == {"name": "Again", "role": "reviewer", "token": second.token}
+    first.cookie, path = second.cookie, "/data/clips/x/looked"
+    assert first.ask("POST", path, {}).status == 403
+    stranger = Client(page.address)
+    assert stranger.ask("GET", "/data/session").status == 401
+    told = second.ask("GET", "/data/session", origin="https://evil.example").headers
+    assert "access-control-allow-origin" not in told
+
+
 def test_the_cookie_is_out_of_reach(page: Page) -> None:
     client = Client(page.address)
     answer = client.sign_in(page.link_for("Bob", "reviewer"))

@@ -5,7 +5,7 @@ import { Drawing } from "./drawing.js";
 import { gallery, lookOf, pictureOf, repairList, whyOf } from "./people.js";
 import { Player } from "./player.js";
 import { Queue } from "./queue.js";
-import { Lost, Talk, newId } from "./talk.js";
+import { Lost, Talk, isOut, newId } from "./talk.js";
 import { Timeline } from "./timeline.js";
 
 const by = (id) => document.getElementById(id);
@@ -367,7 +367,7 @@ async function judge(approve) {
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
     refreshVerdict();
   } catch (error) {
-    say(error instanceof Lost ? words.offline_none : error.message, true);
+    say(error instanceof Lost ? words.offline_none : isOut(error) ? signedOut() : error.message, true);
   }
 }
 
@@ -394,11 +394,15 @@ function queueTold(what, item, text) {
   if (view) refresh();
 }
 
+function signedOut() {
+  return fill(words.signed_out, { name: setup.name, role: setup.title });
+}
+
 function setLost(state) {
   lost = Boolean(state);
   by("offline").hidden = !state;
   const count = queue.items.length;
-  if (state === "out") by("offline").textContent = words.signed_out;
+  if (state === "out") by("offline").textContent = signedOut();
   else if (state) by("offline").textContent = count ? fill(words.offline, { n: count }) : words.offline_none;
 }
 
@@ -418,7 +422,7 @@ async function look() {
     }
     refreshWork();
   } catch (error) {
-    setLost(error.status === 401 ? "out" : "lost");
+    setLost(isOut(error) ? "out" : "lost");
   }
   look.timer = setTimeout(look, busy() ? 700 : 6000);
 }

@@ -88,7 +88,7 @@ class ReviewBook(database.Held):
             return cls(path, database.connect(path, _MIGRATIONS))
 
     def add_account(self, name: str, role: str, password: str) -> None:
-        """Make an account, or give one another role and password; its sessions end. Raises ReviewError."""
+        """Make an account, or give one another role and password; its sessions and links end. Raises ReviewError."""
         if len(password) < SHORTEST_PASSWORD:
             raise ReviewError("A password needs at least {n} characters.", n=SHORTEST_PASSWORD)
         if not name.strip() or len(name) > 80 or not name.isprintable():
@@ -99,14 +99,22 @@ class ReviewBook(database.Held):
                 "INSERT INTO accounts VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?, hash = ?",
                 (name.strip(), role, hashed, database.now(), role, hashed),
             )
-            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name.strip(),))
+            self._let_out(name.strip())
 
     def remove_account(self, name: str) -> None:
+        """Nobody of that name can sign in any more, with an account or by a link alone. Raises ReviewError."""
         with self._writing():
             gone = self._connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount
-            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name,))
+            gone += self._let_out(name)
         if not gone:
             raise ReviewError("There is no account {name}; see lesveil accounts list.", name=name)
+
+    def _let_out(self, name: str) -> int:
+        """End every session and link of that name; how many there were."""
+        return sum(
+            self._connection.execute(f"DELETE FROM {table} WHERE name = ? COLLATE NOCASE", (name,)).rowcount
+            for table in ("sessions", "links")
+        )
 
     def accounts(self) -> list[Account]:
         with self._reading():
@@ -128,7 +136,8 @@ class ReviewBook(database.Held):
         secret = secrets.token_urlsafe(32)
         with self._writing():
             self._connection.execute(
-                "INSERT INTO links VALUES (?, ?, ?, ?, NULL)", (_hash(secret), name, role, time.time() + LINK_SECONDS)
+                "INSERT INTO links VALUES (?, ?, ?, ?, NULL)",
+                (_hash(secret), name.strip(), role, time.time() + LINK_SECONDS),
             )
         return secret
 

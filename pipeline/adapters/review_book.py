@@ -50,11 +50,13 @@ _NOBODY = _hasher.hash(secrets.token_hex(16))
 
 @dataclass(frozen=True)
 class Session:
-    """Somebody who signed in. ``token`` must come with every change that they ask for."""
+    """Somebody who signed in. ``token`` must come with every change that they ask for; ``seen``: when they last did
+    something, in seconds of the system's clock."""
 
     name: str
     role: str
     token: str
+    seen: float
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,14 @@ class ReviewBook(database.Held):
                 "SELECT name, role, token, seen FROM sessions WHERE hash = ? AND seen > ? AND began > ?",
                 (_hash(secret), now - IDLE_SECONDS, now - LONGEST_SECONDS),
             ).fetchone()
-        if row is None:
-            return None
-        if now - row[3] > 60:
+        return None if row is None else Session(*row)
+
+    def renew(self, secret: str, session: Session) -> None:
+        """Somebody did something just now, so the session waits for them anew; written once a minute at most."""
+        now = time.time()
+        if now - session.seen > 60:
             with self._writing():
                 self._connection.execute("UPDATE sessions SET seen = ? WHERE hash = ?", (now, _hash(secret)))
-        return Session(row[0], row[1], row[2])
 
     def end(self, secret: str) -> None:
         with self._writing():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.adapters import review_book
 from pipeline.adapters.review_book import Account, ReviewBook
 from pipeline.errors import ReviewError
 
@@ -37,3 +38,19 @@ def test_somebody_with_a_link_alone_can_be_removed(tmp_path: Path) -> None:
         assert book.session(session) is None
         with pytest.raises(ReviewError, match="no account els"):
             book.remove_account("els")
+
+
+def test_a_session_is_renewed_by_who_does_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking who it is renews nothing: an open page asks all the time."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        left, busy = (book.begin(Account(name, "coach")) for name in ("Els", "Geertje"))
+        real, later = review_book.time.time, 0
+        monkeypatch.setattr(review_book.time, "time", lambda: real() + later)
+        for later in range(0, review_book.IDLE_SECONDS + 600, 600):  # noqa: B007, the clock reads it
+            there = book.session(left)
+            worker = book.session(busy)
+            assert worker is not None
+            book.renew(busy, worker)
+        assert there is None
+        later = review_book.LONGEST_SECONDS + 1
+        assert book.session(busy) is None

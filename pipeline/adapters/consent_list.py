@@ -74,6 +74,12 @@ def _look_at_the_header(sheet: Sheet, table: Table) -> None:
             "{file}, row {row}: cells of the header are merged, so nobody can tell which column is which; split them.",
             **sheet.place(number, ""),
         )
+    if cells.NO_RESULT in table.rows[sheet.columns.header]:
+        raise ConsentError(
+            "{file}, row {row}: a header is a formula whose result is not in the file; open the file in Excel, save it"
+            " and try again.",
+            **sheet.place(number, ""),
+        )
     for name, at in sheet.columns.index.items():
         if at in table.hidden_columns:
             sheet.remark(number, name, "Row {row}: the column {column} is hidden in the sheet, and its answers count.")

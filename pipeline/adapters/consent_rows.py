@@ -166,7 +166,15 @@ def _read(sheet: Sheet, number: int, row: Sequence[Cell], name: str) -> Any:
     try:
         found = sheet.read(name, sheet.cell(row, name))
     except ValueError as error:
-        sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
+        if sheet.cell(row, name) == cells.NO_RESULT:
+            sheet.remark(
+                number,
+                name,
+                "Row {row}: {column} is a formula whose result is not in the file, so the answer is no; open the file"
+                " in Excel and save it.",
+            )
+        else:
+            sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
         return error
     expected = ("granted", "recognition") if sheet.layout.staff else ("birth", "granted", "recognition")
     if found is None and name in expected and name in sheet.columns.index:

@@ -117,8 +117,8 @@ class Sheet:
         self.remarks.append(Remark(number, self.columns.title.get(name, ""), template))
 
 
-def rows(numbers: Sequence[int]) -> str:
-    """Row numbers for a message; the first ten of many."""
+def rows(numbers: Sequence[int | str]) -> str:
+    """Row numbers, or people's, for a message; the first ten of many."""
     return ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
 
 

@@ -514,6 +514,81 @@ def test_nobody_signs_for_a_member_of_staff(read: Read) -> None:
     assert [one.says_yes for one in read(table, staff=True).people] == [True, False, False]
 
 
+# --- columns of which nobody said what they are ------------------------------------------------------------------
+
+
+def beside(header: str, *answers: str) -> list[list[str]]:
+    """The list with one more column, whose cells are the ``answers`` and then blank."""
+    cells = [*answers, *[""] * (len(ROWS) - len(answers))]
+    return [[*HEADER, header], *([*row, cell] for row, cell in zip(ROWS, cells, strict=True))]
+
+
+@pytest.mark.parametrize("preset", ["", "magister", "somtoday", "parnassys"])
+def test_an_end_and_a_withdrawal_are_known_by_more_headers(read: Read, preset: str) -> None:
+    table = beside("Einddatum toestemming", "01-11-2026")
+    assert read(table, preset=preset).people[0].end == date(2026, 11, 1)
+    table[0][10] = "Toestemming ingetrokken op"
+    assert read(table, preset=preset).people[2].withdrawn == date(2026, 11, 12)
+
+
+@pytest.mark.parametrize(
+    ("header", "cell"),
+    [
+        ("Intrekking ontvangen", "02-11-2026"),
+        ("Beeld ingetrokken", "Ja"),
+        ("Ingetrokken door ouder", "per 2 november"),
+        ("Geldigheid", "02-11-2026"),
+        ("Nog geldig", "Nee"),
+        ("Einddatum AVG", "2 nov 2026"),
+        ("Verloopt per", "46328"),
+        ("Consent expires", "2026-11-02"),
+        ("Consent withdrawal", "11/02/2026"),
+        ("Valid to", "2026-11-02"),
+        ("Toestemming per", "02-11-2027"),
+        ("Datum akkoord ouder", "02-11-2027"),
+    ],
+)
+def test_a_column_that_may_limit_consent_is_not_passed_over(read: Read, header: str, cell: str) -> None:
+    """A yes would hold without its end, its withdrawal, or the day from which it counts."""
+    table = beside(header, "", cell)
+    with pytest.raises(ConsentError, match=rf"row 1, column {header}: .*\[consent\] ignore"):
+        read(table)
+    ignored = read(table, ignored=frozenset({header.upper()}))
+    assert ignored.people == read([HEADER, *ROWS]).people
+    assert not [one for one in ignored.remarks if one.column == header]
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "told"),
+    [
+        ("Website", "Ja", False),
+        ("Mentor", "J. Valid", False),
+        ("Datum inschrijving", "01-08-2024", False),
+        ("Invalide", "Ja", False),
+        ("Toestemming schoolgids", "Ja", True),
+        ("Toestemming sociale media", "Nee", True),
+        ("Toestemming foto's", "Weet niet", True),
+        ("Toestemming formulier", "40123", True),
+        ("Consent website", "yes", True),
+        ("Website ingetrokken", "Nee", True),
+        ("Adres geldig", "Ja", True),
+        ("Einddatum opleiding", "", True),
+    ],
+)
+def test_a_column_for_something_else_stops_no_import(read: Read, header: str, cell: str, told: bool) -> None:
+    listed = read(beside(header, *[cell] * len(ROWS)))
+    assert listed.people == read([HEADER, *ROWS]).people
+    assert [(one.row, one.column) for one in listed.remarks if "is not read" in str(one)] == [(1, header)] * told
+
+
+def test_a_column_that_another_takes_the_place_of_is_no_unknown_one(read: Read) -> None:
+    table = beside("Loopt tot", "01-11-2026")
+    table[0][9] = "Geldig tot"
+    table[1][9] = "24-12-2026"
+    listed = read(table, columns={"end": "Loopt tot", "withdrawn": "Datum intrekking"})
+    assert listed.people[0].end == date(2026, 11, 1)
+
+
 # --- what a sheet hides ------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ def clip(asked: Asked) -> Response:
         {
             "track": lane.track,
             "tracks": lane.tracks,
+            "joined": lane.joined,
             "moment": lane.moment,
             "minor": lane.minor,
             "person": lane.person,

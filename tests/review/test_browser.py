@@ -354,6 +354,35 @@ def test_the_coach_says_who_somebody_is(tab: Any, house: Page) -> None:
     assert one.wrong == []
 
 
+def test_the_coach_sees_every_track_that_was_joined(tab: Any, house: Page) -> None:
+    """And shows only those whose picture came."""
+    one = tab("coach", "Geertje")
+    one.open_clip()
+    found = house.school.seen()
+    alone = [t.number for t in found.tracks if all(not d.keep for d in found.decisions if d.track == t.number)]
+    first, second, third = sorted(alone)[:3]
+    for other in (second, third):
+        house.school.add("join", 0, len(found.pts), track=first, other=other)
+    one.page.reload()
+    one.ready()
+    one.page.route(f"**/originals/*/{third}/*", lambda route: route.fulfill(status=429))
+    one.page.click(f".people button[data-track='{first}']")
+    one.page.keyboard.press("w")
+    one.page.wait_for_selector("#nameask[open]")
+    until(
+        lambda: (
+            one.page.evaluate("[...document.querySelectorAll('#originals img')].every(i => i.complete)")
+            and one.page.locator("#originals img").count() == 3
+        )
+    )
+    one.page.click("#nameask .primary")
+    one.page.wait_for_selector("#status:has-text('beeld')")
+    until(lambda: one.page.evaluate("localStorage.length") == 0)
+    with house.school.opened() as place:
+        row = place.ledger.entries("repair", house.school.state().clip)[-1].payload
+    assert (row["kind"], row["track"], row["tracks"]) == ("show", first, [first, second])
+
+
 def len_of(track: Any) -> int:
     return len(track.box)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline.records import Decision, Reason, Sighting
@@ -33,18 +33,19 @@ def doubtful(decision: Decision) -> bool:
 
 def doubts(
     decisions: Iterable[Decision],
-    rate: float,
+    when: Callable[[int], float],
     sightings: Iterable[Sighting] = (),
     held: Iterable[tuple[int, int]] = (),
 ) -> list[list[float]]:
     """Moments (start, stop in seconds) at which the program was unsure; those within 1 s are one.
 
+    ``when`` gives the seconds of a frame by the film's clock: its frames need not come evenly.
     ``sightings`` are what the second look sees in the finished film: each is a doubt. So are stretches of frames in
     which a region drawn by hand was ``held`` where it was, because what it follows was lost.
     """
     stretches = [(d.start, d.stop) for d in decisions if doubtful(d)]
     stretches += [*((s.start, s.stop) for s in sightings), *held]
-    spans = sorted((start / rate, stop / rate) for start, stop in stretches)
+    spans = sorted((when(start), when(stop)) for start, stop in stretches)
     out: list[list[float]] = []
     for start, stop in spans:
         if out and start <= out[-1][1] + 1:

@@ -323,9 +323,9 @@ class Repair:
     """A person's word on one clip, from frame ``start`` up to ``stop``, as the ledger holds it; ``number`` is its row.
 
     ``analysis`` names the analysis whose track numbers it uses. ``track`` is meant by HIDE, SHOW, SPLIT (at ``start``)
-    and JOIN (with ``other``); ``person`` is the register id of SHOW, ``said`` who said so. ``box`` is what was drawn
-    for REGION, in pixels, on frame ``at_frame``: the picture is followed from there to both ends. ``undone_at`` is the
-    row that took it back.
+    and JOIN (with ``other``); ``person`` is the register id of SHOW, ``said`` who said so, ``tracks`` those of the
+    same person whose originals were looked at for it. ``box`` is what was drawn for REGION, in pixels, on frame
+    ``at_frame``: the picture is followed from there to both ends. ``undone_at`` is the row that took it back.
     """
 
     number: int
@@ -342,6 +342,7 @@ class Repair:
     other: int | None = None
     person: str | None = None
     said: str = ""
+    tracks: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
     at_frame: int | None = None
     undone: bool = False

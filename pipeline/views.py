@@ -61,7 +61,8 @@ class Span:
 class Lane:
     """One person, or one region drawn by hand (then ``repair`` is its id).
 
-    ``track`` is the number that repairs use. ``minor``: so short or faint that it may be nobody. ``moment`` is the
+    ``track`` is the number that repairs use, ``joined`` are it and those of which people said that they are the same
+    person. ``minor``: so short or faint that it may be nobody. ``moment`` is the
     frame at which the person is seen best, ``box`` where. ``sighting``: the second look sees somebody there, clear.
     """
 
@@ -74,6 +75,7 @@ class Lane:
     person: str | None = None
     repair: str | None = None
     sighting: bool = False
+    joined: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

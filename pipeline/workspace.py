@@ -231,6 +231,7 @@ def layout(settings: Settings, *, staff: bool = False) -> Layout:
         columns=columns,
         yes=frozenset(consent.yes),
         no=frozenset(consent.no),
+        ignored=frozenset(consent.ignore),
         asks_recognition=consent.asks_recognition,
         staff=staff,
     )

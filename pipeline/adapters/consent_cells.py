@@ -17,6 +17,10 @@ from pipeline.consent import Giver
 Cell = object
 """What a spreadsheet holds: text, a number, a truth value, a date, or None."""
 
+NO_RESULT = "#?"
+"""Stands for a formula whose result is not in the file. It may be a day or a no, so it is not blank, and nothing here
+understands it."""
+
 
 @dataclass(frozen=True)
 class Table:

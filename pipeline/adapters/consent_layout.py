@@ -91,8 +91,8 @@ class Layout:
     """What is known of a list before it is read.
 
     ``giver`` is the setting [consent] giver. ``columns`` holds, by field, the header as it is exported. ``yes`` and
-    ``no`` are words of the school's own. ``asks_recognition``: the list has a column for consent to be recognised.
-    ``staff``: it is the staff's own list.
+    ``no`` are words of the school's own. ``ignored`` are headers of columns that are about something else.
+    ``asks_recognition``: the list has a column for consent to be recognised. ``staff``: it is the staff's own list.
     """
 
     purpose: str = PURPOSE
@@ -101,6 +101,7 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     yes: frozenset[str] = frozenset()
     no: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
     asks_recognition: bool = True
     staff: bool = False
 

@@ -12,7 +12,7 @@ from datetime import date
 
 from pipeline.adapters import consent_cells as cells
 from pipeline.adapters.consent_cells import Cell, Table
-from pipeline.adapters.consent_headers import ask_whose_word, find_columns
+from pipeline.adapters.consent_headers import ask_whose_word, find_columns, may_limit, unread
 from pipeline.adapters.consent_layout import Layout
 from pipeline.adapters.consent_rows import ListedPerson, Remark, Sheet, person, rows
 from pipeline.consent import Giver
@@ -52,6 +52,7 @@ def understand(table: Table, file: str, sha256: str, layout: Layout, today: date
     sheet = Sheet(file, columns, layout, today, lines, hidden=table.hidden, merged=table.merged)
     _look_at_the_header(sheet, table)
     _refuse_wrong_widths(sheet)
+    _look_at_other_columns(sheet, table)
     for name in columns.index:
         _refuse_month_first(sheet, name)
         _refuse_swapped(sheet, name)
@@ -74,9 +75,37 @@ def _look_at_the_header(sheet: Sheet, table: Table) -> None:
             "{file}, row {row}: cells of the header are merged, so nobody can tell which column is which; split them.",
             **sheet.place(number, ""),
         )
+    if cells.NO_RESULT in table.rows[sheet.columns.header]:
+        raise ConsentError(
+            "{file}, row {row}: a header is a formula whose result is not in the file; open the file in Excel, save it"
+            " and try again.",
+            **sheet.place(number, ""),
+        )
     for name, at in sheet.columns.index.items():
         if at in table.hidden_columns:
             sheet.remark(number, name, "Row {row}: the column {column} is hidden in the sheet, and its answers count.")
+
+
+def _look_at_other_columns(sheet: Sheet, table: Table) -> None:
+    """Refuse what may be an end or a withdrawal under a header that is not known: the yes beside it would hold."""
+    header = table.rows[sheet.columns.header]
+    for at in unread(header, sheet.layout):
+        place = sheet.place(sheet.columns.header + 1, "") | {"column": cells.text(header[at])}
+        if any(may_limit(header[at], row[at], sheet.layout) for _, row in sheet.lines):
+            raise ConsentError(
+                "{file}, row {row}, column {column}: this may say until when or from when consent holds, and its header"
+                " is not known; call it Datum toestemming, Geldig tot or Datum intrekking, or name it in lesveil.toml:"
+                " under [consent.columns] if it counts, under [consent] ignore if it is about something else.",
+                **place,
+            )
+        sheet.remarks.append(
+            Remark(
+                sheet.columns.header + 1,
+                cells.text(header[at]),
+                "Row {row}: the column {column} is not read; name it in lesveil.toml under [consent.columns] if it"
+                " counts, or under [consent] ignore.",
+            )
+        )
 
 
 def _refuse_without_number(sheet: Sheet) -> None:

@@ -117,8 +117,8 @@ class Sheet:
         self.remarks.append(Remark(number, self.columns.title.get(name, ""), template))
 
 
-def rows(numbers: Sequence[int]) -> str:
-    """Row numbers for a message; the first ten of many."""
+def rows(numbers: Sequence[int | str]) -> str:
+    """Row numbers, or people's, for a message; the first ten of many."""
     return ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
 
 
@@ -166,7 +166,15 @@ def _read(sheet: Sheet, number: int, row: Sequence[Cell], name: str) -> Any:
     try:
         found = sheet.read(name, sheet.cell(row, name))
     except ValueError as error:
-        sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
+        if sheet.cell(row, name) == cells.NO_RESULT:
+            sheet.remark(
+                number,
+                name,
+                "Row {row}: {column} is a formula whose result is not in the file, so the answer is no; open the file"
+                " in Excel and save it.",
+            )
+        else:
+            sheet.remark(number, name, "Row {row}: {column} was not understood, so the answer is no.")
         return error
     expected = ("granted", "recognition") if sheet.layout.staff else ("birth", "granted", "recognition")
     if found is None and name in expected and name in sheet.columns.index:

@@ -1,7 +1,8 @@
 """The sheet of an Excel file that holds the list, with what its rows and columns hide.
 
-Values come through openpyxl's reading mode, which needs little memory. Hidden rows and merged cells it leaves out, so
-the sheet's XML (ECMA-376 part 1, 18.3.1) is looked through once more for those.
+Values come through openpyxl's reading mode, which needs little memory. Hidden rows and merged cells it leaves out, and
+a formula without a result it takes for a blank cell, so the sheet's XML (ECMA-376 part 1, 18.3.1) is looked through
+once more for those.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import openpyxl
-from openpyxl.utils import range_boundaries
+from openpyxl.utils import coordinate_to_tuple, range_boundaries
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from pipeline.adapters.consent_cells import Cell, Table
+from pipeline.adapters.consent_cells import NO_RESULT, Cell, Table
 from pipeline.errors import ConsentError
 
 MOST_CELLS = 5_000_000
@@ -115,6 +116,7 @@ def _marked(archive: zipfile.ZipFile, path: str, rows: list[list[Cell]]) -> Tabl
                 number = int(said.get("r", number + 1))
                 if _is_true(said.get("hidden")) or (said.get("ht") and float(said["ht"]) == 0):
                     hidden.add(number)
+                _mark_formulas(element, number, rows)
                 element.clear()
             elif kind == "col" and (_is_true(said.get("hidden")) or float(said.get("width", 1)) == 0):
                 columns |= set(range(int(said["min"]) - 1, min(int(said["max"]), len(rows[0]) if rows else 0)))
@@ -122,6 +124,23 @@ def _marked(archive: zipfile.ZipFile, path: str, rows: list[list[Cell]]) -> Tabl
                 _, first, _, last = range_boundaries(said["ref"])
                 merged |= set(range(first or 1, min(last or len(rows), len(rows)) + 1))
     return Table(rows, frozenset(hidden), frozenset(merged), frozenset(columns))
+
+
+def _mark_formulas(row: ElementTree.Element, number: int, rows: list[list[Cell]]) -> None:
+    """NO_RESULT in ``rows`` for each formula of the row whose result the program that wrote the file left out."""
+    column = 0
+    for cell in row:
+        column = coordinate_to_tuple(cell.attrib["r"])[1] if "r" in cell.attrib else column + 1
+        parts = {part.tag.rpartition("}")[2]: part for part in cell}
+        formula, result = parts.get("f"), parts.get("v")
+        # a formula may say nothing: then its result is a text, and empty
+        if formula is None or (result is not None and (result.text or cell.get("t") == "str")):
+            continue
+        several = formula.get("t") == "array" and formula.get("ref")
+        left, top, right, bottom = range_boundaries(several) if several else (column, number, column, number)
+        for line in rows[(top or 1) - 1 : bottom]:
+            for at in range((left or 1) - 1, min(right or len(line), len(line))):
+                line[at] = NO_RESULT if line[at] is None else line[at]
 
 
 def _is_true(value: str | None) -> bool:

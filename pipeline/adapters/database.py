@@ -6,6 +6,7 @@ Both hold what must survive a laptop that is switched off: every commit is on th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -52,8 +53,15 @@ def connect(path: Path, migrations: Migrations) -> sqlite3.Connection:
 
     The connection commits by itself outside `writing`, and may be shared by threads that take turns.
     """
-    # Made by hand first, so that it is never readable by others, not even for a moment.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # Made by hand first, so that it is never readable by others, not even for a moment. One that is there is not opened
+    # so: closing it would give up the locks on it of whoever has it open in this process (fcntl(2)).
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not path.exists():  # a link that leads nowhere: SQLite would make what it leads to, and readable
+            raise
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path) from None
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -140,6 +140,7 @@ def is_another(one: ListedPerson, other: ListedPerson) -> bool:
 def difference(history: History, listed: ConsentList, on: date, base: str, terms: Terms) -> Difference:
     """Work out what the import would change; ConsentError when a number belongs to somebody else already."""
     _refuse_taken_numbers(history, listed)
+    _refuse_other_spellings(history, listed)
     number = history.last_import + 1
     names = [person.id for person in listed.people]
     before = {person: history.current(person) for person in names}
@@ -207,6 +208,27 @@ def _refuse_taken_numbers(history: History, listed: ConsentList) -> None:
             file=listed.file,
             row=rows(passed),
         )
+
+
+def _refuse_other_spellings(history: History, listed: ConsentList) -> None:
+    """A number that lost its zeros in a spreadsheet, or changed its case, would be somebody new, never withdrawn."""
+    known = {_bare(number): number for number in (*history.withdrawals, *history.versions)}
+    new = [one for one in listed.people if one.id not in history.versions and one.id not in history.withdrawals]
+    other = [(one, known[_bare(one.id)]) for one in new if _bare(one.id) in known]
+    if other:
+        raise ConsentError(
+            "{file}, row {row}: the number {number} was written {known} until now; write it as before (a spreadsheet"
+            " program keeps zeros at the front in columns of text), or give this person another number if it is not"
+            " theirs.",
+            file=listed.file,
+            row=rows([one.row for one, _ in other]),
+            number=rows([one.id for one, _ in other]),
+            known=rows([before for _, before in other]),
+        )
+
+
+def _bare(number: str) -> str:
+    return number.casefold().lstrip("0")
 
 
 def _after(

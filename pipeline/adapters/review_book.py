@@ -50,11 +50,13 @@ _NOBODY = _hasher.hash(secrets.token_hex(16))
 
 @dataclass(frozen=True)
 class Session:
-    """Somebody who signed in. ``token`` must come with every change that they ask for."""
+    """Somebody who signed in. ``token`` must come with every change that they ask for; ``seen``: when they last did
+    something, in seconds of the system's clock."""
 
     name: str
     role: str
     token: str
+    seen: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class ReviewBook(database.Held):
             return cls(path, database.connect(path, _MIGRATIONS))
 
     def add_account(self, name: str, role: str, password: str) -> None:
-        """Make an account, or give one another role and password; its sessions end. Raises ReviewError."""
+        """Make an account, or give one another role and password; its sessions and links end. Raises ReviewError."""
         if len(password) < SHORTEST_PASSWORD:
             raise ReviewError("A password needs at least {n} characters.", n=SHORTEST_PASSWORD)
         if not name.strip() or len(name) > 80 or not name.isprintable():
@@ -99,14 +101,22 @@ class ReviewBook(database.Held):
                 "INSERT INTO accounts VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?, hash = ?",
                 (name.strip(), role, hashed, database.now(), role, hashed),
             )
-            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name.strip(),))
+            self._let_out(name.strip())
 
     def remove_account(self, name: str) -> None:
+        """Nobody of that name can sign in any more, with an account or by a link alone. Raises ReviewError."""
         with self._writing():
             gone = self._connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount
-            self._connection.execute("DELETE FROM sessions WHERE name = ? COLLATE NOCASE", (name,))
+            gone += self._let_out(name)
         if not gone:
             raise ReviewError("There is no account {name}; see lesveil accounts list.", name=name)
+
+    def _let_out(self, name: str) -> int:
+        """End every session and link of that name; how many there were."""
+        return sum(
+            self._connection.execute(f"DELETE FROM {table} WHERE name = ? COLLATE NOCASE", (name,)).rowcount
+            for table in ("sessions", "links")
+        )
 
     def accounts(self) -> list[Account]:
         with self._reading():
@@ -128,7 +138,8 @@ class ReviewBook(database.Held):
         secret = secrets.token_urlsafe(32)
         with self._writing():
             self._connection.execute(
-                "INSERT INTO links VALUES (?, ?, ?, ?, NULL)", (_hash(secret), name, role, time.time() + LINK_SECONDS)
+                "INSERT INTO links VALUES (?, ?, ?, ?, NULL)",
+                (_hash(secret), name.strip(), role, time.time() + LINK_SECONDS),
             )
         return secret
 
@@ -168,12 +179,14 @@ class ReviewBook(database.Held):
                 "SELECT name, role, token, seen FROM sessions WHERE hash = ? AND seen > ? AND began > ?",
                 (_hash(secret), now - IDLE_SECONDS, now - LONGEST_SECONDS),
             ).fetchone()
-        if row is None:
-            return None
-        if now - row[3] > 60:
+        return None if row is None else Session(*row)
+
+    def renew(self, secret: str, session: Session) -> None:
+        """Somebody did something just now, so the session waits for them anew; written once a minute at most."""
+        now = time.time()
+        if now - session.seen > 60:
             with self._writing():
                 self._connection.execute("UPDATE sessions SET seen = ? WHERE hash = ?", (now, _hash(secret)))
-        return Session(row[0], row[1], row[2])
 
     def end(self, secret: str) -> None:
         with self._writing():

@@ -229,8 +229,9 @@ class VaultWriter(SealedWriter):
                 )
                 self.resume(data, seen)
             except VaultError:  # what cannot be believed is begun again
-                if hasattr(self, "partial"):
-                    self.close()
+                if self._file is not None:  # not by ``close``, which is for ever, and this is to be used
+                    self._file.close()
+                    files.remove(self.partial)
             else:
                 self._key_kept, self.keep = kept, True
                 return

@@ -36,6 +36,7 @@ def checked(asked: dict[str, Any], frames: int, size: tuple[int, int], tracks: s
             raise _nonsense("other")
     if kind is RepairKind.SHOW:
         row |= {"person": _text(asked, "person", 100), "said": _text(asked, "said", 100)}
+        row["tracks"] = _tracks(asked.get("tracks", [row["track"]]), tracks)
     if kind is RepairKind.REGION:
         row["at_frame"] = _whole(asked, "at_frame")
         if not start <= row["at_frame"] < stop:
@@ -68,6 +69,12 @@ def _track(asked: dict[str, Any], name: str, tracks: set[int]) -> int:
     if number not in tracks:
         raise _nonsense(name)
     return number
+
+
+def _tracks(numbers: Any, tracks: set[int]) -> list[int]:
+    if not isinstance(numbers, list) or not numbers or len(numbers) > len(tracks):
+        raise _nonsense("tracks")
+    return [_track({"tracks": number}, "tracks", tracks) for number in numbers]
 
 
 def _text(asked: dict[str, Any], name: str, longest: int) -> str:

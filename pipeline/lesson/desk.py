@@ -118,13 +118,12 @@ class Desk:
                 raise
 
     def original(self, id: str, track: int, number: int, by: str) -> bytes:
-        """A person as filmed, at one of three moments, as JPEG. The look is in the ledger before it is given."""
+        """A track as filmed, at one of three moments, as JPEG. The look is in the ledger before it is given."""
         state, found = self._both(id)
-        lane = self._lane(id, track)
-        if found is None or not lane.tracks or not 0 <= number < 3:
+        tracks = [] if found is None else [one for one in self._mended(state, found).tracks if one.number == track]
+        if found is None or not tracks or not 0 <= number < 3:
             raise RepairError("There is nobody with number {track} in {clip}.", track=track, clip=state.file)
-        chosen = [one for one in self._mended(state, found).tracks if one.number in lane.tracks]
-        whole = max(chosen, key=lambda one: len(one.box))
+        (whole,) = tracks
         frame = whole.start + (2 * number + 1) * len(whole.box) // 6
         row = {"by": by, "frame": frame, "track": track, "sha256": found.sha256}
         self._place.ledger.append("look", state.clip, row)

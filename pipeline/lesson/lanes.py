@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ def lanes_of(found: Seen, mended: Mended, repairs: Sequence[Repair]) -> tuple[La
         for person in sorted(people if track.number not in mended.apart else ()):  # the same name is the same person
             leader = by_name.setdefault(person, leader)
         groups.setdefault(leader, []).append(track)
-    lanes = [_lane(tracks, said, float(found.rate), found.keyframes) for tracks in groups.values()]
+    lanes = [_lane(tracks, said, float(found.rate), found.keyframes, mended.same) for tracks in groups.values()]
     lanes.sort(key=lambda lane: (lane.minor, lane.spans[0].start if lane.spans else 0, lane.track))
     drawn = [_drawn(found, one) for one in repairs if one.kind is RepairKind.REGION and not one.undone]
     majors = [lane for lane in lanes if not lane.minor]
@@ -55,7 +55,9 @@ def doubts_of(lanes: Iterable[Lane]) -> tuple[Doubt, ...]:
     return tuple(sorted(found, key=lambda one: (one.start, one.track)))
 
 
-def _lane(tracks: list[Track], said: dict[int, list[Decision]], rate: float, keys: Frames) -> Lane:
+def _lane(
+    tracks: list[Track], said: dict[int, list[Decision]], rate: float, keys: Frames, same: Mapping[int, int]
+) -> Lane:
     tracks = sorted(tracks, key=lambda track: (track.start, track.number))
     spans = [_span(decision) for track in tracks for decision in said.get(track.number, ())]
     best = max(tracks, key=lambda track: (_height(track).max(), -track.number))
@@ -63,14 +65,16 @@ def _lane(tracks: list[Track], said: dict[int, list[Decision]], rate: float, key
     people = {span.person for span in spans if span.person}
     length = sum(len(track.box) for track in tracks)
     faint = max(track.strength for track in tracks) < FAINT
+    number = min(track.number for track in tracks)
     return Lane(
-        track=min(track.number for track in tracks),
+        track=number,
         tracks=tuple(track.number for track in tracks),
         spans=tuple(_merged(spans)),
         moment=frame,
         box=box,
         minor=not people and (faint or length < BRIEF_SECONDS * rate),
         person=people.pop() if len(people) == 1 else None,
+        joined=tuple(sorted(one for one in same if same[one] == same[number])),
     )
 
 

@@ -96,10 +96,10 @@ def make(
         refuse_changed(workspace, agreed.recognised, filmed, today, work.partial, agreed.known)
         seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift, looked.opinion.left))
         files.publish(work.partial, final)
-        rate = source.info.rate
+        when = opinion.clock(done.pts, float(source.info.time_base), float(source.info.rate))
     outcome = {
         **seen.of_file(digest, final.name, done, written, result.regions),
-        **outcome_of(mending, float(rate), looked.opinion),
+        **outcome_of(mending, when, looked.opinion),
         "enrolled": max((row.seq for row in workspace.ledger.entries("enrolment")), default=0),
         "took": round(time.perf_counter() - started, 2),
     }

@@ -15,7 +15,7 @@ from pipeline.adapters.video_in import ClipReader
 from pipeline.doubt import doubts
 from pipeline.errors import RepairError
 from pipeline.lesson.seen import Placed, Seen, people_of, refuse_lost, regions_of, standing
-from pipeline.opinion import Opinion
+from pipeline.opinion import Opinion, When
 from pipeline.records import (
     U8,
     Decision,
@@ -249,8 +249,8 @@ def times_of(source: ClipReader) -> Times:
     return np.array([frame.pts for frame in source.frames()], np.int64)
 
 
-def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]:
-    """What a rendering's receipt says of whom it shows and what to look at.
+def outcome_of(mending: Mending, when: When, second: Opinion) -> dict[str, Any]:
+    """What a rendering's receipt says of whom it shows and what to look at; ``when`` gives the seconds of a frame.
 
     Of what the ``second`` look saw it says how much and when; where in the picture stays in the vault.
     """
@@ -270,7 +270,7 @@ def outcome_of(mending: Mending, rate: float, second: Opinion) -> dict[str, Any]
             for d in mended.decisions
             if d.keep
         ],
-        "doubts": doubts(mended.decisions, rate, second.left, mending.unsure),
+        "doubts": doubts(mended.decisions, when, second.left, mending.unsure),
         "second_look": {"state": second.state, "hidden": len(hidden), "left": len(second.left)},
         "hides": plan.extent.value,
         "hidden_at_once": hidden_at_once(mended.tracks, plan),

@@ -247,7 +247,7 @@ def _make(
             )
             done, written, result = looked.result
             tracks, plan, second = list(looked.planned.tracks), looked.planned.plan, looked.opinion
-            rate = float(source.info.rate)
+            when = opinion.clock(done.pts, float(source.info.time_base), float(source.info.rate))
         digest = files.sha256_of(partial)
         if filmed is not None:
             refuse_changed(workspace, set(agreed), filmed, today, partial, set(named), again="lesveil recall")
@@ -258,7 +258,7 @@ def _make(
     outcome = {
         **seen.of_file(digest, final.name, done, written, result.regions),
         "kept": _kept(stays, allowed, before),
-        "doubts": doubts([], rate, second.left),
+        "doubts": doubts([], when, second.left),
         "second_look": {"state": second.state, "hidden": len(second.hidden), "left": len(second.left)},
         "hides": plan.extent.value,
         "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),

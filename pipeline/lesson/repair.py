@@ -76,6 +76,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
     agreed = agreed_now(workspace, before.decisions, all_repairs, filmed, today)
     key = seen.rendering_key(before.made_with, all_repairs, agreed.known)
     source_sha = str(state.ingest.payload["sha256"])
+    when = opinion.clock(before.pts, float(before.time_base), float(before.rate))
     figures = Figures()
     started = time.perf_counter()
     with open_clip(Path(state.file).with_suffix(""), film(workspace, clip)) as source:
@@ -91,7 +92,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
         if work.nothing():
             work.sightings[:] = before.sightings
             seen.keep(workspace.vault, clip, replace(before, plan=mending.plan, repairs=mending.repairs))
-            outcome = dict(state.render) | outcome_of(mending, float(before.rate), _opinion(state, work))
+            outcome = dict(state.render) | outcome_of(mending, when, _opinion(state, work))
             seen.record(workspace, clip, source_sha, key, outcome)
             return Repaired(before.sha256, len(before.pts), 0, time.perf_counter() - started)
         try:
@@ -112,7 +113,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
         "bytes": final.stat().st_size,
         "file": final.name,
         "regions": regions,
-        **outcome_of(mending, float(before.rate), _opinion(state, work)),
+        **outcome_of(mending, when, _opinion(state, work)),
         "took": round(time.perf_counter() - started, 2),
     }
     seen.record(workspace, clip, source_sha, key, outcome)

@@ -230,6 +230,7 @@ def _repair(row: Entry, undone: Mapping[str, int]) -> Repair:
         other=said.get("other"),
         person=said.get("person"),
         said=said.get("said", ""),
+        tracks=tuple(said.get("tracks", ())),
         box=(box[0], box[1], box[2], box[3]) if box else None,
         at_frame=said.get("at_frame"),
         undone=said["id"] in undone,

@@ -13,6 +13,12 @@ from pipeline.review.words import reason
 from pipeline.views import Role
 
 
+def session(asked: Asked) -> Response:
+    """Who this browser is signed in as by now, and the token that changes need, for a page from before that."""
+    token = asked.session.token if asked.session else ""
+    return JSONResponse({"name": asked.name, "role": asked.role.value, "token": token})
+
+
 def clip(asked: Asked) -> Response:
     """All there is to know of a clip; names of people only for the coach."""
     view = asked.desk.house.clip(asked.path("clip"))
@@ -26,6 +32,7 @@ def clip(asked: Asked) -> Response:
         {
             "track": lane.track,
             "tracks": lane.tracks,
+            "joined": lane.joined,
             "moment": lane.moment,
             "minor": lane.minor,
             "person": lane.person,

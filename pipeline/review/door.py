@@ -68,7 +68,8 @@ Answer = Callable[[Asked], Response]
 
 @dataclass(frozen=True)
 class Rule:
-    """One route: who may use it, and how often. ``data``: a program asks, and is answered in JSON."""
+    """One route: who may use it, and how often. ``data``: a program asks, and is answered in JSON. ``by_itself``: an
+    open page asks, whether anybody sits before it or not, so this keeps nobody signed in."""
 
     method: str
     path: str
@@ -76,6 +77,7 @@ class Rule:
     roles: frozenset[Role]
     rate: Rate = READS
     data: bool = False
+    by_itself: bool = False
 
 
 def endpoint(rule: Rule, desk: Desk, problem: Callable[[Asked, int, str], Response]) -> Callable[[Request], Any]:
@@ -126,6 +128,8 @@ def _answer(
             wait = desk.rates.wait(who, CHANGES)
             if wait:
                 return refuse(429, speech.tr("Too often; wait a moment and try again."), {"retry-after": "2"})
+        if not rule.by_itself:
+            desk.book.renew(secret, session)
     try:
         return rule.answer(asked)
     except LesveilError as error:

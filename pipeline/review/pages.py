@@ -61,6 +61,8 @@ def clip(asked: Asked) -> Response:
     document = {
         "clip": row.id,
         "name": asked.name,
+        "role": asked.role.value,
+        "title": words.role(asked.speech, asked.role),
         "token": asked.session.token if asked.session else "",
         "roles": roles,
         "words": words.script(asked.speech),

@@ -107,7 +107,9 @@ def script(speech: Speech) -> dict[str, str]:
             "No connection. {n} {n:repair waits|repairs wait} here and {n:is|are} sent as soon as it is back."
         ),
         "offline_none": tr("No connection. You can go on; nothing gets lost."),
-        "signed_out": tr("You are no longer signed in. Your repairs wait here; sign in again in another tab."),
+        "signed_out": tr(
+            "You are no longer signed in as {name} ({role}). Your repairs wait here; sign in so again in another tab."
+        ),
         "work_begin": tr("Starting"),
         "work_follow": tr("Following the region"),
         "work_render": tr("Hiding"),
@@ -137,6 +139,7 @@ def script(speech: Speech) -> dict[str, str]:
         "join_hint": tr("Choose the other person."),
         "hidden_now": tr("{person} is hidden now: {range}."),
         "nobody_offered": tr("There is nobody whose consent is in force for this clip."),
+        "not_looked_at": tr("Not every picture of the original came; moments of which you saw none stay hidden."),
         "outdated": tr("Somebody in this clip may not be shown any more. Run lesveil run again."),
         "gone": tr("The working copy is gone. This clip can be watched, not repaired."),
         "unknown": tr("Nothing was kept of where people are. Run lesveil run again to repair this clip."),

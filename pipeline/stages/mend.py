@@ -242,13 +242,15 @@ class _Pieces:
         return number in self.tracks or number in self._undone
 
     def hear(self, repair: Repair) -> None:
-        """Take in who somebody is said to be: a JOIN or a SHOW."""
+        """Take in who somebody is said to be: a JOIN or a SHOW. Only what was looked at is shown, and only as far as it
+        was the same person when that was said: another's word that two are one shows nobody."""
         if repair.kind is RepairKind.JOIN:
             self._join(repair.track, repair.other)
         elif repair.kind is RepairKind.SHOW and repair.person is not None:
-            for number, start, stop in self._places(repair.track, repair.start, repair.stop):
-                same = [one for one in sorted(self.tracks) if self._find(one) == self._find(number)]
-                self.shows += [(one, start, stop, repair.person) for one in same]
+            same = {self._find(number) for number, _, _ in self._places(repair.track, repair.start, repair.stop)}
+            for one in dict.fromkeys((repair.track, *repair.tracks)):
+                for number, start, stop in self._places(one, repair.start, repair.stop):
+                    self.shows += [(number, start, stop, repair.person)] * (self._find(number) in same)
 
     def split(self, repair: Repair) -> None:
         """From frame ``repair.start`` on the track bears a new number; what was said of it before goes for both."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -128,6 +129,43 @@ def test_a_session_ends_when_somebody_signs_out(page: Page) -> None:
     assert client.ask("POST", "/sign-out", form, content_type=kind).status == 303
     client.cookie = cookie
     assert client.ask("GET", "/").status == 303
+
+
+def test_who_is_signed_in_is_told_to_that_browser_alone(page: Page) -> None:
+    """A page that was opened before somebody signed in anew asks for the new token; nobody else gets it."""
+    first, second = page.client("reviewer", "Again"), page.client("reviewer", "Again")
+    assert first.token != second.token
+    assert second.ask("GET", "/data/session").json == {"name": "Again", "role": "reviewer", "token": second.token}
+    first.cookie, path = second.cookie, "/data/clips/x/looked"
+    assert first.ask("POST", path, {}).status == 403
+    stranger = Client(page.address)
+    assert stranger.ask("GET", "/data/session").status == 401
+    told = second.ask("GET", "/data/session", origin="https://evil.example").headers
+    assert "access-control-allow-origin" not in told
+
+
+def test_an_open_page_alone_keeps_nobody_signed_in(page: Page, clip: tuple[str, str]) -> None:
+    """It asks how far the repairs are, and loads what is new, with nobody before it."""
+    client, book = page.client("reviewer", "Idle"), page.school.place / "review.db"
+    data, then = f"/data/clips/{clip[0]}", round(time.time()) - 3600.0
+    track = page.school.seen().tracks[0].number
+
+    def seen(method: str, path: str, body: Any = None, **headers: str) -> float:
+        with contextlib.closing(sqlite3.connect(book)) as opened, opened:
+            opened.execute("UPDATE sessions SET seen = ? WHERE name = 'Idle'", (then,))
+        client.ask(method, path, body, **headers)
+        with contextlib.closing(sqlite3.connect(book)) as opened:
+            return float(opened.execute("SELECT seen FROM sessions WHERE name = 'Idle'").fetchone()[0])
+
+    for path in (f"{data}/work", data, "/data/session", f"/clips/{clip[0]}/{clip[1]}/{track}.jpg"):
+        assert seen("GET", path) == then, path
+    assert seen("POST", f"{data}/looked", {"digest": clip[1]}) == then
+    repair = REPAIR | {"analysis": page.school.seen().analysis}
+    assert seen("POST", f"{data}/repairs", repair, x_csrf_token="of another session") == then
+    assert seen("GET", f"/originals/{clip[0]}/{track}/0.jpg") == then  # not for this role
+    for path in ("/", f"/clips/{clip[0]}", f"/clips/{clip[0]}/{clip[1]}.mp4"):
+        assert seen("GET", path) > then, path
+    assert seen("POST", f"{data}/repairs", {}) > then
 
 
 def test_the_cookie_is_out_of_reach(page: Page) -> None:

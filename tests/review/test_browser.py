@@ -354,6 +354,35 @@ def test_the_coach_says_who_somebody_is(tab: Any, house: Page) -> None:
     assert one.wrong == []
 
 
+def test_the_coach_sees_every_track_that_was_joined(tab: Any, house: Page) -> None:
+    """And shows only those whose picture came."""
+    one = tab("coach", "Geertje")
+    one.open_clip()
+    found = house.school.seen()
+    alone = [t.number for t in found.tracks if all(not d.keep for d in found.decisions if d.track == t.number)]
+    first, second, third = sorted(alone)[:3]
+    for other in (second, third):
+        house.school.add("join", 0, len(found.pts), track=first, other=other)
+    one.page.reload()
+    one.ready()
+    one.page.route(f"**/originals/*/{third}/*", lambda route: route.fulfill(status=429))
+    one.page.click(f".people button[data-track='{first}']")
+    one.page.keyboard.press("w")
+    one.page.wait_for_selector("#nameask[open]")
+    until(
+        lambda: (
+            one.page.evaluate("[...document.querySelectorAll('#originals img')].every(i => i.complete)")
+            and one.page.locator("#originals img").count() == 3
+        )
+    )
+    one.page.click("#nameask .primary")
+    one.page.wait_for_selector("#status:has-text('beeld')")
+    until(lambda: one.page.evaluate("localStorage.length") == 0)
+    with house.school.opened() as place:
+        row = place.ledger.entries("repair", house.school.state().clip)[-1].payload
+    assert (row["kind"], row["track"], row["tracks"]) == ("show", first, [first, second])
+
+
 def len_of(track: Any) -> int:
     return len(track.box)
 
@@ -381,6 +410,59 @@ def test_a_lost_connection_loses_no_repair(tab: Any, house: Page) -> None:
     one.ready()
     until(lambda: len(_repairs(house, 1)) == len(before) + 1)
     assert one.page.evaluate("localStorage.length") == 0
+
+
+def test_signing_in_again_sends_what_waited(tab: Any, house: Page) -> None:
+    """As the page says: in another tab. What waits is sent under the name of who asked for it, and lost by nobody."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = _repairs(house, 1)
+    refused: list[int] = []
+    one.page.on("response", lambda said: refused.append(said.status) if said.url.endswith("/repairs") else None)
+    other = one.context.new_page()
+    other.goto(house.address)
+    other.click("form[action='/sign-out'] button")
+    one.page.click(".people button.person")
+    one.page.keyboard.press("h")
+    one.page.wait_for_selector("#offline:has-text('Truus')")
+    _sign_in(other, house.link_for("Els", "reviewer"))
+    seen = len(refused)
+    until(lambda: one.page.evaluate("localStorage.length") == 0 or refused[seen:].count(403) >= 2)
+    assert '"kind":"hide"' in one.page.evaluate("Object.values(localStorage).join('')")
+    assert one.page.is_disabled("#approve")
+    assert _repairs(house, 1) == before
+    _sign_in(other, house.link_for("Truus", "reviewer"))
+    until(lambda: one.page.evaluate("localStorage.length") == 0)
+    assert len(_repairs(house, 1)) == len(before) + 1
+    one.page.wait_for_selector("#offline[hidden]", state="attached")
+
+
+def _sign_in(page: Any, link: str) -> None:
+    page.goto(link)
+    page.click("main button.primary")
+    page.wait_for_selector("table")
+
+
+def test_two_tabs_send_each_repair(tab: Any, house: Page) -> None:
+    """They share what waits: while one sends a repair, the other sends it too, and puts one of its own there."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = _repairs(house, 1)
+    held: list[Any] = []
+    one.page.route("**/repairs", lambda route: route.continue_() if held else held.append(route))
+    one.page.click(".people button.person")
+    one.page.keyboard.press("h")
+    until(lambda: one.page.evaluate("localStorage.length") and held)
+    one.page.evaluate(
+        """id => { const [key, kept] = Object.entries(localStorage)[0], items = JSON.parse(kept);
+          items[0].body.id = id; localStorage.setItem(key, JSON.stringify(items)); }""",
+        "e" * 32,
+    )
+    held[0].continue_()
+    until(lambda: one.page.evaluate("localStorage.length") == 0)
+    after = _repairs(house, 1)
+    assert len(after) == len(before) + 2
+    assert after[-1] == "e" * 32
 
 
 def test_a_page_that_is_out_of_date_names_nobody(tab: Any, house: Page) -> None:

@@ -452,7 +452,25 @@ def test_of_two_places_that_people_named_neither_is_shown():
     said = [repair(n, RepairKind.SHOW, track=n, person="7", said="A. Jansen") for n in (1, 2)]
     assert not visible(mended([track(1), track(2)], [hidden(1), hidden(2)], *said))
     joined = repair(3, RepairKind.JOIN, track=1, other=2)
-    assert not visible(mended([track(1), track(2)], [hidden(1), hidden(2)], repair_at(joined, 0), said[0]))
+    both = replace(said[0], tracks=(1, 2))
+    assert not visible(mended([track(1), track(2)], [hidden(1), hidden(2)], repair_at(joined, 0), both))
+
+
+def test_only_what_was_looked_at_is_shown():
+    """Who may be seen is said of tracks whose originals were shown: a join says that they are one, and may be wrong."""
+    tracks, decisions = (
+        [track(n, 10 * n - 10, 10 * n) for n in (1, 2, 3)],
+        [hidden(n, 10 * n - 10, 10 * n) for n in (1, 2, 3)],
+    )
+    joins = [repair(1, RepairKind.JOIN, track=2, other=1), repair(2, RepairKind.JOIN, track=3, other=1)]
+    show = repair(3, RepairKind.SHOW, track=1, tracks=(1, 2), person="7", said="A. Jansen")
+    both = {(10 * n, frame) for n in (1, 2) for frame in range(10 * n - 10, 10 * n)}
+    assert visible(mended(tracks, decisions, *joins, show)) == both
+    late = repair(4, RepairKind.JOIN, track=2, other=1)
+    one = {place for place in both if place[0] == 10}
+    assert visible(mended(tracks, decisions, show, late)) == one, "nobody had said that they are one"
+    assert visible(mended(tracks, decisions, *joins, replace(show, tracks=()))) == one
+    assert visible(mended(tracks, decisions, undone(joins[0], 5), joins[1], show)) == one
 
 
 def test_a_face_found_twice_is_shown_by_naming_both():

@@ -161,6 +161,37 @@ def test_only_the_coach_shows_and_only_whoever_agreed(school: School) -> None:
         assert (row.payload["said"], row.payload["by"], row.payload["role"]) == ("A. Jansen", "Geertje", "coach")
 
 
+def test_who_was_joined_is_looked_at_before_they_are_shown(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every track of somebody has originals of its own, and only those that the page names are shown."""
+    monkeypatch.setattr("pipeline.lesson.desk.clear_moment", lambda film, pts, frame, box: f"{frame}".encode())
+    first, second, third = (one for one in school.seen().tracks[:3])
+    with desk(school) as house:
+        clip = school.state().clip
+        for other in (second, third):
+            join = {"kind": "join", "track": first.number, "other": other.number}
+            house.add(clip, hide(school, **join), "Bob", Role.REVIEWER)
+        lane = next(one for one in house.clip(clip).lanes if first.number in one.tracks)
+        assert lane.joined == (first.number, second.number, third.number)
+        for track in (first, second, third):
+            frames = [int(house.original(clip, track.number, n, "Geertje")) for n in range(3)]
+            assert all(track.start <= frame < track.stop for frame in frames)
+            assert frames == sorted(set(frames))
+        for number in (-1, 3):
+            with pytest.raises(RepairError):
+                house.original(clip, first.number, number, "Geertje")
+        show = {"kind": "show", "track": first.number, "person": "41207", "said": "A. Jansen"}
+        for tracks in ([99], "1", [True], [], [None]):
+            with pytest.raises(RepairError, match="tracks"):
+                house.add(clip, hide(school, **show, tracks=tracks), "Geertje", Role.COACH)
+        house.add(clip, hide(school, **show, tracks=[first.number, second.number]), "Geertje", Role.COACH)
+        house.add(clip, hide(school, **show), "Geertje", Role.COACH)
+    with school.opened() as place:
+        said = [one.tracks for one in seen.repairs(place.ledger, clip) if one.kind == "show"]
+        assert said == [(first.number, second.number), (first.number,)]
+        looks = place.ledger.entries("look")
+        assert [row.payload["track"] for row in looks] == [n for n in lane.joined for _ in range(3)]
+
+
 def test_reviewers_undo_their_own(school: School) -> None:
     with desk(school) as house:
         clip = school.state().clip

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.worksheet.formula import ArrayFormula
 
 from pipeline.adapters.consent_file import read_consent_file
 from pipeline.adapters.consent_layout import Layout
@@ -513,6 +514,81 @@ def test_nobody_signs_for_a_member_of_staff(read: Read) -> None:
     assert [one.says_yes for one in read(table, staff=True).people] == [True, False, False]
 
 
+# --- columns of which nobody said what they are ------------------------------------------------------------------
+
+
+def beside(header: str, *answers: str) -> list[list[str]]:
+    """The list with one more column, whose cells are the ``answers`` and then blank."""
+    cells = [*answers, *[""] * (len(ROWS) - len(answers))]
+    return [[*HEADER, header], *([*row, cell] for row, cell in zip(ROWS, cells, strict=True))]
+
+
+@pytest.mark.parametrize("preset", ["", "magister", "somtoday", "parnassys"])
+def test_an_end_and_a_withdrawal_are_known_by_more_headers(read: Read, preset: str) -> None:
+    table = beside("Einddatum toestemming", "01-11-2026")
+    assert read(table, preset=preset).people[0].end == date(2026, 11, 1)
+    table[0][10] = "Toestemming ingetrokken op"
+    assert read(table, preset=preset).people[2].withdrawn == date(2026, 11, 12)
+
+
+@pytest.mark.parametrize(
+    ("header", "cell"),
+    [
+        ("Intrekking ontvangen", "02-11-2026"),
+        ("Beeld ingetrokken", "Ja"),
+        ("Ingetrokken door ouder", "per 2 november"),
+        ("Geldigheid", "02-11-2026"),
+        ("Nog geldig", "Nee"),
+        ("Einddatum AVG", "2 nov 2026"),
+        ("Verloopt per", "46328"),
+        ("Consent expires", "2026-11-02"),
+        ("Consent withdrawal", "11/02/2026"),
+        ("Valid to", "2026-11-02"),
+        ("Toestemming per", "02-11-2027"),
+        ("Datum akkoord ouder", "02-11-2027"),
+    ],
+)
+def test_a_column_that_may_limit_consent_is_not_passed_over(read: Read, header: str, cell: str) -> None:
+    """A yes would hold without its end, its withdrawal, or the day from which it counts."""
+    table = beside(header, "", cell)
+    with pytest.raises(ConsentError, match=rf"row 1, column {header}: .*\[consent\] ignore"):
+        read(table)
+    ignored = read(table, ignored=frozenset({header.upper()}))
+    assert ignored.people == read([HEADER, *ROWS]).people
+    assert not [one for one in ignored.remarks if one.column == header]
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "told"),
+    [
+        ("Website", "Ja", False),
+        ("Mentor", "J. Valid", False),
+        ("Datum inschrijving", "01-08-2024", False),
+        ("Invalide", "Ja", False),
+        ("Toestemming schoolgids", "Ja", True),
+        ("Toestemming sociale media", "Nee", True),
+        ("Toestemming foto's", "Weet niet", True),
+        ("Toestemming formulier", "40123", True),
+        ("Consent website", "yes", True),
+        ("Website ingetrokken", "Nee", True),
+        ("Adres geldig", "Ja", True),
+        ("Einddatum opleiding", "", True),
+    ],
+)
+def test_a_column_for_something_else_stops_no_import(read: Read, header: str, cell: str, told: bool) -> None:
+    listed = read(beside(header, *[cell] * len(ROWS)))
+    assert listed.people == read([HEADER, *ROWS]).people
+    assert [(one.row, one.column) for one in listed.remarks if "is not read" in str(one)] == [(1, header)] * told
+
+
+def test_a_column_that_another_takes_the_place_of_is_no_unknown_one(read: Read) -> None:
+    table = beside("Loopt tot", "01-11-2026")
+    table[0][9] = "Geldig tot"
+    table[1][9] = "24-12-2026"
+    listed = read(table, columns={"end": "Loopt tot", "withdrawn": "Datum intrekking"})
+    assert listed.people[0].end == date(2026, 11, 1)
+
+
 # --- what a sheet hides ------------------------------------------------------------------------------------------
 
 
@@ -525,10 +601,10 @@ def workbook(change: Callable[[openpyxl.Workbook], None]) -> bytes:
     return out.getvalue()
 
 
-def rewritten(old: bytes, new: bytes) -> bytes:
+def rewritten(old: bytes, new: bytes, book: bytes = b"") -> bytes:
     """The workbook with its sheet's XML changed."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(WORKBOOK)) as whole, zipfile.ZipFile(out, "w") as changed:
+    with zipfile.ZipFile(io.BytesIO(book or WORKBOOK)) as whole, zipfile.ZipFile(out, "w") as changed:
         for entry in whole.infolist():
             changed.writestr(entry, whole.read(entry).replace(old, new))
     return out.getvalue()
@@ -545,6 +621,51 @@ def test_merged_cells_are_a_no_for_each_row_they_touch(read: Read) -> None:
     listed = read(workbook(lambda book: book.active.merge_cells("G2:G3")))
     assert [one.says_yes for one in listed.people] == [False, False, True, False, False]
     assert [remark.row for remark in listed.remarks if "merged" in str(remark)] == [2, 3]
+
+
+@pytest.mark.parametrize("result", [b"<v></v>", b"<v />", b""], ids=["empty", "closed", "none"])
+@pytest.mark.parametrize("column", ["Datum intrekking", "Beeldcoaching", "Toestemming van", "Geboortedatum"])
+def test_a_formula_whose_result_is_not_in_the_file_is_a_no_and_named(read: Read, column: str, result: bytes) -> None:
+    """As programs write them that do not reckon: openpyxl, and exports that are made with it."""
+    place = f"{'ABCDEFGHIJKL'[HEADER.index(column)]}3"
+
+    def formula(book: openpyxl.Workbook) -> None:
+        book.active[place] = "=1+46000"
+
+    cell = b"<f>1+46000</f>"
+    content = rewritten(cell + b"<v></v>", cell + result, workbook(formula))
+    listed = read(content)
+    assert [one.says_yes and one.birth is not None for one in listed.people] == [True, False, True, False, False]
+    assert [(one.row, one.column) for one in listed.remarks if "formula" in str(one)] == [(3, column)]
+    said = read(rewritten(cell + b"<v></v>", cell + b"<v>46000</v>", workbook(formula)))
+    assert not [one for one in said.remarks if "formula" in str(one)]
+
+
+def test_a_formula_for_several_cells_is_a_no_for_each(read: Read) -> None:
+    def formula(book: openpyxl.Workbook) -> None:
+        book.active["K2"] = ArrayFormula("K2:K3", "=N2:N3")
+
+    listed = read(workbook(formula))
+    assert [one.says_yes for one in listed.people] == [False, False, True, False, False]
+    assert [one.row for one in listed.remarks if "formula" in str(one)] == [2, 3]
+
+
+def test_a_formula_that_says_nothing_is_a_blank(read: Read) -> None:
+    """Its result is an empty text, as Excel and LibreOffice write it: IF(N3="";"";N3)."""
+    blank = rewritten(b'<c r="K3"><f>N3</f>', b'<c r="K3" t="str"><f>N3</f>', workbook(_refer))
+    assert [one.says_yes for one in read(blank).people] == [True, True, True, False, False]
+
+
+def _refer(book: openpyxl.Workbook) -> None:
+    book.active["K3"] = "=N3"
+
+
+def test_a_header_that_is_a_formula_without_a_result_is_refused(read: Read) -> None:
+    def formula(book: openpyxl.Workbook) -> None:
+        book.active["M1"] = "=N1"
+
+    with pytest.raises(ConsentError, match="row 1: a header is a formula"):
+        read(workbook(formula))
 
 
 def test_a_merged_header_is_refused_and_a_merged_title_does_not_matter(read: Read) -> None:

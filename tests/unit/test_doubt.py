@@ -35,11 +35,18 @@ def test_of_the_hidden_those_who_may_have_agreed_are_in_doubt(reason: Reason):
 def test_moments_are_in_order_apart_and_hold_every_doubt(stretches):
     unsure = [Decision(n, a, a + long, False, Reason.UNSURE) for n, (a, long) in enumerate(stretches[::2])]
     held = [(a, a + long) for a, long in stretches[1::2]]
-    found = doubts([*unsure, MATCHED], 25, held=held)
+    found = doubts([*unsure, MATCHED], lambda frame: frame / 25, held=held)
     assert found == sorted(found)
     assert all(b[0] - a[1] > 1 - 0.02 for a, b in itertools.pairwise(found))
     for start, stop in [(d.start, d.stop) for d in unsure] + held:
         assert any(a - 0.01 <= start / 25 and stop / 25 <= b + 0.01 for a, b in found)
+
+
+def test_moments_are_told_by_the_clock_of_the_film():
+    """Two hundred frames in two seconds, then one a second."""
+    unsure = [Decision(1, a, b, False, Reason.UNSURE) for a, b in ((190, 203), (208, 210))]
+    found = doubts(unsure, lambda frame: frame / 100 if frame < 200 else frame - 198.0)
+    assert found == [[1.9, 5.0], [10.0, 12.0]]
 
 
 @given(st.floats(0.1, 0.25), st.floats(0.3, 0.5))

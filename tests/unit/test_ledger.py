@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -233,6 +235,41 @@ def test_a_second_process_waits_its_turn(ledger: Ledger, path: Path) -> None:
         assert other.wait(timeout=60) == 0
     assert len(ledger.entries()) == 30
     assert ledger.verify() == []
+
+
+def test_opening_it_twice_keeps_other_processes_from_clearing_up(ledger: Ledger, path: Path) -> None:
+    """Closing a file that was opened by hand gives up every lock that this process has on it (POSIX)."""
+    ledger.append("x", None, {"n": 1})
+    code = "import sys, pathlib, pipeline.adapters.ledger as l\nwith l.Ledger.open(pathlib.Path(sys.argv[1])) as a:"
+    code += "\n    print(len(a.entries()))"
+    for rows in (1, 2):
+        with Ledger.open(path):
+            pass
+        seen = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True).stdout
+        assert int(seen) == rows
+        assert path.with_name(path.name + "-wal").exists(), "the last one to close it thought that it was alone"
+        ledger.append("x", None, {"n": rows + 1})
+
+
+def test_it_is_for_its_owner_alone_from_the_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, modes = sqlite3.connect, []
+
+    def connect(path: Path, **more: Any) -> sqlite3.Connection:
+        modes.append(path.stat().st_mode & 0o777)
+        return real(path, **more)
+
+    monkeypatch.setattr(database.sqlite3, "connect", connect)
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            Ledger.open(tmp_path / "ledger.db").close()
+        (tmp_path / "link.db").symlink_to(tmp_path / "nothing.db")
+        with pytest.raises(LedgerError):
+            Ledger.open(tmp_path / "link.db")
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o600]
+    assert not (tmp_path / "nothing.db").exists()
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])

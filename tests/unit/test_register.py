@@ -290,6 +290,28 @@ def test_one_number_is_not_a_pupils_and_a_teachers(register: Register) -> None:
     assert kept(register, D2, D2, "1")
 
 
+@pytest.mark.parametrize(("before", "now"), [("00123", "123"), ("123", "0123"), ("JAN", "jan"), ("0a1", "A1")])
+def test_a_number_that_is_written_otherwise_is_nobody_new(register: Register, before: str, now: str) -> None:
+    """Whoever withdrew, even if no list holds them any more: an undated yes under the new spelling is refused."""
+    undated = person(now, start=None, row=3)
+    bring(register, D1, person("7"), person(before))
+    register.withdraw(before, D1)
+    bring(register, D2, person("7"))
+    told = f"row 3: the number {now} was written {before} until now"
+    with pytest.raises(ConsentError, match=told):
+        bring(register, D3, person("7"), undated)
+    with pytest.raises(ConsentError, match=told):
+        bring(register, D3, person("7"), person(before), undated)
+    assert not register.knows(now)
+    bring(register, D3, person("7"), person(before))
+
+
+def test_numbers_that_only_look_alike_are_two_people(register: Register) -> None:
+    bring(register, D1, person("00123"), person("1230"))
+    bring(register, D2, person("00123"), person("1230"), person("1203"), person("123A"), person("23"))
+    assert len(register.people(D2)) == 5
+
+
 def test_a_number_that_passed_on_takes_no_consent_along(register: Register) -> None:
     bring(register, D1, *school(1, 2, 3))
     other = person("1", first_name="Sem", last_name="Vos", birth=date(2013, 5, 5), start=D1, row=4)

@@ -320,3 +320,29 @@ def test_a_writer_that_could_not_begin_closes_quietly() -> None:
     writer = sealed.SealedWriter.__new__(sealed.SealedWriter)
     writer.close()
     assert writer.closed
+
+
+@pytest.mark.parametrize("half", ["data", "key"])
+def test_what_takes_the_place_of_a_half_that_cannot_be_believed_can_be_thrown_away(store: Vault, half: str) -> None:
+    """Whoever closes or discards it must not be passed over as if that was done."""
+    with store.resumable("film", print) as copy:
+        copy.write(os.urandom(3 * CHUNK))
+    (data,), (key,) = store.root.glob("clips/.*"), store.root.glob("keys/.*")
+    path = data if half == "data" else key
+    path.write_bytes(b"x" + path.read_bytes()[1:-1] + b"x")
+    copy = store.resumable("film", print)
+    assert not copy.closed
+    assert [one.name for one in (*store.root.glob("clips/*"), *store.root.glob("keys/*"))] == [data.name, key.name]
+    copy.write(os.urandom(3 * CHUNK))
+    copy.close()
+    assert copy.closed
+    seen: list[bytes] = []
+    copy = store.resumable("film", seen.append)
+    assert len(seen) == 2
+    copy.discard()
+    assert [one for folder in ("clips", "keys") for one in (store.root / folder).iterdir()] == []
+    copy = store.resumable("film", seen.append)
+    copy.write(b"whole")
+    copy.commit("a")
+    with store.open("a") as reader:
+        assert reader.read() == b"whole"

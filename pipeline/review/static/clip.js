@@ -5,7 +5,7 @@ import { Drawing } from "./drawing.js";
 import { gallery, lookOf, pictureOf, repairList, whyOf } from "./people.js";
 import { Player } from "./player.js";
 import { Queue } from "./queue.js";
-import { Lost, Talk, newId } from "./talk.js";
+import { Lost, Talk, isOut, newId } from "./talk.js";
 import { Timeline } from "./timeline.js";
 
 const by = (id) => document.getElementById(id);
@@ -314,9 +314,12 @@ async function show() {
   const { analysis } = view; // the page may be loaded anew while the coach looks
   const { people } = await talk.ask("/offered");
   if (!people.length) return say(words.nobody_offered, true);
-  const originals = [0, 1, 2].map((n) => {
+  // of each track that is said to be the same person, three moments in all or the middle of each: only those are shown
+  const moments = [[0, 1, 2], [0, 2]][lane.joined.length - 1] || [1];
+  const originals = lane.joined.flatMap((track) => moments.map((n) => ({ track, n }))).map(({ track, n }, at) => {
     const picture = document.createElement("img");
-    Object.assign(picture, { alt: `${label(lane)} ${n + 1}`, src: `/originals/${encodeURIComponent(clip)}/${lane.track}/${n}.jpg` });
+    Object.assign(picture, { alt: `${label(lane)} ${at + 1}`, src: `/originals/${encodeURIComponent(clip)}/${track}/${n}.jpg` });
+    picture.dataset.track = track;
     return picture;
   });
   by("originals").replaceChildren(...originals);
@@ -324,10 +327,14 @@ async function show() {
   by("said").value = setup.name;
   by("namescope").textContent = scopeText();
   const answer = await ask("nameask");
+  const missing = new Set(originals.filter((one) => !one.complete || !one.naturalWidth).map((one) => Number(one.dataset.track)));
+  const tracks = lane.joined.filter((track) => !missing.has(track));
   by("originals").replaceChildren(); // originals are not kept on the page either
   if (answer !== "yes") return;
+  if (missing.size) say(words.not_looked_at, true);
+  if (!tracks.length) return;
   const range = marked() || { start: 0, stop: clock.frames };
-  repair({ kind: "show", analysis, track: lane.track, person: by("offered").value, said: by("said").value, ...range });
+  repair({ kind: "show", analysis, track: tracks[0], tracks, person: by("offered").value, said: by("said").value, ...range });
   clearMarks();
 }
 
@@ -367,7 +374,7 @@ async function judge(approve) {
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
     refreshVerdict();
   } catch (error) {
-    say(error instanceof Lost ? words.offline_none : error.message, true);
+    say(error instanceof Lost ? words.offline_none : isOut(error) ? signedOut() : error.message, true);
   }
 }
 
@@ -394,11 +401,15 @@ function queueTold(what, item, text) {
   if (view) refresh();
 }
 
+function signedOut() {
+  return fill(words.signed_out, { name: setup.name, role: setup.title });
+}
+
 function setLost(state) {
   lost = Boolean(state);
   by("offline").hidden = !state;
   const count = queue.items.length;
-  if (state === "out") by("offline").textContent = words.signed_out;
+  if (state === "out") by("offline").textContent = signedOut();
   else if (state) by("offline").textContent = count ? fill(words.offline, { n: count }) : words.offline_none;
 }
 
@@ -418,7 +429,7 @@ async function look() {
     }
     refreshWork();
   } catch (error) {
-    setLost(error.status === 401 ? "out" : "lost");
+    setLost(isOut(error) ? "out" : "lost");
   }
   look.timer = setTimeout(look, busy() ? 700 : 6000);
 }

@@ -1,7 +1,7 @@
 // Repairs on their way to the server. They are written down here first and crossed out when the server has them, so
 // that a lost connection, a closed lid or a reloaded page loses none.
 
-import { Lost } from "./talk.js";
+import { Lost, isOut } from "./talk.js";
 
 export class Queue {
   // `name` keeps one person's repairs apart from another's on the same machine.
@@ -43,16 +43,16 @@ export class Queue {
           await this.talk.ask(first.path, first.body);
           this.told("sent", first);
         } catch (error) {
-          if (error instanceof Lost || error.status === 401) {
-            this.told(error.status === 401 ? "signed out" : "lost", first);
+          if (error instanceof Lost || isOut(error)) {
+            this.told(isOut(error) ? "signed out" : "lost", first);
             this.wait = Math.min(this.wait * 2, 10000);
             setTimeout(() => this.send(), this.wait);
             return;
           }
           this.told("refused", first, error.message);
         }
-        // what was put in the meantime stays
-        this.items = this.items.slice(1);
+        // what was put in the meantime stays, by another tab too: tabs of one person share what waits
+        this.items = this.items.filter((one) => one.path !== first.path || one.body.id !== first.body.id);
         this.wait = 500;
       }
       this.told("empty");

@@ -8,13 +8,34 @@ export class Refused extends Error {
   }
 }
 
+// Nobody, or somebody else, is signed in now: that says nothing of what was asked for.
+export const isOut = (error) => error.status === 401 || error.status === 403;
+
 export class Talk {
   constructor(setup) {
     this.base = `/data/clips/${encodeURIComponent(setup.clip)}`;
+    this.setup = setup;
     this.token = setup.token;
   }
 
   async ask(path, body) {
+    try {
+      return await this.send(this.base + path, body);
+    } catch (error) {
+      if (error.status !== 403 || body === undefined) throw error;
+      await this.renew();
+      return this.send(this.base + path, body);
+    }
+  }
+
+  // Who signed in again has another token. Somebody else who did must not send what this person asked for.
+  async renew() {
+    const { name, role, token } = await this.send("/data/session");
+    if (name !== this.setup.name || role !== this.setup.role) throw new Refused(401, "");
+    this.token = token;
+  }
+
+  async send(path, body) {
     const options = { headers: {}, credentials: "same-origin", cache: "no-store" };
     if (body !== undefined) {
       options.method = "POST";
@@ -24,7 +45,7 @@ export class Talk {
     }
     let answer;
     try {
-      answer = await fetch(this.base + path, options);
+      answer = await fetch(path, options);
     } catch {
       throw new Lost();
     }

@@ -1,0 +1,56 @@
+"""Who may sign in to the reviewers' page, and for how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters import review_book
+from pipeline.adapters.review_book import Account, ReviewBook
+from pipeline.errors import ReviewError
+
+PASSWORD = "correct horse battery"
+
+
+def test_a_link_goes_with_its_account(tmp_path: Path) -> None:
+    """However its name is written; and a link from before lets nobody in under an account that is made anew."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        book.add_account("B. de Vries", "reviewer", PASSWORD)
+        links = [book.new_link(name, "coach") for name in ("B. de Vries", " b. de vries ")]
+        others = book.new_link("Els", "reviewer")
+        book.remove_account("b. DE vries")
+        assert [book.use_link(link) for link in links] == [None, None]
+        before = book.new_link("B. de vries", "coach")
+        book.add_account("B. de Vries", "reviewer", PASSWORD)
+        assert book.use_link(before) is None
+        assert book.use_link(others) == Account("Els", "reviewer")
+
+
+def test_somebody_with_a_link_alone_can_be_removed(tmp_path: Path) -> None:
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        waiting, used = book.new_link("Els", "reviewer"), book.new_link("Els", "reviewer")
+        account = book.use_link(used)
+        assert account is not None
+        session = book.begin(account)
+        book.remove_account("els")
+        assert book.use_link(waiting) is None
+        assert book.session(session) is None
+        with pytest.raises(ReviewError, match="no account els"):
+            book.remove_account("els")
+
+
+def test_a_session_is_renewed_by_who_does_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking who it is renews nothing: an open page asks all the time."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        left, busy = (book.begin(Account(name, "coach")) for name in ("Els", "Geertje"))
+        real, later = review_book.time.time, 0
+        monkeypatch.setattr(review_book.time, "time", lambda: real() + later)
+        for later in range(0, review_book.IDLE_SECONDS + 600, 600):  # noqa: B007, the clock reads it
+            there = book.session(left)
+            worker = book.session(busy)
+            assert worker is not None
+            book.renew(busy, worker)
+        assert there is None
+        later = review_book.LONGEST_SECONDS + 1
+        assert book.session(busy) is None

@@ -262,7 +262,7 @@ def _refuse_set_back(workspace: Workspace) -> None:
     if latest is not None and today < latest:
         raise WorkspaceError(
             "This machine's clock says {day}, and the ledger's last row is of {latest}; set the clock, because consent "
-            "is asked for a day.",
+            "is asked for a day, or, if it was wrong then and is right now: lesveil doctor --clock-is-right.",
             day=today,
             latest=latest,
         )

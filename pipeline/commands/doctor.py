@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import date
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer
@@ -70,6 +71,8 @@ def doctor(args: argparse.Namespace) -> int:
     from pipeline.lesson.house_checks import part_findings
 
     with workspace.opened_in_part(args.workspace) as (place, broken), workspace.alone(place, tidy=False):
+        if args.clock_is_right:
+            place.ledger.append("clock", None, {"said": date.today().isoformat()})
         found = [(OPENING, part_findings(broken))]
         for title, work in SECTIONS:  # who needs a part that is broken says the same again
             found.append((title, [one for one in work(place) if one not in found[0][1]]))
@@ -90,4 +93,9 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def add_to(add: Add, group: Group) -> None:
-    add("doctor", doctor, "what is missing here, and what to do about it")
+    command = add("doctor", doctor, "what is missing here, and what to do about it")
+    command.add_argument(
+        "--clock-is-right",
+        action="store_true",
+        help="say so where the ledger has a row of a later day: it was wrong when that was written",
+    )

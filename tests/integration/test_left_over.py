@@ -8,7 +8,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline import messages, workspace
-from pipeline.adapters import files
+from pipeline.adapters import database, files
 from pipeline.adapters.ledger import Entry
 from pipeline.cli import main
 from pipeline.commands import terminal
@@ -99,6 +99,17 @@ def test_nothing_is_done_on_a_day_before_the_last_row(place: Path, monkeypatch: 
                 pass  # doctor, which tells of it
         with workspace.alone(opened):
             pass
+
+
+def test_a_clock_that_was_wrong_before_locks_nobody_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "now", lambda: (datetime.now(UTC) + timedelta(9000)).isoformat())
+        with workspace.opened(place) as opened:
+            opened.ledger.append("card", None, {"card": "k"})
+    words = ["used", "nothing", "--by", "Bea", "-C", str(place)]
+    assert main(words) == WorkspaceError.code
+    main(["doctor", "--clock-is-right", "-C", str(place)])
+    assert main(words) not in (0, WorkspaceError.code), "there is no such clip, and that is told"
 
 
 # --- approving, delivering ------------------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def changed_frames(old: RedactionPlan, new: RedactionPlan) -> list[tuple[int, in
     rows = [np.flatnonzero(alike[plan.frame]) for plan in (old, new)]
     one, other = (np.column_stack([plan.region[at], plan.shape[at]]) for plan, at in zip((old, new), rows, strict=True))
     unlike = (one != other).any(axis=1)
-    for frame in np.unique(old.frame[rows[0]][unlike]).tolist():
-        mine = old.frame[rows[0]] == frame
+    frames = old.frame[rows[0]]
+    for frame in np.unique(frames[unlike]).tolist():
+        mine = slice(*np.searchsorted(frames, [frame, frame + 1]))
         differs[frame] = not np.array_equal(_sorted_rows(one[mine]), _sorted_rows(other[mine]))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], differs[:-1], [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

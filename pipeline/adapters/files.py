@@ -45,6 +45,11 @@ _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d|desktop\.ini|\.lock)(\.|$)")
 
 
+def url(path: Path) -> str:
+    """The path for libav, which takes what is before a colon for a protocol."""
+    return "file:" + os.fspath(path)
+
+
 def partial_path(final: Path) -> Path:
     """A hidden, unique sibling of ``final`` to write to first; its name ends in ``.partial`` and fits in 255 bytes."""
     stem = _cut(final.name, 200)

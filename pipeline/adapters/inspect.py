@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import av
 import av.error
 
+from pipeline.adapters import files
 from pipeline.adapters.packets import LENIENT
 
 HARMLESS = frozenset(
@@ -23,7 +24,7 @@ NEUTRAL = frozenset({"VideoHandler", "SoundHandler", "[0][0][0][0]", "und", "eng
 def extras(path: Path) -> list[str]:
     """Everything in the file that should not be there, in words; empty when there is nothing."""
     found: list[str] = []
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         kinds = [stream.type for stream in container.streams]
         for kind in sorted(set(kinds)):
             allowed = 1 if kind in ("video", "audio") else 0

@@ -61,7 +61,7 @@ class Joiner(ClipWriter):
         self._queue.put((piece, pts - self._shift, self._last_duration))
 
     def _add_video(self, preset: str, crf: int, threads: int) -> Any:
-        with av.open(str(self._template)) as piece:
+        with av.open(files.url(self._template)) as piece:
             video = piece.streams.video[0]
             self._extradata = video.codec_context.extradata
             stream = self._container.add_stream_from_template(video)
@@ -70,7 +70,7 @@ class Joiner(ClipWriter):
 
     def _encode(self, item: Any) -> None:
         path, pts, last_duration = item
-        with av.open(str(path)) as container:
+        with av.open(files.url(path)) as container:
             video = container.streams.video[0]
             if video.codec_context.extradata != self._extradata:
                 raise JoinError("the pieces do not share their parameter sets")
@@ -78,7 +78,7 @@ class Joiner(ClipWriter):
             shown = sorted(int(p.pts or 0) for p in container.demux(video) if p.size)
             if len(shown) != len(pts) or len(set(shown)) != len(shown):
                 raise JoinError(f"a piece has {len(shown)} pictures, not {len(pts)}")
-        with av.open(str(path)) as container:
+        with av.open(files.url(path)) as container:
             video = container.streams.video[0]
             self._mux_piece(container.demux(video), {when: n for n, when in enumerate(shown)}, pts, last_duration)
         files.remove(path)  # what is in the film already need not lie on the disk twice

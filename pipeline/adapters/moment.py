@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,7 @@ import av
 import cv2
 import numpy as np
 
+from pipeline.adapters import files
 from pipeline.adapters.chapters import Opener
 from pipeline.adapters.part import Part, PartError, Times
 from pipeline.adapters.video_in import open_clip
@@ -30,13 +32,18 @@ Box = tuple[float, float, float, float]
 
 def shown_moment(path: Path, pts: int, box: Box) -> bytes:
     """What a finished file shows around ``box`` at ``pts`` of its picture. Raises RepairError."""
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         stream = container.streams.video[0]
         container.seek(pts, stream=stream)
         for frame in container.decode(stream):
             if frame.pts is not None and frame.pts >= pts:
                 return _cut(cast(U8, frame.to_ndarray(format="bgr24")), box, AROUND)
     raise RepairError("{file} shows nothing at that moment.", file=path)
+
+
+def in_file(pts: Times, time_base: Fraction, shift: Fraction) -> Times:
+    """Times (N,) on a source's clock, on that of the file made of it: its ticks are of 1 / denominator seconds."""
+    return (pts - round(shift / time_base)) * time_base.numerator
 
 
 def clear_moment(openers: Sequence[Opener], pts: Times, frame: int, box: Box) -> bytes:
@@ -53,7 +60,7 @@ def clear_moment(openers: Sequence[Opener], pts: Times, frame: int, box: Box) ->
 
 def frame_times(path: Path) -> tuple[float, Times, int, int]:
     """(seconds per tick, pts (N,), width, height) of a finished file."""
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         stream = container.streams.video[0]
         pts = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
         return float(stream.time_base or 1), np.array(pts, np.int64), stream.width, stream.height

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.adapters import files
 from pipeline.adapters.packets import Samples
 from pipeline.adapters.pictures import Deinterlacer, planes, through
 from pipeline.adapters.video_in import ClipReader, opened_container, video_stream
@@ -60,20 +61,21 @@ class Part:
     def frames(self) -> Iterator[Frame]:
         """The stretch's frames, counted from 0. Raises PartError when one is missing or at a time of its own."""
         expected = self.first
-        source = self._sought() if self._from else self._clip.frames()
-        with contextlib.closing(cast(Generator[Frame], source)):
-            for frame in source:
-                if frame.number < self.first:
-                    continue
-                if frame.number != expected or frame.pts != int(self._pts[expected]):
-                    raise PartError(f"frame {expected} is not where it was")
-                if frame.damaged:
-                    self.damaged.add(expected - self.first)
-                yield Frame(expected - self.first, frame.pts, frame.time, frame.picture, frame.damaged)
-                expected += 1
-                if expected == self.stop:
-                    return
-        raise PartError(f"frame {expected} is not there")
+        # what seeking does not give is read from the beginning: the missing end of a film, times that stand still
+        for read in ((self._sought,) if self._from else ()) + (self._clip.frames,):
+            with contextlib.closing(cast(Generator[Frame], read())) as source:
+                for frame in source:
+                    if frame.number < expected:
+                        continue
+                    if frame.number != expected or frame.pts != int(self._pts[expected]):
+                        break
+                    if frame.damaged:
+                        self.damaged.add(expected - self.first)
+                    yield Frame(expected - self.first, frame.pts, frame.time, frame.picture, frame.damaged)
+                    expected += 1
+                    if expected == self.stop:
+                        return
+        raise PartError(f"frame {expected} is not where it was")
 
     def _sought(self) -> Iterator[Frame]:
         """Frames numbered by their times, from the keyframe before the run-up on."""
@@ -97,7 +99,7 @@ class Part:
 
 def keyframes(path: Path, pts: Times) -> list[int]:
     """Numbers of the frames of a finished file (ours) at which decoding can begin. ``pts`` as in the file."""
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         stream = container.streams.video[0]
         marks = sorted(
             packet.pts for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None

@@ -22,6 +22,7 @@ import av.stream
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.disguise import disguised
 from pipeline.adapters.packets import LENIENT
@@ -344,7 +345,7 @@ def _kind(context: av.AudioCodecContext) -> tuple[object, ...]:
 def loudest(path: Path, start: float, stop: float) -> float:
     """The largest sample, 0..1, that is heard in a finished file between two times in seconds; 0 without sound."""
     top = 0.0
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         stream = audio_stream(container)
         if stream is None or stream.time_base is None:
             return 0.0

@@ -55,7 +55,7 @@ class NewSound:
 def splice(old: Path, pieces: Sequence[Piece], partial: Path, sound: NewSound | None = None) -> None:
     """Write ``partial``: the old file with the pieces in it, and with another sound if given. Raises SpliceError."""
     try:
-        with files.writing(partial), av.open(str(old)) as before:
+        with files.writing(partial), av.open(files.url(old)) as before:
             _write(before, sorted(pieces, key=lambda one: one.start), partial, sound)
         _compare(old, sorted(pieces, key=lambda one: one.start), partial)
     except (av.error.FFmpegError, SpliceError) as error:
@@ -76,7 +76,7 @@ def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound 
         "video_track_timescale": scale,
         "movie_timescale": scale,
     }
-    with av.open(str(partial), "w", format="mp4", container_options=options) as out:
+    with av.open(files.url(partial), "w", format="mp4", container_options=options) as out:
         picture = out.add_stream_from_template(video)
         picture.time_base = video.time_base
         track = new = None
@@ -136,7 +136,7 @@ class _Clock:
 
 def _renewed(piece: Piece, clock: _Clock, old: Any) -> Iterator[Any]:
     """The packets of a piece at the times that its pictures have in the whole file."""
-    with av.open(str(piece.path)) as container:
+    with av.open(files.url(piece.path)) as container:
         video = container.streams.video[0]
         mine, theirs = video.codec_context, old.codec_context
         if mine.extradata != theirs.extradata or (mine.width, mine.height) != (theirs.width, theirs.height):
@@ -193,7 +193,7 @@ class _Sounding:
 def _compare(old: Path, pieces: Sequence[Piece], new: Path) -> None:
     """Read back: outside the pieces every picture's packet and time is the old one's, inside it is the piece's."""
     inside = {number for piece in pieces for number in range(piece.start, piece.stop)}
-    with av.open(str(old)) as a, av.open(str(new)) as b:
+    with av.open(files.url(old)) as a, av.open(files.url(new)) as b:
         if a.streams.video[0].codec_context.extradata != b.streams.video[0].codec_context.extradata:
             raise SpliceError("the parameter sets changed")
         sources = [_bytes_of(piece.path) for piece in pieces]
@@ -213,7 +213,7 @@ def _compare(old: Path, pieces: Sequence[Piece], new: Path) -> None:
 
 
 def _bytes_of(path: Path) -> Iterator[bytes]:
-    with av.open(str(path)) as container:
+    with av.open(files.url(path)) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 yield bytes(packet)

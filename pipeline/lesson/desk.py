@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.adapters.moment import clear_moment, frame_times, shown_moment
+from pipeline.adapters.moment import clear_moment, frame_times, in_file, shown_moment
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
@@ -109,7 +109,7 @@ class Desk:
         lane = self._lane(id, track)
         if found is None or not 0 <= lane.moment < len(found.pts):
             raise RepairError("There is nobody with number {track} in {clip}.", track=track, clip=state.file)
-        pts = int(found.pts[lane.moment]) - round(found.shift / found.time_base)
+        pts = int(in_file(found.pts[lane.moment : lane.moment + 1], found.time_base, found.shift)[0])
         with self._pictures:
             try:
                 return shown_moment(path, pts, lane.box)

@@ -100,6 +100,7 @@ def make(
     outcome = {
         **seen.of_file(digest, final.name, done, written, result.regions),
         **outcome_of(mending, when, looked.opinion),
+        "audio": workspace.settings.rendering.audio,
         "enrolled": max((row.seq for row in workspace.ledger.entries("enrolment")), default=0),
         "took": round(time.perf_counter() - started, 2),
     }
@@ -179,7 +180,8 @@ class _Work:
         among = {person.id for person in wanted.shown}
         note(workspace.ledger, clip.id, doubles(analysis.identities, analysis.tracks), among)
         found = seen.of_analysis(analysis, wanted.made_with, self._source)
-        return replace(found, decisions=hidden_beside(found.decisions, wanted.nearest))
+        found = replace(found, decisions=hidden_beside(found.decisions, wanted.nearest))
+        return seen.with_second_look(found, self._before)
 
     def mend(self, filmed: date, today: date) -> None:
         """Lay all repairs over it."""
@@ -212,7 +214,7 @@ class _Work:
     def rounds(self) -> int:
         """How often it may be written again. Repairs know people by the numbers of the analysis they saw: nothing is
         added to one that has any."""
-        if self.found is self._before or self._wanted.repairs:
+        if self.found is self._before or seen.standing(self._wanted.repairs):
             return 0
         return opinion.rounds_of(self._workspace.settings.second_opinion)
 

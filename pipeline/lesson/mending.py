@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.adapters.part import Part, Times, backwards, lumas
+from pipeline.adapters.part import Part, PartError, Times, backwards, lumas
 from pipeline.adapters.video_in import ClipReader
 from pipeline.doubt import doubts
 from pipeline.errors import RepairError
@@ -227,10 +227,17 @@ def followed(source: ClipReader, pts: Times, repair: Repair, progress: Progress 
             progress("follow", min(before + n, total), total)
             yield one
 
-    ahead = follow(counted(lumas(Part(source, pts, at, repair.stop)), 0), repair.box)
     back: Followed | None = None
-    if at > repair.start:
-        back = follow(counted(backwards(source, pts, repair.start, at + 1), repair.stop - at), repair.box)
+    try:
+        ahead = follow(counted(lumas(Part(source, pts, at, repair.stop)), 0), repair.box)
+        if at > repair.start:
+            back = follow(counted(backwards(source, pts, repair.start, at + 1), repair.stop - at), repair.box)
+    except PartError as error:
+        raise RepairError(
+            "What was drawn by hand (repair {repair}) cannot be followed, because the film does not give the pictures "
+            "that it gave before; run lesveil run with its card again.",
+            repair=repair.id,
+        ) from error
     parts = [ahead] if back is None else [_after_first(back), ahead]
     frame = np.concatenate([one.frame for one in parts])
     box = np.concatenate([one.box for one in parts])

@@ -191,9 +191,12 @@ def _make(
 ) -> None:
     """Render the released clip again with more hidden in it, checked, and leave the receipts."""
     settings, clip, old = workspace.settings, state.clip, str(payload["sha256"])
+    before = _outcome(workspace, clip, old)
+    disguised = before.get("audio") == "disguise"
+    if disguised:  # it is already: once more, and less and less is understood
+        settings = replace(settings, rendering=replace(settings.rendering, audio="keep"))
     filmed = date.fromisoformat(state.filmed) if state.filmed else None
     known = shown.load(workspace.vault, clip, old)
-    before = _outcome(workspace, clip, old)
     all_repairs = seen.repairs(workspace.ledger, clip)
     stand, there = seen.standing(all_repairs), set(before.get("repairs", ()))
     taken_back = {r.person for r in all_repairs if r.kind is RepairKind.SHOW and r.undone and r.id in there}
@@ -264,6 +267,7 @@ def _make(
         "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),
         "repairs": list(stand),
         "released": old,
+        "audio": "disguise" if disguised else settings.rendering.audio,
         "places_known": bool(faces),
         "took": round(time.perf_counter() - started, 2),
     }

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from pipeline import opinion, run
 from pipeline.adapters import files, inspect
+from pipeline.adapters.moment import in_file
 from pipeline.adapters.part import Part, PartError, keyframes
 from pipeline.adapters.pictures import whole
 from pipeline.adapters.sound import loudest
@@ -263,9 +264,7 @@ class _Work:
         total = self.mending.plan.frames
         if not changed:
             return []
-        time_base = self.before.time_base
-        shift = round(self.before.shift / time_base)
-        keys = keyframes(self.old, self.before.pts - shift)
+        keys = keyframes(self.old, in_file(self.before.pts, self.before.time_base, self.before.shift))
         if not keys or keys[0] != 0:
             raise ValueError("the file does not begin with a keyframe")
         keys.append(total)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -21,11 +21,12 @@ import numpy.typing as npt
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.adapters.packing import pack, unpack
+from pipeline.adapters.sound import EVER
 from pipeline.adapters.vault import NOTES, Vault
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import KEYFRAMES, Written
 from pipeline.errors import RepairError, VaultError
-from pipeline.records import Decision, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
+from pipeline.records import Decision, Reason, RedactionPlan, Regions, Repair, RepairKind, Sighting, Track
 from pipeline.regions import no_regions
 from pipeline.run import Analysis
 from pipeline.stages.render import Rendered
@@ -103,7 +104,9 @@ class Seen:
         return float(int(self.pts[-1]) * self.time_base + 1 / self.rate)
 
     def silent(self) -> tuple[tuple[float, float], ...]:
-        return tuple((self.seconds(start), self.seconds(stop)) for start, stop in self.mutes)
+        """The muted stretches in seconds; what is muted to the last picture, to the end of the sound."""
+        last = len(self.pts)
+        return tuple((self.seconds(start), self.seconds(stop) if stop < last else EVER) for start, stop in self.mutes)
 
 
 def keep(vault: Vault, clip: str, seen: Seen) -> None:
@@ -168,6 +171,22 @@ def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
         plan=analysis.plan,
         cuts=tuple(analysis.found.cuts.tolist()),
     )
+
+
+def with_second_look(found: Seen, before: Seen | None) -> Seen:
+    """``found`` with what a second look hid in the rendering ``before``: who analyses anew has not seen it, and a film
+    with repairs is not written again for what a second look sees."""
+    if before is None or before.plan.frames != found.plan.frames:
+        return found
+    hidden = {d.track: d for d in before.decisions if d.reason is Reason.SECOND_LOOK}
+    number = max((track.number for track in found.tracks), default=0)
+    tracks, decisions = list(found.tracks), list(found.decisions)
+    for track in before.tracks:
+        if track.number in hidden:
+            number += 1
+            tracks.append(replace(track, number=number))
+            decisions.append(replace(hidden[track.number], track=number))
+    return replace(found, tracks=tracks, decisions=decisions)
 
 
 def of_file(sha256: str, file: str, done: Rendered, written: Written, regions: int) -> dict[str, Any]:

@@ -110,13 +110,15 @@ def mend(
         hidden[repair.id] = pieces.with_alike(after, repair)
         names[repair.id] = tuple(sorted({*people, *then.people(before), *pieces.people(hidden[repair.id])}))
     judged = [_still_agreed(decision, grounds) for decision in pieces.decisions]
+    words: list[Decision] = []
     for track, start, stop, person in pieces.shows:
         keep = person in known
         reason = Reason.NAMED_BY_HAND if keep else Reason.NO_CONSENT
         who, ground = (person, known[person]) if keep else (None, None)
-        judged = overlay(judged, Decision(track, start, stop, keep, reason, person=who, ground=ground))
+        words.append(Decision(track, start, stop, keep, reason, person=who, ground=ground))
     for track, start, stop in (place for places in hidden.values() for place in places):
-        judged = overlay(judged, Decision(track, start, stop, False, Reason.HIDDEN_BY_HAND))
+        words.append(Decision(track, start, stop, False, Reason.HIDDEN_BY_HAND))
+    judged = _overlaid(judged, words)
     return Mended(
         list(pieces.tracks.values()),
         _one_place(judged, pieces.tracks),
@@ -165,9 +167,19 @@ def _one_place(decisions: list[Decision], tracks: Mapping[int, Track]) -> list[D
         for mine, theirs in ((one, other), (other, one)):
             if mine.reason is not Reason.NAMED_BY_HAND or theirs.reason is Reason.NAMED_BY_HAND:
                 lost += [(mine.track, *stretch) for stretch in joined([(n, n + 1) for n in apart.tolist()])]
-    for track, start, stop in lost:
-        decisions = overlay(decisions, Decision(track, start, stop, False, Reason.TWO_PLACES))
-    return decisions
+    words = [Decision(track, start, stop, False, Reason.TWO_PLACES) for track, start, stop in lost]
+    return _overlaid(decisions, words)
+
+
+def _overlaid(decisions: list[Decision], words: Sequence[Decision]) -> list[Decision]:
+    """Each of ``words`` laid over, in their order; the tracks apart, for there may be thousands of either."""
+    by_track: dict[int, list[Decision]] = {}
+    for one in decisions:
+        by_track.setdefault(one.track, []).append(one)
+    for word in words:
+        if word.track in by_track:
+            by_track[word.track] = overlay(by_track[word.track], word)
+    return [one for number in sorted(by_track) for one in by_track[number]] if words else decisions
 
 
 def overlay(decisions: Iterable[Decision], new: Decision) -> list[Decision]:

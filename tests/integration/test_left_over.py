@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,15 +21,20 @@ import pytest
 from pipeline import messages, workspace
 from pipeline.adapters import database, files
 from pipeline.adapters.ledger import Entry
+from pipeline.adapters.moment import in_file
+from pipeline.adapters.sound import EVER
+from pipeline.adapters.video_in import open_clip
 from pipeline.cli import main
 from pipeline.commands import terminal
-from pipeline.errors import BusyError, DeliveryError, LesveilError, WorkspaceError
-from pipeline.lesson import card, house_checks, report, retention, worker
+from pipeline.errors import BusyError, DeliveryError, LesveilError, RepairError, WorkspaceError
+from pipeline.lesson import card, house_checks, report, retention, seen, worker
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.approve import approvals, judge
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.mending import followed, times_of
 from pipeline.lesson.state import find, states
-from pipeline.records import Person
+from pipeline.records import Person, Repair, RepairKind
+from tests import clips
 from tests.faults import school as schools
 from tests.faults.school import TODAY
 
@@ -303,3 +311,49 @@ def test_templates_that_somebody_holds_are_waited_for_and_not_taken(
         pytest.raises(BusyError, match="try again"),
     ):
         workspace.load_templates(opened)
+
+
+# --- films ----------------------------------------------------------------------------------------------------------
+
+
+def region(start: int, stop: int, at: int) -> Repair:
+    return Repair(1, "r", "c", "a", RepairKind.REGION, start, stop, "", "", "", box=(20, 20, 60, 60), at_frame=at)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_what_is_drawn_is_followed_to_the_missing_end_of_a_film(tmp_path: Path, kind: str) -> None:
+    """Frames that are promised and not there are hidden whole; they cannot be sought."""
+    whole = clips.make(tmp_path / "f.mp4", size="160x96", frames=150, movflags="+faststart", g=25, bf=2)
+    whole = whole if kind == "mp4" else clips.remux(whole, tmp_path / "f.mkv")
+    with open_clip(clips.cut(whole, tmp_path / f"cut.{kind}", 0.96)) as clip:
+        pts = times_of(clip)
+        for start, stop, at in ((100, len(pts), 110), (100, 120, 110), (0, len(pts), 5)):
+            placed = followed(clip, pts, region(start, stop, at))
+            assert placed.regions.frame.tolist() == list(range(start, stop))
+
+
+def test_a_film_that_gives_other_pictures_than_before_is_told(tmp_path: Path) -> None:
+    film = clips.make(tmp_path / "f.mp4", size="160x96", frames=30)
+    with open_clip(film) as clip, pytest.raises(RepairError, match="does not give the pictures"):
+        followed(clip, times_of(clip) + 1, region(3, 9, 5))
+
+
+def test_moments_of_a_file_are_found_whatever_the_sources_ticks() -> None:
+    """Those of an AVI at 29.97 are of 1001 / 30000 seconds, and the file's of 1 / 30000."""
+    found = in_file(np.arange(100, 103), Fraction(1001, 30000), Fraction(1001, 300))
+    assert found.tolist() == [0, 1001, 2002]
+    assert in_file(np.array([180, 270]), Fraction(1, 90), Fraction(1)).tolist() == [90, 180]
+
+
+def test_what_is_muted_to_the_last_picture_is_muted_to_the_end() -> None:
+    """Sound is written in blocks that reach beyond the last picture before anybody knows that it is the last."""
+    timed = SimpleNamespace(pts=np.arange(10), mutes=((2, 4), (6, 10)), seconds=lambda n: n / 25)
+    assert seen.Seen.silent(timed) == ((0.08, 0.16), (0.24, EVER))  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file has such a name there")
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips.make(Path("f.mp4"), size="160x96", frames=6)
+    assert main(["redact", "f.mp4", "-o", "10:30.mp4", "--quiet"]) == 0
+    assert Path("10:30.mp4").is_file()

@@ -16,7 +16,7 @@ from pipeline import messages, opinion, workspace
 from pipeline.adapters import files
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.lesson import retention, shown
+from pipeline.lesson import recall, retention, shown
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import find
 from pipeline.stages.rehide import Face
@@ -225,3 +225,23 @@ def test_whom_the_coach_took_back_is_hidden_with_them(place: Place, monkeypatch:
         picture = next(film.decode(video=0)).to_ndarray(format="gray")
     assert detail(picture[there[1] : there[3], there[0] : there[2]]) >= DETAIL
     assert detail(picture[taken[1] : taken[3], taken[0] : taken[2]]) < DETAIL
+
+
+@pytest.mark.parametrize(("was", "now"), [("disguise", "keep"), ("keep", "disguise"), (None, "disguise")])
+def test_a_voice_is_not_disguised_twice(
+    place: Place, monkeypatch: pytest.MonkeyPatch, was: str | None, now: str
+) -> None:
+    place.settle('[rendering]\naudio = "disguise"\n')
+    looked_at_by(monkeypatch, None)
+    if was is not None:
+        with workspace.opened(place.folder) as opened:
+            opened.ledger.record("render", CLIP, "k", CLIP, place.render | {"audio": was})
+    real, asked = recall.run.render_checked, []
+
+    def rendered(*words: Any, **more: Any) -> Any:
+        asked.append(words[3].rendering.audio)
+        return real(*words, **more)
+
+    monkeypatch.setattr(recall.run, "render_checked", rendered)
+    assert place.recall()["outcome"] == "replaced"
+    assert (asked, place.render["audio"]) == ([now], "disguise")

@@ -77,6 +77,27 @@ def test_it_is_hidden_and_the_reviewer_sees_why(school: School, eyes: Eyes) -> N
     school.lesveil("approve", school.state().clip[:8], "--by", "Geertje")
 
 
+@pytest.mark.parametrize("stands", [True, False])
+def test_what_it_saw_stays_hidden_when_the_clip_is_analysed_anew(
+    school: School, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, stands: bool
+) -> None:
+    """A film with repairs is not written again for what it sees, and the eyes may be gone by then."""
+    looked_at(school, "hide")
+    id = school.add("mute", 5, 9)
+    if not stands:
+        school.undo(id)
+    school.lesveil("repairs")
+    monkeypatch.setattr(Eyes, "__call__", lambda *_: (np.empty((0, 4), np.float32), np.empty(0, np.float32)))
+    settings = school.place / "lesveil.toml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("crf = 22", "crf = 23"), encoding="utf-8")
+    school.lesveil("run", "--card", school.sample.card)
+    found = school.seen()
+    (decision,) = [one for one in found.decisions if one.reason is Reason.SECOND_LOOK]
+    assert (decision.start, decision.stop, decision.keep) == (0, 80, False)
+    region = found.plan.region[found.plan.regions(40)]
+    assert any(x1 < BOX[0] and y1 < BOX[1] and x2 > BOX[2] and y2 > BOX[3] for x1, y1, x2, y2 in region)
+
+
 def test_a_person_must_decide_and_the_decision_is_written_down(school: School, eyes: Eyes) -> None:
     looked_at(school, "ask")
     state = school.state()

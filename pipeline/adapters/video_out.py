@@ -100,6 +100,7 @@ class ClipWriter:
         encoder: str = "software",
     ) -> None:
         self._wanted = encoder
+        self._name: str | None = None
         self._mutes = mutes
         self.path = Path(path)
         self._clip = clip
@@ -239,7 +240,7 @@ class ClipWriter:
         """The picture's stream in the file."""
         clip, info = self._clip, self._clip.info
         pixel_format = encoded_format(info.pixel_format, info.width, info.height)
-        name = encoders.chosen(self._wanted, pixel_format, info.width, info.height)
+        name = self._name = encoders.chosen(self._wanted, pixel_format, info.width, info.height)
         options = encoders.options(name, preset, crf)
         stream = self._container.add_stream(name, rate=info.rate, options=options)
         stream.time_base = self._time_base
@@ -369,16 +370,29 @@ class ClipWriter:
                 raise DiskFullError(
                     "The disk is full while writing {file}; make room or choose another folder.", file=self.path
                 ) from error
+            self._blame_hardware(error)
             raise OutputNotWritableError(
                 "{file} cannot be written: {why}; choose another folder.",
                 file=self.path,
                 why=error.strerror or error,
             ) from error
         except av.error.FFmpegError as error:
+            self._blame_hardware(error)
             # what remains is the clip's own doing: times that no file can hold, a picture that does not fit
             raise QuarantinedError(
                 "{clip} is too damaged to be written again ({why}); copy it from the card again.",
                 clip=self._clip.path.name,
+                why=error.strerror or error,
+            ) from error
+
+    def _blame_hardware(self, error: Any) -> None:
+        """Hardware may work when it is tried and not an hour later: a driver starts anew, or others take its places."""
+        if self._name not in (None, encoders.SOFTWARE):
+            raise OutputNotWritableError(
+                "{file} was not written, because {encoder} of this machine stopped ({why}); try again, or write "
+                'encoder = "software" under [rendering] in lesveil.toml.',
+                file=self.path,
+                encoder=self._name,
                 why=error.strerror or error,
             ) from error
 

@@ -33,6 +33,7 @@ from pipeline.lesson.withdraw import refuse_changed
 from pipeline.opinion import Opinion
 from pipeline.records import Figures, Progress, Repair, SecondEyes, Sighting, joined, no_progress
 from pipeline.regions import changed_frames
+from pipeline.settings import Settings
 from pipeline.stages import second_opinion
 from pipeline.stages.render import Rendered
 from pipeline.workspace import Workspace
@@ -81,7 +82,9 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
     figures = Figures()
     started = time.perf_counter()
     with open_clip(Path(state.file).with_suffix(""), film(workspace, clip)) as source:
-        settings = workspace.settings
+        # whatever lesveil.toml says by now: what else is to change, lesveil run changes
+        audio = state.render.get("audio", workspace.settings.rendering.audio)
+        settings = replace(workspace.settings, rendering=replace(workspace.settings.rendering, audio=audio))
         mending = lay_over(state.file, source, before, all_repairs, before.placed, agreed, settings, progress)
         final = workspace.finished / f"{_stem(old)}.{key[:8]}.mp4"
         if final != old:
@@ -89,7 +92,7 @@ def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no
             files.sweep_partials(final)
         partial = files.partial_path(final)
         eyes, _ = opinion.eyes_of(settings.second_opinion)
-        work = _Work(workspace, source, before, mending, old, partial, progress, figures, eyes)
+        work = _Work(settings, source, before, mending, old, partial, progress, figures, eyes)
         if work.nothing():
             work.sightings[:] = before.sightings
             seen.keep(workspace.vault, clip, replace(before, plan=mending.plan, repairs=mending.repairs))
@@ -129,7 +132,7 @@ def _stem(old: Path) -> str:
 def _opinion(state: State, work: _Work) -> Opinion:
     """The second look at a repaired film: what was said of it before goes for what was only copied."""
     told = (state.render or {}).get("second_look") or {"state": opinion.OFF}
-    now = opinion.state_of(work.workspace.settings.second_opinion)
+    now = opinion.state_of(work.settings.second_opinion)
     copied = now == opinion.LOOKED and not work.anew
     return Opinion(told["state"] if copied else now, left=tuple(work.sightings))
 
@@ -158,7 +161,7 @@ def _before(workspace: Workspace, state: State) -> Seen:
 class _Work:
     """One new rendering on its way."""
 
-    workspace: Workspace
+    settings: Settings
     source: ClipReader
     before: Seen
     mending: Mending
@@ -185,7 +188,7 @@ class _Work:
             self.source,
             self.mending.plan,
             self.partial,
-            self.workspace.settings,
+            self.settings,
             self.progress,
             self.figures,
             silent,
@@ -207,7 +210,7 @@ class _Work:
             return None
         made: list[Piece] = []
         seen_anew: list[Sighting] = []
-        settings = self.workspace.settings
+        settings = self.settings
         mute = replace(settings, rendering=replace(settings.rendering, audio="mute", quarantine_share=1.0))
         try:
             for start, stop in pieces:
@@ -277,7 +280,7 @@ class _Work:
     def _sound(self) -> NewSound | None:
         """The sound to make anew; None when it stays as it is."""
         before = self.before
-        if self.mending.mended.mutes == before.mutes or self.workspace.settings.rendering.audio == "mute":
+        if self.mending.mended.mutes == before.mutes or self.settings.rendering.audio == "mute":
             return None
         step = max(1, round(1 / (before.rate * before.time_base)))
         return NewSound(
@@ -287,7 +290,7 @@ class _Work:
             shift=before.shift,
             start=int(before.pts[0]) * before.time_base,
             end=Fraction(int(before.pts[-1]) + step) * before.time_base,
-            disguise=self.workspace.settings.rendering.audio == "disguise",
+            disguise=self.settings.rendering.audio == "disguise",
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from pipeline.adapters import encoders
 from pipeline.adapters.video_in import open_clip
 from pipeline.adapters.video_out import ClipWriter
+from pipeline.errors import LesveilError
 from tests import clips
 
 
@@ -82,3 +83,19 @@ def test_options_of_every_encoder_ask_for_closed_groups():
     assert encoders.options("libx264", "superfast", 21)["forced-idr"] == "1"
     assert encoders.options("h264_nvenc", "superfast", 21)["forced-idr"] == "1"
     assert encoders.options("h264_qsv", "superfast", 21)["forced_idr"] == "1"
+
+
+def test_hardware_that_stops_is_blamed_and_not_the_film(monkeypatch, tmp_path):
+    """It worked when it was tried; now its driver has no place left."""
+    monkeypatch.setattr(encoders, "works", lambda *_: True)
+    film = clips.make(tmp_path / "f.mp4", size="160x96", frames=6)
+
+    def write():
+        with open_clip(film) as clip, ClipWriter(tmp_path / "out.mp4", clip, encoder="h264_nvenc") as writer:
+            for frame in clip.frames():
+                writer.write(frame.picture, frame.pts)
+            writer.close()
+
+    with pytest.raises(LesveilError, match="h264_nvenc of this machine stopped"):
+        write()
+    assert not (tmp_path / "out.mp4").exists()

@@ -169,16 +169,21 @@ def missing_list(workspace: Workspace) -> Entry | None:
     return next((row for row in newest.values() if not workspace.register.imported(row.payload["sha256"])), None)
 
 
+def settings_file(folder: Path) -> Path:
+    """A workspace's lesveil.toml. Raises WorkspaceError where there is none."""
+    if not (folder / FILE_NAME).is_file():
+        raise WorkspaceError(
+            "{folder} is not a workspace: it has no {file}; make one with lesveil init.", folder=folder, file=FILE_NAME
+        )
+    return folder / FILE_NAME
+
+
 @contextlib.contextmanager
 def opened_in_part(folder: Path | None) -> Iterator[tuple[Workspace, list[LesveilError | OSError]]]:
     """The same for whoever looks what is wrong: with it comes why parts cannot be opened; who uses them hears it."""
     if folder is None:
         raise WorkspaceError("Name the workspace with -C FOLDER or LESVEIL_WORKSPACE; lesveil init FOLDER makes one.")
-    if not (folder / FILE_NAME).is_file():
-        raise WorkspaceError(
-            "{folder} is not a workspace: it has no {file}; make one with lesveil init.", folder=folder, file=FILE_NAME
-        )
-    settings = load(folder / FILE_NAME)
+    settings = load(settings_file(folder))
     terms = Terms(settings.consent.purpose, settings.consent.grace_days)
     broken: list[LesveilError | OSError] = []
     with contextlib.ExitStack() as stack:

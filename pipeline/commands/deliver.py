@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def deliver(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         try:
             done = delivering.deliver(place, date.today(), clips=args.clips, labels=labels, progress=bar)
+            done += _not_brought(place, args.clips, {state.clip for state, _ in done})
             if any(not isinstance(what, LesveilError) for _, what in done):
                 leave_head(place)
         finally:
@@ -68,6 +70,24 @@ def deliver(args: argparse.Namespace) -> int:
     answer(args, document, *lines)
     kept = [DeliveryError.code for _, what in arrived if what.versions_left]
     return code_of([*kept, *(error.code for _, error in failed)])
+
+
+def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:
+    """The clips that were named and that nothing was brought of, each with why; not those that lie there already."""
+    from pipeline.commands.lessons import next_of
+    from pipeline.lesson.state import find
+
+    found = {state.clip: state for state in (find(place, name) for name in names)}
+    return [
+        (
+            state,
+            DeliveryError(
+                "{clip} was not brought: {why}.", clip=Path(state.file).name, why=next_of(state) or tr(state.stage)
+            ),
+        )
+        for state in found.values()
+        if state.clip not in done and (state.delivered is None or state.outdated or state.repairs_wait)
+    ]
 
 
 def _audit(args: argparse.Namespace) -> int:

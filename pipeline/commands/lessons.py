@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
-from pipeline.errors import CardError, code_of
+from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
@@ -25,6 +25,8 @@ def run_card(args: argparse.Namespace) -> int:
 
     if args.unattended:
         return unattended(args)
+    if args.deliver:
+        raise UsageError("--deliver goes with --unattended; deliver what was approved with lesveil deliver.")
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         for state in card.held_back(place, today):
@@ -161,6 +163,7 @@ def _summary(result: Any) -> list[str]:
         "shown": len({entry["person"] for render in renders for entry in render["kept"]}),
         "hidden": max((render["hidden_at_once"] for render in renders), default=0),
         "doubts": sum(len(render["doubts"]) for render in renders),
+        "delivered": sum(bool(state.standing) for state in result.done),
     }
     lines = [summary_line(figures)]
     for state in result.done:
@@ -231,9 +234,9 @@ def _failed(reason: str) -> str:
     return tr("failed: {reason}", reason=reason)
 
 
-def _next(state: Any) -> str:
+def next_of(state: Any) -> str:
     """What a clip waits for, or why it failed."""
-    if state.failure is not None:
+    if state.failure is not None and state.waits_for != "lesveil recall":  # no run makes what a recall makes
         return _failed(failure_in_words(state.failure.payload))
     if state.rejected is not None and state.waits_for == "lesveil approve":
         return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
@@ -295,7 +298,7 @@ def status(args: argparse.Namespace) -> int:
         listed = any(not row.payload.get("staff") for row in place.ledger.entries("import"))
         makes = ("lesveil run", "lesveil repairs")
         without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
-    lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + _next(s) + _ended(s) for s in found]
+    lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + next_of(s) + _ended(s) for s in found]
     lines += [f"{'-':8}  {Path(one.path).name:24} {tr('not copied'):12} " + _failed(one.why) for one in missing]
     if not lines:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))

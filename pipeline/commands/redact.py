@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ from pipeline.commands.terminal import Add, Bars, Group, named, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
     LesveilError,
+    NoConsentError,
     OutputExistsError,
     PartialError,
     SecondLookError,
@@ -25,8 +27,9 @@ from pipeline.errors import (
 )
 from pipeline.messages import told
 from pipeline.records import Extent, Style
-from pipeline.settings import FILE_NAME, RANGES, Engine, SecondOpinion, Settings, load
+from pipeline.settings import RANGES, Engine, SecondOpinion, Settings, load
 from pipeline.unforeseen import ours
+from pipeline.workspace import grounds, opened, settings_file
 
 if TYPE_CHECKING:
     from pipeline.run import Outcome
@@ -60,6 +63,7 @@ def redact(args: argparse.Namespace) -> int:
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
     people = run.enrol_folder(args.keep, networks, _left_out) if args.keep else []
+    _refuse_without_consent(args, [person.id for person in people])
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
@@ -119,6 +123,34 @@ def redact(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_without_consent(args: argparse.Namespace, people: Sequence[str]) -> None:
+    """A workspace that is named knows who agreed: whoever withdrew there is not shown on the strength of a portrait.
+
+    Raises NoConsentError, and what opening a workspace raises.
+    """
+    if args.workspace is None or not people or not (args.workspace / "register.db").is_file():
+        return
+    with opened(args.workspace) as place:
+        today = date.today()
+        allowed = grounds(place, people, today, today) if place.recognises else {}
+        if not place.recognises:
+            raise NoConsentError(
+                "Recognition is off in {folder}, so nobody is shown by {keep}; leave out --keep, or leave out -C and "
+                "LESVEIL_WORKSPACE if this film is none of that workspace.",
+                folder=args.workspace,
+                keep=args.keep,
+            )
+    without = sorted(set(people) - set(allowed))
+    if without:
+        raise NoConsentError(
+            "By the consent list of {folder} these may not be recognised today: {people}; take them out of {keep}, or "
+            "leave out -C and LESVEIL_WORKSPACE if this film is none of that workspace.",
+            folder=args.workspace,
+            people=", ".join(without),
+            keep=args.keep,
+        )
+
+
 def _say_done(clip: str, outcome: Outcome, entry: dict[str, Any]) -> None:
     """What a person should know of a clip that is done; ``entry`` is what the report says of it."""
     from pipeline.opinion import moments
@@ -176,9 +208,8 @@ def _report(results: Sequence[Path], report: Path) -> Path:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    """Those of the workspace, where one is named that has any; and above them what the command line says."""
-    file = None if args.workspace is None else args.workspace / FILE_NAME
-    base = load(file) if file is not None and file.is_file() else Settings()
+    """Those of the workspace, where one is named; and above them what the command line says. Raises WorkspaceError."""
+    base = Settings() if args.workspace is None else load(settings_file(args.workspace))
     style = base.redaction.style if args.style is None else Style(args.style)
     return replace(
         base,

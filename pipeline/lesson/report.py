@@ -80,6 +80,7 @@ def summary(clips: Sequence[Document]) -> Document:
         "doubts": sum(len(clip["doubts"]) for clip in rendered),
         "approved": sum(any(one["verdict"] == "approved" for one in clip["approvals"]) for clip in clips),
         "delivered": sum(bool(clip["delivered_to"]) for clip in clips),
+        "taken_away": sum(bool(clip["deliveries"]) and not clip["delivered_to"] for clip in clips),
     }
 
 
@@ -125,8 +126,19 @@ def _batch(
         "registered": card.payload.get("registered"),
         "summary": summary(told),
         "clips": told,
-        "failed": [{"at": row.at, **row.payload, "why": failure_in_words(row.payload)} for row in failed],
+        "failed": [
+            {"at": row.at, **row.payload, "why": failure_in_words(row.payload)}
+            for row in failed
+            if not _done_since(workspace, row)
+        ],
     }
+
+
+def _done_since(workspace: Workspace, failure: Entry) -> bool:
+    """Whether the clip that failed was rendered after that."""
+    clip = failure.payload.get("clip")
+    rows = workspace.ledger.entries("receipt", clip) if clip else []
+    return any(row.seq > failure.seq and row.payload["stage"] == "render" for row in rows)
 
 
 def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document:
@@ -142,6 +154,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "bytes": state.ingest.payload["bytes"],
         "stage": state.stage,
         "waits_for": state.waits_for,
+        "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendered": bool(render),
         "sha256": render.get("sha256"),

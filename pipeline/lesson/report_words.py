@@ -57,6 +57,8 @@ def in_words(document: Document, kind: str) -> list[str]:
         lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
         for clip in batch["clips"]:
             waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
+            if clip["rejected_by"] and clip["waits_for"] == "lesveil approve":
+                waits = ", " + tr("rejected by {by}; waits for lesveil review", by=clip["rejected_by"])
             if clip["failure"]:
                 waits = ", " + tr("failed: {reason}", reason=clip["failure"])
             lines.append(f"     {Path(clip['file']).name}: {tr(clip['stage'])}{waits}")
@@ -91,6 +93,9 @@ def summary_line(figures: Document) -> str:
     )
     if figures.get("delivered"):
         return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
+    if figures.get("taken_away"):
+        gone = figures["taken_away"]
+        return f"{told}; " + tr("{n} {n:clip was|clips were} delivered and taken away again.", n=gone)
     return f"{told}; " + tr("nothing has left this machine.")
 
 

@@ -26,6 +26,9 @@ SOON = 30
 def target_findings(workspace: Workspace) -> list[Finding]:
     """Everything about [deliver] and [onedrive], in the order in which to mend it."""
     settings = workspace.settings
+    if settings.deliver.target == "folder" and not settings.deliver.folder:
+        text = tr("lesveil.toml does not say where clips go.")
+        return [Finding("bad", text, tr('Put folder = "..." under [deliver].'))]
     if settings.deliver.target == "folder":
         return list(_folder(workspace.target_folder, settings.deliver.folder_is_the_archive))
     if settings.deliver.target == "onedrive":

@@ -134,9 +134,9 @@ def execute_wipe(
         raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
     if plan.whole and confirmed != volume.title:
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
-    copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
-    _still_delivered(workspace, copies)
-    _may_still_go(workspace, copies)
+    clips = _clips_of(workspace, plan)
+    _still_delivered(workspace, clips)
+    _may_still_go(workspace, clips)
     return wipe.execute(
         plan,
         digest,
@@ -147,8 +147,20 @@ def execute_wipe(
         everything=lambda root: (name for name, _ in _listed(root)),
         in_place=not volume.mtp,
         progress=progress,
-        still=lambda: _may_still_go(workspace, copies),
+        still=lambda: _may_still_go(workspace, clips),
     )
+
+
+def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
+    """Every clip of which something goes; the copy of one whose film lies on two cards went with the other card."""
+    items = {(item.path, item.sha256) for item in plan.items}
+    films = {
+        str(row.clip)
+        for row in workspace.ledger.entries("ingest")
+        if row.payload["card"] == plan.card
+        and any((file["path"], file["sha256"]) in items for file in row.payload["files"])
+    }
+    return films | {item.path for item in plan.items if item.kind == wipeable.COPY}
 
 
 def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
@@ -158,6 +170,8 @@ def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
     copied, byte for byte, or nothing goes.
     """
     seen = workspace.ledger.entries("card")
+    if card is not None and not os.path.isdir(card):
+        raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)
     if card is not None:
         named = volume_of(card)
         plain = not named.serial and not named.label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import samples
 from pipeline import messages, workspace
 from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
-from pipeline.errors import WorkspaceError
+from pipeline.errors import NoConsentError, NotReadyError, WorkspaceError
 
 SETTINGS = """\
 [recognition]
@@ -78,6 +79,12 @@ class School:
         assert told == code, said.err
         assert "Traceback" not in said.err
         return json.loads(said.out) if said.out else None
+
+    def words(self, *words: object) -> list[str]:
+        """What a command answers to people."""
+        self.capsys.readouterr()
+        assert main([*map(str, words), "-C", str(self.place), "--quiet", "--lang", "en"]) == 0
+        return self.capsys.readouterr().out.splitlines()
 
     def refused(self, *words: object, code: int) -> str:
         """The one sentence with which a command is refused."""
@@ -303,6 +310,74 @@ def test_a_folder_that_is_no_archive_any_more_permits_no_wipe(school: School) ->
     school.refused("wipe", "--execute", plan["digest"], "--card", school.card, code=57)
     assert len(school.lesveil("wipe")["refused"]) == 2
     assert len(school.films) == 6
+
+
+def test_the_archive_is_asked_of_a_film_on_a_second_card_too(school: School) -> None:
+    """Its working copy went with the first card, and is on no plan any more."""
+    other, second = (school.folder / name for name in ("kaart1", "kaart2"))
+    for card in (other, second):
+        shutil.copytree(school.card, card)
+        school.lesveil("run", "--card", card)
+    school.approve()
+    school.lesveil("deliver")
+    first = school.lesveil("wipe", "--card", other)
+    school.lesveil("wipe", "--execute", first["digest"], "--card", other)
+    plan = school.lesveil("wipe", "--card", second)
+    assert {item["kind"] for item in plan["items"]} & {"video"}
+    assert "working_copy" not in {item["kind"] for item in plan["items"]}
+    gone = sorted(school.archive.glob("*.mp4"))[0]
+    gone.rename(school.folder / "elsewhere.mp4")
+    before = sorted(path for path in second.rglob("*") if path.is_file())
+    told = school.refused("wipe", "--execute", plan["digest"], "--card", second, code=57)
+    assert "no longer what was delivered" in told
+    assert sorted(path for path in second.rglob("*") if path.is_file()) == before
+
+
+def test_a_card_that_is_not_there_is_not_empty(school: School) -> None:
+    assert "The card is not at" in school.refused("wipe", "--card", school.folder / "none", code=57)
+
+
+def test_a_clip_that_is_named_and_not_brought_is_told_why(school: School) -> None:
+    one, two = school.lesveil("status")["clips"]
+    school.lesveil("reject", two["clip"], "--by", "Bea")
+    school.lesveil("approve", one["clip"], "--by", "Geertje")
+    told = school.lesveil("deliver", two["clip"], code=56)
+    assert told["delivered"] == []
+    assert "rejected by Bea" in told["failed"][0]["error"]
+    assert "rejected by Bea" in "".join(school.words("report"))
+    assert len(school.lesveil("deliver", one["clip"])["delivered"]) == 1
+    assert school.lesveil("deliver", one["clip"]) == {"delivered": [], "failed": []}, "it lies there"
+
+
+def test_a_report_says_what_left_this_machine(school: School) -> None:
+    assert "nothing has left this machine" in "".join(school.words("report"))
+    school.approve()
+    school.lesveil("deliver")
+    assert "2 clips were delivered" in "".join(school.words("run", "--card", school.card))
+    for clip in school.lesveil("status")["clips"]:
+        school.lesveil("deliver", "--remove", clip["clip"], "--yes")
+    assert "2 clips were delivered and taken away again" in "".join(school.words("report"))
+
+
+def test_redact_heeds_the_workspace_that_is_named(school: School) -> None:
+    clip, keep = school.card / "DCIM" / "100LESVL" / "MVI_0001.MP4", school.folder / "sample" / "portretten"
+    words = ["redact", str(clip), "-o", str(school.folder / "o.mp4"), "--keep", str(keep), "--lang", "en"]
+    assert main([*words, "-C", str(school.folder / "nowhere")]) == WorkspaceError.code
+    school.capsys.readouterr()
+    assert main([*words, "-C", str(school.place)]) == NoConsentError.code
+    assert "41222" in school.capsys.readouterr().err
+    school.settle(mode="off")
+    assert main([*words, "-C", str(school.place)]) == NoConsentError.code
+    assert "Recognition is off" in school.capsys.readouterr().err
+    assert not (school.folder / "o.mp4").exists()
+
+
+def test_doctor_knows_a_target_without_its_folder(school: School) -> None:
+    text = (school.place / "lesveil.toml").read_text(encoding="utf-8")
+    (school.place / "lesveil.toml").write_text(re.sub(r"(?m)^folder = .*$", "", text), encoding="utf-8")
+    found = school.lesveil("doctor", code=NotReadyError.code)
+    (section,) = [one["findings"] for one in found["sections"] if one["section"] == "delivering"]
+    assert [(one["state"], one["text"]) for one in section] == [("bad", "lesveil.toml does not say where clips go.")]
 
 
 def test_nothing_is_purged_that_the_wipe_still_needs(school: School) -> None:

@@ -31,7 +31,7 @@ PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "FALLS_BAC
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
 PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
-PASSED_ON |= {"one.get('outcome') or 'was gone already'"}
+PASSED_ON |= {"one.get('outcome') or 'was gone already'", "state.stage"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 

@@ -172,17 +172,19 @@ def report(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     recalled = add("recall", recall, "hide or delete, in what was delivered, who may not be seen any more; shown first")
-    recalled.add_argument("--execute", metavar="DIGEST")
+    recalled.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
     ticked = add("used", used, "say that clips have served, so that purge deletes them")
-    ticked.add_argument("clips", nargs="+", metavar="CLIP")
-    ticked.add_argument("--by", required=True, metavar="NAME")
-    ticked.add_argument("--undo", action="store_true")
+    ticked.add_argument(
+        "clips", nargs="+", metavar="CLIP", help="a clip: its film's name, or the beginning of its number"
+    )
+    ticked.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    ticked.add_argument("--undo", action="store_true", help="take it back: it is needed after all")
     purged = add("purge", purge, "show what has served or is past its term; delete exactly what was shown")
-    purged.add_argument("--execute", metavar="DIGEST")
+    purged.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
     told_of = add("report", report, "what happened, for the coach and the privacy officer")
     told_of.add_argument("batch", nargs="?", metavar="BATCH", help="a number as lesveil report lists them, or a day")
-    told_of.add_argument("--from", type=day, metavar="DATE")
-    told_of.add_argument("--to", type=day, metavar="DATE")
+    told_of.add_argument("--from", type=day, metavar="DATE", help="the first day told of")
+    told_of.add_argument("--to", type=day, metavar="DATE", help="the last one")
     told_of.add_argument("--person", metavar="ID", help="everything about one person (GDPR article 15)")
     told_of.add_argument(
         "--processing", action="store_true", help="an entry for the register of processing (article 30)"

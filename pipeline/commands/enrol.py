@@ -117,7 +117,12 @@ def _why(one: Refused) -> str:
 
 def add_to(add: Add, group: Group) -> None:
     enrolled = add("enrol", enrol, "make templates of people who agreed to be recognised")
-    enrolled.add_argument("portraits", type=named, metavar="PORTRAITS")
+    enrolled.add_argument(
+        "portraits",
+        type=named,
+        metavar="PORTRAITS",
+        help="a folder with a folder of pictures for each person, named after their number",
+    )
     enrolled.add_argument(
         "--replace",
         action="append",

@@ -448,18 +448,18 @@ def wipe(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
-    card.add_argument("--card", type=named, metavar="DIR")
-    card.add_argument("--any-card", action="store_true")
+    card.add_argument("--card", type=named, metavar="DIR", help="where the card is; if left out, the one that is in")
+    card.add_argument("--any-card", action="store_true", help="take a card that is not registered, this once")
     card.add_argument("--teacher", metavar="ID", help="number of the teacher whose lessons these are")
     card.add_argument("--unattended", action="store_true", help="for a scheduler: ask nothing, answer in JSON")
     card.add_argument("--deliver", action="store_true", help="with --unattended: deliver what was approved, too")
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
-    found.add_argument("--card", type=named, metavar="DIR")
+    found.add_argument("--card", type=named, metavar="DIR", help="only this one")
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
-        judged.add_argument("clip", metavar="CLIP")
-        judged.add_argument("--by", required=True, metavar="NAME")
+        judged.add_argument("clip", metavar="CLIP", help="a clip: its film's name, or the beginning of its number")
+        judged.add_argument("--by", required=True, metavar="NAME", help="who says so")
         if name == "approve":
             judged.add_argument(
                 "--despite-second-look",
@@ -472,8 +472,10 @@ def add_to(add: Add, group: Group) -> None:
                 help="somebody rejected this rendering; you know why, and take that back",
             )
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
-    wiped.add_argument("--execute", metavar="DIGEST")
-    wiped.add_argument("--card", type=named, metavar="DIR")
-    wiped.add_argument("--fill", action="store_true")
-    wiped.add_argument("--whole-card", action="store_true")
-    wiped.add_argument("--confirm", metavar="NAME")
+    wiped.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
+    wiped.add_argument(
+        "--card", type=named, metavar="DIR", help="where the card is; if left out, the one that was read last"
+    )
+    wiped.add_argument("--fill", action="store_true", help="also overwrite the free space of the card")
+    wiped.add_argument("--whole-card", action="store_true", help="everything on the card, if every film on it may go")
+    wiped.add_argument("--confirm", metavar="NAME", help="the card's name, to confirm that the whole card goes")

@@ -354,7 +354,7 @@ def _write_report(path: Path, document: Any) -> None:
 
 def add_to(add: Add, group: Group) -> None:
     one = add("redact", redact, "hide everyone in clips, except people with portraits in --keep")
-    one.add_argument("clips", nargs="+", type=named, metavar="CLIP|FOLDER")
+    one.add_argument("clips", nargs="+", type=named, metavar="CLIP|FOLDER", help="films, and folders of films")
     one.add_argument(
         "-o", "--output", required=True, type=named, metavar="OUT", help="a file for one clip, else a folder"
     )
@@ -390,7 +390,13 @@ def add_to(add: Add, group: Group) -> None:
         help="other networks look at the finished film for faces that are not hidden; done where their weights are "
         "installed (pip install --no-deps mediapipe==0.10.21), and demanded by this",
     )
-    look.add_argument("--no-second-opinion", action="store_const", const="off", dest="second_opinion")
+    look.add_argument(
+        "--no-second-opinion",
+        action="store_const",
+        const="off",
+        dest="second_opinion",
+        help="do not have the finished film looked at a second time",
+    )
     one.add_argument(
         "--on-finding",
         choices=["hide", "ask"],

@@ -178,10 +178,10 @@ def _user() -> str:
 
 def add_to(add: Add, group: Group) -> None:
     page = add("review", review, "the page on which people watch, repair and approve")
-    page.add_argument("--port", type=int, metavar="N")
+    page.add_argument("--port", type=int, metavar="N", help="the port on this machine")
     page.add_argument("--host", metavar="ADDRESS", help="where to listen; 127.0.0.1 unless told")
     page.add_argument("--by", metavar="NAME", help="whom the link is for; you, unless told")
-    page.add_argument("--role", choices=[role.value for role in Role], default=Role.COACH.value)
+    page.add_argument("--role", choices=[role.value for role in Role], default=Role.COACH.value, help="what you may do")
     page.add_argument("--no-worker", action="store_true", help="leave the repairs to lesveil repairs")
     worker = add("repairs", repairs, "carry out the repairs that wait")
     worker.add_argument("--watch", action="store_true", help="and those that come, until it is stopped")
@@ -192,9 +192,13 @@ def add_to(add: Add, group: Group) -> None:
         ("link", accounts_link, "a link to sign in with, once"),
     ):
         made = add(name, work, text, accounts)
-        made.add_argument("name", metavar="NAME")
-        made.add_argument("--role", choices=[role.value for role in Role], default=Role.REVIEWER.value)
+        made.add_argument("name", metavar="NAME", help="the name to sign in with")
+        made.add_argument(
+            "--role", choices=[role.value for role in Role], default=Role.REVIEWER.value, help="what they may do"
+        )
         if name == "link":
-            made.add_argument("--port", type=int, metavar="N")
+            made.add_argument("--port", type=int, metavar="N", help="the port on this machine")
     add("list", accounts_list, "every account", accounts)
-    add("remove", accounts_remove, "end an account", accounts).add_argument("name", metavar="NAME")
+    add("remove", accounts_remove, "end an account", accounts).add_argument(
+        "name", metavar="NAME", help="the name to sign in with"
+    )

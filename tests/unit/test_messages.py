@@ -339,3 +339,14 @@ def test_the_name_of_a_file_stays_on_one_line() -> None:
     error = errors.ClipNotFoundError("{file} does not exist; check its name.", file=Path("les\n1\udcff.mp4"))
     assert messages.told(error) == "les\\n1\\udcff.mp4 does not exist; check its name."
     assert messages.tr("{clip}: {n}", clip="één", n=2) == "één: 2"
+
+
+def test_every_argument_says_what_it_is_for() -> None:
+    calls = [
+        node
+        for path in sorted(Path(cli.__file__).with_name("commands").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument"
+    ]
+    assert [ast.unparse(one) for one in calls if "help" not in {keyword.arg for keyword in one.keywords}] == []
+    assert len(calls) > 50

@@ -188,13 +188,25 @@ def _summary(result: Any) -> list[str]:
                 )
             )
     for state in result.deleted:
+        told_of = {"clip": Path(state.file).name, "day": state.deleted.day, "reason": tr(state.deleted.because)}
+        if (
+            result.card is not None and result.card.identity not in state.cards
+        ):  # lesveil wipe knows nothing of it there
+            lines.append(
+                tr(
+                    "{clip} was deleted on {day}, because {reason}, and is left alone; it lies on this card as well: "
+                    "delete it there in the camera. To have it made again: lesveil used {id} --undo --by NAME, then "
+                    "lesveil run.",
+                    **told_of,
+                    id=state.clip[:8],
+                )
+            )
+            continue
         lines.append(
             tr(
                 "{clip} was deleted on {day}, because {reason}, and is left alone. To wipe it from the card: lesveil"
                 " wipe. To have it made again: lesveil used {id} --undo --by NAME, then lesveil run.",
-                clip=Path(state.file).name,
-                day=state.deleted.day,
-                reason=tr(state.deleted.because),
+                **told_of,
                 id=state.clip[:8],
             )
         )

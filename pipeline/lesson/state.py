@@ -69,6 +69,8 @@ class State:
     """The latest rendering lacks a repair, or still has one that was undone."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, or may lie, whichever rendering it is."""
+    cards: frozenset[str] = frozenset()
+    """The cards on which its film was met and copied."""
     since: int = 0
     """The row that last took a deletion back: what was approved or delivered before it counts no more."""
     files: tuple[str, ...] = ()
@@ -213,6 +215,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         repairs_wait=render is not None and not wiped and now.deleted is None and lacking(render, repairs_in(rows)),
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
+        cards=frozenset(cards),
         since=now.since,
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )

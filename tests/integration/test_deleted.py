@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,21 @@ def test_run_and_status_name_it(world: World, capsys: pytest.CaptureFixture[str]
     assert "because it has served" in line
     wiped = lesveil("wipe", "--card", str(world.card))
     assert f"Of {A} nothing is kept anywhere: it was deleted on {NOW}, because it has served." in wiped
+
+
+def test_a_deleted_film_on_a_card_that_is_not_known_is_said_to_be_deleted_there(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wipe knows only cards from which it was copied."""
+    world.finish("A.MP4")
+    with world.open() as place:
+        state = find(place, "A.MP4")
+        retention.tick(place, "A.MP4", "Geertje")
+        item = {"kind": "delivered clip", "clip": state.clip, "because": TERM, "where": "x", "since": ""}
+        place.ledger.append("purge_done", state.clip, {"digest": "d", "item": item, "found": True})
+    other = World(world.folder, tmp_path / "andere kaart")
+    shutil.copytree(world.card, other.card)
+    for card, words in ((world.card, "To wipe it from the card: lesveil wipe"), (other.card, "delete it there in the")):
+        capsys.readouterr()
+        main(["run", "--card", str(card), "--any-card", "--quiet", "-C", str(world.place), "--lang", "en"])
+        assert words in capsys.readouterr().out

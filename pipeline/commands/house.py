@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,9 @@ def ledger(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace, old_register=True) as place:
         heads: list[str] = list(args.head or ())
+        for one in heads:
+            if not re.fullmatch(r"\d+:[0-9a-f]{64}", one):
+                raise UsageError("{head} is no head of a ledger: those are written N:HASH.", head=one)
         archive, missing = True, list[str]()
         if place.settings.deliver.target:
             try:

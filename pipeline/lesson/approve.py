@@ -73,6 +73,8 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
     if watched is not None and watched != digest:
         raise ApprovalError("There is a newer rendering of {clip} than the one that was watched.", clip=name)
     path = workspace.finished / state.render["file"]
+    if state.outdated and not path.is_file():  # it was removed because of that
+        raise _outdated(state, name)
     if state.removed is not None and not path.is_file():
         raise ApprovalError(
             "The rendering of {clip} is gone; put its card in, then lesveil run makes it anew.", clip=name
@@ -101,11 +103,15 @@ def _refuse_outdated(workspace: Workspace, state: State, name: str) -> None:
         )
     # a withdrawal may have come between the last question and the receipt of a rendering
     if state.outdated or not consent_holds(workspace, state, date.today()):
-        raise ApprovalError(
-            "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
-            clip=name,
-            command=made_anew_by(state),
-        )
+        raise _outdated(state, name)
+
+
+def _outdated(state: State, name: str) -> ApprovalError:
+    return ApprovalError(
+        "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
+        clip=name,
+        command=made_anew_by(state),
+    )
 
 
 def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> dict[str, int]:

@@ -26,7 +26,15 @@ from pipeline.adapters.sound import EVER
 from pipeline.adapters.video_in import open_clip
 from pipeline.cli import main
 from pipeline.commands import terminal
-from pipeline.errors import BusyError, DeliveryError, LesveilError, RepairError, WorkspaceError
+from pipeline.errors import (
+    ApprovalError,
+    BusyError,
+    DeliveryError,
+    LesveilError,
+    RepairError,
+    UsageError,
+    WorkspaceError,
+)
 from pipeline.lesson import card, house_checks, report, retention, seen, worker
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.approve import approvals, judge
@@ -357,3 +365,28 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
     clips.make(Path("f.mp4"), size="160x96", frames=6)
     assert main(["redact", "f.mp4", "-o", "10:30.mp4", "--quiet"]) == 0
     assert Path("10:30.mp4").is_file()
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_head_that_is_none_is_no_broken_ledger(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["ledger", "verify", "-C", str(place), "--lang", "en", "--head"]
+    assert main([*words, "x"]) == UsageError.code
+    assert "no head of a ledger" in capsys.readouterr().err
+    with workspace.opened(place) as opened:
+        opened.ledger.append("card", None, {"card": "k"})
+        head = opened.ledger.head()
+    assert main([*words, head]) == 0
+
+
+def test_a_rendering_that_was_removed_because_consent_ended_was_not_tampered_with(tmp_path: Path) -> None:
+    made = schools.make(tmp_path / "w")
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+        assert state.render is not None
+        lapsed = {"person": "41207", "day": "2026-11-25", "renderings": [state.render["sha256"]]}
+        opened.ledger.append("lapsed", state.clip, lapsed)
+        (opened.finished / state.render["file"]).unlink()
+        with pytest.raises(ApprovalError, match="may not be shown any more; lesveil run makes it anew"):
+            judge(opened, state.clip, "Bea", True)

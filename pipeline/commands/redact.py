@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline import interruption
+from pipeline import interruption, workspace
 from pipeline.adapters import files
 from pipeline.commands.terminal import Add, Bars, Group, named, print_json, say
 from pipeline.errors import (
@@ -29,7 +29,6 @@ from pipeline.messages import told
 from pipeline.records import Extent, Style
 from pipeline.settings import RANGES, Engine, SecondOpinion, Settings, load
 from pipeline.unforeseen import ours
-from pipeline.workspace import grounds, opened, settings_file
 
 if TYPE_CHECKING:
     from pipeline.run import Outcome
@@ -130,9 +129,9 @@ def _refuse_without_consent(args: argparse.Namespace, people: Sequence[str]) -> 
     """
     if args.workspace is None or not people or not (args.workspace / "register.db").is_file():
         return
-    with opened(args.workspace) as place:
+    with workspace.opened(args.workspace) as place:
         today = date.today()
-        allowed = grounds(place, people, today, today) if place.recognises else {}
+        allowed = workspace.grounds(place, people, today, today) if place.recognises else {}
         if not place.recognises:
             raise NoConsentError(
                 "Recognition is off in {folder}, so nobody is shown by {keep}; leave out --keep, or leave out -C and "
@@ -209,7 +208,7 @@ def _report(results: Sequence[Path], report: Path) -> Path:
 
 def _settings(args: argparse.Namespace) -> Settings:
     """Those of the workspace, where one is named; and above them what the command line says. Raises WorkspaceError."""
-    base = Settings() if args.workspace is None else load(settings_file(args.workspace))
+    base = Settings() if args.workspace is None else load(workspace.settings_file(args.workspace))
     style = base.redaction.style if args.style is None else Style(args.style)
     return replace(
         base,

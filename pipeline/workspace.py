@@ -266,7 +266,7 @@ def _refuse_set_back(workspace: Workspace) -> None:
     latest, today = workspace.ledger.latest(), date.today()
     if latest is not None and today < latest:
         raise WorkspaceError(
-            "This machine's clock says {day}, and the ledger's last row is of {latest}; set the clock, because consent "
+            "This machine's clock says {day}, and the ledger has a row of {latest}; set the clock, because consent "
             "is asked for a day, or, if it was wrong then and is right now: lesveil doctor --clock-is-right.",
             day=today,
             latest=latest,

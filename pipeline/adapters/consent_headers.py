@@ -5,6 +5,7 @@ No vendor documents its export, so headers are recognised by the words that scho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,9 @@ def may_limit(header: Cell, cell: Cell, layout: Layout) -> bool:
     try:
         said = yes_or_no(cell, *layout.words)
     except ValueError:
-        return _speaks(header, (*_OF_VALIDITY, *_OF_WITHDRAWAL)) or looks_like_day(cell) or cell == NO_RESULT
+        limits = (*_OF_VALIDITY, *_OF_WITHDRAWAL)
+        when = looks_like_day(cell) or re.search(r"\b(19|20)\d\d\b", text(cell)) is not None
+        return _speaks(header, limits) or _speaks(cell, limits) or when or cell == NO_RESULT
     if said is None:
         return False
     return _speaks(header, _OF_WITHDRAWAL if said else _OF_VALIDITY)

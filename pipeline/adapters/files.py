@@ -147,7 +147,8 @@ def sweep_partials(final: Path) -> None:
 def sweep_all_partials(folder: Path) -> None:
     """The same of every name in a folder; for whoever holds all of it."""
     if folder.is_dir():
-        _sweep(folder, ".+")
+        with contextlib.suppress(PermissionError):  # Windows, where somebody looks at it; the next time, then
+            _sweep(folder, ".+")
 
 
 def _sweep(folder: Path, names: str) -> None:

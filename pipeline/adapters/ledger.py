@@ -128,10 +128,13 @@ class Ledger(database.Held):
         return f"{row[0]}:{row[1]}" if row else f"0:{GENESIS}"
 
     def latest(self) -> date | None:
-        """The day of the last row."""
+        """The latest day of any row since somebody last said that the clock is right (a row ``clock``)."""
         with self._lock, _told(self._path):
-            row = self._connection.execute("SELECT at FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
-        return None if row is None else _day(row[0])
+            (at,) = self._connection.execute(
+                "SELECT MAX(at) FROM entries"
+                " WHERE seq >= IFNULL((SELECT MAX(seq) FROM entries WHERE kind = 'clock'), 0)"
+            ).fetchone()
+        return None if at is None else _day(at)
 
     def start_anew(self) -> None:
         """Delete every row for good, and begin again with one that says what came before; all of it or nothing."""

@@ -113,7 +113,8 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
     lines: list[str] = []
     documents: list[dict[str, Any]] = []
     for item, what in done:
-        name = Path(item["file"]).name if "file" in item else item.get("person") or tr(item["kind"])
+        file = item.get("file") or item.get("rendering")
+        name = Path(file).name if file else item.get("person") or tr(item["kind"])
         if isinstance(what, LesveilError):
             lines.append(f"{name}: {told(what)}")
             documents.append({"item": item, "error": str(what), "code": what.code})

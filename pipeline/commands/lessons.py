@@ -47,20 +47,20 @@ def run_card(args: argparse.Namespace) -> int:
             bars.close()
         _remind(place, today)
     lines = _summary(result)
-    for name, error in result.failed:
+    for name, error in result.troubles:
         say("{clip}: {error}", clip=name, error=told(error))
     if result.failed:
         bad, all_ = len(result.failed), len(result.failed) + len(result.done)
         lines.append(tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_))
     answer(args, run_document(result), *lines)
-    return code_of(error.code for _, error in result.failed)
+    return code_of(error.code for _, error in result.troubles)
 
 
 def run_document(result: Any) -> dict[str, Any]:
     """What a run came to, for JSON."""
     return {
         "clips": [_clip_document(state) for state in result.done],
-        "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.failed],
+        "failed": [{"clip": name, "error": str(error), "code": error.code} for name, error in result.troubles],
         "deleted": [_clip_document(state) for state in result.deleted],
         "left_on_card": result.left,
         "notes": result.notes,

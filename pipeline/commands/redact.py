@@ -127,8 +127,10 @@ def _refuse_without_consent(args: argparse.Namespace, people: Sequence[str]) -> 
 
     Raises NoConsentError, and what opening a workspace raises.
     """
-    if args.workspace is None or not people or not (args.workspace / "register.db").is_file():
+    if args.workspace is None or not people:
         return
+    if not any((args.workspace / part).exists() for part in ("register.db", "ledger.db", workspace.VAULT)):
+        return  # a folder with settings alone
     with workspace.opened(args.workspace) as place:
         today = date.today()
         allowed = workspace.grounds(place, people, today, today) if place.recognises else {}

@@ -49,6 +49,12 @@ class CardRun:
     """None where there was none, and only what waited was done."""
     deleted: list[State]
     """Clips that were deleted on purpose: their films are left on the card, and nothing is made of them."""
+    refused: tuple[str, LesveilError] | None = None
+    """The card that was not taken, and why, where clips that waited were done all the same."""
+
+    @property
+    def troubles(self) -> list[tuple[str, LesveilError]]:
+        return self.failed if self.refused is None else [self.refused, *self.failed]
 
 
 @dataclass(frozen=True)
@@ -162,10 +168,9 @@ def run_card(
     by_id = {state.clip: state for state in states(workspace)}
     clips = [by_id[job.clip.id] for job in todo if job.clip.id in done]
     bad = [(job.name, failed[job.clip.id]) for job in todo if job.clip.id in failed]
-    if refused is not None and folder is not None:
-        bad = [(folder.name or str(folder), refused), *bad]
     if copied is None:
-        return CardRun(clips, bad, [], [], False, None, [])
+        no = (folder.name or str(folder), refused) if refused is not None and folder is not None else None
+        return CardRun(clips, bad, [], [], False, None, [], no)
     bad = [*copied.failed, *bad]
     return CardRun(clips, bad, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
 

@@ -280,6 +280,7 @@ def outcome_of(mending: Mending, when: When, second: Opinion) -> dict[str, Any]:
         "doubts": doubts(mended.decisions, when, second.left, mending.unsure),
         "second_look": {"state": second.state, "hidden": len(hidden), "left": len(second.left)},
         "hides": plan.extent.value,
+        "by_tracks": True,
         "hidden_at_once": hidden_at_once(mended.tracks, plan),
         "repairs": list(mending.repairs),
     }

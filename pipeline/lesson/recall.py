@@ -193,7 +193,7 @@ def _make(
     settings, clip, old = workspace.settings, state.clip, str(payload["sha256"])
     before = _outcome(workspace, clip, old)
     disguised = before.get("audio") == "disguise"
-    if disguised:  # it is already: once more, and less and less is understood
+    if disguised and settings.rendering.audio == "disguise":  # once more, and less and less is understood
         settings = replace(settings, rendering=replace(settings.rendering, audio="keep"))
     filmed = date.fromisoformat(state.filmed) if state.filmed else None
     known = shown.load(workspace.vault, clip, old)
@@ -267,7 +267,8 @@ def _make(
         "hidden_at_once": max(hidden_at_once(tracks, plan), int(before.get("hidden_at_once", 0))),
         "repairs": list(stand),
         "released": old,
-        "audio": "disguise" if disguised else settings.rendering.audio,
+        "by_tracks": True,
+        "audio": "disguise" if disguised and settings.rendering.audio == "keep" else settings.rendering.audio,
         "places_known": bool(faces),
         "took": round(time.perf_counter() - started, 2),
     }

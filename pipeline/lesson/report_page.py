@@ -157,16 +157,10 @@ def _afterwards(document: Document) -> list[str]:
         ]
         body += [f"<h2>{_e(tr('Hidden or deleted afterwards'))}</h2>", _table((), rows)]
     if document["deleted"]:
-        rows = [
-            (_at(one["at"]), tr(one["kind"]), one.get("file") or one.get("person") or "", tr(one["because"]))
-            for one in document["deleted"]
-        ]
-        body += [f"<h2>{_e(tr('Deleted because of its term'))}</h2>", _table((), rows)]
+        rows = [(_at(one["at"]), tr(one["kind"]), _what(one), tr(one["because"])) for one in document["deleted"]]
+        body += [f"<h2>{_e(tr('Deleted'))}</h2>", _table((), rows)]
     if document["due"]:
-        rows = [
-            (tr(one["kind"]), one.get("file") or one.get("person") or "", tr(one["because"]), one.get("since") or "?")
-            for one in document["due"]
-        ]
+        rows = [(tr(one["kind"]), _what(one), tr(one["because"]), one.get("since") or "?") for one in document["due"]]
         body += [f"<h2>{_e(tr('Due to be deleted'))}</h2>", _table((), rows)]
     here = document["here"]
     said = tr(
@@ -291,3 +285,7 @@ def _at(moment: str) -> str:
 
 def _e(value: Any) -> str:
     return html.escape(str(value))
+
+
+def _what(item: Document) -> str:
+    return str(item.get("file") or item.get("person") or item.get("rendering") or "")

@@ -16,6 +16,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
 from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
 from pipeline.lesson.state import State, find, may_lie, states
+from pipeline.lesson.targets import in_archive
 from pipeline.workspace import Workspace, drop_template, load_templates
 
 KIND = "purge"
@@ -48,22 +49,24 @@ def past_use(workspace: Workspace, state: State, today: date) -> str:
 
 def held(workspace: Workspace, today: date) -> list[State]:
     """The clips that have served or are past a term, but of which nothing goes before their originals are wiped."""
-    return [state for state in states(workspace) if _awaits_wipe(state) and _due_of(workspace, state, today)]
+    return [state for state in states(workspace) if _awaits_wipe(workspace, state) and _due_of(workspace, state, today)]
 
 
-def _awaits_wipe(state: State) -> bool:
+def _awaits_wipe(workspace: Workspace, state: State) -> bool:
     """It lies in the archive, and on the card as well: without what purge deletes, the card could not be wiped.
 
     What was delivered elsewhere permits no wipe, and what was not delivered is made again from the card; those keep
     their terms.
     """
-    return state.delivered is not None and bool(state.delivered.payload["is_archive"]) and not state.wiped
+    return state.delivered is not None and not state.wiped and in_archive(workspace, state.delivered.payload)
 
 
 def due(workspace: Workspace, today: date) -> list[plans.Item]:
     """Everything that has served or is past its term on this day, in the order in which it goes; plain data."""
     everything = states(workspace)
-    found = [item for state in everything if not _awaits_wipe(state) for item in _due_of(workspace, state, today)]
+    found = [
+        item for state in everything if not _awaits_wipe(workspace, state) for item in _due_of(workspace, state, today)
+    ]
     found += _templates(workspace, today)
     found += _strays(workspace)
     if not found:

@@ -176,16 +176,18 @@ def of_analysis(analysis: Analysis, made_with: str, source: ClipReader) -> Seen:
 def with_second_look(found: Seen, before: Seen | None) -> Seen:
     """``found`` with what a second look hid in the rendering ``before``: who analyses anew has not seen it, and a film
     with repairs is not written again for what a second look sees."""
-    if before is None or before.plan.frames != found.plan.frames:
+    if before is None:
         return found
+    frames = found.plan.frames
     hidden = {d.track: d for d in before.decisions if d.reason is Reason.SECOND_LOOK}
     number = max((track.number for track in found.tracks), default=0)
     tracks, decisions = list(found.tracks), list(found.decisions)
     for track in before.tracks:
-        if track.number in hidden:
-            number += 1
-            tracks.append(replace(track, number=number))
-            decisions.append(replace(hidden[track.number], track=number))
+        if track.number in hidden and track.start < frames:
+            number, kept, said = number + 1, slice(frames - track.start), hidden[track.number]
+            shorter = {part: getattr(track, part)[kept] for part in ("box", "support", "certainty")}
+            tracks.append(replace(track, number=number, **shorter))
+            decisions.append(replace(said, track=number, stop=min(said.stop, frames)))
     return replace(found, tracks=tracks, decisions=decisions)
 
 
@@ -263,8 +265,11 @@ def standing(all_repairs: Iterable[Repair]) -> tuple[str, ...]:
 
 
 def lacking(render: Mapping[str, Any], all_repairs: Iterable[Repair]) -> bool:
-    """Whether a rendering (its receipt's outcome) lacks a repair that stands, or has one that was undone since."""
-    return standing(all_repairs) != tuple(render.get("repairs", ()))
+    """Whether a rendering (its receipt's outcome) lacks a repair that stands, or has one that was undone since; or was
+    made when a SHOW still went for every track of the same person, looked at or not."""
+    repairs = list(all_repairs)
+    shows = any(one.kind is RepairKind.SHOW and not one.undone and not one.tracks for one in repairs)
+    return standing(repairs) != tuple(render.get("repairs", ())) or (shows and not render.get("by_tracks"))
 
 
 def rendering_key(made_with: str, all_repairs: Sequence[Repair], known: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from pipeline.errors import SettingsError
 from pipeline.lesson.folder_target import FolderTarget
@@ -25,6 +26,15 @@ def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDrive
         'lesveil.toml does not say where clips go: write target = "onedrive" under [deliver], or target = "folder" and'
         ' folder = "..." with the folder in which they belong.'
     )
+
+
+def in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:
+    """Whether a delivery (the payload of its row) was brought to the archive, and where that is a folder, lesveil.toml
+    still says that this one is it."""
+    if delivery["target"] != "folder" or not delivery["is_archive"]:
+        return bool(delivery["is_archive"])
+    folder = FolderTarget(workspace.target_folder, workspace.settings.deliver.folder_is_the_archive)
+    return folder.is_archive_of(delivery)
 
 
 def leave_head(workspace: Workspace) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from pipeline import wipeable
 from pipeline.adapters import card as cards
@@ -16,8 +15,8 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.state import State, consent_holds, states
+from pipeline.lesson.targets import in_archive
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -136,7 +135,11 @@ def execute_wipe(
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
     clips = _clips_of(workspace, plan)
     _still_delivered(workspace, clips)
-    _may_still_go(workspace, clips)
+    try:
+        _may_still_go(workspace, clips)
+    except WipeError:
+        wipe.call_off(workspace.ledger, digest)  # begun before: what stops it could not be mended otherwise
+        raise
     return wipe.execute(
         plan,
         digest,
@@ -211,26 +214,25 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         checked=render if render in checked else None,
         approved=state.approved.payload["sha256"] if state.approved else None,
         delivered=delivery["sha256"] if delivery else None,
-        archived=delivery is not None and _in_archive(workspace, delivery),
+        archived=delivery is not None and in_archive(workspace, delivery),
         waits=state.repairs_wait,
         consent=consent_holds(workspace, state, today),
         deleted=state.deleted is not None and not state.standing,
     )
 
 
-def _in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:
-    """It was brought to the archive, and where that is a folder, lesveil.toml still says that this one is it."""
-    if delivery["target"] != "folder" or not delivery["is_archive"]:
-        return bool(delivery["is_archive"])
-    folder = FolderTarget(workspace.target_folder, workspace.settings.deliver.folder_is_the_archive)
-    return folder.is_archive_of(delivery)
-
-
 def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
     """What was delivered must still be there, asked afresh and byte for byte, before anything goes."""
     wanted = set(clips)
     for state in states(workspace):
-        if state.clip not in wanted or state.delivered is None or still_there(workspace, state.delivered.payload):
+        if state.clip not in wanted:
+            continue
+        if state.delivered is None and state.deleted is None and not state.wiped:
+            raise WipeError(
+                "{clip} does not lie in the archive any more; nothing was wiped: approve and deliver it again.",
+                clip=state.clip,
+            )
+        if state.delivered is None or still_there(workspace, state.delivered.payload):
             continue
         where = state.delivered.payload["where"]
         raise WipeError(

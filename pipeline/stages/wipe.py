@@ -18,6 +18,7 @@ from pipeline.records import Progress, WipeItem, WipePlan, no_progress
 from pipeline.wipeable import COPY, FREE_SPACE, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
+CALLED_OFF = "wipe_called_off"
 """Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
 an item, ``{digest}`` last."""
 
@@ -84,10 +85,30 @@ def unfinished(ledger: Recorder) -> WipePlan | None:
     ended = {entry.payload["digest"] for entry in ledger.entries(kind=END)}
     for entry in reversed(ledger.entries(kind=BEGIN)):
         held = entry.payload
-        if held["digest"] not in ended:
+        if held["digest"] not in ended and _begun(ledger, held["digest"]):
             items = tuple(WipeItem(**item) for item in held["items"])
             return WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"])
     return None
+
+
+def _begun(ledger: Recorder, digest: str) -> bool:
+    """Whether a plan was begun, and not called off since."""
+
+    def latest(kind: str) -> int:
+        return max((entry.seq for entry in ledger.entries(kind=kind) if entry.payload["digest"] == digest), default=0)
+
+    return latest(BEGIN) > latest(CALLED_OFF)
+
+
+def call_off(ledger: Recorder, digest: str) -> None:
+    """A plan that was begun is not carried out after all, so that what stopped it can be mended; not while something on
+    the card is half gone."""
+    mine = [
+        [e.payload for e in ledger.entries(kind=kind) if e.payload["digest"] == digest] for kind in (INTENT, OUTCOME)
+    ]
+    meant, done = ({(row["path"], row["sha256"]) for row in rows} for rows in mine)
+    if _begun(ledger, digest) and meant <= done:
+        ledger.append(CALLED_OFF, None, {"digest": digest})
 
 
 def going(ledger: Recorder, clip: str) -> bool:
@@ -130,12 +151,15 @@ def execute(
         at = card.resolve(strict=True)
         filler = Filler(at, digest)
         done, victims = _inspect(plan, at, ledger, tied, everything, in_place, filler, progress)
-        if not any(entry.payload["digest"] == digest for entry in ledger.entries(kind=BEGIN)):
+        if not _begun(ledger, digest):
             still()
             begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}
             ledger.append(BEGIN, None, {**begun, "items": [asdict(item) for item in plan.items]})
-        if not any(entry.payload["digest"] == digest for entry in ledger.entries(kind=INTENT)):
-            still()  # whoever has seen that it begins repairs nothing more (`going`)
+            try:
+                still()  # whoever sees that it has begun repairs nothing more (`going`)
+            except BaseException:
+                call_off(ledger, digest)
+                raise
         for n, item in enumerate(plan.items):
             progress("wipe", n, len(plan.items))
             if item in done:

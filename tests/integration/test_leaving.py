@@ -193,6 +193,36 @@ def test_what_comes_while_the_card_is_read_stops_the_wipe(
     assert world.on_card() == before
     with world.open() as place:
         assert len(place.vault.ids()) == 2
+        assert wipes.unfinished(place.ledger) is None, "what stopped it can be mended"
+        assert not wipes.going(place.ledger, find(place, "A.MP4").clip)
+        if how == "rejection":
+            judge(place, find(place, "A.MP4").clip, "Rector", True, despite_rejection=True)
+            monkeypatch.undo()
+            digest = wiping.wipe_plan(place, TODAY, wanted).digest
+            wiping.execute_wipe(place, digest, TODAY, wanted, "")
+            assert world.on_card() == {}
+
+
+def test_what_was_taken_out_of_the_archive_keeps_its_film(world: World) -> None:
+    """Also where a wipe had begun while it was there still."""
+    digest, before = world.plan().digest, world.on_card()
+    with world.open() as place:
+        append = place.ledger.append
+
+        def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+            if kind == wipes.INTENT:
+                raise KeyboardInterrupt
+            return append(kind, clip, payload)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(place.ledger, "append", dies)
+            with pytest.raises(KeyboardInterrupt):
+                wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+        assert wipes.unfinished(place.ledger) is not None
+        delivering.remove_all(place, find(place, "A.MP4").clip)
+    with pytest.raises(WipeError, match="does not lie in the archive any more"):
+        world.wipe(digest)
+    assert world.on_card() == before
 
 
 def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,19 @@ def test_nothing_is_done_on_a_day_before_the_last_row(place: Path, monkeypatch: 
                 pass
             with workspace.alone(opened, tidy=False):
                 pass  # doctor, which tells of it
+        opened.ledger.append("card", None, {"card": "k"})
         with workspace.alone(opened):
+            pass
+
+
+def test_a_row_of_the_day_before_does_not_make_good_for_the_day_after(place: Path) -> None:
+    with workspace.opened(place) as opened:
+        for days in (0, -1):
+            at = (datetime.now(UTC) + timedelta(1 + days)).isoformat()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(database, "now", lambda at=at: at)
+                opened.ledger.append("watched", "c", {"sha256": "d", "by": "Bea"})
+        with pytest.raises(WorkspaceError, match="set the clock"), workspace.alone(opened):
             pass
 
 
@@ -178,7 +190,8 @@ def test_another_card_does_not_keep_what_waits_from_being_done(tmp_path: Path, m
         monkeypatch.setattr(card, "waiting", lambda *_: [state])
         came = card.run_card(opened, tmp_path / "kaart", TODAY)
     assert done == [state.clip]
-    ((name, error),) = came.failed
+    assert came.failed == []
+    ((name, error),) = came.troubles
     assert name == "kaart"
     assert "one of the school" in str(error)
 

@@ -546,6 +546,11 @@ def test_an_end_and_a_withdrawal_are_known_by_more_headers(read: Read, preset: s
         ("Valid to", "2026-11-02"),
         ("Toestemming per", "02-11-2027"),
         ("Datum akkoord ouder", "02-11-2027"),
+        ("Toestemming status", "ingetrokken"),
+        ("Consent status", "withdrawn"),
+        ("Status toestemming", "verlopen"),
+        ("Toestemming t/m", "2024-2025"),
+        ("Toestemming voor", "tot 1 mei 2025"),
     ],
 )
 def test_a_column_that_may_limit_consent_is_not_passed_over(read: Read, header: str, cell: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.sealed import CHUNK
-from pipeline.errors import CardError, DiskFullError
+from pipeline.errors import CardError, DiskFullError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.stages import ingest as stage
 from tests.world import World
@@ -155,4 +155,5 @@ def test_no_card(tmp_path: Path) -> None:
     world = World(tmp_path, tmp_path / "none").create()
     with pytest.raises(CardError, match="cannot be read"):
         world.copy()
-    assert world.plan().items == ()
+    with pytest.raises(WipeError, match="The card is not at"):
+        world.plan()

@@ -73,12 +73,12 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
     if watched is not None and watched != digest:
         raise ApprovalError("There is a newer rendering of {clip} than the one that was watched.", clip=name)
     path = workspace.finished / state.render["file"]
-    if state.outdated and not path.is_file():  # it was removed because of that
-        raise _outdated(state, name)
     if state.removed is not None and not path.is_file():
         raise ApprovalError(
             "The rendering of {clip} is gone; put its card in, then lesveil run makes it anew.", clip=name
         )
+    if state.outdated and not path.is_file():  # it was removed because of that
+        raise _outdated(state, name)
     if not path.is_file() or files.sha256_of(path) != digest:
         if state.replaces and state.to_recall:  # there may be no film any more, but what lies there is enough
             raise ApprovalError("{file} is not the file that was checked; lesveil recall makes it anew.", file=path)

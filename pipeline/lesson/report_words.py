@@ -57,7 +57,7 @@ def in_words(document: Document, kind: str) -> list[str]:
         lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
         for clip in batch["clips"]:
             waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
-            if clip["rejected_by"] and clip["waits_for"] == "lesveil approve":
+            if clip.get("rejected_by") and clip["waits_for"] == "lesveil approve":
                 waits = ", " + tr("rejected by {by}; waits for lesveil review", by=clip["rejected_by"])
             if clip["failure"]:
                 waits = ", " + tr("failed: {reason}", reason=clip["failure"])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.commands import redact
-from pipeline.errors import SettingsError, UsageError
+from pipeline.errors import SettingsError, UsageError, WorkspaceError
 from pipeline.records import Style
 from pipeline.settings import Settings
 
@@ -45,8 +45,9 @@ def settings(place: Path | None, *words: str) -> Settings:
 
 def test_without_a_workspace_all_is_as_it_comes(tmp_path: Path) -> None:
     assert settings(None) == Settings()
-    assert settings(tmp_path) == Settings()
-    assert settings(tmp_path / "nowhere") == Settings()
+    for typo in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(WorkspaceError, match="is not a workspace"):
+            settings(typo)
 
 
 def test_the_workspace_is_heeded(place: Path) -> None:

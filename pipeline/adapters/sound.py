@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -128,7 +127,7 @@ class Sound:
         self.close()
         self._source = chapter.opener() if chapter.opener else None
         self._container = av.open(
-            cast(Any, self._source) or "file:" + os.fspath(self._path),
+            cast(Any, self._source) or files.url(self._path),
             "r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
             **LENIENT,

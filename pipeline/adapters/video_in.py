@@ -9,7 +9,6 @@ time. A picture that leans on something lost is *damaged*: it may look right, bu
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -25,6 +24,7 @@ import av.filter
 import av.stream
 
 from pipeline import interruption
+from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
 from pipeline.adapters.packets import LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
@@ -267,8 +267,7 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
     if not head:
         raise NotAVideoError("{file} is empty; copy it from the card again.", file=path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    # "file:" keeps a colon in a name from being read as a protocol.
-    source: Any = opener() if opener else "file:" + os.fspath(path)
+    source: Any = opener() if opener else files.url(path)
     try:
         container = av.open(source, "r", container_options=options, **LENIENT)
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -213,7 +213,7 @@ class ClipWriter:
         # The muxer's clock is the denominator of the source's: every pts is a whole number of its ticks.
         scale = str(self._time_base.denominator)
         self._container = av.open(
-            "file:" + os.fspath(self.path),
+            files.url(self.path),
             "w",
             format="mp4",
             container_options={

@@ -218,15 +218,16 @@ def _lapsed(rows: Sequence[Entry], because: str | None) -> list[Document]:
 
 def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     said = row.payload
-    later = [one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"]]
-    replaced = removed = None
-    for one in later:  # the first that ended it; the same bytes told again did not
-        if one.kind == "delivery_removed":
-            removed = one
-            break
-        if one.kind == "delivery" and one.payload["sha256"] != said["sha256"]:
-            replaced = one
-            break
+    later = (one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"])
+    # the first that ended it; the same bytes told again did not
+    ends = (
+        one
+        for one in later
+        if one.kind == "delivery_removed" or (one.kind == "delivery" and one.payload["sha256"] != said["sha256"])
+    )
+    ended = next(ends, None)
+    removed = ended if ended and ended.kind == "delivery_removed" else None
+    replaced = ended if ended and ended.kind == "delivery" else None
     return {
         "at": row.at,
         "target": said.get("target"),

@@ -172,21 +172,18 @@ def _first(rows: Sequence[Entry], kind: str, thing: str) -> Entry | None:
 
 def _renderings(workspace: Workspace, rows: Iterable[Entry]) -> dict[str, int]:
     """The finished films that are here, each with the row by which it was made last."""
-    made = {
-        row.payload["outcome"]["file"]: row.seq
-        for row in rows
-        if row.kind == "receipt" and row.payload["stage"] == "render"
-    }
-    return {name: row for name, row in made.items() if (workspace.finished / name).is_file()}
+    return {name: row for name, row in _rendered(rows).items() if (workspace.finished / name).is_file()}
+
+
+def _rendered(rows: Iterable[Entry]) -> dict[str, int]:
+    """The films that receipts name, each with the row by which it was made last."""
+    renders = (row for row in rows if row.kind == "receipt" and row.payload["stage"] == "render")
+    return {row.payload["outcome"]["file"]: row.seq for row in renders}
 
 
 def _strays(workspace: Workspace) -> list[plans.Item]:
     """Films among the finished ones that no receipt names: a crash came between, and nothing asks who is seen there."""
-    told = {
-        row.payload["outcome"]["file"]
-        for row in workspace.ledger.entries("receipt")
-        if row.payload["stage"] == "render"
-    }
+    told = _rendered(workspace.ledger.entries("receipt"))
     here = sorted(path.name for path in workspace.finished.glob("*.mp4") if path.name not in told)
     return [{"kind": STRAY, "rendering": name, "because": UNKNOWN, "since": ""} for name in here]
 

@@ -189,27 +189,21 @@ def _summary(result: Any) -> list[str]:
             )
     for state in result.deleted:
         told_of = {"clip": Path(state.file).name, "day": state.deleted.day, "reason": tr(state.deleted.because)}
-        if (
-            result.card is not None and result.card.identity not in state.cards
-        ):  # lesveil wipe knows nothing of it there
-            lines.append(
-                tr(
-                    "{clip} was deleted on {day}, because {reason}, and is left alone; it lies on this card as well: "
-                    "delete it there in the camera. To have it made again: lesveil used {id} --undo --by NAME, then "
-                    "lesveil run.",
-                    **told_of,
-                    id=state.clip[:8],
-                )
-            )
-            continue
-        lines.append(
-            tr(
+        told_of["id"] = state.clip[:8]
+        if result.card is None or result.card.identity in state.cards:
+            line = tr(
                 "{clip} was deleted on {day}, because {reason}, and is left alone. To wipe it from the card: lesveil"
                 " wipe. To have it made again: lesveil used {id} --undo --by NAME, then lesveil run.",
                 **told_of,
-                id=state.clip[:8],
             )
-        )
+        else:  # lesveil wipe knows nothing of it there
+            line = tr(
+                "{clip} was deleted on {day}, because {reason}, and is left alone; it lies on this card as well: "
+                "delete it there in the camera. To have it made again: lesveil used {id} --undo --by NAME, then "
+                "lesveil run.",
+                **told_of,
+            )
+        lines.append(line)
     lines += result.notes
     if result.left:
         lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))

@@ -120,14 +120,14 @@ def run_card(
     """
     reconcile(workspace, today)
     copied, refused = None, None
-    try:
-        teacher = teacher_of(workspace, teacher, today) if folder is not None else None
-        if folder is not None:
+    if folder is not None:
+        try:
+            teacher = teacher_of(workspace, teacher, today)
             copied = copy_card(workspace, folder, any_card, progress(folder.name, 1))
-    except LesveilError as error:
-        if not waiting(workspace, today):
-            raise
-        teacher, refused = None, error  # another card does not keep those that wait from being done
+        except LesveilError as error:
+            if not waiting(workspace, today):
+                raise
+            refused = folder.name or str(folder), error  # those that wait are done all the same
     mine = copied.clips if copied is not None else []
     todo = [_Job(take.relative(take.path), clip, teacher) for take, clip in mine]
     here = {clip.id for _, clip in mine}
@@ -169,8 +169,7 @@ def run_card(
     clips = [by_id[job.clip.id] for job in todo if job.clip.id in done]
     bad = [(job.name, failed[job.clip.id]) for job in todo if job.clip.id in failed]
     if copied is None:
-        no = (folder.name or str(folder), refused) if refused is not None and folder is not None else None
-        return CardRun(clips, bad, [], [], False, None, [], no)
+        return CardRun(clips, bad, [], [], False, None, [], refused)
     bad = [*copied.failed, *bad]
     return CardRun(clips, bad, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
 

@@ -18,9 +18,11 @@ from pipeline.records import Progress, WipeItem, WipePlan, no_progress
 from pipeline.wipeable import COPY, FREE_SPACE, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
-CALLED_OFF = "wipe_called_off"
 """Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
 an item, ``{digest}`` last."""
+
+CALLED_OFF = "wipe_called_off"
+"""Ledger row: a plan that had begun will not be carried out to its end."""
 
 PROMISE = (
     "The originals can no longer be read through the card's normal interface, and the keys of the working copies are"

@@ -53,6 +53,7 @@ def redact(args: argparse.Namespace) -> int:
     from pipeline.opinion import eyes_of
 
     eyes_of(settings.second_opinion)  # asked for and not there: told before any work is done
+    _refuse_without_consent(args)
     networks = run.Networks(
         bool(args.keep),
         device=settings.detection.device,
@@ -62,7 +63,6 @@ def redact(args: argparse.Namespace) -> int:
     if args.keep:
         say("Recognising faces needs explicit consent and an assessment (DPIA) that covers it.")
     people = run.enrol_folder(args.keep, networks, _left_out) if args.keep else []
-    _refuse_without_consent(args, [person.id for person in people])
     batch = run.Batch(settings)
     failures: list[LesveilError] = []
 
@@ -122,18 +122,19 @@ def redact(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_without_consent(args: argparse.Namespace, people: Sequence[str]) -> None:
-    """A workspace that is named knows who agreed: whoever withdrew there is not shown on the strength of a portrait.
+def _refuse_without_consent(args: argparse.Namespace) -> None:
+    """A workspace that is named knows who agreed: whoever withdrew there is not shown on the strength of a portrait,
+    and no portrait of theirs is looked at.
 
-    Raises NoConsentError, and what opening a workspace raises.
+    Raises NoConsentError, PortraitsNotFoundError, and what opening a workspace raises.
     """
-    if args.workspace is None or not people:
+    from pipeline.adapters import portraits
+
+    if args.workspace is None or not args.keep:
         return
     if not any((args.workspace / part).exists() for part in ("register.db", "ledger.db", workspace.VAULT)):
         return  # a folder with settings alone
     with workspace.opened(args.workspace) as place:
-        today = date.today()
-        allowed = workspace.grounds(place, people, today, today) if place.recognises else {}
         if not place.recognises:
             raise NoConsentError(
                 "Recognition is off in {folder}, so nobody is shown by {keep}; leave out --keep, or leave out -C and "
@@ -141,7 +142,8 @@ def _refuse_without_consent(args: argparse.Namespace, people: Sequence[str]) -> 
                 folder=args.workspace,
                 keep=args.keep,
             )
-    without = sorted(set(people) - set(allowed))
+        people, today = list(portraits.people(args.keep)), date.today()
+        without = sorted(set(people) - set(workspace.grounds(place, people, today, today)))
     if without:
         raise NoConsentError(
             "By the consent list of {folder} these may not be recognised today: {people}; take them out of {keep}, or "

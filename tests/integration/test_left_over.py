@@ -40,7 +40,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson.approve import approvals, judge
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.mending import followed, times_of
-from pipeline.lesson.state import find, states
+from pipeline.lesson.state import State, find, states
 from pipeline.records import Person, Repair, RepairKind
 from tests import clips
 from tests.faults import school as schools
@@ -57,6 +57,14 @@ def _as_it_was() -> Iterator[None]:
 def place(tmp_path: Path) -> Path:
     workspace.create(tmp_path / "w", key_file=True)
     return tmp_path / "w"
+
+
+def _with_one_clip(folder: Path) -> tuple[schools.Made, State]:
+    """A workspace that holds one clip."""
+    made = schools.make(folder)
+    with workspace.opened(made.folder) as opened:
+        (state,) = states(opened)
+    return made, state
 
 
 def row(kind: str, seq: int, **payload: Any) -> Entry:
@@ -162,9 +170,7 @@ def test_an_approval_from_before_a_deletion_was_taken_back_counts_no_more(tmp_pa
 def test_older_versions_that_stay_are_no_success(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = schools.make(place.parent / "s")
-    with workspace.opened(made.folder) as opened:
-        (state,) = states(opened)
+    made, state = _with_one_clip(place.parent / "s")
     monkeypatch.setattr(delivering, "deliver", lambda *_, **__: [(state, Arrived("OneDrive:/x", True, 2))])
     monkeypatch.setattr("pipeline.commands.unattended.leave_head", lambda place: None)
     monkeypatch.setattr("pipeline.lesson.copy.find_card", lambda *_: [])
@@ -258,9 +264,7 @@ def test_accounts_without_standard_input_are_told_why(
 def test_a_repair_that_fails_has_its_own_code(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = schools.make(place.parent / "s")
-    with workspace.opened(made.folder) as opened:
-        (state,) = states(opened)
+    made, state = _with_one_clip(place.parent / "s")
     monkeypatch.setattr(worker, "work", lambda *_: [(state, DeliveryError("The lamp went out."))])
     assert main(["repairs", "--json", "-C", str(made.folder)]) == DeliveryError.code
     said = json.loads(capsys.readouterr().out)

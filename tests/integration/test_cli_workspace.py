@@ -372,6 +372,15 @@ def test_redact_heeds_the_workspace_that_is_named(school: School) -> None:
     assert not (school.folder / "o.mp4").exists()
 
 
+def test_no_portrait_is_looked_at_of_whoever_did_not_agree(school: School) -> None:
+    clip, keep = school.card / "DCIM" / "100LESVL" / "MVI_0001.MP4", school.folder / "keep"
+    (keep / "41222").mkdir(parents=True)
+    (keep / "41222" / "torn.jpg").write_bytes(b"no picture: whoever looks at it says so")
+    words = ["redact", str(clip), "-o", str(school.folder / "o.mp4"), "--keep", str(keep), "--lang", "en"]
+    assert main([*words, "-C", str(school.place)]) == NoConsentError.code
+    assert "41222" in school.capsys.readouterr().err
+
+
 def test_doctor_knows_a_target_without_its_folder(school: School) -> None:
     text = (school.place / "lesveil.toml").read_text(encoding="utf-8")
     (school.place / "lesveil.toml").write_text(re.sub(r"(?m)^folder = .*$", "", text), encoding="utf-8")

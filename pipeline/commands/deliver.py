@@ -74,15 +74,17 @@ def deliver(args: argparse.Namespace) -> int:
 
 def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:
     """The clips that were named and that nothing was brought of, each with why; not those that lie there already."""
-    from pipeline.commands.lessons import next_of
     from pipeline.lesson.state import find
+    from pipeline.lesson.waiting import waits_in_words
 
     found = {state.clip: state for state in (find(place, name) for name in names)}
     return [
         (
             state,
             DeliveryError(
-                "{clip} was not brought: {why}.", clip=Path(state.file).name, why=next_of(state) or tr(state.stage)
+                "{clip} was not brought: {why}.",
+                clip=Path(state.file).name,
+                why=waits_in_words(state) or tr(state.stage),
             ),
         )
         for state in found.values()

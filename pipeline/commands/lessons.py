@@ -15,6 +15,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
+from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
 
@@ -223,6 +224,8 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
         "waits_for": state.waits_for,
+        "said": waits_in_words(state),
+        "notes": ended_in_words(state),
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendering": render.get("file"),
         "sha256": render.get("sha256"),
@@ -234,58 +237,6 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "damaged_frames": render.get("damaged"),
         "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},
     }
-
-
-def _failed(reason: str) -> str:
-    return tr("failed: {reason}", reason=reason)
-
-
-def next_of(state: Any) -> str:
-    """What a clip waits for, or why it failed."""
-    if state.failure is not None and state.waits_for != "lesveil recall":  # no run makes what a recall makes
-        return _failed(failure_in_words(state.failure.payload))
-    if state.rejected is not None and state.waits_for == "lesveil approve":
-        return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
-    if state.rejected is not None and state.standing:
-        return tr(
-            "rejected by {by}, but it still lies there: take it away with lesveil deliver --remove",
-            by=state.rejected.payload["by"],
-        )
-    if state.stage == "deleted":
-        return tr("on {day}, because {reason}", day=state.deleted.day, reason=tr(state.deleted.because))
-    return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
-
-
-def _ended(state: Any) -> str:
-    """Of whom the rendering shows, or what lies where it was delivered: whose consent ended, who has a double, who was
-    recognised by what does not hold any more."""
-    told, here = "", state.outdated or not state.standing
-    people = ", ".join(state.ended)
-    if people and here:
-        told += " " + tr("(shows {people}, whose consent has ended)", people=people)
-    elif people:
-        told += " " + tr("(what was delivered shows {people}, whose consent has ended)", people=people)
-    alike = ", ".join(state.doubted)
-    if alike and here:
-        told += " " + tr(
-            "(shows {people}, but another clip of that day has somebody who looks like them)", people=alike
-        )
-    elif alike:
-        told += " " + tr(
-            "(what was delivered shows {people}, but another clip of that day has somebody who looks like them)",
-            people=alike,
-        )
-    mistaken = ", ".join(state.mistaken)
-    if mistaken and here:
-        told += " " + tr(
-            "(shows {people}, recognised by portraits that were replaced since, or while recognition was on)",
-            people=mistaken,
-        )
-    elif mistaken:
-        told += " " + tr(
-            "(what was delivered shows {people}, recognised by portraits that were replaced since)", people=mistaken
-        )
-    return told
 
 
 def status(args: argparse.Namespace) -> int:
@@ -304,8 +255,9 @@ def status(args: argparse.Namespace) -> int:
         listed = any(not row.payload.get("staff") for row in place.ledger.entries("import"))
         makes = ("lesveil run", "lesveil repairs")
         without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
-    lines = [f"{s.clip[:8]}  {Path(s.file).name:24} {tr(s.stage):12} " + next_of(s) + _ended(s) for s in found]
-    lines += [f"{'-':8}  {Path(one.path).name:24} {tr('not copied'):12} " + _failed(one.why) for one in missing]
+    rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s), *ended_in_words(s)]) for s in found]
+    rows += [("-", one.path, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
+    lines = [f"{clip:8}  {Path(file).name:24} {stage:12} {' '.join(said)}" for clip, file, stage, said in rows]
     if not lines:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
     if not found and not listed:

@@ -11,7 +11,7 @@ from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
-from pipeline.lesson.report_words import LABELS, UNSAID, summary_line
+from pipeline.lesson.report_words import LABELS, UNSAID, stands_at, summary_line
 from pipeline.messages import ground_in_words, kept_in_words, tr
 
 STYLE = """
@@ -88,7 +88,7 @@ def _clip(clip: Document) -> list[str]:
     rows: list[tuple[Any, ...]] = [
         (tr("filmed"), clip["filmed"] or "?"),
         (tr("teacher"), clip["teacher"] or "-"),
-        (tr("stands at"), tr(clip["stage"])),
+        (tr("stands at"), stands_at(clip)),
         (tr("at most hidden at once"), clip["hidden_at_once"]),
         (tr("moments to look at"), len(clip["doubts"])),
         (tr("repaired by hand"), clip["repairs"]),

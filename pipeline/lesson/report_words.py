@@ -56,12 +56,7 @@ def in_words(document: Document, kind: str) -> list[str]:
     for batch in document["batches"]:
         lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
         for clip in batch["clips"]:
-            waits = f", {tr('waits for')} {clip['waits_for']}" if clip["waits_for"] else ""
-            if clip.get("rejected_by") and clip["waits_for"] == "lesveil approve":
-                waits = ", " + tr("rejected by {by}; waits for lesveil review", by=clip["rejected_by"])
-            if clip["failure"]:
-                waits = ", " + tr("failed: {reason}", reason=clip["failure"])
-            lines.append(f"     {Path(clip['file']).name}: {tr(clip['stage'])}{waits}")
+            lines.append(f"     {Path(clip['file']).name}: {stands_at(clip)}")
         for failure in batch["failed"]:
             lines.append(f"     {failure['path']}: {failure['why']}")
     if not document["batches"]:
@@ -78,6 +73,11 @@ def in_words(document: Document, kind: str) -> list[str]:
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
     return lines
+
+
+def stands_at(clip: Document) -> str:
+    """A clip's stage, what it waits for or why it failed, and who in it may not be shown any more."""
+    return " ".join([", ".join(filter(None, (tr(clip["stage"]), clip["said"]))), *clip["notes"]])
 
 
 def summary_line(figures: Document) -> str:

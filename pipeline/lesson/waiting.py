@@ -1,0 +1,61 @@
+"""What is said of a clip, in status and reports alike: what it waits for, and who in it may not be shown any more."""
+
+from __future__ import annotations
+
+from pipeline.lesson.failures import failure_in_words
+from pipeline.lesson.state import State
+from pipeline.messages import tr
+
+
+def failed_in_words(reason: str) -> str:
+    return tr("failed: {reason}", reason=reason)
+
+
+def waits_in_words(state: State) -> str:
+    """What a clip waits for, or why it failed; empty where nothing more is to be done."""
+    if state.failure is not None and state.waits_for != "lesveil recall":  # no run makes what a recall makes
+        return failed_in_words(failure_in_words(state.failure.payload))
+    if state.rejected is not None and state.waits_for == "lesveil approve":
+        return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
+    if state.rejected is not None and state.standing:
+        return tr(
+            "rejected by {by}, but it still lies there: take it away with lesveil deliver --remove",
+            by=state.rejected.payload["by"],
+        )
+    if state.deleted is not None and state.stage == "deleted":
+        return tr("on {day}, because {reason}", day=state.deleted.day, reason=tr(state.deleted.because))
+    return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
+
+
+def ended_in_words(state: State) -> list[str]:
+    """Of whom the rendering shows, or what lies where it was delivered: whose consent ended, who has a double, who was
+    recognised by what does not hold any more."""
+    here = state.outdated or not state.standing
+    told = []
+    if people := ", ".join(state.ended):
+        told.append(
+            tr("(shows {people}, whose consent has ended)", people=people)
+            if here
+            else tr("(what was delivered shows {people}, whose consent has ended)", people=people)
+        )
+    if people := ", ".join(state.doubted):
+        told.append(
+            tr("(shows {people}, but another clip of that day has somebody who looks like them)", people=people)
+            if here
+            else tr(
+                "(what was delivered shows {people}, but another clip of that day has somebody who looks like them)",
+                people=people,
+            )
+        )
+    if people := ", ".join(state.mistaken):
+        told.append(
+            tr(
+                "(shows {people}, recognised by portraits that were replaced since, or while recognition was on)",
+                people=people,
+            )
+            if here
+            else tr(
+                "(what was delivered shows {people}, recognised by portraits that were replaced since)", people=people
+            )
+        )
+    return told

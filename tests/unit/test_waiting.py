@@ -1,0 +1,51 @@
+"""What is said of a clip, which status and reports say alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pipeline.adapters.ledger import Entry
+from pipeline.lesson.deleted import Deleted
+from pipeline.lesson.report_words import stands_at
+from pipeline.lesson.state import State
+from pipeline.lesson.waiting import ended_in_words, waits_in_words
+
+
+def row(kind: str, **payload: Any) -> Entry:
+    return Entry(1, "2026-11-28T09:00:00+00:00", kind, "c", payload, "", "")
+
+
+RENDERED = State("c", row("ingest"), None, {"sha256": "d"}, None, None, wiped=False, files=("a.mp4",))
+FAILED = row("failure", path="a.mp4", error="VideoError", text="The film is damaged.", fields={})
+REJECTED = row("approval", by="A. Jansen", verdict="rejected")
+
+
+def test_what_a_clip_waits_for_is_said() -> None:
+    assert waits_in_words(RENDERED) == "waits for lesveil approve"
+    assert waits_in_words(replace(RENDERED, rejected=REJECTED)) == "rejected by A. Jansen; waits for lesveil review"
+    assert waits_in_words(replace(RENDERED, failure=FAILED)).startswith("failed: ")
+
+
+def test_where_a_recall_waits_a_failure_of_a_run_is_not_what_is_said() -> None:
+    shown = replace(
+        RENDERED, failure=FAILED, lapsed=("41215",), standing=("/archive/a.mp4",), delivered=row("delivery")
+    )
+    assert waits_in_words(shown) == "waits for lesveil recall"
+    assert ended_in_words(shown) == ["(what was delivered shows 41215, whose consent has ended)"]
+
+
+def test_what_was_rejected_and_lies_there_is_to_be_taken_away() -> None:
+    left = replace(RENDERED, rejected=REJECTED, standing=("/archive/a.mp4",), delivered=row("delivery"))
+    assert "lesveil deliver --remove" in waits_in_words(left)
+
+
+def test_why_a_clip_was_deleted_is_said() -> None:
+    gone = replace(RENDERED, deleted=Deleted("2026-11-28", "it has served"))
+    assert waits_in_words(gone) == "on 2026-11-28, because it has served"
+
+
+def test_a_report_says_the_stage_and_all_of_that() -> None:
+    told = {"stage": "rendered", "said": "waits for lesveil run", "notes": ["(shows 1)", "(shows 2)"]}
+    assert stands_at(told) == "rendered, waits for lesveil run (shows 1) (shows 2)"
+    assert stands_at({"stage": "wiped", "said": "", "notes": []}) == "wiped"

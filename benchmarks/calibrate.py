@@ -1,7 +1,7 @@
 """How near must a face come to a name? ``python -m benchmarks.calibrate`` prints it, ``--write`` remakes
 pipeline/likeness.toml.
 
-*Level* comes from LFW, whose strangers were measured once (docs/quality.md, section 3): at which distance the
+*Level* comes from LFW, whose strangers were measured once (docs/measured/recognising.md): at which distance the
 nearest of 25 templates is taken for one stranger in a thousand, or for three in ten thousand.
 *Shape* comes from the films and portraits of LESVEIL_EVAL: how far that distance moves with the height of the face, the
 number of portraits and the number of views. Every face of the films is looked at again smaller, and then blurred and
@@ -63,7 +63,7 @@ LFW = {
     0.001: Measured(0.270, 0.278, {48: 0.269, 32: 0.266}),
     0.0003: Measured(0.258, 0.245, {48: 0.257, 32: 0.257}),
 }
-"""By the share of strangers; docs/quality.md, section 3."""
+"""By the share of strangers; docs/measured/recognising.md."""
 
 GALLERY = 25
 """Against how many people a stranger is held, of whom each may be taken for them."""

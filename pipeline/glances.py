@@ -1,8 +1,8 @@
 """When there is a look at the film, at which sizes, and how the picture is turned for it. Pure.
 
-Chosen by measurement (docs/quality.md): several times a second a small picture, a tiny one for faces close by that
-a mask or a hand covers, and a tinier one for a face that fills the picture; once a second and around every cut a large
-one too, for faces far away.
+Chosen by measurement (docs/measured/finding.md): several times a second a small picture, a tiny one for faces close by
+that a mask or a hand covers, and a tinier one for a face that fills the picture; once a second and around every cut a
+large one too, for faces far away.
 
 The network knows faces that are upright, or nearly. Somebody on their head, or a camera that was hung upside down, is
 found by turning the picture: a small one after a cut and a tiny one once a second; a large one upside down at the start

@@ -1,8 +1,8 @@
 """How alike two faces are, and how near is near enough for a name: by the risk accepted, by how much was seen.
 
-The numbers are those of likeness.toml, which ``python -m benchmarks.calibrate`` makes; docs/quality.md says from what.
-What lies between two bands of the table belongs to the lower one, which is the stricter; what lies under the lowest
-is never named.
+The numbers are those of likeness.toml, which ``python -m benchmarks.calibrate`` makes; docs/measured/recognising.md
+says from what. What lies between two bands of the table belongs to the lower one, which is the stricter; what lies
+under the lowest is never named.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def supported() -> tuple[float, float]:
 def loosest(portraits: int) -> Limits:
     """The limits for pieces and single views; ``strict`` is NEVER.
 
-    A template of one portrait lies farther from everybody, its owner too. (docs/quality.md, section 3)
+    A template of one portrait lies farther from everybody, its owner too. (docs/measured/recognising.md)
     """
     return Limits(NEVER, 0.335, 0.40) if portraits > 1 else Limits(NEVER, 0.36, 0.43)
 

@@ -46,7 +46,7 @@ DAYS |= {"retention.ledger_days": 7320, "retention.warn_days": 366}
 
 @dataclass(frozen=True)
 class Detection:
-    """How faces are looked for. Scores are CenterFace's, 0..1; see docs/quality.md for the measurements."""
+    """How faces are looked for. Scores are CenterFace's, 0..1; see docs/measured/finding.md."""
 
     faint: float = 0.07
     """From here on a detection counts where it persists."""
@@ -79,7 +79,7 @@ class Redaction:
 
 @dataclass(frozen=True)
 class SecondOpinion:
-    """Other networks look at the finished film; docs/quality.md says what that finds."""
+    """Other networks look at the finished film; docs/measured/hiding.md says what that finds."""
 
     mode: Literal["auto", "on", "off"] = "auto"
     """"auto": where their weights are installed; "on": without them nothing is released."""

@@ -8,7 +8,7 @@ the words. Pitch and power are drawn anew for every clip from the system's rando
 the original's.
 
 It turns aside who recognises a voice by ear or compares it with a recording. It is no promise against an attacker with
-many disguised recordings of the same people and time to train on them; docs/quality.md says how it was judged.
+many disguised recordings of the same people and time to train on them; docs/measured/hiding.md says how it was judged.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from pipeline.stages import identify
 from pipeline.workspace import Workspace, in_force, load_templates, prune_templates, save_templates
 
 OLD = 365
-"""Days after which a picture of a child is old: recognition of children drops with every year (docs/quality.md)."""
+"""Days after which a picture of a child is old: recognition of children drops with every year
+(docs/measured/recognising.md)."""
 
 FAULTS: dict[type[LesveilError], str] = {
     PortraitUnreadableError: "unreadable",

@@ -45,7 +45,7 @@ ANOTHER = 0.46
 """Distance to the mean of a person's other pictures from which a picture may be of somebody else."""
 
 ANOTHER_OF_TWO = 0.44
-"""The same between two single pictures, where there are no others to go by. (docs/quality.md, section 3)"""
+"""The same between two single pictures, where there are no others to go by. (docs/measured/recognising.md)"""
 
 ANOTHER_OF_ANY = 0.48
 """The same between any two of several: of two people, two pictures each, none lies far from the mean of the rest."""

@@ -41,7 +41,7 @@ mean over a long run hides somebody who takes the seat for a while, or two whose
 
 FARTHER = 0.08
 """A few views in a row that all lie so much farther off than the nearest quarter of their run: something of somebody
-else may lie over the face. (docs/quality.md, section 3)"""
+else may lie over the face. (docs/measured/recognising.md)"""
 
 REACH, SIZES = 0.9, 2.5
 """Faces whose centres come within so many of their sizes, and whose sizes differ by less than this factor, may have

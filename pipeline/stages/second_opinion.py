@@ -49,7 +49,7 @@ GLANCE = 0.35
 
 SURE = 0.55
 """What a close look must come to. Of 824 places on five finished clips at which the eyes wrongly saw a face at a first
-glance none came to it (5 came to 0.5); of 543 true faces on the same clips 77 % did (docs/quality.md)."""
+glance none came to it (5 came to 0.5); of 543 true faces on the same clips 77 % did (docs/measured/hiding.md)."""
 
 COVERED = 0.5
 """Share of a face's box that is hidden from which on it is a veiled head."""

@@ -38,7 +38,7 @@ HOLD_SECONDS = 0.35
 """A track goes on this long beyond its first and last sight."""
 
 WEAK_HOLD_SECONDS = 0.12
-"""So does one that was never seen surely: most of those are no faces. (docs/quality.md, section 2)"""
+"""So does one that was never seen surely: most of those are no faces. (docs/measured/finding.md)"""
 
 PERSISTS = 3
 """Sights that together make a face of what is not sure enough alone: the best of a track, so half a second's worth."""

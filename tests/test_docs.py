@@ -35,4 +35,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_pages_that_the_code_names_exist() -> None:
     sources = [path for room in ("pipeline", "benchmarks", "samples", "tests") for path in (ROOT / room).rglob("*.py")]
     named = {one for path in sources for one in MENTION.findall(path.read_text(encoding="utf-8"))}
-    assert named and not [one for one in sorted(named) if not (ROOT / one).is_file()]
+    assert named
+    assert not [one for one in sorted(named) if not (ROOT / one).is_file()]

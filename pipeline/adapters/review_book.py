@@ -45,6 +45,8 @@ _MIGRATIONS: database.Migrations = (
 )
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_hex(16))
+_two_at_once = threading.BoundedSemaphore(2)
+"""Trying a password takes 64 MiB and a core; whoever tries more at once waits."""
 """What a password is compared with when there is no such account, so that the answer takes as long."""
 
 
@@ -128,7 +130,8 @@ class ReviewBook(database.Held):
         with self._reading():
             row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (name,)).fetchone()
         try:
-            _hasher.verify(row[2] if row else _NOBODY, password)
+            with _two_at_once:
+                _hasher.verify(row[2] if row else _NOBODY, password)
         except (VerificationError, InvalidHashError):
             return None
         return Account(row[0], row[1]) if row else None

@@ -149,14 +149,14 @@ class Desk:
         state, found = self._both(id)
         if found is None or not self._place.vault.has(state.clip):
             raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
-        if asked.get("track") is not None and asked.get("analysis") != found.analysis:
-            rows = self._place.ledger.entries(seen.REPAIR, state.clip)
-            # sent again, it was understood the first time
-            if all(row.payload["id"] != asked.get("id") for row in rows):
-                raise RepairError(
-                    "{clip} was looked at anew, and people have other numbers; load the page again.", clip=state.file
-                )
-        row = self._checked(state, found, asked, role) | {"by": by, "role": role.value}
+        rows = self._place.ledger.entries(seen.REPAIR, state.clip)
+        # sent again, it was understood the first time
+        first = next((row.payload for row in rows if row.payload["id"] == asked.get("id")), None)
+        if first is None and asked.get("track") is not None and asked.get("analysis") != found.analysis:
+            raise RepairError(
+                "{clip} was looked at anew, and people have other numbers; load the page again.", clip=state.file
+            )
+        row = self._checked(state, found, asked, role, first) | {"by": by, "role": role.value}
         self._refuse_going(state)
         with self._lock:
             for one in self._place.ledger.entries(seen.REPAIR, state.clip):
@@ -340,11 +340,16 @@ class Desk:
             undecided(state.render),
         )
 
-    def _checked(self, state: State, found: Seen, asked: dict[str, Any], role: Role) -> dict[str, Any]:
-        """The row to write for what was asked. Raises RepairError when it makes no sense for this clip."""
+    def _checked(
+        self, state: State, found: Seen, asked: dict[str, Any], role: Role, first: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The row to write for what was asked; ``first`` is the one that was written when it was sent before. Raises
+        RepairError when it makes no sense for this clip."""
         mended = self._mended(state, found)
         row = checked(asked, len(found.pts), (found.width, found.height), {one.number for one in mended.tracks})
-        if row["kind"] == RepairKind.SPLIT:
+        if row["kind"] == RepairKind.SPLIT and first is not None:
+            row["track"] = first["track"]  # who is split is in two by now
+        elif row["kind"] == RepairKind.SPLIT:
             lane = next((one for one in self.clip(state.clip).lanes if row["track"] in one.tracks), None)
             there = [t.number for t in mended.tracks if t.start < row["start"] < t.stop]
             inside = [number for number in there if lane is not None and number in lane.tracks]

@@ -27,6 +27,8 @@ def clip(asked: Asked) -> Response:
     }
     document["row"] = dataclasses.asdict(view.row)
     document["repairs"] = [dataclasses.asdict(one) for one in view.repairs]
+    if asked.role is not Role.COACH:  # who said so is often a name
+        document["repairs"] = [{**one, "said": ""} for one in document["repairs"]]
     # an hour has thousands of spans, so they go as rows, and each reason goes once
     document["lanes"] = [
         {

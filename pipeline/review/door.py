@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pipeline.adapters.review_book import ReviewBook, Session
-from pipeline.errors import LesveilError
+from pipeline.errors import BusyError, DiskFullError, LedgerError, LesveilError, VaultError
 from pipeline.messages import LANGUAGES, Speech
 from pipeline.review.house import House
 from pipeline.review.rates import CHANGES, PASSWORDS, READS, STRANGERS, Rate, Rates
@@ -24,6 +24,8 @@ EVERYBODY = frozenset(Role)
 COACH = frozenset({Role.COACH})
 HANDS = frozenset({Role.COACH, Role.REVIEWER})
 READERS_OF_THE_LOG = frozenset({Role.COACH, Role.OFFICER})
+PASSING = (BusyError, DiskFullError, LedgerError, VaultError)
+"""What is the house's trouble, not that of whoever asks: a ledger that somebody else holds, a disk that is full."""
 NOBODY_NEEDED: frozenset[Role] = frozenset()
 """Routes that are there before anybody signed in."""
 
@@ -88,7 +90,7 @@ def endpoint(rule: Rule, desk: Desk, problem: Callable[[Asked, int, str], Respon
         if rule.method == "POST":
             try:
                 form = _form(request, await request.body())
-            except (ClientDisconnect, ValueError):
+            except (ClientDisconnect, ValueError, RecursionError):
                 return Response("Not understood.", 400)
         return await run_in_threadpool(_answer, rule, desk, problem, request, form)
 
@@ -132,6 +134,8 @@ def _answer(
             desk.book.renew(secret, session)
     try:
         return rule.answer(asked)
+    except PASSING as error:  # the page asks again: what was asked for is not refused for good
+        return refuse(503, speech.told(error))
     except LesveilError as error:
         return refuse(409 if rule.data else 404, speech.told(error))
 

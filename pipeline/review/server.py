@@ -18,14 +18,14 @@ from pipeline.review.guard import App
 from pipeline.settings import Review
 
 PATIENCE = 20.0
-"""Seconds that a connection may take to ask its first, or its next, question."""
+"""Seconds that a connection may take to ask its first, or its next, question, all of it."""
 
 MOST_CONNECTIONS = 400
 """Connections at once; further ones are closed at once, so that those that are there are served."""
 
 
 class PoliteProtocol(H11Protocol):
-    """HTTP/1.1 that does not wait for ever: a connection that asks nothing is closed."""
+    """HTTP/1.1 that does not wait for ever: a connection that asks nothing, or does not finish asking, is closed."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -38,7 +38,7 @@ class PoliteProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None:
+        if self.cycle is not None and not self.cycle.more_body:
             self._calm()
 
     def on_response_complete(self) -> None:
@@ -60,7 +60,7 @@ class PoliteProtocol(H11Protocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:
             self.transport.close()
 
 

@@ -96,7 +96,7 @@ def script(speech: Speech) -> dict[str, str]:
         "drawn": tr("region drawn"),
         "mute": tr("muted"),
         "split": tr("split"),
-        "join": tr("same person"),
+        "join": tr("same person as {person}"),
         "by": tr("by {name}"),
         "undo": tr("Undo"),
         "undone": tr("undone"),
@@ -107,6 +107,7 @@ def script(speech: Speech) -> dict[str, str]:
             "No connection. {n} {n:repair waits|repairs wait} here and {n:is|are} sent as soon as it is back."
         ),
         "offline_none": tr("No connection. You can go on; nothing gets lost."),
+        "verdict_lost": tr("No connection: your verdict has NOT arrived. Give it again when the connection is back."),
         "signed_out": tr(
             "You are no longer signed in as {name} ({role}). Your repairs wait here; sign in so again in another tab."
         ),
@@ -137,6 +138,10 @@ def script(speech: Speech) -> dict[str, str]:
         "no_range": tr("Choose from where to where first (I and O)."),
         "choose_person": tr("Choose a person first: click a lane or a picture."),
         "join_hint": tr("Choose the other person."),
+        "join_enter": tr("{person}? Enter says that they are the same person, Escape stops."),
+        "choose": tr("Choose"),
+        "undone_now": tr("Taken back: {repair}."),
+        "newer": tr("A newer rendering came in meanwhile; watch it first."),
         "hidden_now": tr("{person} is hidden now: {range}."),
         "nobody_offered": tr("There is nobody whose consent is in force for this clip."),
         "not_looked_at": tr("Not every picture of the original came; moments of which you saw none stay hidden."),

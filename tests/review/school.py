@@ -66,12 +66,12 @@ class School:
         assert found is not None
         return found
 
-    def add(self, kind: str, start: int, stop: int, **more: Any) -> str:
-        """A repair as the page would write it."""
+    def add(self, kind: str, start: int, stop: int, number: int = 0, **more: Any) -> str:
+        """A repair of a clip as the page would write it."""
         id = uuid.uuid4().hex
-        row = {"id": id, "analysis": self.seen().analysis, "kind": kind, "start": start, "stop": stop}
+        row = {"id": id, "analysis": self.seen(number).analysis, "kind": kind, "start": start, "stop": stop}
         with self.opened() as place:
-            place.ledger.append("repair", self.state().clip, row | {"by": "Geertje", "role": "coach"} | more)
+            place.ledger.append("repair", self.state(number).clip, row | {"by": "Geertje", "role": "coach"} | more)
         return id
 
     def undo(self, id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -375,6 +376,11 @@ def test_the_coach_sees_every_track_that_was_joined(tab: Any, house: Page) -> No
             and one.page.locator("#originals img").count() == 3
         )
     )
+    one.page.keyboard.press("Enter")  # nobody is named by that
+    assert one.page.evaluate(
+        "document.querySelector('#nameask').open && document.querySelector('#offered').value === ''"
+    )
+    one.page.select_option("#offered", index=1)
     one.page.click("#nameask .primary")
     one.page.wait_for_selector("#status:has-text('beeld')")
     until(lambda: one.page.evaluate("localStorage.length") == 0)
@@ -483,6 +489,96 @@ def _repairs(house: Page, number: int) -> list[Any]:
         return [row.payload["id"] for row in place.ledger.entries("repair", house.school.state(number).clip)]
 
 
+def test_what_is_approved_is_what_was_watched(tab: Any, house: Page) -> None:
+    """While somebody is asked whether they approve, another rendering takes the place of the one they watched."""
+    one = tab("coach", "Geertje")
+    one.open_clip()
+    before = house.school.state().render["sha256"]  # type: ignore[index]
+    one.page.route("**/verdict", lambda route: (route.abort(), one.asked.append("verdict")))
+    one.page.keyboard.press("a")
+    one.page.wait_for_selector("#judge[open]")
+    assert one.page.locator("#renewed").is_hidden()
+    house.school.add("mute", 0, 10)
+    until(lambda: house.school.state().render["sha256"] != before)  # type: ignore[index]
+    digest = house.school.state().render["sha256"]  # type: ignore[index]
+    until(lambda: digest in one.page.get_attribute("#film", "src"))
+    one.page.click("#judge .primary")
+    one.page.wait_for_selector("#status:has-text('nieuwere versie')")
+    assert "verdict" not in one.asked
+    one.page.keyboard.press("a")
+    one.page.wait_for_selector("#renewed:not([hidden])")
+
+
+def test_every_doubt_is_come_to_and_a_verdict_that_is_lost_is_told(tab: Any, house: Page) -> None:
+    """Three doubts may begin in one frame."""
+    one = tab("coach", "Geertje")
+
+    def three(route: Any) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        (_, stop, track, reason), *_ = said["doubts"]
+        others = [lane["track"] for lane in said["lanes"] if lane["track"] != track][:2]
+        said["doubts"] = [[0, stop, each, reason] for each in (track, *others)]
+        route.fulfill(response=answer, json=said)
+
+    one.page.route(re.compile(r"/data/clips/[^/]+$"), three)
+    one.open_clip()
+    told = []
+    for key in "nnnnpp":
+        one.page.keyboard.press(key)
+        told.append(one.page.text_content("#status")[:16])
+    assert told == [f"Twijfel {n} van 3:"[:16] for n in (1, 2, 3, 1, 3, 2)]
+    one.page.keyboard.press("a")
+    one.page.wait_for_selector("#judge[open]")
+    assert one.page.locator("#unseen").is_hidden()
+    one.page.route("**/verdict", lambda route: route.abort())
+    one.page.click("#judge .primary")
+    one.page.wait_for_selector("#status:has-text('NIET aangekomen')")
+
+
+def test_a_key_takes_back_ones_own_repair_alone_and_says_which(tab: Any, house: Page) -> None:
+    one = tab("coach", "Geertje")
+    one.open_clip("<script>")
+    house.school.add("mute", 0, 9, number=1, by="Bob")
+    one.page.reload()
+    one.ready()
+    assert one.page.locator("#undo").is_hidden()
+    one.page.keyboard.press("u")
+    one.page.click(".people button.person")
+    one.page.keyboard.press("h")
+    one.page.wait_for_selector("#undo:not([hidden])")
+    before = _undone(house)
+    for repeated in (False, True, True):  # the key is held
+        one.page.evaluate(
+            "repeat => document.dispatchEvent(new KeyboardEvent('keydown', {key: 'u', repeat, bubbles: true}))",
+            repeated,
+        )
+    one.page.wait_for_selector("#status:has-text('Teruggenomen')")
+    until(lambda: len(_undone(house)) == len(before) + 1)
+
+
+def _undone(house: Page) -> list[Any]:
+    with house.school.opened() as place:
+        return place.ledger.entries("repair_undone")
+
+
+def test_who_is_joined_is_looked_at_first(tab: Any, house: Page) -> None:
+    """With keys, the other person is chosen and shown, and joined by Enter."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = len(_repairs(house, 1))
+    for key in ("ArrowDown", "j", "ArrowDown"):
+        one.page.keyboard.press(key)
+    one.page.wait_for_selector("#status:has-text('Enter')")
+    one.shot("13-join")
+    assert len(_repairs(house, 1)) == before
+    one.page.keyboard.press("Enter")
+    until(lambda: len(_repairs(house, 1)) == before + 1)
+    one.page.wait_for_selector("#repairs li:has-text('dezelfde persoon als')")
+    one.page.keyboard.press("u")
+    until(lambda: one.page.evaluate("localStorage.length") == 0)
+
+
 def test_the_keyboard_is_enough(tab: Any, house: Page) -> None:
     """A region drawn, placed and taken back again with keys alone."""
     one = tab("reviewer", "Truus")
@@ -557,6 +653,19 @@ def test_it_fits_a_laptop_and_a_tablet(tab: Any) -> None:
             if name != "tablet":
                 assert box["y"] + box["height"] <= height, id
         one.shot(f"30-{name}")
+
+
+@pytest.mark.parametrize("width", [683, 400, 320])
+def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
+    """A laptop of 1366 at twice the size, a telephone; whoever is signed in may have a long name."""
+    one = tab("coach", "Maria-Christina van der Berg-Achterkamp", viewport={"width": width, "height": 640})
+    one.open_clip()
+    one.page.click(".people button.person")
+    one.shot(f"31-{width}")
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    name = one.page.locator("h1.name").bounding_box()
+    assert name is not None
+    assert name["width"] > 90
 
 
 def test_the_page_is_light(tab: Any, house: Page) -> None:

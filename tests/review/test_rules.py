@@ -624,5 +624,7 @@ def test_a_split_is_where_the_person_is(school: School) -> None:
         split = {"kind": "split", "track": lane.track, "start": 75, "stop": 76}
         with pytest.raises(RepairError, match="not in the picture"):
             house.add(clip, hide(school, **split), "Bob", Role.REVIEWER)
-        house.add(clip, hide(school, **split | {"start": lane.spans[0].start + 5, "stop": 70}), "Bob", Role.REVIEWER)
+        taken = hide(school, **split | {"start": lane.spans[0].start + 5, "stop": 70})
+        for _ in range(2):  # the answer was lost, so it is sent again
+            house.add(clip, taken, "Bob", Role.REVIEWER)
         assert len(house.clip(clip).lanes) > 1

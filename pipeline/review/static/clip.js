@@ -2,7 +2,7 @@
 
 import { Clock } from "./clock.js";
 import { Drawing } from "./drawing.js";
-import { gallery, lookOf, pictureOf, repairList, whyOf } from "./people.js";
+import { gallery, lookOf, pictureOf, repairList, saidOf, whyOf } from "./people.js";
 import { Player } from "./player.js";
 import { Queue } from "./queue.js";
 import { Lost, Talk, isOut, newId } from "./talk.js";
@@ -15,7 +15,9 @@ const { words, roles, clip } = setup;
 const talk = new Talk(setup);
 const film = by("film");
 
-let view = null, clock = null, chosen = null, joining = false, progress = null, lost = false;
+let view = null, clock = null, chosen = null, candidate = null, joining = false, progress = null, lost = false;
+let doubted = null; // the doubt that N or P came to last
+let renewed = false; // another rendering came while this page was open, and was not played yet
 let marks = {};
 const player = new Player(film, by("still"), clip, refreshPlace);
 const queue = new Queue(talk, clip, setup.name, queueTold);
@@ -62,7 +64,7 @@ async function load() {
   view = unpacked(await talk.ask(""));
   if (before !== undefined && before !== view.analysis) { // its number is somebody else's now
     chosen = null;
-    joining = false;
+    setJoining(false);
   }
   clock = new Clock(view);
   by("seek").max = clock.frames - 1;
@@ -80,6 +82,8 @@ function unpacked(said) {
   return said;
 }
 
+const tell = (one) => saidOf(one, { view, clock, words, fill, nameOf });
+
 function waiting() {
   return queue.items.filter((item) => item.path === "/repairs").map((item) => ({ ...item.body, by: setup.name }));
 }
@@ -92,10 +96,11 @@ function refresh() {
     const lane = one.kind === "region" ? view.lanes.find((each) => each.repair === one.id) : laneOf(one.track);
     if (lane) pending.add(lane.track);
   }
-  timeline.draw(view, clock, chosen, pending);
-  gallery(by("people"), view, { clip, chosen, choose, label, words });
-  timeline.reveal(chosen);
-  repairList(by("repairs"), view, waiting(), { clock, words, undo, mayUndo, nameOf });
+  const lit = candidate ?? chosen;
+  timeline.draw(view, clock, lit, pending);
+  gallery(by("people"), view, { clip, chosen: lit, choose, label, words });
+  timeline.reveal(lit);
+  repairList(by("repairs"), view, waiting(), { tell, words, undo, mayUndo });
   by("norepairs").hidden = view.repairs.length + waiting().length > 0;
   if (by("undo")) by("undo").hidden = !lastUndoable();
   refreshChosen();
@@ -168,7 +173,7 @@ function choose(track, seek = false) {
   const lane = laneOf(track);
   if (!lane) return;
   if (joining && chosen !== null && lane.track !== chosen && !lane.repair && !lane.sighting) {
-    joining = false;
+    setJoining(false);
     return repair({ kind: "join", start: 0, stop: clock.frames, track: chosen, other: lane.track });
   }
   chosen = lane.track;
@@ -177,12 +182,26 @@ function choose(track, seek = false) {
 }
 
 function neighbour(step) {
-  const lanes = view.lanes.filter((lane) => !lane.minor || timeline.open);
+  const lanes = view.lanes.filter((lane) => (!lane.minor || timeline.open) && !(joining && (lane.repair || lane.sighting)));
   if (!lanes.length) return;
-  const at = lanes.findIndex((lane) => lane.track === chosen);
+  const at = lanes.findIndex((lane) => lane.track === (candidate ?? chosen));
   const next = lanes[(at + step + lanes.length) % lanes.length] || lanes[0];
+  if (joining) return consider(next);
   choose(next.track, true);
   say(`${label(next)}: ${words[lookOf(next)]}. ${whyOf(next)}`);
+}
+
+// The other of two that are the same person is looked at first; Enter says that it is.
+function consider(lane) {
+  candidate = lane.track === chosen ? null : lane.track;
+  player.go(lane.moment);
+  refresh();
+  say(candidate === null ? words.join_hint : fill(words.join_enter, { person: label(lane) }), true);
+}
+
+function setJoining(now) {
+  joining = now;
+  candidate = null;
 }
 
 function mark(end) {
@@ -197,6 +216,7 @@ function marked() {
   return marks.start !== undefined && marks.stop !== undefined ? { start: marks.start, stop: marks.stop } : null;
 }
 
+const doubtKey = (one) => `${one.start} ${one.track}`;
 const seenKey = () => `lesveil seen ${view.digest}`;
 
 function seenDoubts() {
@@ -207,14 +227,16 @@ function doubt(step) {
   const all = view.doubts;
   if (!all.length) return say(words.no_doubts);
   film.pause();
-  let at = step > 0
-    ? all.findIndex((one) => one.start > player.frame)
-    : all.findLastIndex((one) => one.start < player.frame);
-  if (at < 0) at = step > 0 ? 0 : all.length - 1;
+  // several may begin in one frame: from the one that was last come to, the next in the list
+  const before = all.findIndex((one) => doubtKey(one) === doubted && one.start === player.frame);
+  let at = before + step;
+  if (before < 0) at = step > 0 ? all.findIndex((one) => one.start >= player.frame) : all.findLastIndex((one) => one.start < player.frame);
+  if (at < 0 || at >= all.length) at = step > 0 ? 0 : all.length - 1;
   const one = all[at];
+  doubted = doubtKey(one);
   chosen = laneOf(one.track)?.track ?? chosen;
   player.go(one.start);
-  sessionStorage.setItem(seenKey(), JSON.stringify([...seenDoubts().add(`${one.start} ${one.track}`)]));
+  sessionStorage.setItem(seenKey(), JSON.stringify([...seenDoubts().add(doubtKey(one))]));
   refresh();
   say(`${fill(words.doubt_of, { n: at + 1, of: all.length })}: ${nameOf(one.track)}. ${one.why}`, true);
 }
@@ -265,9 +287,9 @@ function split() {
 
 function startJoin() {
   if (!needPerson()) return;
-  joining = !joining;
+  setJoining(!joining);
   if (joining) say(words.join_hint);
-  refreshChosen();
+  refresh();
 }
 
 function mute() {
@@ -323,7 +345,9 @@ async function show() {
     return picture;
   });
   by("originals").replaceChildren(...originals);
-  by("offered").replaceChildren(...people.map((one) => new Option(`${one.name} (${one.id})`, one.id)));
+  // nobody is chosen beforehand: Enter alone says of nobody that they may be seen
+  const nobody = Object.assign(new Option(words.choose, "", true, true), { disabled: true });
+  by("offered").replaceChildren(nobody, ...people.map((one) => new Option(`${one.name} (${one.id})`, one.id)));
   by("said").value = setup.name;
   by("namescope").textContent = scopeText();
   const answer = await ask("nameask");
@@ -332,7 +356,7 @@ async function show() {
   by("originals").replaceChildren(); // originals are not kept on the page either
   if (answer !== "yes") return;
   if (missing.size) say(words.not_looked_at, true);
-  if (!tracks.length) return;
+  if (!tracks.length || !by("offered").value) return;
   const range = marked() || { start: 0, stop: clock.frames };
   repair({ kind: "show", analysis, track: tracks[0], tracks, person: by("offered").value, said: by("said").value, ...range });
   clearMarks();
@@ -345,36 +369,42 @@ function mayUndo(one) {
 function lastUndoable() {
   const listed = new Set(view.repairs.map((one) => one.id));
   made = made.filter((one) => !listed.has(one.id));
-  return [...view.repairs, ...made].findLast((one) => !one.undone && mayUndo(one));
+  return [...view.repairs, ...made].findLast((one) => !one.undone && one.by === setup.name && mayUndo(one));
 }
 
+// The last that was asked for under one's own name; what others asked for is taken back in the list, where it is named.
 function undo(one = lastUndoable()) {
   if (!one) return;
+  say(fill(words.undone_now, { repair: tell(one) }), true);
   one.undone = true;
   queue.put(`/repairs/${one.id}/undo`, {});
 }
 
+// What is sent is what was told when it was asked: a rendering, sightings or a rejection that came since were not seen.
 async function judge(approve) {
   if (busy()) return say(words.work_waiting);
+  const { digest, sightings } = view, rejected = view.row.rejected_by;
   if (approve) {
-    const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(`${one.start} ${one.track}`)).length;
+    const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(doubtKey(one))).length;
     by("unseen").hidden = !left;
     by("unseen").textContent = fill(by("unseen").dataset.text, { n: left });
-    by("sighted").hidden = !view.sightings;
-    by("sighted").textContent = fill(by("sighted").dataset.text, { n: view.sightings });
-    by("overruled").hidden = !view.row.rejected_by;
-    by("overruled").textContent = fill(by("overruled").dataset.text, { name: view.row.rejected_by });
+    by("sighted").hidden = !sightings;
+    by("sighted").textContent = fill(by("sighted").dataset.text, { n: sightings });
+    by("overruled").hidden = !rejected;
+    by("overruled").textContent = fill(by("overruled").dataset.text, { name: rejected });
+    by("renewed").hidden = !renewed;
     if ((await ask("judge")) !== "yes") return;
   } else if (!window.confirm(words.confirm_reject)) return;
+  if (digest !== view.digest) return say(words.newer, true);
   try {
-    const despite = { despite: approve && view.sightings > 0, despite_rejection: approve && Boolean(view.row.rejected_by) };
-    await talk.ask("/verdict", { digest: view.digest, approve, ...despite });
+    const despite = { despite: approve && sightings > 0, despite_rejection: approve && Boolean(rejected) };
+    await talk.ask("/verdict", { digest, approve, ...despite });
     await load();
     const first = approve && view.row.stage === "rendered";
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
     refreshVerdict();
   } catch (error) {
-    say(error instanceof Lost ? words.offline_none : isOut(error) ? signedOut() : error.message, true);
+    say(error instanceof Lost ? words.verdict_lost : isOut(error) ? signedOut() : error.message, true);
   }
 }
 
@@ -396,6 +426,7 @@ function queueTold(what, item, text) {
   setLost(what === "lost" ? "lost" : what === "signed out" ? "out" : false);
   if (what === "sent" || what === "empty" || what === "refused") {
     by("offline").hidden = true;
+    if (what === "refused") load().catch(() => {}); // what was shown as done is not
     if (what !== "sent") look();
   }
   if (view) refresh();
@@ -419,10 +450,11 @@ async function look() {
     const before = progress;
     progress = await talk.ask("/work");
     if (lost && !queue.items.length) setLost(false);
-    const renewed = view && progress.digest !== view.digest;
-    if (!view || renewed || before?.waiting !== progress.waiting) {
+    const other = view && progress.digest !== view.digest;
+    if (!view || other || before?.waiting !== progress.waiting) {
       await load();
-      if (renewed) {
+      if (other) {
+        renewed = true;
         say(words.work_done);
         watched();
       }
@@ -430,6 +462,7 @@ async function look() {
     refreshWork();
   } catch (error) {
     setLost(isOut(error) ? "out" : "lost");
+    if (!(error instanceof Lost || isOut(error))) by("offline").textContent = error.message;
   }
   look.timer = setTimeout(look, busy() ? 700 : 6000);
 }
@@ -479,7 +512,8 @@ const HANDS = {
   j: startJoin,
   u: () => undo(),
   a: () => judge(true),
-  Escape: () => { joining = false; clearMarks(); refreshChosen(); },
+  Enter: () => { if (candidate !== null) choose(candidate); },
+  Escape: () => { setJoining(false); clearMarks(); refresh(); },
 };
 
 function speed() {
@@ -496,7 +530,8 @@ document.addEventListener("keydown", (event) => {
   // what a button or slider does with a key of its own stays with it
   if (event.target.closest?.("button, a, summary") && (key === " " || key === "Enter")) return;
   if (event.target.id === "seek" && key.startsWith("Arrow")) return;
-  const work = KEYS[key] || (roles.hands ? HANDS[key] : undefined);
+  // a key that is held goes on playing or stepping; what changes something it does once
+  const work = KEYS[key] || (roles.hands && !event.repeat ? HANDS[key] : undefined);
   if (!work) return;
   event.preventDefault();
   work();
@@ -525,6 +560,7 @@ on("reject", () => judge(false));
 on("helpopen", () => by("help").showModal());
 by("seek").addEventListener("input", () => player.go(Number(by("seek").value)));
 film.addEventListener("click", () => { if (!drawing.active) player.toggle(); });
+film.addEventListener("play", () => { renewed = false; });
 film.addEventListener("error", () => { if (film.error?.code >= 3) say(view?.repairable === "outdated" ? words.outdated : words.cannot_play, true); });
 window.addEventListener("resize", () => { if (drawing.active) drawing.place(); });
 

@@ -77,19 +77,25 @@ function further(place, count, words, more) {
   return item;
 }
 
-export function repairList(place, view, waiting, { clock, words, undo, mayUndo, nameOf }) {
-  const range = (one) => (one.start === 0 && one.stop >= view.frames
-    ? words.all_frames
-    : words.from_to.replace("{from}", clock.text(one.start)).replace("{to}", clock.text(one.stop)));
-  const what = (one) => {
-    if (one.kind === "show") return words.show.replace("{person}", view.names[one.person] || one.person);
-    if (one.kind === "region") return words.drawn;
-    return words[one.kind];
-  };
-  const whom = (one) => (one.track === null || one.track === undefined ? "" : `${nameOf(one.track)} `);
+// A repair in words: whom, what, and from where to where. Whoever was named goes by number before it, not by that name.
+export function saidOf(one, { view, clock, words, fill, nameOf }) {
+  const all = one.start === 0 && one.stop >= view.frames;
+  const range = all ? words.all_frames : fill(words.from_to, { from: clock.text(one.start), to: clock.text(one.stop) });
+  const number = (track) => fill(words.person, { n: track });
+  const whom = one.track === null || one.track === undefined ? "" : one.kind === "show" ? number(one.track) : nameOf(one.track);
+  const what = {
+    show: () => fill(words.show, { person: view.names[one.person] || one.person }),
+    region: () => words.drawn,
+    join: () => fill(words.join, { person: number(one.other) }),
+  }[one.kind]?.() ?? words[one.kind];
+  const when = one.kind === "join" ? "" : one.kind === "split" ? clock.text(one.start) : range;
+  return [[whom, what].filter(Boolean).join(" "), when].filter(Boolean).join(", ");
+}
+
+export function repairList(place, view, waiting, { tell, words, undo, mayUndo }) {
   const row = (one, note) => {
     const item = make("li");
-    const text = make("span", one.undone ? "undone" : "", `${whom(one)}${what(one)}, ${one.kind === "split" ? clock.text(one.start) : range(one)}`);
+    const text = make("span", one.undone ? "undone" : "", tell(one));
     text.append(" ", make("small", "", [one.by && words.by.replace("{name}", one.by), note].filter(Boolean).join(" · ")));
     item.append(text);
     return item;
@@ -101,7 +107,7 @@ export function repairList(place, view, waiting, { clock, words, undo, mayUndo, 
     const item = row(one, note);
     if (!one.undone && mayUndo(one)) {
       const button = make("button", "", words.undo);
-      button.setAttribute("aria-label", `${words.undo}: ${whom(one)}${what(one)}`);
+      button.setAttribute("aria-label", `${words.undo}: ${tell(one)}`);
       button.addEventListener("click", () => undo(one));
       item.append(button);
     }

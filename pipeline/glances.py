@@ -91,6 +91,9 @@ class Glance:
     then lie on its right."""
 
 
+Glances = tuple[Glance, ...]
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Widths and heights in square pixels of the pictures the network sees, before they are turned."""
@@ -110,23 +113,23 @@ class Sizes:
         return Glance(size, close=True)
 
     @property
-    def usual(self) -> tuple[Glance, ...]:
+    def usual(self) -> Glances:
         return self.near, Glance(self.tiny, TINY_COUNTS), Glance(self.small), *self._as_stored
 
     @property
-    def all(self) -> tuple[Glance, ...]:
+    def all(self) -> Glances:
         return self.near, Glance(self.tiny), Glance(self.small), Glance(self.large), *self._as_stored
 
     @property
-    def _as_stored(self) -> tuple[Glance, ...]:
+    def _as_stored(self) -> Glances:
         return () if self.stored is None else (Glance(self.stored),)
 
     @staticmethod
-    def tried(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:
+    def tried(turns: Collection[int], *sizes: tuple[int, int]) -> Glances:
         return tuple(Glance(size, turn=turn, least=TURNED) for turn in sorted(turns) for size in sizes)
 
     @staticmethod
-    def turned(turns: Collection[int], *sizes: tuple[int, int]) -> tuple[Glance, ...]:
+    def turned(turns: Collection[int], *sizes: tuple[int, int]) -> Glances:
         return tuple(Glance(size, turn=turn) for turn in sorted(turns) for size in sizes)
 
 
@@ -193,12 +196,13 @@ class Scheme:
         self._answer = Fraction(0)
         self._mirrored = False
 
-    def due(self, now: Fraction, tiny: F32, fresh: bool) -> tuple[Glance, ...]:
-        """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene."""
+    def due(self, now: Fraction, tiny: F32, fresh: bool, large: bool = False, all_of_it: bool = False) -> Glances:
+        """The glances at a frame; none where there is no look. ``fresh``: it is the first of its scene; ``large``:
+        something is new in a large place; ``all_of_it``: in so many that all sizes are to be looked at."""
         fresh |= self._first  # a segment begins like a scene
-        shapes, self.sudden = self._shapes, self._begins_to_move(now, tiny, fresh)
+        shapes, self.sudden = self._shapes, self._begins_to_move(now, tiny, fresh) or large or all_of_it
         self._since_look, self._since_all = self._since_look + 1, self._since_all + 1
-        if fresh or now - self._last_all >= ALL_SECONDS or self._since_all >= ALL_FRAMES:
+        if fresh or all_of_it or now - self._last_all >= ALL_SECONDS or self._since_all >= ALL_FRAMES:
             self._answer = min(self._answer, now)  # the next trial takes its place
             known = self._known(now)
             tried = shapes.tried(TURNS - known, shapes.small if fresh else shapes.tiny)
@@ -216,13 +220,13 @@ class Scheme:
             return self.usual(now)
         return ()
 
-    def usual(self, now: Fraction) -> tuple[Glance, ...]:
+    def usual(self, now: Fraction) -> Glances:
         """Those of the next look between two at all sizes: every other one is mirrored."""
         self._mirrored = not self._mirrored
         usual = tuple(replace(one, mirrored=self._mirrored) for one in self._shapes.usual)
         return usual + self._shapes.turned(self._known(now), self._shapes.tiny, self._shapes.small)
 
-    def all(self, now: Fraction) -> tuple[Glance, ...]:
+    def all(self, now: Fraction) -> Glances:
         shapes = self._shapes
         return shapes.all + shapes.turned(self._known(now), shapes.tiny, shapes.small, shapes.large)
 
@@ -253,7 +257,10 @@ def _changed(before: F32, now: F32) -> Mask:
 
 def _grown(cells: Mask, by: int) -> Mask:
     """With all cells at most so many away, in a row, a column or both."""
-    padded = np.pad(cells, by)
-    for axis in (0, 1):
-        padded = np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * by + 1, axis=axis).any(axis=-1))
-    return padded
+    grown = cells.copy()
+    for way in (grown, grown.T):  # views: what is set in one is in the other
+        known = way.copy()
+        for step in range(1, by + 1):
+            way[step:] |= known[:-step]
+            way[:-step] |= known[step:]
+    return grown

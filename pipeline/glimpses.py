@@ -3,17 +3,19 @@ in that very frame.
 
 Between two looks at the whole picture lie up to five frames of 25 a second, and somebody in the back row who is in
 sight for one of them changes too little of it for a look of its own. But a few small places cost a tenth of a look, and
-close up a small face is found more surely than in the picture made small.
+close up a small face is found more surely than in the picture made small. What is new in a large place, a slide on the
+wall or somebody's arm, may have a small face beside it: it is looked at in tiles, as sharp as in the large picture.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from pipeline.glances import NEARBY, SUDDEN_SHARE, Mask, Stir
+from pipeline.glances import NEARBY, SUDDEN_SHARE, Mask, Stir, sizes
 from pipeline.records import F32, U8, CutOut, VideoInfo
 
 CELLS = 128, 72
@@ -35,12 +37,15 @@ NEAREST = 8 / 45
 """A square holds at least as many of the film's pixels as it has itself; in small films no more than this share of the
 shorter side: 64 pixels of 640 x 360."""
 
-MOST = 8
-"""Places that are looked at in one frame."""
-
 LARGEST = round(3 * SUDDEN_SHARE * CELLS[0] * CELLS[1])
-"""Cells of the box around a clump from which it alone is reason for a look at all of the picture; a third of them may
-be new."""
+"""Cells of the box around a clump from which it is a large place. Somebody large who pops up is one, and the new cells
+of a third of it are reason for a look at all of the picture; but a raised arm has fewer."""
+
+STEP = 0.75
+"""Tiles lie so much of their side apart: a face in the rest of it is whole in one of them."""
+
+MOST = 48
+"""Squares in one frame from which a look at all of the picture, at all sizes, is cheaper."""
 
 OVER = 8
 """Pixels by which a face may lie over its square's edge: a box is a guess. From half as many before it on it is cut."""
@@ -61,25 +66,58 @@ def cells(info: VideoInfo) -> tuple[int, int]:
     return CELLS if info.width >= info.height else CELLS[::-1]
 
 
-def squares(new: Mask, info: VideoInfo) -> F32:
-    """Where to look (K, 4), in pixels of the displayed frame: around the clumps of what is ``new``, of too many around
-    the largest; they may reach beyond the picture."""
+@dataclass(frozen=True)
+class Places:
+    """Where to look, as squares in pixels of the displayed frame that may reach beyond it: one around each ``small``
+    clump (K, 4) of what is new, and ``tiles`` (L, 4) over the large ones."""
+
+    small: F32
+    tiles: F32
+
+    @property
+    def crowded(self) -> bool:
+        """There are so many that a look at all of the picture is cheaper."""
+        return len(self.small) + len(self.tiles) > MOST
+
+
+def places(new: Mask, info: VideoInfo) -> Places:
+    """Around what is ``new``, of the cells of `CELLS`."""
+    nowhere = np.empty((0, 4), np.float32)
     if not new.any():
-        return np.empty((0, 4), np.float32)
+        return Places(nowhere, nowhere)
     dense = cv2.boxFilter(new.astype(np.uint8), cv2.CV_16S, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
     around = np.ones((3, 3), np.uint8)
     core = cv2.dilate((np.asarray(dense) >= CLUMP).astype(np.uint8), around)
     clumps = cv2.dilate(np.asarray(new & (np.asarray(core) > 0), np.uint8), around)
-    boxes = cv2.connectedComponentsWithStats(clumps)[2][1:, :4]  # the first is what lies between them
-    area = boxes[:, 2] * boxes[:, 3]
-    small = np.flatnonzero(area < LARGEST)
-    boxes = boxes[small[np.argsort(-area[small], kind="stable")[:MOST]]].astype(np.float32)
-    aspect = float(info.sample_aspect)
+    _, which, found, _ = cv2.connectedComponentsWithStats(clumps)
+    large = found[:, 2] * found[:, 3] >= LARGEST
+    large[0] = False  # what lies between them
     cell = np.array([info.width / new.shape[1], info.height / new.shape[0]], np.float32)
-    middle = (boxes[:, :2] + boxes[:, 2:] / 2) * cell
-    sides = boxes[:, 2:] * cell * np.array([aspect, 1], np.float32)
+    boxes = found[1:, :4][~large[1:]].astype(np.float32) * np.tile(cell, 2)
+    covered = (np.argwhere(large[which])[:, ::-1] + 0.5) * cell
+    return Places(_around(boxes, info), _over(covered.astype(np.float32), info))
+
+
+def _around(boxes: F32, info: VideoInfo) -> F32:
+    """Squares (K, 4) with room around boxes (K, 4) given by their corner and size."""
+    aspect = float(info.sample_aspect)
+    sides = boxes[:, 2:] * np.array([aspect, 1], np.float32)
     least = min(SIDE, NEAREST * min(info.width * aspect, info.height))
-    half = np.maximum(ROOM * sides.max(axis=1, initial=0), least)[:, None] / np.array([2 * aspect, 2], np.float32)
+    middle = np.asarray(boxes[:, :2] + boxes[:, 2:] / 2, np.float32)
+    return _squares(middle, np.maximum(ROOM * sides.max(axis=1, initial=0), least), info)
+
+
+def _over(points: F32, info: VideoInfo) -> F32:
+    """Tiles (L, 4) of a grid in which points (N, 2) lie, as sharp as the large picture."""
+    side = SIDE * info.width * float(info.sample_aspect) / sizes(info).large[0]
+    step = STEP * side / np.array([float(info.sample_aspect), 1], np.float32)
+    middle = np.asarray((np.unique(points // step, axis=0) + 0.5) * step, np.float32)
+    return _squares(middle, np.full(len(middle), side, np.float32), info)
+
+
+def _squares(middle: F32, sides: F32, info: VideoInfo) -> F32:
+    """Squares, as they are seen, around points (K, 2), of these sides (K,) in pixels of the frame's height."""
+    half = sides[:, None] / np.array([2 * float(info.sample_aspect), 2], np.float32)
     return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
 
 

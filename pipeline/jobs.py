@@ -143,7 +143,7 @@ def search(
     *,
     progress: Progress = no_progress,
     figures: Figures,
-    one_segment: Fraction | None = None,
+    origin: Fraction | None = None,
 ) -> tuple[Detections, Views]:
     """Everything that is found in ``source``, and views of faces from ``smallest`` on that may be one of ``people``."""
     sampler = identify.Sampler(networks.embedder, cut_out, people, smallest) if people else None
@@ -156,7 +156,7 @@ def search(
         progress,
         figures,
         finder.workers,
-        one_segment=one_segment,
+        origin=origin,
         fingerprint=fingerprint,
         shrink=shrunk,
         cut_out=cut_out,
@@ -172,9 +172,7 @@ def look(job: Look) -> Looked:
         source = clip if whole else Segment(clip, job.stretch.since, job.stretch.until, beyond=True)
         origin = None if whole else origin_of(clip)
         try:
-            found, views = search(
-                source, networks, job.people, job.smallest, job.faint, figures=figures, one_segment=origin
-            )
+            found, views = search(source, networks, job.people, job.smallest, job.faint, figures=figures, origin=origin)
         except SegmentError as error:
             return Looked(why=str(error))
         if isinstance(source, Segment) and job.stretch.until is None and not source.ended:

@@ -15,11 +15,8 @@ from importlib.resources import files
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.records import F32, U8, Person
-
-F64 = npt.NDArray[np.float64]
+from pipeline.records import F32, F64, U8, Person
 
 FACING = 0.25
 """A face turned farther away than this (see ``frontal``) is no evidence either way."""

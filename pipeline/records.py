@@ -132,7 +132,7 @@ class Detections:
 class Views:
     """Embeddings of some of the detections: ``detection`` (K,) indexes Detections, ``embedding`` (K, 128) unit length.
 
-    ``height`` (K,) is the face's height in pixels when it was seen, ``quality`` (K,) 0..1 (1: sharp and frontal).
+    ``height`` (K,) is the face's height in pixels when it was seen.
     ``between`` (K,) are those taken though none was due, because the face looked a little otherwise: they say whether
     it is still the same one, and are no evidence of who it is.
     """
@@ -140,7 +140,6 @@ class Views:
     detection: I32
     embedding: F32
     height: F32
-    quality: F32
     between: npt.NDArray[np.bool_]
 
 
@@ -157,7 +156,6 @@ class Track:
     """One person's face followed through consecutive frames ``start .. start + len(box) - 1``.
 
     ``box`` (L, 4), ``support`` (L,) of Support, ``detections`` (D,) indexes Detections, in frame order.
-    ``breaks`` lists frames (as counted in the clip) at which the look changed, so that a new piece begins there.
     ``strength`` is the best detection score along the track, ``certainty`` (L,) the best one near each frame, or empty
     where that is not known.
     """
@@ -167,7 +165,6 @@ class Track:
     box: F32
     support: U8
     detections: I32
-    breaks: tuple[int, ...] = ()
     strength: float = 0.0
     certainty: F32 = field(default_factory=lambda: np.empty(0, np.float32))
 

@@ -57,7 +57,6 @@ def lesson(*tracks, frames=200, tall=50):
         detection=np.array(seen, np.int32),
         embedding=np.array([rows[index][2] for index in seen], np.float32).reshape(-1, 128),
         height=np.full(len(seen), tall, np.float32),
-        quality=np.ones(len(seen), np.float32),
         between=np.zeros(len(seen), np.bool_),
     )
     made = []

@@ -131,7 +131,7 @@ def detect(
     progress: Progress = no_progress,
     figures: Figures | None = None,
     workers: int = 1,
-    one_segment: Fraction | None = None,
+    origin: Fraction | None = None,
     fingerprint: Callable[[Any], int] | None = None,
     *,
     shrink: Shrink,
@@ -144,7 +144,7 @@ def detect(
     of a part of one: with None nobody looks closely where something is new.
     Damaged frames are not looked at; the scene starts afresh after them.
 
-    With ``one_segment``, the time of the clip's first frame, ``source`` begins with a segment and only that is gone
+    With ``origin``, the time of the whole clip's first frame, ``source`` begins with a segment and only that is gone
     through; frames count from 0 in it. The first frame after it is needed too, to see whether the scene changes there.
     `joined_segments` puts segments together.
     """
@@ -155,7 +155,7 @@ def detect(
         ThreadPoolExecutor(workers, thread_name_prefix="lesveil-look") as pool,
     ):
         looks = _Looks(pool, teller, AHEAD * workers, found, observe, figures, source.info, detector, threshold, shrink)
-        watch = _Watch(source.info, looks, found, cut_out, one_segment)
+        watch = _Watch(source.info, looks, found, cut_out, origin)
         for frame in source.frames():
             found.passed(frame, fingerprint)
             if not watch.next(frame):
@@ -178,15 +178,15 @@ class _Little(NamedTuple):
 class _Watch:
     """Goes through the frames in their order and says where scenes begin and at which frames there is a look.
 
-    ``frames`` are those gone through. ``alone`` is as ``one_segment`` of `detect`.
+    ``frames`` are those gone through. ``origin`` is as in `detect`.
     """
 
     def __init__(
-        self, info: VideoInfo, looks: _Looks, found: _Found, cut_out: CutOut | None, alone: Fraction | None
+        self, info: VideoInfo, looks: _Looks, found: _Found, cut_out: CutOut | None, origin: Fraction | None
     ) -> None:
         self.frames = 0
         self._info, self._looks, self._found, self._cut_out = info, looks, found, cut_out
-        self._alone, self._origin = alone is not None, alone
+        self._alone, self._origin = origin is not None, origin
         self._segment: int | None = None
         self._shapes, self._cells = sizes(info), glimpses.cells(info)
         self._scheme, self._stir = Scheme(self._shapes), glimpses.stir()
@@ -236,11 +236,13 @@ class _Watch:
         return _Little(frame, grey_of(luma, *TINY), grey_of(luma, *self._cells))
 
     def _watch(self, now: _Little, fresh: bool, seam: bool) -> None:
-        frame = now.frame
+        frame, large, crowded = now.frame, False, False
         if self._cut_out is not None:
-            new = self._stir(frame.time, now.fine, fresh or seam)[1]
-            self._looks.glimpse(frame, glimpses.squares(new, self._info), self._cut_out)
-        glances = self._scheme.due(frame.time, now.tiny, fresh)
+            places = glimpses.places(self._stir(frame.time, now.fine, fresh or seam)[1], self._info)
+            large, crowded = len(places.tiles) > 0, places.crowded
+            if not crowded:
+                self._looks.glimpse(frame, np.concatenate([places.small, places.tiles]), self._cut_out)
+        glances = self._scheme.due(frame.time, now.tiny, fresh, large, crowded)
         if self._scheme.sudden:
             self._look_back(self._scheme.usual)
         self._look(frame, glances)

@@ -124,8 +124,9 @@ class _Look:
 class Sampler:
     """Chooses which detections are embedded while the clip goes by, and keeps the embeddings.
 
-    A face is due when it is new, when its look changed, and every half second while it resembles somebody enrolled;
-    a face that resembles nobody is looked at less often. Called by ``detect`` after each look.
+    A face is due when it is new, when its look changed, and every AT_FIRST seconds while it resembles somebody
+    enrolled, after three views every SELDOM; a face that resembles nobody is looked at less often. Called by ``detect``
+    after each look.
     """
 
     embed: FaceEmbedder
@@ -135,7 +136,6 @@ class Sampler:
     rows: Column = field(default_factory=lambda: Column(np.int32))
     vectors: Column = field(default_factory=lambda: Column(np.float32, 128))
     heights: Column = field(default_factory=lambda: Column(np.float32))
-    qualities: Column = field(default_factory=lambda: Column(np.float32))
     between: Column = field(default_factory=lambda: Column(np.bool_))
     faces: list[_Face] = field(default_factory=list)
     latest: _Look | None = None
@@ -200,7 +200,6 @@ class Sampler:
         self.rows.add([one.row for one in sightings])
         self.vectors.add(vectors)
         self.heights.add([one.height for one in sightings])
-        self.qualities.add(frontal(np.stack([one.landmarks for one in sightings])))
         self.between.add([one.between for one in sightings])
         for one, vector in zip(sightings, vectors, strict=True):
             if one.between:
@@ -228,7 +227,6 @@ class Sampler:
             detection=rows[order],
             embedding=self.vectors.taken()[order],
             height=self.heights.taken()[order],
-            quality=self.qualities.taken()[order],
             between=self.between.taken()[order],
         )
 
@@ -236,7 +234,7 @@ class Sampler:
 def no_views() -> Views:
     """Nothing was embedded."""
     empty = np.empty(0, np.float32)
-    return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, empty, np.empty(0, np.bool_))
+    return Views(np.empty(0, np.int32), np.empty((0, 128), np.float32), empty, np.empty(0, np.bool_))
 
 
 def joined_views(parts: Sequence[tuple[Views, int]]) -> Views:
@@ -248,6 +246,5 @@ def joined_views(parts: Sequence[tuple[Views, int]]) -> Views:
         ),
         embedding=np.concatenate([v.embedding for v, _ in parts]),
         height=np.concatenate([v.height for v, _ in parts]),
-        quality=np.concatenate([v.quality for v, _ in parts]),
         between=np.concatenate([v.between for v, _ in parts]),
     )

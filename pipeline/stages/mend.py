@@ -286,7 +286,6 @@ class _Pieces:
                 box=whole.box[cut:],
                 support=whole.support[cut:],
                 certainty=whole.certainty[cut:],
-                breaks=(),
             )
             self._leader[number] = number
             self._original[number] = self._original[track]

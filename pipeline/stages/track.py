@@ -194,13 +194,26 @@ def follow(
         # what is left of it may lie too far apart to be one
         parts = np.split(stays, np.flatnonzero(np.diff(beat[found.frame[stays]]) > clock.gap) + 1)
         real += parts if len(stays) else []
-    closed = [(int(rows[0]), _close(rows, found, clock, sure)) for rows in real]
+    leaps = [pair for pair in leaps if is_face[pair].all()]
+    known = _known(real, leaps, found)
+    closed = [(int(rows[0]), _close(rows, found, clock, known[int(rows[0])] < sure)) for rows in real]
     ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
-    closed += [(int(pair[0]), _way(pair, found, clock, sure, ends)) for pair in leaps if is_face[pair].all()]
+    closed += [(int(pair[0]), _way(pair, found, clock, known[int(pair[1])] < sure, ends)) for pair in leaps]
     closed.sort(key=lambda one: one[0])
     tracks = [track for _, track in closed]
     tracks += _brief(tracks, found, clock, usual)
     return [replace(track, number=number) for number, track in enumerate(tracks, 1)]
+
+
+def _known(series: list[I32], leaps: list[I32], found: Detections) -> dict[int, float]:
+    """By each detection of some series the best score of its series, and of those that leaps join to it: who was seen
+    surely before a leap, and is faint after it, is no less there."""
+    of = {row: at for at, rows in enumerate(series) for row in rows.tolist()}
+    best = [float(found.score[rows].max()) for rows in series]
+    for pair in (*leaps, *reversed(leaps)):  # they follow one another in time, so to and fro reaches all of a way
+        one, other = (of[int(row)] for row in pair)
+        best[one] = best[other] = max(best[one], best[other])
+    return {row: best[at] for row, at in of.items()}
 
 
 def _linked(found: Detections, clock: _Clock, leaping: bool) -> tuple[list[I32], list[I32]]:
@@ -326,19 +339,19 @@ def _paired(*each: F32) -> dict[int, int]:
     return pairs
 
 
-def _way(pair: I32, found: Detections, clock: _Clock, sure: float, ends: tuple[set[int], set[int]]) -> Track:
+def _way(pair: I32, found: Detections, clock: _Clock, weak: bool, ends: tuple[set[int], set[int]]) -> Track:
     """The way of a leap, as a track of its own: nobody was seen on it, and nobody can be recognised.
 
     ``ends`` are the detections with which a track begins, and those with which one ends: where a leap leads away from
     such a beginning, or up to such an end, nothing else tells that they were on their way before, or afterwards.
     """
-    whole = _close(pair, found, clock, sure, held=(int(pair[0]) in ends[0], int(pair[1]) in ends[1]))
+    whole = _close(pair, found, clock, weak, held=(int(pair[0]) in ends[0], int(pair[1]) in ends[1]))
     return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
 
 
 def _brief(tracks: list[Track], found: Detections, clock: _Clock, usual: float) -> list[Track]:
     """Tracks of faces seen in a glimpse that no track explains. Large ones must be surer, as everywhere; and where they
-    pop up so much changes that there is a look at all of the picture."""
+    pop up there is a look at all of the picture as well."""
     made: list[Track] = []
     start, stop = (np.array([getattr(track, end) for track in tracks], np.int64) for end in ("start", "stop"))
     lately: list[Track] = []
@@ -388,15 +401,14 @@ def _popped(frame: int, box: F32, score: float, found: Detections, clock: _Clock
     )
 
 
-def _close(rows: I32, found: Detections, clock: _Clock, sure: float, held: tuple[bool, bool] = (True, True)) -> Track:
-    """Detections -> a box for every frame from the first to the last, and before and after them if ``held`` there.
-    Its number is to come."""
+def _close(rows: I32, found: Detections, clock: _Clock, weak: bool, held: tuple[bool, bool] = (True, True)) -> Track:
+    """Detections -> a box for every frame from the first to the last, and before and after them if ``held`` there, for
+    less long if the face was never sure (``weak``). Its number is to come."""
     beat, near, at = clock.beat, clock.near, found.frame[rows]
     seen = beat[at]
     boxes = found.box[rows]
     strength = float(found.score[rows].max())
     start, stop = int(at[0]), int(at[-1]) + 1
-    weak = strength < sure
     low, high = _scene(start, stop - 1, found)
     if held[0]:
         start = max(low, _end(-1, at[::-1], boxes[::-1], found.score[rows][::-1], found, clock, weak))

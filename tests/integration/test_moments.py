@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -149,6 +150,39 @@ def test_nobody_is_seen_between_two_looks_in_the_dark_or_in_fog(
     redact_clip(path, out, [], Settings(), networks)
     after = judge.decoded(out, SIZE)
     assert max(known.seen(after[number])[0] for number in places) < judge.SEEN
+
+
+def an_arm(picture: Any) -> None:
+    """Raised beside the head at (640, 300): new in few cells, and in a large place."""
+    cv2.line(picture, (670, 270), (840, 100), (60, 60, 60), 14, cv2.LINE_AA)
+
+
+def a_slide(picture: Any) -> None:
+    """Somebody far back sits before the wall on which it changes."""
+    wall = picture[120:380, 440:840]
+    wall[:] = np.clip(wall.astype(int) + 40, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("height", "rate", "there", "beside"), [(60, 30, range(13, 15), an_arm), (28, 25, range(8, 17), a_slide)]
+)
+def test_nobody_small_is_seen_beside_something_large_that_is_new(
+    height: int, rate: int, there: range, beside: Callable[[Any], None], tmp_path: Path, networks: Networks
+) -> None:
+    path, out, size, one = tmp_path / "a.mp4", tmp_path / "out.mp4", (1280, 720), head(height)
+    made = list(pictures(size, FRAMES, lambda _: []))
+    for number in range(there[0], FRAMES if beside is a_slide else there.stop):
+        made[number] = made[number].copy()
+        beside(made[number])
+        if number in there:
+            one.put(made[number], (640, 300))
+    write(path, size, made, rate)
+    known, before = judge.Judge(one.face), judge.decoded(path, size)
+    near = np.s_[220:380, 560:720]
+    assert min(known.seen(before[number][near])[0] for number in there) > 0.7, "the oracle does not see the face"
+    redact_clip(path, out, [], Settings(), networks)
+    after = judge.decoded(out, size)
+    assert max(known.seen(after[number][near])[0] for number in there) < judge.SEEN
 
 
 @pytest.mark.parametrize("name", SCENES)

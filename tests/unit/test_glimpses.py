@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline import glimpses
 from pipeline.adapters.pictures import cut_out
-from pipeline.glimpses import ACROSS, CELLS, MOST, SIDE, in_frame, mosaic, squares
+from pipeline.glances import sizes
+from pipeline.glimpses import ACROSS, CELLS, MOST, SIDE, in_frame, mosaic, places
 from pipeline.records import VideoInfo
 from pipeline.stages.detect import joined_segments
 from tests.unit.test_detect import THRESHOLD, Detector, Source, detect, picture
@@ -35,19 +36,21 @@ def new(*clumps: tuple[int, int, int, int], shape: tuple[int, int] = CELLS[::-1]
 
 
 def test_where_nothing_is_new_nobody_looks():
-    assert squares(new(), HD).shape == (0, 4)
+    found = places(new(), HD)
+    assert found.small.shape == found.tiles.shape == (0, 4)
 
 
 def test_noise_is_nothing_new():
     cells = new()
     cells[::4, ::3] = True
-    assert len(squares(cells, HD)) == 0
+    found = places(cells, HD)
+    assert len(found.small) == len(found.tiles) == 0
 
 
 @pytest.mark.parametrize("about", [HD, of(640, 360), of(1280, 720), of(3840, 2160), of(720, 576, Fraction(64, 45))])
 @pytest.mark.parametrize(("wide", "high"), [(2, 2), (3, 4), (6, 8), (12, 4)])
 def test_the_square_holds_what_is_new_with_room_around_it(about: VideoInfo, wide: int, high: int):
-    ((x1, y1, x2, y2),) = squares(new((40, 30, wide, high)), about)
+    ((x1, y1, x2, y2),) = places(new((40, 30, wide, high)), about).small
     across, down = about.width / CELLS[0], about.height / CELLS[1]
     assert x1 < (40 - wide / 4) * across
     assert x2 > (40 + wide * 1.25) * across
@@ -58,28 +61,51 @@ def test_the_square_holds_what_is_new_with_room_around_it(about: VideoInfo, wide
 
 def test_somebody_small_is_looked_at_beside_many_who_move():
     cells = new(*((10 + 20 * n, 10, 5, 5) for n in range(5)), (60, 50, 2, 3))
-    found = squares(cells, HD)
+    found = places(cells, HD).small
     assert len(found) == 6
     assert np.allclose((found[-1, :2] + found[-1, 2:]) / 2, (61 * 15, 51.5 * 15), atol=1)
 
 
-def test_of_too_many_places_the_smallest_are_left():
+def test_of_many_places_none_is_left():
     cells = new(*((5 + 11 * n, 20, 3 + n % 3, 3) for n in range(11)))
-    found = squares(cells, HD)
-    assert len(found) == MOST
-    assert np.diff(found[:, 2] - found[:, 0]).max() <= 0.1
-    assert (found[:, 2] - found[:, 0]).tolist() == pytest.approx([210] * 3 + [180] * 4 + [150])
+    found = places(cells, HD)
+    assert len(found.small) == 11
+    assert not found.crowded
 
 
-def test_what_changes_so_much_that_all_of_the_picture_is_looked_at_is_no_place():
-    assert len(squares(new((40, 30, 20, 20)), HD)) == 0
-    assert len(squares(new((40, 30, 18, 18)), HD)) == 1
+def test_of_too_many_places_all_of_the_picture_is_looked_at():
+    small = [(4 + 10 * (n % 12), 4 + 10 * (n // 12), 3, 3) for n in range(MOST + 1)]
+    assert not places(new(*small[:-1]), HD).crowded
+    assert places(new(*small), HD).crowded
+
+
+@pytest.mark.parametrize("about", [HD, of(640, 360), of(1280, 720), of(720, 576, Fraction(64, 45)), of(1080, 1920)])
+def test_a_large_place_is_covered_by_tiles_as_sharp_as_the_large_picture(about: VideoInfo):
+    across, down = glimpses.cells(about)
+    found = places(new((40, 30, 20, 20), shape=(down, across)), about)
+    assert len(found.small) == 0
+    cell = np.array([about.width / across, about.height / down])
+    points = (np.stack(np.meshgrid(range(40, 60), range(30, 50)), axis=-1).reshape(-1, 2) + 0.5) * cell
+    size = (found.tiles[:, 2:] - found.tiles[:, :2]) * [float(about.sample_aspect), 1]
+    assert np.allclose(size, SIDE * about.width * float(about.sample_aspect) / sizes(about).large[0], atol=0.1)
+    room = np.minimum(points[:, None] - found.tiles[:, :2], found.tiles[:, 2:] - points[:, None]) / size
+    room *= [float(about.sample_aspect), 1]
+    assert (room.min(axis=2).max(axis=1) >= 0.12).all()  # an eighth of a tile lies around each of them in one
+
+
+def test_a_place_is_large_by_the_box_around_it():
+    """A raised arm beside a head is new in few cells; all of what they lie in counts."""
+    assert len(places(new((40, 30, 18, 18)), HD).small) == 1
+    arm = new(*((40 + n, 30 + n, 2, 2) for n in range(24)))
+    found = places(arm, HD)
+    assert len(found.small) == 0
+    assert 3 <= len(found.tiles) < 12
 
 
 def test_an_upright_film_has_upright_cells():
     about = of(1080, 1920)
     assert glimpses.cells(about) == CELLS[::-1]
-    ((x1, y1, x2, y2),) = squares(new((30, 60, 3, 3), shape=CELLS), about)
+    ((x1, y1, x2, y2),) = places(new((30, 60, 3, 3), shape=CELLS), about).small
     assert np.allclose([(x1 + x2) / 2, (y1 + y2) / 2], [31.5 * 15, 61.5 * 15], atol=1)
 
 
@@ -128,6 +154,19 @@ def test_whoever_pops_up_is_looked_at_closely_in_that_very_frame(start, frames, 
     assert start in found.glimpses.frame.tolist()
     first = found.glimpses.box[found.glimpses.frame.tolist().index(start)]
     assert np.allclose(first, (300, 160, 316, 180), atol=2)
+
+
+def test_where_somebody_large_or_many_small_ones_pop_up_the_frame_is_looked_at_as_well():
+    """Somebody large may be cut by every tile, and of many a look at all of the picture is cheaper: at all sizes."""
+    empty = picture(width=640, height=360)
+    arm = [(300 + 5 * n, 100 + 5 * n, 308 + 5 * n, 108 + 5 * n) for n in range(26)]
+    many = [(24 + 50 * (n % 12), 24 + 50 * (n // 12), 36 + 50 * (n % 12), 36 + 50 * (n // 12)) for n in range(72)]
+    for faces, thorough in ((arm, False), (many, True)):
+        there = picture(*faces, width=640, height=360)
+        made = [empty, empty, there, empty]
+        found = detect(Source(made, width=640, height=360), Detector(), THRESHOLD, cut_out=cut_out)
+        assert {1, 2} <= set(found.looked.tolist())
+        assert (2 in found.thorough.tolist()) is thorough
 
 
 def test_a_still_film_costs_no_glimpse():

@@ -95,7 +95,6 @@ def play(*actors):
         detection=np.array(list(vectors), np.int32),
         embedding=np.array(list(vectors.values()), np.float32).reshape(-1, 128),
         height=np.full(len(vectors), TALL, np.float32),
-        quality=np.ones(len(vectors), np.float32),
         between=np.zeros(len(vectors), np.bool_),
     )
     scores = Detection()

@@ -91,7 +91,7 @@ def apart(source, order=1, workers=1):
     for number in sorted({segment_of(time, origin) for time in source.times})[::order]:
         observe = Sampler(embed, cut_out, [ANN, BEN], 24.0)
         part = Segment(source, number)
-        found = detect(part, Faces(), THRESHOLD, observe, workers=workers, one_segment=origin, cut_out=cut_out)
+        found = detect(part, Faces(), THRESHOLD, observe, workers=workers, origin=origin, cut_out=cut_out)
         parts[number] = found, observe.views()
     rows = [parts[number] for number in sorted(parts)]
     return joined_segments([found for found, _ in rows]), joined_views([(views, len(found)) for found, views in rows])

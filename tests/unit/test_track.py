@@ -260,6 +260,18 @@ def test_a_runner_is_hidden_from_the_look_before_they_came_to_the_look_after_the
         assert covered(tracks, frame, [25 * frame + 3, 53, 25 * frame + 17, 72]) == 1
 
 
+@pytest.mark.parametrize("sure_first", [True, False])
+def test_who_was_sure_before_a_leap_or_after_it_is_held_as_such_on_the_rest_of_the_way(sure_first):
+    """They walk, so that each look is a leap, and turn away, or towards the camera."""
+    looks = [20, 25, 30, 35]
+    scores = [0.8, 0.8, 0.2, 0.2] if sure_first else [0.2, 0.2, 0.8, 0.8]
+    rows = [(frame, at(4 * frame), score) for frame, score in zip(looks, scores, strict=True)]
+    rows[1:3] = [(frame, at(4 * frame + (12 if frame == 30 else 0)), score) for frame, _, score in rows[1:3]]
+    tracks = follow(detections(rows, 80, [20, 25, 30, 35]), RATE)
+    assert len(tracks) > 1
+    assert (min(t.start for t in tracks), max(t.stop for t in tracks)) == (20 - 9, 36 + 9)
+
+
 def test_who_goes_as_another_comes_is_hidden_until_then_and_so_is_the_other_from_then_on():
     """Neighbours: one turns away as another, two faces further, turns round. Neither moved, and nobody knows when."""
     for apart in (30, 50, 75):

@@ -103,7 +103,7 @@ WORDS = ("--class", "3B", "--teacher", "VRI")
 def test_from_login_to_removal(place: Place, graph: Control, drive: str) -> None:
     assert "run lesveil login" in place.lesveil("deliver", *WORDS, code=60)
     signed = place.lesveil("login", "--device-code")
-    assert (signed["signed_in"], signed["drive"]) == (True, "me")
+    assert (signed["person"], signed["drive"]) == ("coach-0001@school.example", "me")
 
     done = place.lesveil("deliver", *WORDS)
     assert [entry["replaced"] for entry in done["delivered"]] == [False] * 3

@@ -99,6 +99,7 @@ def _clip(clip: Document) -> list[str]:
         people = ", ".join(one["shows"])
         told = tr("shows {people}", people=people) if people else tr("shows nobody")
         rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
+    rows += [(tr("delivered"), _begun(one)) for one in clip["begun"]]
     rows += [(tr("consent ended of"), f"{one['person']}, {_at(one['at'])}") for one in clip["consent_lapsed"]]
     rows += [(tr("another clip has a double of"), f"{one['person']}, {_at(one['at'])}") for one in clip["look_alikes"]]
     rows += [(tr("no longer recognised"), f"{one['person']}, {_at(one['at'])}") for one in clip["recognised_wrongly"]]
@@ -183,6 +184,11 @@ def _delivered(one: Document) -> str:
     return told
 
 
+def _begun(one: Document) -> str:
+    """A delivery of which nothing was heard since it was begun."""
+    return f"{one['where']}, {_at(one['at'])}; " + tr("was begun; whether it lies there is not known")
+
+
 def _person(document: Document) -> tuple[str, list[str]]:
     who = document["person"]
     consent = [
@@ -205,8 +211,8 @@ def _person(document: Document) -> tuple[str, list[str]]:
             _at(one["rendered_at"]),
             _seconds(one["seconds"]),
             ground_in_words(one["ground"] or ""),
-            "; ".join(map(_delivered, one["deliveries"])) or "-",
-            tr("yes") if one["still_delivered"] else tr("no"),
+            "; ".join([*map(_delivered, one["deliveries"]), *map(_begun, one["begun"])]) or "-",
+            tr("yes") if one["still_delivered"] else tr("not known") if one["may_be_delivered"] else tr("no"),
         )
         for one in document["shown_in"]
     ]

@@ -168,20 +168,25 @@ class OneDrive:
         """Remove every version of an item but the current one; how many could not be removed.
 
         Graph names this in its generated reference only, and a library under a retention policy keeps versions: what
-        is left is counted afterwards, not assumed.
+        is left is counted afterwards, not assumed. Where we may not see them it is 1: there is one at least.
         """
-        left = self._old_versions(id)
-        for version in left:
+        found = self._old_versions(id)
+        for version in found or ():
             response = self.graph.call("DELETE", f"{self._at}/items/{id}/versions/{version}")
             if response.status_code not in (200, 204, 404):
-                return len(self._old_versions(id))
-        return len(self._old_versions(id)) if left else 0
+                break
+        left = self._old_versions(id) if found else found
+        return 1 if left is None else len(left)
 
-    def _old_versions(self, id: str) -> list[str]:
+    def _old_versions(self, id: str) -> list[str] | None:
+        """None where OneDrive refuses to list them."""
         found: list[str] = []
         page = f"{self._at}/items/{id}/versions"
         while page:
-            document = _json(self.graph.call("GET", page))
+            response = self.graph.call("GET", page)
+            if response.status_code != 200:
+                return None
+            document = _json(response)
             found += [str(version["id"]) for version in document["value"]]
             page = document.get("@odata.nextLink", "")
         return found[1:]  # the newest comes first

@@ -15,6 +15,7 @@ from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.state import states
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
 from tests.graph.control import Control
@@ -315,6 +316,25 @@ def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, m
         with pytest.raises(DeliveryError, match="no longer what was delivered"):
             delivering.remove_delivered(place, made.clip, place.ledger.entries("delivery")[-1].payload, there)
     assert len(graph.state(drive)["files"]) == 1
+
+
+def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    """What takes the place of an earlier film did arrive; that the earlier one went, nobody can say."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    newer = renewed(made)
+    graph.post("faults", drive=drive, faults=[{"event": "versions", "status": 403, "times": 3}])
+    (arrived,) = school.deliver(newer, graph, drive)
+    assert isinstance(arrived, Arrived), arrived
+    assert arrived.versions_left == 1
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [one.stage for one in states(place)] == ["delivered"]
+        assert [line.verdict for line in audit(place, there)] == ["old versions"]
+    assert school.deliver(newer, graph, drive) == []
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [line.verdict for line in audit(place, there)] == ["old versions"], "refused for the third time"
+        assert [line.verdict for line in audit(place, there)] == ["as delivered"]
+    assert graph.state(drive)["files"][0]["versions"] == 1
 
 
 def test_versions_that_cannot_be_removed_are_told_and_tried_again(

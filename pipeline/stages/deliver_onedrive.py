@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.adapters.graph_http import refused
+from pipeline.adapters.graph_http import elsewhere, refused
 from pipeline.adapters.notes import Note, load_document, save_document
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.quickxorhash import QuickXorHash
@@ -210,9 +210,12 @@ def _begin(drive: OneDrive, path: str, replaced: Item | None) -> str | None:
     if response.status_code == 507:
         raise _full()
     try:
-        return str(response.json()["uploadUrl"])
+        url = str(response.json()["uploadUrl"])
     except (ValueError, KeyError, TypeError):
         raise refused(response) from None
+    if not drive.graph.handed_out(url):
+        raise elsewhere()  # and it is not kept: the next run asks for another
+    return url
 
 
 def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> dict[str, Any] | None:
@@ -221,7 +224,8 @@ def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> d
     if document is None:
         return None
     wanted = _mark(drive, film, earlier)
-    if {key: document.get(key) for key in wanted} == wanted and document.get("url") and document.get("path"):
+    mine = {key: document.get(key) for key in wanted} == wanted and document.get("path")
+    if mine and drive.graph.handed_out(str(document.get("url"))):
         return document
     abandon(note, drive)
     return None

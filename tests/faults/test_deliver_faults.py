@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pipeline import workspace
 from pipeline.adapters.graph_http import Clock
+from pipeline.adapters.notes import Note, note_names, save_document
+from pipeline.adapters.onedrive import OneDrive
 from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.onedrive_target import UPLOADS
 from pipeline.lesson.state import states
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
@@ -198,6 +202,47 @@ def test_our_own_file_of_that_name_counts_once_its_bytes_were_compared(
     log = graph.state(drive)["log"]
     assert [row["event"] for row in log].count("put") == PIECES
     assert [row["event"] for row in log].count("download") == 1
+
+
+@pytest.mark.parametrize("how", ["it stood there before", "it is handed out now"])
+def test_an_upload_address_that_is_not_microsofts_holds_nothing_up(
+    how: str, graph: Control, made: Made, new_drive: NewDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = new_drive()
+    address = "https://upload.unknown.example/x"
+    if how == "it is handed out now":
+        begin = OneDrive.new_session
+
+        def odd(self: OneDrive, folder: str, name: str) -> httpx.Response:
+            answer = begin(self, folder, name)
+            return httpx.Response(200, json=answer.json() | {"uploadUrl": address}, request=answer.request)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OneDrive, "new_session", odd)
+            (error,) = school.deliver(made, graph, drive)
+        assert "an address that is not its own" in str(error)
+    else:
+        with workspace.opened(made.folder) as place:
+            mark = {"graph": graph.graph, "drive": drive, "sha256": made.sha256, "item": None}
+            note = Note(place.vault, f"{UPLOADS}{made.clip[:32]}")
+            save_document(note, mark | {"path": "Lesveil/x.mp4", "url": address})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text, sessions=1)
+
+
+def test_such_an_address_of_a_clip_that_waits_no_more_is_forgotten(
+    graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    drive = new_drive()
+    with workspace.opened(made.folder) as place:
+        note = Note(place.vault, f"{UPLOADS}another")
+        save_document(note, {"graph": graph.graph, "url": "https://upload.unknown.example/x"})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    with workspace.opened(made.folder) as place:
+        assert note_names(place.vault, UPLOADS) == []
 
 
 def test_a_long_pause_is_told_not_slept_through(graph: Control, made: Made, new_drive: NewDrive) -> None:

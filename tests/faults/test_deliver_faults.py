@@ -20,6 +20,7 @@ from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.onedrive_target import UPLOADS
 from pipeline.lesson.state import states
+from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
 from tests.graph.control import Control
@@ -355,12 +356,57 @@ def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, m
         assert put.status_code == 200
     with Ears() as ears:
         (error,) = failures(school.deliver(newer, graph, drive), ears)
-    assert "exists and is not what was approved" in str(error)
+    assert "no longer what was delivered" in str(error)
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         assert [line.verdict for line in audit(place, there)] == ["changed"]
         with pytest.raises(DeliveryError, match="no longer what was delivered"):
             delivering.remove_delivered(place, made.clip, place.ledger.entries("delivery")[-1].payload, there)
     assert len(graph.state(drive)["files"]) == 1
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        there._drive.remove(before["id"])  # by hand, as it says
+    assert failures(school.deliver(newer, graph, drive), ears) == []
+    judge(newer, graph, drive, ears.text)
+
+
+@pytest.mark.parametrize("times", [1, STARTS, STARTS + 1])
+@pytest.mark.parametrize("hashes", [0, -1])
+def test_a_replacement_that_was_spoilt_there_is_sent_again(
+    times: int, hashes: int, graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    """Else the earlier rendering would stay in the item's history, and a withdrawal would not reach it."""
+    drive = new_drive(hashes=hashes)
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    spoils = {"event": "put", "piece": PIECES - 1, "corrupt": True, "times": times}
+    graph.post("faults", drive=drive, faults=[spoils])
+    with Ears() as ears:
+        if times >= STARTS:
+            (error,) = school.deliver(newer, graph, drive)
+            assert "did not arrive" in str(error)
+            with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+                there.sweep(set())  # a newer rendering waits for approval meanwhile
+            newer = renewed(made, 78)
+        assert failures(school.deliver(newer, graph, drive), ears) == []
+    judge(newer, graph, drive, ears.text)
+    assert graph.state(drive)["files"][0]["id"] == before["id"]
+    assert graph.state(drive)["bin"] == []
+    with workspace.opened(made.folder) as place:
+        assert note_names(place.vault, "") == []
+
+
+def test_what_somebody_wrote_over_a_spoilt_replacement_stays(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    spoils = {"event": "put", "piece": PIECES - 1, "corrupt": True, "times": STARTS}
+    graph.post("faults", drive=drive, faults=[spoils])
+    school.deliver(newer, graph, drive)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        there._drive.graph.call("PUT", f"/drives/{drive}/root:/{before['path']}:/content", json={"x": 1})
+    (error,) = school.deliver(newer, graph, drive)
+    assert "no longer what was delivered" in str(error)
 
 
 def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made, new_drive: NewDrive) -> None:

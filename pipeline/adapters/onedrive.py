@@ -113,6 +113,7 @@ class OneDrive:
                 )
                 try:
                     if response.status_code in AGAIN:
+                        response.read()  # what is told in the end stands in it
                         patience.wait(response)
                         continue
                     if response.status_code != (206 if at else 200):

@@ -154,6 +154,16 @@ def test_no_hash_ever_comes_and_the_bytes_are_fetched(graph: Control, made: Made
         assert place.ledger.entries("delivery")[-1].payload["verified"] == "sha256"
 
 
+def test_a_download_that_stays_away_is_told(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "download", "status": 503, "times": 8}, hashes=-1)
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+    assert isinstance(error, DeliveryError), error
+    assert "cannot be reached (503" in str(error)
+    assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+
+
 @pytest.mark.parametrize("hashes", [0, -1])
 def test_what_was_spoilt_there_is_removed_and_sent_again(
     hashes: int, graph: Control, made: Made, new_drive: NewDrive

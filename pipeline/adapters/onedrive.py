@@ -73,8 +73,8 @@ class OneDrive:
         return self._item_at(f"{self._at}/items/{id}?{FIELDS}")
 
     def at(self, path: str) -> Item | None:
-        """The item at a path, asked now; None when there is none."""
-        return self._item_at(f"{self._at}/root:/{_quoted(path)}?{FIELDS}")
+        """The item at a path ("": the root), asked now; None when there is none."""
+        return self._item_at(f"{self._at}/root:/{_quoted(path)}?{FIELDS}" if path else f"{self._at}/root?{FIELDS}")
 
     def _item_at(self, path: str) -> Item | None:
         response = self.graph.call("GET", path)
@@ -95,10 +95,11 @@ class OneDrive:
         while todo:
             where, folder = todo.pop()
             for item in self.children(folder.id):
+                there = f"{where}/{item.name}" if where else item.name
                 if item.is_folder:
-                    todo.append((f"{where}/{item.name}", item))
+                    todo.append((there, item))
                 else:
-                    yield f"{where}/{item.name}", item
+                    yield there, item
 
     def content(self, id: str) -> Iterator[bytes]:
         """The item's bytes, continued where the line broke. Raises DeliveryError."""

@@ -189,6 +189,15 @@ def test_the_audit_names_every_difference(place: Place, graph: Control, drive: s
     }
 
 
+def test_a_film_at_the_top_of_the_drive_lies_where_it_was_delivered(place: Place, graph: Control, drive: str) -> None:
+    place.settle(ONEDRIVE.format(url=graph.url, layout="{id}").replace('"Beeldcoaching/lessen"', '""'))
+    place.lesveil("login", "--device-code")
+    where = {entry["where"] for entry in place.lesveil("deliver")["delivered"]}
+    audited = place.lesveil("deliver", "--audit")["files"]
+    assert {line["where"] for line in audited} == where
+    assert {line["verdict"] for line in audited} == {"as delivered"}
+
+
 def test_the_wipe_asks_onedrive_again(place: Place, graph: Control, drive: str) -> None:
     place.lesveil("login", "--device-code")
     place.lesveil("deliver", *WORDS)

@@ -27,16 +27,11 @@ th { font-weight: 600 } td { overflow-wrap: anywhere } .bad { color: #9b1c1c; fo
 
 
 def write_page(path: Path, document: Document, kind: str) -> None:
-    """Write the page of a document that `report` made; nothing is written over. Raises OutputExistsError."""
+    """Write the page of a document that `report` made, for its owner alone; nothing is written over. Raises
+    OutputExistsError."""
     if path.exists():
         raise OutputExistsError("{file} exists already; nothing is written over.", file=path)
-    with files.writing(path):
-        partial = files.partial_path(path)
-        try:
-            partial.write_text(page(document, kind), encoding="utf-8", errors="backslashreplace")
-            files.publish(partial, path)
-        finally:
-            files.remove(partial)
+    files.write_new(path, page(document, kind).encode(errors="backslashreplace"))
 
 
 def page(document: Document, kind: str) -> str:

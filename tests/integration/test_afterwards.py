@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
@@ -312,6 +314,7 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert clip["deliveries"][0]["where"] in {str(path) for path in clips(place)}
     assert (document["ledger"]["findings"], document["summary"]["delivered"]) == ([], 1)
     text = page.read_text(encoding="utf-8")
+    assert os.name == "nt" or stat.S_IMODE(page.stat().st_mode) == 0o600, "it says who was there when"
     assert '<html lang="nl">' in text
     assert "Goedgekeurd" in text or "goedgekeurd" in text
     assert not [mark for mark in ("http://", "https://", "<script", "<img", "url(", "@import") if mark in text]

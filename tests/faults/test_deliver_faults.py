@@ -19,7 +19,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.onedrive_target import UPLOADS
-from pipeline.lesson.state import states
+from pipeline.lesson.state import states, still_delivered
 from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
@@ -431,11 +431,15 @@ def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made,
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         assert [one.stage for one in states(place)] == ["delivered"]
         assert [line.verdict for line in audit(place, there)] == ["old versions"]
+        assert still_delivered(place.ledger.entries(clip=made.clip)) == {made.sha256, newer.sha256}
     assert school.deliver(newer, graph, drive) == []
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         assert [line.verdict for line in audit(place, there)] == ["old versions"], "refused for the third time"
         assert [line.verdict for line in audit(place, there)] == ["as delivered"]
-    assert graph.state(drive)["files"][0]["versions"] == 1
+        assert graph.state(drive)["files"][0]["versions"] == 1
+        row = place.ledger.entries("delivery", made.clip)[-1].payload
+        delivering.remove_delivered(place, made.clip, row, there)
+        assert still_delivered(place.ledger.entries(clip=made.clip)) == set(), "taken away, no version shows anybody"
 
 
 def test_versions_that_cannot_be_removed_are_told_and_tried_again(

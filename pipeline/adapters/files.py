@@ -298,6 +298,18 @@ def create_private(path: Path) -> BinaryIO:
     return open(fd, "wb")
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """A small new file, whole or not there, readable by its owner alone. Raises OutputExistsError, DiskFullError and
+    OutputNotWritableError."""
+    partial = partial_path(path)
+    try:
+        with writing(path), create_private(partial) as file:
+            file.write(data)
+        publish(partial, path)
+    finally:
+        remove(partial)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Inside, an OSError that means a full disk or a place that cannot be written becomes an error that names it."""

@@ -142,6 +142,11 @@ def refused(response: httpx.Response) -> DeliveryError:
     )
 
 
+def elsewhere() -> DeliveryError:
+    """What a person is told where films would go to a host that nobody knows."""
+    return DeliveryError("OneDrive sends us to an address that is not its own; nothing was sent there.")
+
+
 def unreachable(failure: httpx.Response | Exception) -> DeliveryError:
     """What a person is told after trying often enough."""
     if isinstance(failure, httpx.Response):
@@ -211,7 +216,7 @@ class Graph:
         if path.startswith("/"):
             path = self.base + path
         elif not path.startswith(self.base + "/"):
-            raise DeliveryError("OneDrive sends us to an address that is not its own; nothing was sent there.")
+            raise elsewhere()
         patience, fresh = Patience(self), False
         while True:
             self._wait_for_it()
@@ -239,17 +244,23 @@ class Graph:
         headers: dict[str, str] | None = None,
         stream: bool = False,
     ) -> httpx.Response:
-        """One request, once and without a token, to an address that Graph handed out. Raises httpx.TransportError.
+        """One request, once and without a token, to an address that Graph handed out. Raises httpx.TransportError,
+        and DeliveryError where it is not Microsoft's.
 
         With ``stream`` the answer's body is left for the caller to read and close.
         """
-        self._check_handed_out(url)
+        if not self.handed_out(url):
+            raise elsewhere()
         self._wait_for_it()
         request = self._client.build_request(method, url, content=content, headers=headers)
         return self._client.send(request, stream=stream)
 
-    def _check_handed_out(self, url: str) -> None:
-        parts = httpx.URL(url)
-        ours = loopback(url) if self.local else parts.scheme == "https" and ("." + parts.host).endswith(HANDED_OUT)
-        if not ours:
-            raise DeliveryError("OneDrive sends us to an address that is not its own; nothing was sent there.")
+    def handed_out(self, url: str) -> bool:
+        """Whether an address for uploads or downloads is one of Microsoft's (or of the test service's)."""
+        if self.local:
+            return loopback(url)
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL:
+            return False
+        return parts.scheme == "https" and ("." + parts.host).endswith(HANDED_OUT)

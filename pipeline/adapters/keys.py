@@ -59,9 +59,9 @@ def master_key(root: Path, *, in_use: bool, key_file: bool = False) -> bytes:
     key = secrets.token_bytes(SIZE)
     keyring = None if key_file else system_keyring()
     if keyring is not None and (name := _into_keyring(keyring, key)):
-        write_new(pointer, name.encode() + b"\n")
+        files.write_new(pointer, name.encode() + b"\n")
     else:
-        write_new(path, key)
+        files.write_new(path, key)
     return key
 
 
@@ -120,14 +120,3 @@ def _from_keyring(pointer: Path) -> bytes:
             folder=pointer.parent,
         )
     return key
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """A small secret file, whole or not there, readable by its owner alone."""
-    partial = files.partial_path(path)
-    try:
-        with files.writing(path), files.create_private(partial) as file:
-            file.write(data)
-        files.publish(partial, path)
-    finally:
-        files.remove(partial)

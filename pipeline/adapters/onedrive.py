@@ -73,8 +73,8 @@ class OneDrive:
         return self._item_at(f"{self._at}/items/{id}?{FIELDS}")
 
     def at(self, path: str) -> Item | None:
-        """The item at a path, asked now; None when there is none."""
-        return self._item_at(f"{self._at}/root:/{_quoted(path)}?{FIELDS}")
+        """The item at a path ("": the root), asked now; None when there is none."""
+        return self._item_at(f"{self._at}/root:/{_quoted(path)}?{FIELDS}" if path else f"{self._at}/root?{FIELDS}")
 
     def _item_at(self, path: str) -> Item | None:
         response = self.graph.call("GET", path)
@@ -95,10 +95,11 @@ class OneDrive:
         while todo:
             where, folder = todo.pop()
             for item in self.children(folder.id):
+                there = f"{where}/{item.name}" if where else item.name
                 if item.is_folder:
-                    todo.append((f"{where}/{item.name}", item))
+                    todo.append((there, item))
                 else:
-                    yield f"{where}/{item.name}", item
+                    yield there, item
 
     def content(self, id: str) -> Iterator[bytes]:
         """The item's bytes, continued where the line broke. Raises DeliveryError."""
@@ -113,6 +114,7 @@ class OneDrive:
                 )
                 try:
                     if response.status_code in AGAIN:
+                        response.read()  # what is told in the end stands in it
                         patience.wait(response)
                         continue
                     if response.status_code != (206 if at else 200):
@@ -168,20 +170,25 @@ class OneDrive:
         """Remove every version of an item but the current one; how many could not be removed.
 
         Graph names this in its generated reference only, and a library under a retention policy keeps versions: what
-        is left is counted afterwards, not assumed.
+        is left is counted afterwards, not assumed. Where we may not see them it is 1: there is one at least.
         """
-        left = self._old_versions(id)
-        for version in left:
+        found = self._old_versions(id)
+        for version in found or ():
             response = self.graph.call("DELETE", f"{self._at}/items/{id}/versions/{version}")
             if response.status_code not in (200, 204, 404):
-                return len(self._old_versions(id))
-        return len(self._old_versions(id)) if left else 0
+                break
+        left = self._old_versions(id) if found else found
+        return 1 if left is None else len(left)
 
-    def _old_versions(self, id: str) -> list[str]:
+    def _old_versions(self, id: str) -> list[str] | None:
+        """None where OneDrive refuses to list them."""
         found: list[str] = []
         page = f"{self._at}/items/{id}/versions"
         while page:
-            document = _json(self.graph.call("GET", page))
+            response = self.graph.call("GET", page)
+            if response.status_code != 200:
+                return None
+            document = _json(response)
             found += [str(version["id"]) for version in document["value"]]
             page = document.get("@odata.nextLink", "")
         return found[1:]  # the newest comes first

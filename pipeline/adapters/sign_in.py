@@ -123,7 +123,11 @@ class SignIn:
         PKCE: the answer comes to a port of this machine, and only we can use it.
         """
         application = self._application()
-        self._finish(_reached(lambda: application.acquire_token_interactive(self._scopes, timeout=timeout)))
+        # they choose: the browser would take whoever is signed in there, who may be somebody else
+        choose = msal.Prompt.SELECT_ACCOUNT
+        self._alone(
+            _reached(lambda: application.acquire_token_interactive(self._scopes, prompt=choose, timeout=timeout))
+        )
 
     def by_device_code(self, show: Callable[[str, str], None]) -> None:
         """Let the person sign in on another device: ``show`` is given the address and the code. Raises SignInError."""
@@ -132,7 +136,7 @@ class SignIn:
         if "user_code" not in flow:
             raise _told(flow)
         show(str(flow["verification_uri"]), str(flow["user_code"]))
-        self._finish(_reached(lambda: application.acquire_token_by_device_flow(flow)))
+        self._alone(_reached(lambda: application.acquire_token_by_device_flow(flow)))
 
     def forget(self) -> None:
         """Sign out on this machine: nothing that could be used to come back is left here."""
@@ -143,6 +147,12 @@ class SignIn:
         persistence = self._keeping()
         if isinstance(persistence, VaultPersistence):
             persistence.destroy()
+
+    @property
+    def person(self) -> str:
+        """Who is signed in here, as they write it when they sign in; "" for nobody, or a certificate."""
+        accounts = [] if self._said.way == "certificate" else self._application().get_accounts()
+        return str(accounts[0]["username"]) if len(accounts) == 1 else ""
 
     def signed_in(self) -> bool:
         """Whether somebody signed in here before; whether it still holds, only the service knows."""
@@ -159,6 +169,8 @@ class SignIn:
             accounts = application.get_accounts()
             if not accounts:
                 raise SignInError("Nobody is signed in to OneDrive here; run lesveil login.")
+            if len(accounts) > 1:  # a login was cut off; into whose OneDrive a film goes is never guessed
+                raise SignInError("More than one person is signed in to OneDrive here; run lesveil login.")
             result = _reached(
                 lambda: application.acquire_token_silent(self._scopes, account=accounts[0], force_refresh=fresh)
             )
@@ -169,6 +181,15 @@ class SignIn:
     @property
     def _scopes(self) -> list[str]:
         return SITES_SCOPES if self._said.site else PERSONS_SCOPES
+
+    def _alone(self, result: dict[str, Any]) -> None:
+        """Sign everybody out but whoever signed in just now: msal would go on with who came first."""
+        self._finish(result)
+        claims = result.get("id_token_claims", {})
+        application = self._application()
+        for account in application.get_accounts():
+            if account["local_account_id"] != claims.get("oid", claims.get("sub")):
+                application.remove_account(account)
 
     def _finish(self, result: dict[str, Any]) -> str:
         if "access_token" not in result:

@@ -6,6 +6,7 @@ has, and what it says counts: pieces that it took are not sent again, pieces tha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import httpx
 
 from pipeline.adapters.graph_http import AGAIN, Graph, Patience, refused
+from pipeline.errors import DeliveryError
 
 GRANULE = 327_680
 """Bytes: every piece but the last is a multiple of this."""
@@ -108,11 +110,9 @@ def send(
 
 
 def cancel(graph: Graph, url: str) -> None:
-    """Tell the server to forget the session and what it holds; it does so by itself when the session expires."""
-    try:
+    """Tell the server to forget the session and what it holds, if that can be; it expires by itself, too."""
+    with contextlib.suppress(httpx.TransportError, DeliveryError):
         graph.bare("DELETE", url)
-    except httpx.TransportError:
-        return
 
 
 def _ask(graph: Graph, url: str, size: int, patience: Patience) -> int | Outcome:

@@ -196,7 +196,7 @@ class Vault:
 
     def _write_key(self, path: Path, id: str, key: bytes) -> None:
         nonce = secrets.token_bytes(12)
-        keys.write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
+        files.write_new(path, KEY_MAGIC + nonce + self._master.encrypt(nonce, key, _key_aad(id)))
 
     def _unwrap(self, wrapped: bytes, path: Path, id: str) -> bytes:
         start = len(KEY_MAGIC)

@@ -165,8 +165,10 @@ def login(args: argparse.Namespace) -> int:
         with Graph(said.graph, signing) as graph:
             drive = OneDrive.open(graph, said.site)
     free = None if drive.remaining is None else round(drive.remaining / 1e9, 1)
-    line = tr("Signed in.") if free is None else tr("Signed in; {free} GB are free there.", free=free)
-    return answer(args, {"signed_in": True, "drive": drive.id, "kept_by": signing.kept_by, "free_gb": free}, line)
+    lines = [tr("Signed in as {person}.", person=signing.person) if signing.person else tr("Signed in.")]
+    lines += [] if free is None else [tr("{free} GB are free there.", free=free)]
+    document = {"signed_in": True, "person": signing.person, "drive": drive.id, "kept_by": signing.kept_by}
+    return answer(args, document | {"free_gb": free}, *lines)
 
 
 def add_to(add: Add, group: Group) -> None:

@@ -164,7 +164,8 @@ def _summary(result: Any) -> list[str]:
         "shown": len({entry["person"] for render in renders for entry in render["kept"]}),
         "hidden": max((render["hidden_at_once"] for render in renders), default=0),
         "doubts": sum(len(render["doubts"]) for render in renders),
-        "delivered": sum(bool(state.standing) for state in result.done),
+        "delivered": sum(bool(state.lies) for state in result.done),
+        "begun": sum(bool(state.begun) for state in result.done),
     }
     lines = [summary_line(figures)]
     for state in result.done:

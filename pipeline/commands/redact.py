@@ -345,14 +345,9 @@ def _refuse_inside(out: Path, clips: Path) -> None:
 def _write_report(path: Path, document: Any) -> None:
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = files.partial_path(path)
-        try:
-            text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-            # a name that is no UTF-8 becomes an escape, which JSON has, too
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-            files.publish(partial, path)
-        finally:
-            files.remove(partial)
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    # a name that is no UTF-8 becomes an escape, which JSON has, too
+    files.write_new(path, text.encode(errors="backslashreplace"))
 
 
 def add_to(add: Add, group: Group) -> None:

@@ -59,6 +59,9 @@ class FolderTarget:
         where = self._connected(payload)
         if where.parent.is_dir():
             files.sweep_partials(where)
+        if where.is_file() and not where.is_symlink() and where.stat().st_size == 0:
+            with files.writing(where):  # no film: a name that was reserved for ours (`files.publish`)
+                files.remove(where)
         if not self.still_there(payload):
             if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
                 raise absent(payload["where"], other)

@@ -22,6 +22,8 @@ from pipeline.workspace import Workspace
 
 UPLOADS = "upload-"
 """Notes in the vault whose names begin so hold the address of an upload that is under way, by clip."""
+SPOILT = "spoilt-"
+"""The same for what an upload left in an item whose content it replaced, where that is not what was sent."""
 
 
 class OneDriveTarget:
@@ -63,6 +65,7 @@ class OneDriveTarget:
             self._drive,
             path,
             self._note(parcel.clip),
+            self._spoilt(parcel.clip),
             clip=parcel.clip,
             may_leave=parcel.may_leave,
             begin=parcel.begin,
@@ -77,6 +80,7 @@ class OneDriveTarget:
 
     def settled(self, clip: str) -> None:
         self._note(clip).destroy()
+        self._spoilt(clip).destroy()
 
     def sweep(self, waiting: set[str]) -> None:
         kept = {self._note(clip).name for clip in waiting}
@@ -142,6 +146,9 @@ class OneDriveTarget:
 
     def _note(self, clip: str) -> Note:
         return Note(self._workspace.vault, f"{UPLOADS}{clip[:32]}")
+
+    def _spoilt(self, clip: str) -> Note:
+        return Note(self._workspace.vault, f"{SPOILT}{clip[:32]}")
 
 
 def registration_of(settings: Settings) -> Registration:

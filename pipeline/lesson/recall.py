@@ -140,7 +140,7 @@ def _recall(
     if arrived.versions_left:
         raise DeliveryError(
             "{clip} was replaced, but OneDrive still keeps {n} older {n:version that shows|versions that show} "
-            "somebody; remove {n:it|them} there.",
+            "somebody; remove {n:it|them} there, or take the clip away with lesveil deliver --remove.",
             clip=state.file,
             n=arrived.versions_left,
         )

@@ -17,7 +17,7 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, TEMPLATE, State
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
 from pipeline.lesson.waiting import ended_in_words, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
@@ -81,6 +81,7 @@ def summary(clips: Sequence[Document]) -> Document:
         "doubts": sum(len(clip["doubts"]) for clip in rendered),
         "approved": sum(any(one["verdict"] == "approved" for one in clip["approvals"]) for clip in clips),
         "delivered": sum(bool(clip["delivered_to"]) for clip in clips),
+        "begun": sum(bool(clip["begun"]) for clip in clips),
         "taken_away": sum(bool(clip["deliveries"]) and not clip["delivered_to"] for clip in clips),
     }
 
@@ -180,7 +181,8 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
             if row.kind == "approval"
         ],
         "deliveries": [delivery_of(row, rows) for row in rows if row.kind == "delivery"],
-        "delivered_to": list(state.standing),
+        "delivered_to": list(state.lies),
+        "begun": [begun_of(row) for row in unsettled(rows)],
         "consent_lapsed": _lapsed(rows, None),
         "look_alikes": _lapsed(rows, DOUBLE),
         "recognised_wrongly": _lapsed(rows, TEMPLATE),
@@ -217,6 +219,11 @@ def _lapsed(rows: Sequence[Entry], because: str | None) -> list[Document]:
     """Who was found to be shown and may not be any more, for one reason: None is their consent."""
     found = [row for row in rows if row.kind == "lapsed" and row.payload.get("because") == because]
     return [{"at": row.at, "person": row.payload["person"]} for row in found]
+
+
+def begun_of(row: Entry) -> Document:
+    """A delivery of which nothing was heard since it was begun: whether it lies there nobody knows."""
+    return {"at": row.at, **{name: row.payload[name] for name in ("target", "where", "sha256")}}
 
 
 def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:

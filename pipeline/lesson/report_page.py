@@ -27,16 +27,11 @@ th { font-weight: 600 } td { overflow-wrap: anywhere } .bad { color: #9b1c1c; fo
 
 
 def write_page(path: Path, document: Document, kind: str) -> None:
-    """Write the page of a document that `report` made; nothing is written over. Raises OutputExistsError."""
+    """Write the page of a document that `report` made, for its owner alone; nothing is written over. Raises
+    OutputExistsError."""
     if path.exists():
         raise OutputExistsError("{file} exists already; nothing is written over.", file=path)
-    with files.writing(path):
-        partial = files.partial_path(path)
-        try:
-            partial.write_text(page(document, kind), encoding="utf-8", errors="backslashreplace")
-            files.publish(partial, path)
-        finally:
-            files.remove(partial)
+    files.write_new(path, page(document, kind).encode(errors="backslashreplace"))
 
 
 def page(document: Document, kind: str) -> str:
@@ -99,6 +94,7 @@ def _clip(clip: Document) -> list[str]:
         people = ", ".join(one["shows"])
         told = tr("shows {people}", people=people) if people else tr("shows nobody")
         rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
+    rows += [(tr("delivered"), _begun(one)) for one in clip["begun"]]
     rows += [(tr("consent ended of"), f"{one['person']}, {_at(one['at'])}") for one in clip["consent_lapsed"]]
     rows += [(tr("another clip has a double of"), f"{one['person']}, {_at(one['at'])}") for one in clip["look_alikes"]]
     rows += [(tr("no longer recognised"), f"{one['person']}, {_at(one['at'])}") for one in clip["recognised_wrongly"]]
@@ -183,6 +179,11 @@ def _delivered(one: Document) -> str:
     return told
 
 
+def _begun(one: Document) -> str:
+    """A delivery of which nothing was heard since it was begun."""
+    return f"{one['where']}, {_at(one['at'])}; " + tr("was begun; whether it lies there is not known")
+
+
 def _person(document: Document) -> tuple[str, list[str]]:
     who = document["person"]
     consent = [
@@ -205,8 +206,8 @@ def _person(document: Document) -> tuple[str, list[str]]:
             _at(one["rendered_at"]),
             _seconds(one["seconds"]),
             ground_in_words(one["ground"] or ""),
-            "; ".join(map(_delivered, one["deliveries"])) or "-",
-            tr("yes") if one["still_delivered"] else tr("no"),
+            "; ".join([*map(_delivered, one["deliveries"]), *map(_begun, one["begun"])]) or "-",
+            tr("yes") if one["still_delivered"] else tr("not known") if one["may_be_delivered"] else tr("no"),
         )
         for one in document["shown_in"]
     ]

@@ -11,8 +11,8 @@ from pipeline import __version__
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson.processing import recipient
-from pipeline.lesson.report import Document, delivery_of
-from pipeline.lesson.state import State, may_lie, states
+from pipeline.lesson.report import Document, begun_of, delivery_of
+from pipeline.lesson.state import State, standing, states, still_delivered, unsettled
 from pipeline.workspace import Workspace, load_templates
 
 HIDDEN = (
@@ -34,13 +34,12 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
     clips: list[Document] = []
     for state in states(workspace):
         rows = workspace.ledger.entries(clip=state.clip)
-        sent = {row.payload["sha256"] for row in may_lie(rows)}
         for row in rows:
             if row.kind == "receipt" and row.payload["stage"] == "render":
                 outcome = row.payload["outcome"]
                 mine = [entry for entry in outcome["kept"] if entry["person"] == person]
                 if mine:
-                    clips.append(_appearance(state, row, mine, outcome, sent, rows))
+                    clips.append(_appearance(state, row, mine, outcome, rows))
     concerning = [row for row in workspace.ledger.entries() if _concerns(row.payload, person)]
     return {
         "lesveil": __version__,
@@ -61,9 +60,9 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
     }
 
 
-def _appearance(
-    state: State, row: Entry, mine: list[Document], outcome: Document, sent: set[str], rows: Sequence[Entry]
-) -> Document:
+def _appearance(state: State, row: Entry, mine: list[Document], outcome: Document, rows: Sequence[Entry]) -> Document:
+    digest = outcome["sha256"]
+    lies = digest in {one.payload["sha256"] for one in standing(rows)}
     rate = outcome["frames"] / outcome["seconds"] if outcome.get("frames") and outcome.get("seconds") else None
     return {
         "clip": state.clip,
@@ -74,11 +73,12 @@ def _appearance(
         "by_hand": any(entry.get("by_hand") for entry in mine),
         "seconds": round(sum(entry["stop"] - entry["start"] for entry in mine) / rate, 1) if rate else None,
         "deliveries": [
-            delivery_of(one, rows)
-            for one in rows
-            if one.kind == "delivery" and one.payload["sha256"] == outcome["sha256"]
+            delivery_of(one, rows) for one in rows if one.kind == "delivery" and one.payload["sha256"] == digest
         ],
-        "still_delivered": outcome["sha256"] in sent,
+        "begun": [begun_of(one) for one in unsettled(rows) if one.payload["sha256"] == digest],
+        "still_delivered": lies,
+        # a delivery of which nothing was heard, or an older version that OneDrive may keep
+        "may_be_delivered": not lies and digest in still_delivered(rows),
     }
 
 

@@ -46,6 +46,13 @@ def in_words(document: Document, kind: str) -> list[str]:
                 still=sum(one["still_delivered"] for one in document["shown_in"]),
             )
         ]
+        if unknown := sum(one["may_be_delivered"] for one in document["shown_in"]):
+            lines.append(
+                tr(
+                    "Of {n} more {n:rendering|renderings} it is not known whether {n:it lies|they lie} there.",
+                    n=unknown,
+                )
+            )
         lines += [
             f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({ground_in_words(one['ground'] or '')})"
             for one in document["shown_in"]
@@ -68,7 +75,10 @@ def in_words(document: Document, kind: str) -> list[str]:
                 n=len(document["due"]),
             )
         )
-    if any(clip["still_shows"] and clip["delivered_to"] for batch in document["batches"] for clip in batch["clips"]):
+    clips = [clip for batch in document["batches"] for clip in batch["clips"]]
+    if any(clip["begun"] for clip in clips):
+        lines.append(tr("What became of a delivery that was begun is found out by lesveil deliver --audit."))
+    if any(clip["still_shows"] and (clip["delivered_to"] or clip["begun"]) for clip in clips):
         lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
@@ -91,12 +101,15 @@ def summary_line(figures: Document) -> str:
         all=figures["hidden"] + figures["shown"],
         doubts=figures["doubts"],
     )
+    begun = figures.get("begun")
+    if begun:
+        told += "; " + tr("of {n} {n:clip|clips} a delivery was begun, and whether it arrived is not known", n=begun)
     if figures.get("delivered"):
         return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
     if figures.get("taken_away"):
         gone = figures["taken_away"]
         return f"{told}; " + tr("{n} {n:clip was|clips were} delivered and taken away again.", n=gone)
-    return f"{told}; " + tr("nothing has left this machine.")
+    return f"{told}." if begun else f"{told}; " + tr("nothing has left this machine.")
 
 
 def _minutes(seconds: float) -> str:

@@ -69,6 +69,8 @@ class State:
     """The latest rendering lacks a repair, or still has one that was undone."""
     standing: tuple[str, ...] = ()
     """Where something of this clip lies, or may lie, whichever rendering it is."""
+    begun: tuple[str, ...] = ()
+    """Those places of which nobody knows: it was about to be brought there, and nothing was heard of it since."""
     cards: frozenset[str] = frozenset()
     """The cards on which its film was met and copied."""
     since: int = 0
@@ -100,6 +102,11 @@ class State:
         """The latest rendering is approved and was not brought anywhere yet; so may be one made after the wipe."""
         kept = self.removed is None and self.deleted is None
         return self.approved is not None and self.delivered is None and kept
+
+    @property
+    def lies(self) -> tuple[str, ...]:
+        """Where something of this clip is known to lie."""
+        return tuple(where for where in self.standing if where not in self.begun)
 
     @property
     def ended(self) -> tuple[str, ...]:
@@ -185,7 +192,8 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
     # what was found out late about another rendering, or another place, says nothing of where this one lies
     mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
-    lies = {row.seq for row in standing(rows)}
+    there = standing(rows)
+    lies, places = {row.seq for row in there}, {row.payload["where"] for row in there}
     delivered = next((row for row in reversed(mine) if row.seq in lies), None)
     others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
     taken = [row for row in mine if row.kind == "delivery_removed" and row.seq > max(others, default=0)]
@@ -213,8 +221,9 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         rejected=judged if verdict == "rejected" else None,
         deleted=now.deleted,
         repairs_wait=render is not None and not wiped and now.deleted is None and lacking(render, repairs_in(rows)),
-        replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in standing(rows)},
+        replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in there},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
+        begun=tuple(row.payload["where"] for row in unsettled(rows) if row.payload["where"] not in places),
         cards=frozenset(cards),
         since=now.since,
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.adapters.graph_http import refused
+from pipeline.adapters.graph_http import elsewhere, refused
 from pipeline.adapters.notes import Note, load_document, save_document
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.quickxorhash import QuickXorHash
@@ -79,6 +79,7 @@ def deliver_to_onedrive(
     drive: OneDrive,
     path: str,
     note: Note,
+    spoilt: Note,
     *,
     clip: str,
     may_leave: Callable[[], None],
@@ -89,7 +90,8 @@ def deliver_to_onedrive(
 ) -> Delivery:
     """Bring the approved rendering to ``path`` in ``drive`` and say so only when a fresh look found it equal.
 
-    ``note`` keeps the upload's address for a later run; the caller destroys it once the delivery is in the ledger.
+    ``note`` keeps the upload's address for a later run, ``spoilt`` what a session of ours left in the item that is
+    replaced, if that is not right; the caller destroys both once the delivery is in the ledger.
     ``may_leave`` is called before the first byte and raises when consent no longer holds; ``begin`` is then told
     where it goes (for `arrived_in_onedrive`). ``earlier`` is replaced: the same item, its older versions removed.
     ``told`` hears how many bytes the server has. Raises DeliveryError.
@@ -109,7 +111,7 @@ def deliver_to_onedrive(
         url, known = (kept["url"], None) if kept is not None else (None, 0)
         kept = None
         if url is None:
-            there = _look_before(drive, path, film, earlier)
+            there = _look_before(drive, path, film, earlier, load_document(spoilt))
             if isinstance(there, str):
                 return _delivery(drive, film, clip, path, there, "sha256", earlier)
             earlier = earlier if there is not None else None
@@ -133,6 +135,8 @@ def deliver_to_onedrive(
                 return _delivery(drive, film, clip, path, where, verified, earlier)
             if where and where == id and earlier is None:
                 drive.remove(where)  # our own, made a moment ago, and not what we sent
+            elif earlier is not None and outcome is Outcome.FINISHED:
+                _remember(spoilt, drive.item(earlier.item), film)
         note.destroy()
     raise DeliveryError(
         "{path} did not arrive in OneDrive as it was approved, in {n} tries; run lesveil deliver again later.",
@@ -174,23 +178,49 @@ def verify(drive: OneDrive, id: str, film: Film) -> str | None:
     return "sha256" if drive.sha256(id) == (film.sha256, film.size) else None
 
 
-def _look_before(drive: OneDrive, path: str, film: Film, earlier: Earlier | None) -> Item | str | None:
+def _remember(spoilt: Note, item: Item | None, film: Film) -> None:
+    """Our session just came to its end in this item, and what lies there is not what we sent: it is ours to replace."""
+    if item is not None and item.size == film.size:  # of another size it is somebody else's already
+        save_document(spoilt, {"item": item.id, "etag": item.etag, "bytes": item.size, "quickxor": item.quickxor})
+
+
+def _is_spoilt(item: Item, left: dict[str, Any] | None) -> bool:
+    """Whether it is still what a session of ours left there; a change of its name alone gives it another eTag."""
+    if left is None or left["item"] != item.id:
+        return False
+    alike = item.quickxor is not None and (item.size, item.quickxor) == (left["bytes"], left["quickxor"])
+    return alike or (item.etag != "" and item.etag == left["etag"])
+
+
+def _is_earlier(drive: OneDrive, item: Item, earlier: Earlier) -> bool:
+    if item.size != earlier.bytes:
+        return False
+    return item.quickxor == earlier.quickxor if item.quickxor else drive.sha256(item.id)[0] == earlier.sha256
+
+
+def _look_before(
+    drive: OneDrive, path: str, film: Film, earlier: Earlier | None, left: dict[str, Any] | None
+) -> Item | str | None:
     """What is there before the first byte: None (nothing), the item to be replaced, or the id of one that is right.
 
-    What we did not send in this session counts only after all its bytes were compared. Raises DeliveryError for
-    somebody else's file: it is not written over, and no other name is chosen.
+    What we did not send in this session counts only after all its bytes were compared; ``left`` is what an earlier
+    session of ours left in the item. Raises DeliveryError for somebody else's file: it is not written over, and no
+    other name is chosen.
     """
     item = drive.item(earlier.item) if earlier is not None else drive.at(path)
     if item is None:
-        return None if earlier is None else _look_before(drive, path, film, None)
+        return None if earlier is None else _look_before(drive, path, film, None, None)
     right = (film.size, film.quickxor)
-    if not item.is_folder and (item.size, item.quickxor or film.quickxor) == right:
-        if drive.sha256(item.id) == (film.sha256, film.size):
-            return item.id
-    elif earlier is not None and item.size == earlier.bytes:
-        known = item.quickxor == earlier.quickxor if item.quickxor else drive.sha256(item.id)[0] == earlier.sha256
-        if known:
-            return item
+    alike = not item.is_folder and (item.size, item.quickxor or film.quickxor) == right
+    if alike and drive.sha256(item.id) == (film.sha256, film.size):
+        return item.id
+    if earlier is not None and (_is_spoilt(item, left) or _is_earlier(drive, item, earlier)):
+        return item
+    if earlier is not None:  # moved away it would be the same item still
+        raise DeliveryError(
+            "{file} is no longer what was delivered; look at it, and if it may go, delete it, then deliver again.",
+            file=f"OneDrive:/{path}",
+        )
     raise DeliveryError(
         "{file} exists and is not what was approved; look at it and move it away, then deliver again.",
         file=f"OneDrive:/{path}",
@@ -210,9 +240,12 @@ def _begin(drive: OneDrive, path: str, replaced: Item | None) -> str | None:
     if response.status_code == 507:
         raise _full()
     try:
-        return str(response.json()["uploadUrl"])
+        url = str(response.json()["uploadUrl"])
     except (ValueError, KeyError, TypeError):
         raise refused(response) from None
+    if not drive.graph.handed_out(url):
+        raise elsewhere()  # and it is not kept: the next run asks for another
+    return url
 
 
 def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> dict[str, Any] | None:
@@ -221,7 +254,8 @@ def _kept(note: Note, drive: OneDrive, film: Film, earlier: Earlier | None) -> d
     if document is None:
         return None
     wanted = _mark(drive, film, earlier)
-    if {key: document.get(key) for key in wanted} == wanted and document.get("url") and document.get("path"):
+    mine = {key: document.get(key) for key in wanted} == wanted and document.get("path")
+    if mine and drive.graph.handed_out(str(document.get("url"))):
         return document
     abandon(note, drive)
     return None

@@ -7,14 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pipeline import workspace
 from pipeline.adapters.graph_http import Clock
+from pipeline.adapters.notes import Note, note_names, save_document
+from pipeline.adapters.onedrive import OneDrive
 from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.onedrive_target import UPLOADS
+from pipeline.lesson.state import states, still_delivered
+from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
 from tests.graph.control import Control
@@ -148,6 +154,16 @@ def test_no_hash_ever_comes_and_the_bytes_are_fetched(graph: Control, made: Made
         assert place.ledger.entries("delivery")[-1].payload["verified"] == "sha256"
 
 
+def test_a_download_that_stays_away_is_told(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive({"event": "download", "status": 503, "times": 8}, hashes=-1)
+    with Ears() as ears:
+        (error,) = failures(school.deliver(made, graph, drive), ears)
+    assert isinstance(error, DeliveryError), error
+    assert "cannot be reached (503" in str(error)
+    assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+
+
 @pytest.mark.parametrize("hashes", [0, -1])
 def test_what_was_spoilt_there_is_removed_and_sent_again(
     hashes: int, graph: Control, made: Made, new_drive: NewDrive
@@ -197,6 +213,47 @@ def test_our_own_file_of_that_name_counts_once_its_bytes_were_compared(
     log = graph.state(drive)["log"]
     assert [row["event"] for row in log].count("put") == PIECES
     assert [row["event"] for row in log].count("download") == 1
+
+
+@pytest.mark.parametrize("how", ["it stood there before", "it is handed out now"])
+def test_an_upload_address_that_is_not_microsofts_holds_nothing_up(
+    how: str, graph: Control, made: Made, new_drive: NewDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = new_drive()
+    address = "https://upload.unknown.example/x"
+    if how == "it is handed out now":
+        begin = OneDrive.new_session
+
+        def odd(self: OneDrive, folder: str, name: str) -> httpx.Response:
+            answer = begin(self, folder, name)
+            return httpx.Response(200, json=answer.json() | {"uploadUrl": address}, request=answer.request)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OneDrive, "new_session", odd)
+            (error,) = school.deliver(made, graph, drive)
+        assert "an address that is not its own" in str(error)
+    else:
+        with workspace.opened(made.folder) as place:
+            mark = {"graph": graph.graph, "drive": drive, "sha256": made.sha256, "item": None}
+            note = Note(place.vault, f"{UPLOADS}{made.clip[:32]}")
+            save_document(note, mark | {"path": "Lesveil/x.mp4", "url": address})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text, sessions=1)
+
+
+def test_such_an_address_of_a_clip_that_waits_no_more_is_forgotten(
+    graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    drive = new_drive()
+    with workspace.opened(made.folder) as place:
+        note = Note(place.vault, f"{UPLOADS}another")
+        save_document(note, {"graph": graph.graph, "url": "https://upload.unknown.example/x"})
+    with Ears() as ears:
+        assert failures(school.deliver(made, graph, drive), ears) == []
+    judge(made, graph, drive, ears.text)
+    with workspace.opened(made.folder) as place:
+        assert note_names(place.vault, UPLOADS) == []
 
 
 def test_a_long_pause_is_told_not_slept_through(graph: Control, made: Made, new_drive: NewDrive) -> None:
@@ -309,12 +366,80 @@ def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, m
         assert put.status_code == 200
     with Ears() as ears:
         (error,) = failures(school.deliver(newer, graph, drive), ears)
-    assert "exists and is not what was approved" in str(error)
+    assert "no longer what was delivered" in str(error)
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         assert [line.verdict for line in audit(place, there)] == ["changed"]
         with pytest.raises(DeliveryError, match="no longer what was delivered"):
             delivering.remove_delivered(place, made.clip, place.ledger.entries("delivery")[-1].payload, there)
     assert len(graph.state(drive)["files"]) == 1
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        there._drive.remove(before["id"])  # by hand, as it says
+    assert failures(school.deliver(newer, graph, drive), ears) == []
+    judge(newer, graph, drive, ears.text)
+
+
+@pytest.mark.parametrize("times", [1, STARTS, STARTS + 1])
+@pytest.mark.parametrize("hashes", [0, -1])
+def test_a_replacement_that_was_spoilt_there_is_sent_again(
+    times: int, hashes: int, graph: Control, made: Made, new_drive: NewDrive
+) -> None:
+    """Else the earlier rendering would stay in the item's history, and a withdrawal would not reach it."""
+    drive = new_drive(hashes=hashes)
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    spoils = {"event": "put", "piece": PIECES - 1, "corrupt": True, "times": times}
+    graph.post("faults", drive=drive, faults=[spoils])
+    with Ears() as ears:
+        if times >= STARTS:
+            (error,) = school.deliver(newer, graph, drive)
+            assert "did not arrive" in str(error)
+            with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+                there.sweep(set())  # a newer rendering waits for approval meanwhile
+            newer = renewed(made, 78)
+        assert failures(school.deliver(newer, graph, drive), ears) == []
+    judge(newer, graph, drive, ears.text)
+    assert graph.state(drive)["files"][0]["id"] == before["id"]
+    assert graph.state(drive)["bin"] == []
+    with workspace.opened(made.folder) as place:
+        assert note_names(place.vault, "") == []
+
+
+def test_what_somebody_wrote_over_a_spoilt_replacement_stays(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    spoils = {"event": "put", "piece": PIECES - 1, "corrupt": True, "times": STARTS}
+    graph.post("faults", drive=drive, faults=[spoils])
+    school.deliver(newer, graph, drive)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        there._drive.graph.call("PUT", f"/drives/{drive}/root:/{before['path']}:/content", json={"x": 1})
+    (error,) = school.deliver(newer, graph, drive)
+    assert "no longer what was delivered" in str(error)
+
+
+def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made, new_drive: NewDrive) -> None:
+    """What takes the place of an earlier film did arrive; that the earlier one went, nobody can say."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    newer = renewed(made)
+    graph.post("faults", drive=drive, faults=[{"event": "versions", "status": 403, "times": 3}])
+    (arrived,) = school.deliver(newer, graph, drive)
+    assert isinstance(arrived, Arrived), arrived
+    assert arrived.versions_left == 1
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [one.stage for one in states(place)] == ["delivered"]
+        assert [line.verdict for line in audit(place, there)] == ["old versions"]
+        assert still_delivered(place.ledger.entries(clip=made.clip)) == {made.sha256, newer.sha256}
+    assert school.deliver(newer, graph, drive) == []
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert [line.verdict for line in audit(place, there)] == ["old versions"], "refused for the third time"
+        assert [line.verdict for line in audit(place, there)] == ["as delivered"]
+        assert graph.state(drive)["files"][0]["versions"] == 1
+        row = place.ledger.entries("delivery", made.clip)[-1].payload
+        delivering.remove_delivered(place, made.clip, row, there)
+        assert still_delivered(place.ledger.entries(clip=made.clip)) == set(), "taken away, no version shows anybody"
 
 
 def test_versions_that_cannot_be_removed_are_told_and_tried_again(

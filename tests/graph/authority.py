@@ -39,6 +39,7 @@ class Grant:
     client: str
     scopes: str
     until: float
+    person: str = "0001"
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Authority:
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
     certificates: dict[str, Any] = field(default_factory=dict)
     issued: int = 0
+    person: str = "0001"
+    """Who signs in: their number in the tenant."""
 
     def configuration(self, tenant: str) -> dict[str, Any]:
         # The browser is sent here; the rest is named as it really is, since msal takes nothing but https. Whoever
@@ -103,7 +106,7 @@ class Authority:
             challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
             if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
                 raise Denied("invalid_grant", "AADSTS70008")
-            return self._user(tenant, client, asked["scope"], asked.get("nonce"))
+            return self._user(tenant, client, self.person, asked["scope"], asked.get("nonce"))
         if kind.endswith("device_code"):
             waiting = self.devices.get(form.get("device_code", ""))
             if waiting is None:
@@ -112,20 +115,20 @@ class Authority:
             if waiting["polls"] <= self.slow_people:
                 raise Denied("authorization_pending")
             del self.devices[form["device_code"]]
-            return self._user(tenant, client, waiting["form"]["scope"], None)
+            return self._user(tenant, client, self.person, waiting["form"]["scope"], None)
         if kind == "refresh_token":
             grant = self.refreshes.pop(form.get("refresh_token", ""), None)
             if grant is None:
                 raise Denied("invalid_grant", "AADSTS700082")
-            return self._user(tenant, client, grant.scopes, None)
+            return self._user(tenant, client, grant.person, grant.scopes, None)
         if kind == "client_credentials":
             self._assertion(tenant, client, form.get("client_assertion", ""))
             return {"token_type": "Bearer", "expires_in": int(self.lifetime), "access_token": self.mint("app", client)}
         raise Denied("unsupported_grant_type")
 
-    def mint(self, kind: str, client: str = "", scopes: str = "Files.ReadWrite") -> str:
+    def mint(self, kind: str, client: str = "", scopes: str = "Files.ReadWrite", person: str = "0001") -> str:
         token = TOKEN + secrets.token_urlsafe(24)
-        self.tokens[token] = Grant(kind, client, scopes, time.time() + self.lifetime)
+        self.tokens[token] = Grant(kind, client, scopes, time.time() + self.lifetime, person)
         self.issued += 1
         return token
 
@@ -133,27 +136,27 @@ class Authority:
         grant = self.tokens.get((header or "").removeprefix("Bearer "))
         return grant if grant and grant.until > time.time() else None
 
-    def _user(self, tenant: str, client: str, scopes: str, nonce: str | None) -> dict[str, Any]:
+    def _user(self, tenant: str, client: str, person: str, scopes: str, nonce: str | None) -> dict[str, Any]:
         refresh = REFRESH + secrets.token_urlsafe(24)
-        self.refreshes[refresh] = Grant("user", client, scopes, 0)
+        self.refreshes[refresh] = Grant("user", client, scopes, 0, person)
         now = int(time.time())
         claims = {
             "aud": client,
             "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
             "iat": now,
             "exp": now + 3600,
-            "sub": "someone",
-            "oid": "0001",
+            "sub": f"someone-{person}",
+            "oid": person,
             "tid": tenant,
-            "preferred_username": "coach@school.example",
+            "preferred_username": f"coach-{person}@school.example",
             **({"nonce": nonce} if nonce else {}),
         }
-        info = base64.urlsafe_b64encode(json.dumps({"uid": "0001", "utid": tenant}).encode()).rstrip(b"=").decode()
+        info = base64.urlsafe_b64encode(json.dumps({"uid": person, "utid": tenant}).encode()).rstrip(b"=").decode()
         return {
             "token_type": "Bearer",
             "scope": scopes,
             "expires_in": int(self.lifetime),
-            "access_token": self.mint("user", client, scopes),
+            "access_token": self.mint("user", client, scopes, person),
             "refresh_token": refresh,
             "id_token": jwt.encode(claims, "not checked, because it comes from the token endpoint itself", "HS256"),
             "client_info": info,

@@ -200,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
             if path == "/me/drive":
                 if grant.kind == "app":
                     raise Refusal(400, "BadRequest")
-                return self.about(self.server.drives["me"])
+                return self.about(self.known("me" if grant.person == "0001" else f"me-{grant.person}"))
             if match := re.fullmatch(r"/sites/([^/:]+):/([^:]+)", path):
                 id = self.server.sites.get(f"{match[1]}/{urllib.parse.unquote(match[2])}")
                 if id is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
@@ -14,10 +16,13 @@ from typing import Any
 import pytest
 
 from pipeline import messages, workspace
+from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import LedgerError, PlanChangedError
+from pipeline.errors import DiskFullError, LedgerError, PlanChangedError
 from pipeline.lesson import plans, retention
+from pipeline.lesson.report_words import in_words, summary_line
 from pipeline.lesson.state import find
+from pipeline.stages import deliver as into_folder
 from tests.faults import school
 
 
@@ -50,6 +55,11 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
     return Place(tmp_path, capsys)
+
+
+def full_disk(render: Path, sha256: str, final: Path, over: bool) -> None:
+    """In place of copying into a folder."""
+    raise files.disk_full(final)
 
 
 def clips(place: Place) -> list[Path]:
@@ -304,6 +314,7 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert clip["deliveries"][0]["where"] in {str(path) for path in clips(place)}
     assert (document["ledger"]["findings"], document["summary"]["delivered"]) == ([], 1)
     text = page.read_text(encoding="utf-8")
+    assert os.name == "nt" or stat.S_IMODE(page.stat().st_mode) == 0o600, "it says who was there when"
     assert '<html lang="nl">' in text
     assert "Goedgekeurd" in text or "goedgekeurd" in text
     assert not [mark for mark in ("http://", "https://", "<script", "<img", "url(", "@import") if mark in text]
@@ -314,6 +325,29 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert "no batch 9" in place.lesveil("report", "9", code=68)
     assert "not in the register" in place.lesveil("report", "--person", "1", code=68)
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30
+
+
+def test_a_delivery_that_only_began_is_not_told_as_one(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workspace.opened(place.made.folder) as opened:
+        opened.ledger.append("card", None, {"folder": "/k", "card": "kaart", "registered": False})
+        row = opened.ledger.entries("ingest")[0]
+        opened.ledger.append("ingest", row.clip, row.payload)
+    with monkeypatch.context() as patch:
+        patch.setattr(into_folder, "_copy", full_disk)
+        place.lesveil("deliver", "--quiet", code=DiskFullError.code)
+    document = place.lesveil("report", "--html", tmp_path / "verslag.html")
+    ((clip,),) = [batch["clips"] for batch in document["batches"]]
+    assert (clip["deliveries"], clip["delivered_to"], len(clip["begun"])) == ([], [], 1)
+    assert (document["summary"]["delivered"], document["summary"]["begun"]) == (0, 1)
+    told = "of 1 clip a delivery was begun, and whether it arrived is not known."
+    assert summary_line(document["summary"]).endswith(told)
+    assert "What became of a delivery that was begun" in "".join(in_words(document, "report"))
+    assert "was begun; whether it lies there is not known" in (tmp_path / "verslag.html").read_text(encoding="utf-8")
+    place.lesveil("deliver", "--audit")
+    document = place.lesveil("report")
+    assert summary_line(document["summary"]).endswith("nothing has left this machine.")
 
 
 def test_a_report_from_a_changed_ledger_is_told_and_ends_as_such(place: Place) -> None:

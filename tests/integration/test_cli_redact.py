@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -161,6 +162,8 @@ def test_the_report_accounts_for_every_track(lesson: tuple[Path, samples.Truth, 
     out, report = kept
     (one,) = report["clips"]
     assert report["failed"] == []
+    mode = (out.parent / "report.json").stat().st_mode
+    assert os.name == "nt" or stat.S_IMODE(mode) == 0o600, "it says who was there when"
     assert (one["source"], one["output"]) == (str(lesson[0]), str(out))
     assert one["sha256"] == files.sha256_of(out)
     assert one["bytes"] == out.stat().st_size

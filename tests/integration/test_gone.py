@@ -16,12 +16,13 @@ import pytest
 from pipeline import messages, workspace
 from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import DeliveryError
+from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
 from pipeline.lesson.withdraw import reconcile, states_on
+from pipeline.stages import deliver as into_folder
 from tests.faults import school
 
 TODAY = date.today()
@@ -405,12 +406,42 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     assert "see lesveil recall" in place.lesveil("status", json_too=False)
     figures = {"clips": 1, "seconds": 1.0, "shown": 1, "hidden": 0, "doubts": 0, "delivered": 1}
     clip = {"file": "a.mp4", "stage": "approved", "said": "waits for lesveil deliver", "notes": []}
-    clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"]}  # what lies there shows them until it is replaced
+    clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"], "begun": []}  # until it is replaced
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
     assert "What was delivered shows somebody who may not be shown any more: see lesveil recall." in told
     found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
     assert any("1 delivered clip shows somebody who may not be shown any more." in one["text"] for one in found)
+
+
+def test_the_person_is_told_what_is_known_of_a_delivery_and_what_is_not(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDPR 15: what was only begun is not told as delivered, and not as never delivered either."""
+    place.shows("41215")
+    with place.opened() as opened:
+        digest = school.approve(opened, place.clip, school.film(9), "second")
+        outcome = (find(opened, place.clip).render or {}) | {
+            "kept": [{"person": "41215", "start": 0, "stop": 9, "ground": "g", "by_hand": True}]
+        }
+        opened.ledger.record("render", place.clip, "second shown", place.clip, outcome)
+
+    def full_disk(render: Path, sha256: str, final: Path, over: bool) -> None:
+        raise files.disk_full(final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(into_folder, "_copy", full_disk)
+        place.lesveil("deliver", code=DiskFullError.code)
+    page = tmp_path / "inzage.html"
+    told = place.lesveil("report", "--person", "41215", "--html", page)["shown_in"]
+    assert [(one["still_delivered"], one["may_be_delivered"]) for one in told] == [(True, False), (False, True)]
+    assert [[one["sha256"] for one in each["begun"]] for each in told] == [[], [digest]]
+    said = place.lesveil("report", "--person", "41215", json_too=False)
+    assert "2 renderings, 1 of them delivered now." in said
+    assert "Of 1 more rendering it is not known whether it lies there." in said
+    text = page.read_text(encoding="utf-8")
+    assert "was begun; whether it lies there is not known" in text
+    assert "<td>not known</td>" in text
 
 
 def test_a_withdrawal_of_a_later_day_says_from_when(place: Place) -> None:

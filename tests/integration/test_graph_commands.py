@@ -103,7 +103,7 @@ WORDS = ("--class", "3B", "--teacher", "VRI")
 def test_from_login_to_removal(place: Place, graph: Control, drive: str) -> None:
     assert "run lesveil login" in place.lesveil("deliver", *WORDS, code=60)
     signed = place.lesveil("login", "--device-code")
-    assert (signed["signed_in"], signed["drive"]) == (True, "me")
+    assert (signed["person"], signed["drive"]) == ("coach-0001@school.example", "me")
 
     done = place.lesveil("deliver", *WORDS)
     assert [entry["replaced"] for entry in done["delivered"]] == [False] * 3
@@ -187,6 +187,15 @@ def test_the_audit_names_every_difference(place: Place, graph: Control, drive: s
         audited[2]["where"].removeprefix("OneDrive:/"): "as delivered",
         "Beeldcoaching/lessen/vreemd.mp4": "unknown",
     }
+
+
+def test_a_film_at_the_top_of_the_drive_lies_where_it_was_delivered(place: Place, graph: Control, drive: str) -> None:
+    place.settle(ONEDRIVE.format(url=graph.url, layout="{id}").replace('"Beeldcoaching/lessen"', '""'))
+    place.lesveil("login", "--device-code")
+    where = {entry["where"] for entry in place.lesveil("deliver")["delivered"]}
+    audited = place.lesveil("deliver", "--audit")["files"]
+    assert {line["where"] for line in audited} == where
+    assert {line["verdict"] for line in audited} == {"as delivered"}
 
 
 def test_the_wipe_asks_onedrive_again(place: Place, graph: Control, drive: str) -> None:

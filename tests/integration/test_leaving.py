@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -332,6 +334,29 @@ def test_a_recall_of_what_never_came_is_no_error(place: Place, monkeypatch: pyte
         assert recall_plan(opened, TODAY) == []
         assert find(opened, clip).waits_for == "lesveil run"
     assert not list(place.archive.iterdir()), "nor is half of it left"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a name is never reserved there")
+def test_a_name_that_was_reserved_is_no_film(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT and exFAT know no hard links: an empty file holds the name until the film gets it."""
+    clip = place.clips()[0]
+
+    def no_links(source: Path, to: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    def cut_off(source: Path, to: Path) -> None:
+        raise KeyboardInterrupt
+
+    with place.opened() as opened, monkeypatch.context() as patch:
+        patch.setattr(os, "link", no_links)
+        patch.setattr(os, "replace", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            delivering.deliver(opened, TODAY, clips=[clip])
+    (empty,) = place.lies()
+    assert empty.stat().st_size == 0
+    arrived, other = place.deliver()
+    assert arrived == Arrived(str(empty))
+    assert isinstance(other, Arrived)
 
 
 def test_an_archive_that_is_not_there_leaves_it_open(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

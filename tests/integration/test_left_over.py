@@ -167,6 +167,20 @@ def test_an_approval_from_before_a_deletion_was_taken_back_counts_no_more(tmp_pa
         assert judge(opened, state.clip, "Bea", True).approved is not None
 
 
+def test_one_person_in_two_spellings_is_not_two(tmp_path: Path) -> None:
+    made = schools.make(tmp_path / "w")
+    (made.folder / "lesveil.toml").write_text("[review]\ntwo_people = true\n", encoding="utf-8")
+    as_one, as_two = "Jos\u00e9 P\u00e9rez", "JOSE\u0301 Pe\u0301rez"
+    with workspace.opened(made.folder) as opened:
+        judge(opened, made.clip, "Bea", False)
+        judge(opened, made.clip, as_one, True, despite_rejection=True)
+        with pytest.raises(ApprovalError, match="a second person must"):
+            judge(opened, made.clip, as_two, True)
+        assert judge(opened, made.clip, "Bea", True).approved is not None
+        assert judge(opened, made.clip, as_two, True).approved is not None
+        assert approvals(opened, find(opened, made.clip)) == [as_one, "Bea"]
+
+
 def test_older_versions_that_stay_are_no_success(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,9 +98,8 @@ def known(
                 with vault.open(id) as copy:  # the key fits and the end is there
                     while broken and copy.read(CHUNK):
                         pass  # each chunk is authenticated
-            except VaultError:
-                vault.destroy(id)  # it cannot be read, and the card is here to copy from
-                return None
+            except (VaultError, OSError):
+                return None  # it is copied anew, and stays until that is proved: the card, too, may fail
             return clip_of(card_clip.path, id, held["sha256"], sizes, vault)
     return None
 

@@ -141,15 +141,14 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         return there
     source = _source(card_clip, card, before, sample)
     beside = [(path, *hashed(path)) for path in card_clip.sidecars]
-    read, proved = written(source, vault, ledger), False
-    if read is None:
-        check_room(vault, card_clip.path, sum(sizes))
-        read, proved = yield from _copy(card_clip, before, source, vault, ledger, progress)
-    id = digest_of(read)[:16]
-    if not proved:
-        _verify(card_clip.path, id, read, sizes, vault, progress)
+    read = written(source, vault, ledger)
+    if read is not None and _holds(read, sizes, vault, progress):
         progress("verify", sum(sizes), sum(sizes))
         _refuse_changed(card_clip.paths, before)
+    else:
+        check_room(vault, card_clip.path, sum(sizes))
+        read = yield from _copy(card_clip, before, source, vault, ledger, progress)
+    id = digest_of(read)[:16]
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
     listed = [
         (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
@@ -204,10 +203,11 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> Generator[Reread, None, tuple[list[Read], bool]]:
-    """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
+) -> Generator[Reread, None, list[Read]]:
+    """Write the films into the vault, one after the other, and read them back: what was read, and lies there proved.
 
-    A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
+    A copy of the same bytes that is there already is read back as well: if it holds them it is left, and else the new
+    one takes its place, so that at no time there is none. Raises CardError.
     """
     sizes = [found.st_size for found in before]
     total = sum(sizes)
@@ -242,11 +242,10 @@ def _copy(
                 sha256 = digest_of(films.read)
                 parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
                 ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
-                proved = not vault.has(sha256[:16])
-                if proved:
-                    copy.commit(sha256[:16])
-                else:
+                if vault.has(sha256[:16]) and _holds(films.read, sizes, vault, progress):
                     copy.discard()
+                else:
+                    copy.commit(sha256[:16], instead=vault.path(sha256[:16]).exists())
             except VaultError as error:
                 reread.close()
                 copy.discard()
@@ -255,14 +254,15 @@ def _copy(
                 reread.close()
                 copy.discard()  # of this nothing can be gone on with, or it only fills the disk
                 raise
-    return films.read, proved
+    return films.read
 
 
-def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> None:
-    """Read a copy back that was written before, decrypted, and compare every film; one that differs is destroyed."""
-    files.drop_cache(vault.path(id))
+def _holds(read: Sequence[Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> bool:
+    """Whether the copy of these films that was written before can be read back, decrypted, and equals every one."""
+    id = digest_of(read)[:16]
     found: list[str] = []
     try:
+        files.drop_cache(vault.path(id))
         with vault.open(id) as copy:
             for size in sizes if copy.size == sum(sizes) else ():
                 digest, left = xxhash.xxh128(), size
@@ -271,11 +271,9 @@ def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vau
                     left -= len(block)
                     progress("verify", copy.tell(), copy.size)
                 found.append(digest.hexdigest())
-    except VaultError:
-        found = []
-    if found != [one.xxh128 for one in read]:
-        vault.destroy(id)
-        raise _differs(path)
+    except (VaultError, OSError):
+        return False
+    return found == [one.xxh128 for one in read]
 
 
 def _refuse_changed(paths: Sequence[Path], before: Sequence[os.stat_result]) -> None:

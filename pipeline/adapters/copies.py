@@ -40,9 +40,10 @@ class Recorder(Protocol):
 
 
 def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
-    """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
+    """Whether this take seems to have its copy: ingest looks more closely. Raises CardError."""
     sizes = tuple(look(path).st_size for path in card_clip.paths)
-    return known(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger) is not None
+    entry = recorded(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger)
+    return entry is not None and is_readable(entry, vault, ledger)
 
 
 def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
@@ -83,25 +84,30 @@ def clip_of(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vau
     return Clip(id, clip_name(path, id), vault.path(id), sha256, sum(sizes), sizes)
 
 
-def known(
-    card_clip: CardClip, card: str, sizes: tuple[int, ...], sample: str, vault: Vault, ledger: Recorder
-) -> Clip | None:
-    """The verified copy of these very files, sidecars as they are now, if the ledger and the vault both have it."""
-    now = {(card_clip.relative(path), look(path).st_size) for path in card_clip.files}
+def recorded(
+    card_clip: CardClip, card: str, sizes: Sequence[int], sample: str, vault: Vault, ledger: Recorder
+) -> Any | None:
+    """The latest row of `KIND` about films of these names, sizes and sample on this card, if the vault has the copy."""
+    films = [(card_clip.relative(path), size) for path, size in zip(card_clip.paths, sizes, strict=True)]
     for entry in reversed(ledger.entries(kind=KIND)):
         held = entry.payload
-        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
-        id = held["sha256"][:16]
-        if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
-            broken = _found_broken(id, entry, ledger)
-            try:
-                with vault.open(id) as copy:  # the key fits and the end is there
-                    while broken and copy.read(CHUNK):
-                        pass  # each chunk is authenticated
-            except (VaultError, OSError):
-                return None  # it is copied anew, and stays until that is proved: the card, too, may fail
-            return clip_of(card_clip.path, id, held["sha256"], sizes, vault)
+        named = [(file["path"], file["bytes"]) for file in held["files"] if file["kind"] == "video"]
+        if (held["card"], held["sample"], named) == (card, sample, films) and vault.has(held["sha256"][:16]):
+            return entry
     return None
+
+
+def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:
+    """Whether the copy of this row can be opened; one that could not be read since is read to its end."""
+    id = entry.payload["sha256"][:16]
+    broken = _found_broken(id, entry, ledger)
+    try:
+        with vault.open(id) as copy:  # the key fits and the end is there
+            while broken and copy.read(CHUNK):
+                pass  # each chunk is authenticated
+    except (VaultError, OSError):
+        return False  # it is copied anew, and stays until that is proved: the card, too, may fail
+    return True
 
 
 def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:

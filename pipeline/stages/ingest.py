@@ -31,7 +31,7 @@ from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
-from pipeline.adapters.copies import COPIED, KIND, Recorder, clip_of, digest_of, known, written
+from pipeline.adapters.copies import COPIED, KIND, Recorder, clip_of, digest_of, is_readable, recorded, written
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
@@ -137,11 +137,16 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
             raise NotAVideoError("{file} is empty, so there is nothing to copy; play it in the camera.", file=path)
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
-    if (there := known(card_clip, card, sizes, sample, vault, ledger)) is not None:
-        return there
-    source = _source(card_clip, card, before, sample)
     beside = [(path, *hashed(path)) for path in card_clip.sidecars]
+    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    lies_as_recorded = entry is not None and _is_as_recorded(entry.payload, card_clip, before, beside)
+    if entry is not None and lies_as_recorded and is_readable(entry, vault, ledger):
+        sha256 = entry.payload["sha256"]
+        return clip_of(card_clip.path, sha256[:16], sha256, sizes, vault)
+    source = _source(card_clip, card, before, sample)
     read = written(source, vault, ledger)
+    if read is None and entry is not None:  # perhaps no more than its time of writing changed: that needs no room
+        read = _still(entry.payload, card_clip)
     if read is not None and _holds(read, sizes, vault, progress):
         progress("verify", sum(sizes), sum(sizes))
         _refuse_changed(card_clip.paths, before)
@@ -150,9 +155,10 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         read = yield from _copy(card_clip, before, source, vault, ledger, progress)
     id = digest_of(read)[:16]
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
+    films = zip(card_clip.paths, before, read, strict=True)
     listed = [
         (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
-        for kind, each in (("video", zip(card_clip.paths, before, read, strict=True)), ("sidecar", beside))
+        for kind, each in (("video", films), ("sidecar", beside))
         for path, found, one in each
     ]
     row = {
@@ -166,6 +172,26 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     }
     ledger.append(KIND, id, row)
     return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
+
+
+def _is_as_recorded(
+    row: dict[str, Any],
+    card_clip: CardClip,
+    before: Sequence[os.stat_result],
+    beside: Sequence[tuple[Path, os.stat_result, Read]],
+) -> bool:
+    """Whether nobody wrote to the films since that row, and it has the sidecars as they lie there now."""
+    times = [
+        more["modified"] for file, more in zip(row["files"], row["listed"], strict=True) if file["kind"] == "video"
+    ]
+    now = [_listed(card_clip, path, found, read.sha256, "sidecar") for path, found, read in beside]
+    return times == [_modified(found) for found in before] and now == row["files"][len(before) :]
+
+
+def _still(row: dict[str, Any], card_clip: CardClip) -> list[Read] | None:
+    """What is read in the films, if it is what that row says of them. Raises CardError."""
+    read = [hashed(path)[1] for path in card_clip.paths]
+    return read if digest_of(read) == row["sha256"] else None
 
 
 def check_room(vault: Vault, path: Path, size: int) -> None:
@@ -185,7 +211,11 @@ def _listed(card_clip: CardClip, path: Path, found: os.stat_result, sha256: str,
 
 
 def _for_manifest(found: os.stat_result, xxh128: str) -> dict[str, str]:
-    return {"xxh128": xxh128, "modified": datetime.fromtimestamp(found.st_mtime, UTC).isoformat()}
+    return {"xxh128": xxh128, "modified": _modified(found)}
+
+
+def _modified(found: os.stat_result) -> str:
+    return datetime.fromtimestamp(found.st_mtime, UTC).isoformat()
 
 
 def _source(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:

@@ -233,6 +233,47 @@ def test_a_sidecar_that_appeared_is_recorded(take: CardClip, vault: Vault, ledge
     assert len(ledger.entries(kind="ingest")[-1].payload["files"]) == 3
 
 
+def test_a_sidecar_that_was_changed_is_recorded_as_it_is_now(take: CardClip, vault: Vault, ledger: Ledger) -> None:
+    """Also one of the same size and time: a camera without a clock notes a rating. Else no wipe could ever take it."""
+    clip = ingest(take, vault, ledger)
+    (thumb,) = take.sidecars
+    times = os.stat(thumb)
+    thumb.write_bytes(b"THUMBNAIL")
+    os.utime(thumb, ns=(times.st_atime_ns, times.st_mtime_ns))
+    for _ in range(2):
+        assert ingest(take, vault, ledger) == clip
+    first, second = ledger.entries(kind="ingest")
+    assert second.payload["files"][0] == first.payload["files"][0]
+    assert second.payload["files"][1]["sha256"] == hashlib.sha256(b"THUMBNAIL").hexdigest()
+
+
+def test_a_film_whose_time_alone_changed_is_recorded_without_another_copy(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Summer time shifts all of a card's: there may be no room for a second copy of each."""
+    clip = ingest(take, vault, ledger)
+    os.utime(take.path, ns=(1, 1))
+    monkeypatch.setattr(stage, "_copy", None)
+    for _ in range(2):
+        assert ingest(take, vault, ledger) == clip
+    rows = ledger.entries(kind="ingest")
+    assert len(rows) == 2
+    assert rows[1].payload["files"] == rows[0].payload["files"]
+    assert rows[1].payload["listed"][0]["modified"].startswith("1970")
+
+
+def test_a_film_that_was_changed_where_no_sample_looks_is_another_clip(
+    take: CardClip, vault: Vault, ledger: Ledger
+) -> None:
+    first = ingest(take, vault, ledger)
+    take.path.write_bytes(FILM[:AT] + b"changed" + FILM[AT + 7 :])
+    os.utime(take.path, ns=(1, 1))
+    second = ingest(take, vault, ledger)
+    assert vault.ids() == sorted([first.id, second.id])
+    assert ledger.entries(kind="ingest")[-1].payload["sha256"] == hashlib.sha256(take.path.read_bytes()).hexdigest()
+    assert ingest(take, vault, ledger) == second
+
+
 @pytest.mark.parametrize("at", [100_000, -5], ids=["early", "its last byte"])
 def test_a_copy_that_reads_back_otherwise_is_destroyed(
     take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int

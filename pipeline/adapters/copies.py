@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,11 +40,19 @@ class Recorder(Protocol):
     def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
-def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
-    """Whether this take seems to have its copy: ingest looks more closely. Raises CardError."""
-    sizes = tuple(look(path).st_size for path in card_clip.paths)
-    entry = recorded(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger)
-    return entry is not None and is_readable(entry, vault, ledger)
+def lacking(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> int | None:
+    """Bytes of this take that are yet to be written into the vault, so far as a glance tells; None where it seems to
+    have its recorded copy. Raises CardError."""
+    before = [look(path) for path in card_clip.paths]
+    sizes = [found.st_size for found in before]
+    sample = sample_of(card_clip.paths, sizes)
+    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    if entry is not None and is_readable(entry, vault, ledger):
+        return None
+    source = source_of(card_clip, card, before, sample)
+    if entry is None and written(source, vault, ledger) is not None:
+        return 0
+    return max(0, sum(sizes) - vault.unfinished(source[:32]))
 
 
 def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
@@ -116,6 +125,14 @@ def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
         row.seq > ingested.seq and (row.payload.get("clip"), row.payload["error"]) == (id, VaultError.__name__)
         for row in ledger.entries(kind=FAILURE)
     )
+
+
+def source_of(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
+    """Names exactly these files, so that an interrupted copy is gone on with from no others."""
+    digest = hashlib.sha256(f"{card}\0{sample}".encode())
+    for path, found in zip(card_clip.paths, before, strict=True):
+        digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:

@@ -163,6 +163,11 @@ class Vault:
         there = [path for path in (self.path(id), self._key_path(id)) if path.exists()]
         return len(there) == 1 and _age(there[0]) >= FRESH
 
+    def unfinished(self, name: str) -> int:
+        """Bytes on disk of what a `resumable` writer of this name can go on with."""
+        data, kept = (folder / f".{_checked(name)}{UNFINISHED}" for folder in (self._clips, self._keys))
+        return data.stat().st_size if data.is_file() and kept.is_file() else 0
+
     def forget(self, name: str) -> None:
         """Destroy what a `resumable` writer of this name left, key first. May be repeated after a crash."""
         unfinished = f".{_checked(name)}{UNFINISHED}"

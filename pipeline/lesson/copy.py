@@ -87,9 +87,9 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     found = [take for take in on_card if take not in deleted]
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
-    todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
     copies.forget_unrecorded(vault, ledger)
-    stage.check_room(vault, volume.root, sum(sizes[take] for take in todo))
+    todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
+    stage.check_room(vault, volume.root, sum(todo.values()))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
@@ -231,11 +231,11 @@ def _of_the_disk(error: OSError, root: Path) -> LesveilError:
     )
 
 
-def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:
+def _lacking(take: CardClip, card: str, workspace: Workspace) -> int | None:
     try:
-        return copies.is_known(take, card, workspace.vault, workspace.ledger)
+        return copies.lacking(take, card, workspace.vault, workspace.ledger)
     except LesveilError:
-        return False  # told when it is its turn
+        return 0  # told when it is its turn
 
 
 def _left(root: Path) -> list[str]:

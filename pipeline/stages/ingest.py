@@ -15,7 +15,6 @@ finds a finished copy by a sample of the film.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 import shutil
@@ -31,7 +30,17 @@ from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
-from pipeline.adapters.copies import COPIED, KIND, Recorder, clip_of, digest_of, is_readable, recorded, written
+from pipeline.adapters.copies import (
+    COPIED,
+    KIND,
+    Recorder,
+    clip_of,
+    digest_of,
+    is_readable,
+    recorded,
+    source_of,
+    written,
+)
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
@@ -143,7 +152,7 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     if entry is not None and lies_as_recorded and is_readable(entry, vault, ledger):
         sha256 = entry.payload["sha256"]
         return clip_of(card_clip.path, sha256[:16], sha256, sizes, vault)
-    source = _source(card_clip, card, before, sample)
+    source = source_of(card_clip, card, before, sample)
     read = written(source, vault, ledger)
     if read is None and entry is not None:  # perhaps no more than its time of writing changed: that needs no room
         read = _still(entry.payload, card_clip)
@@ -151,7 +160,7 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         progress("verify", sum(sizes), sum(sizes))
         _refuse_changed(card_clip.paths, before)
     else:
-        check_room(vault, card_clip.path, sum(sizes))
+        check_room(vault, card_clip.path, sum(sizes) - vault.unfinished(source[:32]))
         read = yield from _copy(card_clip, before, source, vault, ledger, progress)
     id = digest_of(read)[:16]
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
@@ -195,8 +204,8 @@ def _still(row: dict[str, Any], card_clip: CardClip) -> list[Read] | None:
 
 
 def check_room(vault: Vault, path: Path, size: int) -> None:
-    """Raise DiskFullError when ``size`` bytes from ``path`` and `SPARE` do not fit into the vault any more."""
-    free, needed = shutil.disk_usage(vault.root).free, sealed_size(size) + SPARE
+    """Raise DiskFullError when ``size`` more bytes from ``path`` and `SPARE` do not fit into the vault any more."""
+    free, needed = shutil.disk_usage(vault.root).free, sealed_size(max(0, size)) + SPARE
     if free < needed:
         raise DiskFullError(
             "There is no room for {file}: {needed} MB are needed and {free} MB are free; make room and try again.",
@@ -216,14 +225,6 @@ def _for_manifest(found: os.stat_result, xxh128: str) -> dict[str, str]:
 
 def _modified(found: os.stat_result) -> str:
     return datetime.fromtimestamp(found.st_mtime, UTC).isoformat()
-
-
-def _source(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
-    """Names exactly these files, so that an interrupted copy is gone on with from no others."""
-    digest = hashlib.sha256(f"{card}\0{sample}".encode())
-    for path, found in zip(card_clip.paths, before, strict=True):
-        digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
-    return digest.hexdigest()
 
 
 def _copy(

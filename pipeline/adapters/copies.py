@@ -19,11 +19,12 @@ from pipeline.errors import VaultError
 from pipeline.records import Clip
 
 KIND = "ingest"
-"""Rows that say that a take was copied and proved: ``{card, sha256, bytes, sample, verified, files, listed}``, each of
-``files`` with its ``{path, bytes, sha256, kind}``.
+"""Rows that say that a take was copied and proved: ``{card, sha256, bytes, sample, verified, files, listed, unread}``,
+each of ``files`` with its ``{path, bytes, sha256, kind}``.
 
 Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films whose bytes were found again
-in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
+in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest; ``unread`` are the paths of the
+sidecars that could not be read, and are not among the files.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""

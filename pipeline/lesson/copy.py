@@ -35,6 +35,8 @@ class Copied:
     registered: bool
     clips: list[tuple[CardClip, Clip]]
     failed: list[tuple[str, LesveilError]]
+    unread: list[tuple[str, LesveilError]]
+    """Folders, and files beside a film, that cannot be read; what else there is was copied."""
     left: list[str]
     """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
     notes: list[str]
@@ -82,7 +84,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     volume = volume_of(folder)
     registered = admit(workspace, volume, any_card)
     refuse_unfinished_wipe(workspace, volume.identity)
-    on_card, notes = _takes(volume.root)
+    on_card, notes, folders = _takes(volume.root)
     deleted = _deleted(workspace, on_card)
     found = [take for take in on_card if take not in deleted]
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
@@ -94,13 +96,20 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
 
-    def fail(name: str, error: LesveilError) -> None:
-        ledger.append("failure", None, failure_row(name, error, card=card))
-        failed.append((name, error))
+    unread: list[tuple[str, LesveilError]] = []
 
+    def fail(name: str, error: LesveilError, among: list[tuple[str, LesveilError]] = failed) -> None:
+        ledger.append("failure", None, failure_row(name, error, card=card))
+        among.append((name, error))
+
+    def pass_over(name: str, error: LesveilError) -> None:
+        fail(name, error, unread)
+
+    for folder_name, why in folders:
+        pass_over(folder_name, why)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
-    with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card)) as outcomes:
+    with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card, pass_over)) as outcomes:
         for take, outcome in outcomes:
             rest.remove(take)
             if isinstance(outcome, Clip):
@@ -119,7 +128,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     notes += _twins(clips)
     list_copies(workspace, volume)
     left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
-    return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
+    return Copied(volume, registered, clips, failed, unread, left, notes, list(deleted.values()))
 
 
 @dataclass(frozen=True)
@@ -177,11 +186,13 @@ def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
     return made
 
 
-def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
-    """The takes on the card, and what was not sure about them."""
+def _takes(root: Path) -> tuple[list[CardClip], list[str], list[tuple[str, CardError]]]:
+    """The takes on the card, what was not sure about them, and the folders that cannot be read."""
     found: list[CardClip] = []
     notes: list[str] = []
-    for clip in cards.find_clips(root):
+    unread: list[tuple[str, CardError]] = []
+    top = root.resolve()
+    for clip in cards.find_clips(root, lambda path, why: unread.append((path.relative_to(top).as_posix(), why))):
         for take, sure in takes.settled(clip):
             found.append(take)
             if not sure:
@@ -193,7 +204,7 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                 )
         if not cards.is_complete(clip):
             notes.append(tr("{clip}: a chapter of this take is not on the card.", clip=clip.relative(clip.path)))
-    return found, notes
+    return found, notes, unread
 
 
 def _twins(clips: Sequence[tuple[CardClip, Clip]]) -> list[str]:

@@ -61,22 +61,28 @@ SPARE = 64 << 20
 """Bytes that stay free beside the copy, for the ledger and what else runs."""
 
 
+Unread = Callable[[str, CardError], object]
+"""Is told of a file by its path on the card, and why it cannot be read."""
+
+
 def ingest_all(
     takes: Sequence[CardClip],
     vault: Vault,
     ledger: Recorder,
     progress: Callable[[CardClip], Progress] = lambda take: no_progress,
     card: str = "",
+    unread: Unread = lambda path, error: None,
 ) -> Generator[tuple[CardClip, Clip | LesveilError | OSError]]:
     """Copy takes into the vault: each with its clip, or with why it is not there, in order.
 
     What one raises does not stop the others; whoever wants no more of them leaves off. A take is recorded as soon as it
-    is proved, be it in the midst of the next.
+    is proved, be it in the midst of the next. ``unread`` is told of each sidecar that cannot be read; its film is
+    copied all the same.
     """
     with contextlib.ExitStack() as unfinished:
         before: _Begun | None = None
         for take in takes:
-            begun = _Begun(take, _steps(take, vault, ledger, _meanwhile(progress(take), before), card))
+            begun = _Begun(take, _steps(take, vault, ledger, _meanwhile(progress(take), before), card, unread))
             unfinished.callback(begun.steps.close)
             begun.go_on()
             if before is not None:
@@ -139,16 +145,16 @@ def _meanwhile(progress: Progress, before: _Begun | None) -> Progress:
     return told
 
 
-def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str) -> _Steps:
+def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str, told: Unread) -> _Steps:
     before = [look(path) for path in card_clip.paths]
     for path, found in zip(card_clip.paths, before, strict=True):
         if found.st_size == 0:
             raise NotAVideoError("{file} is empty, so there is nothing to copy; play it in the camera.", file=path)
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
-    beside = [(path, *hashed(path)) for path in card_clip.sidecars]
+    beside, unread = _beside(card_clip, told)
     entry = recorded(card_clip, card, sizes, sample, vault, ledger)
-    lies_as_recorded = entry is not None and _is_as_recorded(entry.payload, card_clip, before, beside)
+    lies_as_recorded = entry is not None and _is_as_recorded(entry.payload, card_clip, before, beside, unread)
     if entry is not None and lies_as_recorded and is_readable(entry, vault, ledger):
         sha256 = entry.payload["sha256"]
         return clip_of(card_clip.path, sha256[:16], sha256, sizes, vault)
@@ -178,23 +184,38 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         "verified": [one.sha256 for one in read],
         "files": [file for file, _ in listed],
         "listed": [entry for _, entry in listed],
+        "unread": unread,
     }
     ledger.append(KIND, id, row)
     return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
 
 
+_Beside = list[tuple[Path, os.stat_result, Read]]
+
+
+def _beside(card_clip: CardClip, told: Unread) -> tuple[_Beside, list[str]]:
+    """The sidecars as they were read, and the paths on the card of those that cannot be: no film waits for them."""
+    found: _Beside = []
+    unread = []
+    for path in card_clip.sidecars:
+        try:
+            found.append((path, *hashed(path)))
+        except CardError as error:
+            unread.append(card_clip.relative(path))
+            told(unread[-1], error)
+    return found, unread
+
+
 def _is_as_recorded(
-    row: dict[str, Any],
-    card_clip: CardClip,
-    before: Sequence[os.stat_result],
-    beside: Sequence[tuple[Path, os.stat_result, Read]],
+    row: dict[str, Any], card_clip: CardClip, before: Sequence[os.stat_result], beside: _Beside, unread: list[str]
 ) -> bool:
     """Whether nobody wrote to the films since that row, and it has the sidecars as they lie there now."""
     times = [
         more["modified"] for file, more in zip(row["files"], row["listed"], strict=True) if file["kind"] == "video"
     ]
     now = [_listed(card_clip, path, found, read.sha256, "sidecar") for path, found, read in beside]
-    return times == [_modified(found) for found in before] and now == row["files"][len(before) :]
+    same = times == [_modified(found) for found in before] and now == row["files"][len(before) :]
+    return same and unread == row.get("unread", [])
 
 
 def _still(row: dict[str, Any], card_clip: CardClip) -> list[Read] | None:

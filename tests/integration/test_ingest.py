@@ -233,6 +233,31 @@ def test_a_sidecar_that_appeared_is_recorded(take: CardClip, vault: Vault, ledge
     assert len(ledger.entries(kind="ingest")[-1].payload["files"]) == 3
 
 
+def test_a_sidecar_that_cannot_be_read_keeps_no_film_from_being_copied(
+    take: CardClip, vault: Vault, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def copied() -> Clip | Exception:
+        ((_, outcome),) = ingest_all([take], vault, ledger, unread=lambda path, why: told.append(f"{path} {why}"))
+        return outcome
+
+    with monkeypatch.context() as patch:
+        Worn(patch, take.sidecars[0], 3)
+        clip = copied()
+        assert isinstance(clip, Clip)
+        assert copied() == clip
+    assert len(told) == 2, "it is told each time"
+    assert "DCIM/100CANON/MVI_0001.THM cannot be read at byte 0" in told[0]
+    (row,) = ledger.entries(kind="ingest")
+    assert [file["kind"] for file in row.payload["files"]] == ["video"]
+    assert row.payload["unread"] == ["DCIM/100CANON/MVI_0001.THM"]
+    assert copied() == clip
+    (_, row) = ledger.entries(kind="ingest")
+    assert [file["kind"] for file in row.payload["files"]] == ["video", "sidecar"]
+    assert row.payload["unread"] == []
+
+
 def test_a_sidecar_that_was_changed_is_recorded_as_it_is_now(take: CardClip, vault: Vault, ledger: Ledger) -> None:
     """Also one of the same size and time: a camera without a clock notes a rating. Else no wipe could ever take it."""
     clip = ingest(take, vault, ledger)

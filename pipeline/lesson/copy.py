@@ -131,23 +131,39 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     return Copied(volume, registered, clips, failed, unread, left, notes, list(deleted.values()))
 
 
+GONE = "card_gone"
+"""Rows that say that a card is lost or was formatted, so that nothing more can be copied from it: ``{card}``."""
+
+
 @dataclass(frozen=True)
 class NotCopied:
-    """A film that its card's latest run could not copy: its path on the card, and the reason in words."""
+    """A film that its card's latest run could not copy: its path on the card, the reason in words, and the card."""
 
     path: str
     why: str
+    card: str
 
 
 def not_copied(ledger: Ledger) -> list[NotCopied]:
-    """All of them, of every card; no clip stands for them, and they must not be forgotten."""
+    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten."""
     latest: dict[str, list[NotCopied]] = {}
     for row in ledger.entries():
-        if row.kind == "card":
+        if row.kind in ("card", GONE):
             latest[row.payload["card"]] = []
         elif row.kind == "failure" and "card" in row.payload:
-            latest[row.payload["card"]].append(NotCopied(row.payload["path"], failure_in_words(row.payload)))
+            card = row.payload["card"]
+            latest[card].append(NotCopied(row.payload["path"], failure_in_words(row.payload), card))
     return [one for those in latest.values() for one in those]
+
+
+def write_off(workspace: Workspace, card: str) -> list[NotCopied]:
+    """Say that a card is gone, named as `not_copied` names it: what was not copied from it is told no more, until a
+    run reads that card again. Returns what that is. Raises CardError where there is nothing of such a card."""
+    lost = [one for one in not_copied(workspace.ledger) if one.card == card]
+    if not lost:
+        raise CardError("Nothing is left to be copied from a card {card}; lesveil status names those.", card=card)
+    workspace.ledger.append(GONE, None, {"card": card})
+    return lost
 
 
 def list_copies(workspace: Workspace, volume: Volume) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,24 @@ def test_what_never_reached_the_vault_is_in_status_until_it_does(films: Path, le
     lesveil("run", "--card", card(films))
     assert lesveil("status")["not_copied"] == []
     assert lesveil("run", "--unattended")["still_failed"] == 0
+
+
+def test_what_was_not_copied_from_a_card_that_is_gone_can_be_written_off(films: Path, lesveil: Lesveil) -> None:
+    """A card that was formatted in the camera, as is advised, comes back with another serial, and its film never."""
+    (films / "MVI_0001.MP4").write_bytes(b"")
+    clips.make(films / "MVI_0002.MP4", frames=5, size="160x96")
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    (missing,) = lesveil("status")["not_copied"]
+    command = f"lesveil cards --gone {shlex.quote(missing['card'])}"
+    assert command in lesveil("status", json_too=False)
+    lesveil("cards", "--gone", "another", code=CardError.code)
+    assert lesveil(*shlex.split(command)[1:])["written_off"] == ["DCIM/100CANON/MVI_0001.MP4"]
+    assert lesveil("status")["not_copied"] == []
+    assert lesveil("run", "--unattended")["still_failed"] == 0
+    assert "--gone" not in lesveil("status", json_too=False)
+    lesveil("cards", "--gone", missing["card"], code=CardError.code)
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    assert len(lesveil("status")["not_copied"]) == 1, "it was not gone after all"
 
 
 def test_what_cannot_be_read_beside_a_film_is_told_and_the_film_is_done_and_not_wiped(

@@ -59,6 +59,8 @@ class Chain:
     """Whether a repair of it is not rendered yet."""
     consent: bool = False
     """Whether what the rendering shows is still consented to today."""
+    unread: bool = False
+    """Whether a file beside its film on that card could not be read, and so is not among the files."""
     deleted: bool = False
     """Whether the clip was deleted on purpose, everywhere: nothing of it is to be kept, so nothing of it need be."""
 
@@ -68,8 +70,16 @@ def sources_of(payloads: Iterable[dict[str, Any]], card: str | None = None) -> t
 
     ``card`` chooses those on one card; None takes all.
     """
-    latest = {(p["card"], p["files"][0]["path"]): p["files"] for p in payloads if card in (None, p["card"])}
-    return tuple(Source(**file) for listed in latest.values() for file in listed)
+    return tuple(Source(**file) for row in _latest(payloads, card) for file in row["files"])
+
+
+def lacks_sidecar(payloads: Iterable[dict[str, Any]], card: str) -> bool:
+    """Whether by the same rows something beside its film could not be read on this card."""
+    return any(row.get("unread") for row in _latest(payloads, card))
+
+
+def _latest(payloads: Iterable[dict[str, Any]], card: str | None) -> list[dict[str, Any]]:
+    return list({(p["card"], p["files"][0]["path"]): p for p in payloads if card in (None, p["card"])}.values())
 
 
 def missing_link(chain: Chain) -> str | None:
@@ -79,6 +89,8 @@ def missing_link(chain: Chain) -> str | None:
         return "there is no verified copy"
     if chain.deleted:
         return None
+    if chain.unread:
+        return "a file beside its film could not be read (lesveil run with its card tries again)"
     if chain.rendered is None:
         return "it was not rendered"
     if chain.waits:

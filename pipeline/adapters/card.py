@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -79,12 +79,17 @@ class _File:
         return self.path.suffix.lower()
 
 
-def find_clips(folder: Path) -> list[CardClip]:
+Unread = Callable[[Path, CardError], object]
+"""Is told of a sub-folder that cannot be read to its end, and why."""
+
+
+def find_clips(folder: Path, unread: Unread | None = None) -> list[CardClip]:
     """Every take on the card mounted at ``folder``, by path. A take of several files is one clip with several paths.
 
-    Raises CardError when the card cannot be read to its end or has none of the known folders.
+    Raises CardError when the card cannot be read to its end or has none of the known folders; with ``unread``, which is
+    then told, a sub-folder that cannot be read is left out instead.
     """
-    return _find(folder)[1]
+    return _find(folder, unread)[1]
 
 
 def tied_files(folder: Path) -> list[Collection[str]]:
@@ -98,8 +103,9 @@ def tied_files(folder: Path) -> list[Collection[str]]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """What lies in the camera's folders and belongs to no take (photographs, indexes, shared thumbnails)."""
-    found, clips = _find(folder)
+    """What lies in the camera's folders and belongs to no take (photographs, indexes, shared thumbnails), but for
+    folders that cannot be read. Raises CardError."""
+    found, clips = _find(folder, lambda path, error: None)
     known = {path for clip in clips for path in clip.files}
     return [file.path for file in found if file.path not in known]
 
@@ -126,10 +132,10 @@ def all_files(folder: Path) -> list[tuple[str, int]]:
         raise _unreadable(Path(error.filename or folder), error) from error
 
 
-def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
+def _find(folder: Path, unread: Unread | None) -> tuple[list[_File], list[CardClip]]:
     try:
         root = folder.resolve(strict=True)
-        found = sorted(_walk(root, ()), key=lambda file: file.parts)
+        found = sorted(_walk(root, (), unread), key=lambda file: file.parts)
     except OSError as error:
         raise _unreadable(Path(error.filename or folder), error) from error
     if not any(_kind(file.parts) for file in found) and not _has_layout(root):
@@ -151,19 +157,24 @@ def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
     return found, clips
 
 
-def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[_File]:
+def _walk(folder: Path, parts: tuple[str, ...], unread: Unread | None) -> Iterator[_File]:
     """Plain files in the camera's folders, never through a link or a Windows junction."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name.lower()
-            if name.startswith(".") or entry.is_symlink() or getattr(entry, "is_junction", bool)():
-                continue
-            below = (*parts, name)
-            if entry.is_dir(follow_symlinks=False):
-                if parts or name in ("dcim", "private", "avchd", "m4root"):
-                    yield from _walk(Path(entry.path), below)
-            elif parts and entry.is_file(follow_symlinks=False):
-                yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name.lower()
+                if name.startswith(".") or entry.is_symlink() or getattr(entry, "is_junction", bool)():
+                    continue
+                below = (*parts, name)
+                if entry.is_dir(follow_symlinks=False):
+                    if parts or name in ("dcim", "private", "avchd", "m4root"):
+                        yield from _walk(Path(entry.path), below, unread)
+                elif parts and entry.is_file(follow_symlinks=False):
+                    yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)
+    except OSError as error:
+        if unread is None or not parts:
+            raise
+        unread(folder, _unreadable(Path(error.filename or folder), error))
 
 
 def _kind(parts: tuple[str, ...]) -> tuple[Kind, bool] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +19,12 @@ from pipeline.errors import VaultError
 from pipeline.records import Clip
 
 KIND = "ingest"
-"""Rows that say that a take was copied and proved: ``{card, sha256, bytes, sample, verified, files, listed}``, each of
-``files`` with its ``{path, bytes, sha256, kind}``.
+"""Rows that say that a take was copied and proved: ``{card, sha256, bytes, sample, verified, files, listed, unread}``,
+each of ``files`` with its ``{path, bytes, sha256, kind}``.
 
 Paths are as on the card, films first, in order; ``verified`` are the SHA-256 of the films whose bytes were found again
-in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest.
+in the copy; ``listed`` has XXH128 and time of writing of every file, for the manifest; ``unread`` are the paths of the
+sidecars that could not be read, and are not among the files.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
@@ -39,10 +41,19 @@ class Recorder(Protocol):
     def entries(self, kind: str | None = None, clip: str | None = None) -> Sequence[Any]: ...
 
 
-def is_known(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> bool:
-    """Whether this take has its verified copy, so that nothing of it would be copied. Raises CardError."""
-    sizes = tuple(look(path).st_size for path in card_clip.paths)
-    return known(card_clip, card, sizes, sample_of(card_clip.paths, sizes), vault, ledger) is not None
+def lacking(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> int | None:
+    """Bytes of this take that are yet to be written into the vault, so far as a glance tells; None where it seems to
+    have its recorded copy. Raises CardError."""
+    before = [look(path) for path in card_clip.paths]
+    sizes = [found.st_size for found in before]
+    sample = sample_of(card_clip.paths, sizes)
+    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    if entry is not None and is_readable(entry, vault, ledger):
+        return None
+    source = source_of(card_clip, card, before, sample)
+    if entry is None and written(source, vault, ledger) is not None:
+        return 0
+    return max(0, sum(sizes) - vault.unfinished(source[:32]))
 
 
 def met_before(card_clip: CardClip, ledger: Recorder) -> set[str]:
@@ -83,26 +94,30 @@ def clip_of(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vau
     return Clip(id, clip_name(path, id), vault.path(id), sha256, sum(sizes), sizes)
 
 
-def known(
-    card_clip: CardClip, card: str, sizes: tuple[int, ...], sample: str, vault: Vault, ledger: Recorder
-) -> Clip | None:
-    """The verified copy of these very files, sidecars as they are now, if the ledger and the vault both have it."""
-    now = {(card_clip.relative(path), look(path).st_size) for path in card_clip.files}
+def recorded(
+    card_clip: CardClip, card: str, sizes: Sequence[int], sample: str, vault: Vault, ledger: Recorder
+) -> Any | None:
+    """The latest row of `KIND` about films of these names, sizes and sample on this card, if the vault has the copy."""
+    films = [(card_clip.relative(path), size) for path, size in zip(card_clip.paths, sizes, strict=True)]
     for entry in reversed(ledger.entries(kind=KIND)):
         held = entry.payload
-        recorded = {(file["path"], file["bytes"]) for file in held["files"]}
-        id = held["sha256"][:16]
-        if (held["card"], held["sample"], recorded) == (card, sample, now) and vault.has(id):
-            broken = _found_broken(id, entry, ledger)
-            try:
-                with vault.open(id) as copy:  # the key fits and the end is there
-                    while broken and copy.read(CHUNK):
-                        pass  # each chunk is authenticated
-            except VaultError:
-                vault.destroy(id)  # it cannot be read, and the card is here to copy from
-                return None
-            return clip_of(card_clip.path, id, held["sha256"], sizes, vault)
+        named = [(file["path"], file["bytes"]) for file in held["files"] if file["kind"] == "video"]
+        if (held["card"], held["sample"], named) == (card, sample, films) and vault.has(held["sha256"][:16]):
+            return entry
     return None
+
+
+def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:
+    """Whether the copy of this row can be opened; one that could not be read since is read to its end."""
+    id = entry.payload["sha256"][:16]
+    broken = _found_broken(id, entry, ledger)
+    try:
+        with vault.open(id) as copy:  # the key fits and the end is there
+            while broken and copy.read(CHUNK):
+                pass  # each chunk is authenticated
+    except (VaultError, OSError):
+        return False  # it is copied anew, and stays until that is proved: the card, too, may fail
+    return True
 
 
 def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
@@ -111,6 +126,14 @@ def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
         row.seq > ingested.seq and (row.payload.get("clip"), row.payload["error"]) == (id, VaultError.__name__)
         for row in ledger.entries(kind=FAILURE)
     )
+
+
+def source_of(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
+    """Names exactly these files, so that an interrupted copy is gone on with from no others."""
+    digest = hashlib.sha256(f"{card}\0{sample}".encode())
+    for path, found in zip(card_clip.paths, before, strict=True):
+        digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def written(source: str, vault: Vault, ledger: Recorder) -> list[Read] | None:

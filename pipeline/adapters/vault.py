@@ -129,9 +129,12 @@ class Vault:
         """
         made = {p.stem for folder in (self._clips, self._keys) for p in folder.glob(f"{_checked(id)}.*.*")}
         for one in (*sorted(name for name in made if _ID.fullmatch(name)), id):
-            self._destroy_key(self._key_path(one))
-            files.remove(self.path(one))
-            files.sync_folder(self._clips)
+            self._destroy_alone(one)
+
+    def _destroy_alone(self, id: str) -> None:
+        self._destroy_key(self._key_path(id))
+        files.remove(self.path(id))
+        files.sync_folder(self._clips)
 
     def _destroy_key(self, path: Path) -> None:
         if path.exists():
@@ -159,6 +162,11 @@ class Vault:
         """Whether a crash left this half of a copy: the other half is not there, and nobody is at it."""
         there = [path for path in (self.path(id), self._key_path(id)) if path.exists()]
         return len(there) == 1 and _age(there[0]) >= FRESH
+
+    def unfinished(self, name: str) -> int:
+        """Bytes on disk of what a `resumable` writer of this name can go on with."""
+        data, kept = (folder / f".{_checked(name)}{UNFINISHED}" for folder in (self._clips, self._keys))
+        return data.stat().st_size if data.is_file() and kept.is_file() else 0
 
     def forget(self, name: str) -> None:
         """Destroy what a `resumable` writer of this name left, key first. May be repeated after a crash."""
@@ -242,11 +250,18 @@ class VaultWriter(SealedWriter):
         super().__init__(data, key)
         self._key_kept, self.keep = kept, True
 
-    def commit(self, id: str) -> Path:
-        """Seal the end, flush, keep the key, and only then give the data its name. Raises OutputExistsError."""
+    def commit(self, id: str, instead: bool = False) -> Path:
+        """Seal the end, flush, keep the key, and only then give the data its name. Raises OutputExistsError.
+
+        ``instead``: in place of a copy of the same film that cannot be read, or half of one; what was made from it
+        stays.
+        """
         final = self._vault.path(id)
         if self._file is not None:
             self.finish()
+        if instead:
+            files.sync_file(self.partial)
+            self._vault._destroy_alone(id)
         self._vault._wrap(id, self.key)
         files.publish(self.partial, final)
         self.discard()

@@ -51,12 +51,27 @@ def recall(args: argparse.Namespace) -> int:
 def used(args: argparse.Namespace) -> int:
     """lesveil used"""
     from pipeline.lesson.retention import tick
+    from pipeline.lesson.state import nothing_left
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         found = [tick(place, name, args.by, not args.undo) for name in args.clips]
-    document = {"clips": [{"clip": state.clip, "file": state.file, "used": state.used is not None} for state in found]}
+        lost = [state for state in found if args.undo and nothing_left(place, state)]
+    document = {
+        "clips": [
+            {"clip": state.clip, "file": state.file, "used": state.used is not None, "nothing_left": state in lost}
+            for state in found
+        ]
+    }
     lines = [
         f"{Path(state.file).name}: " + (tr("has served") if state.used else tr("has not served yet")) for state in found
+    ]
+    lines += [
+        tr(
+            "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in,"
+            " then lesveil run.",
+            clip=Path(state.file).name,
+        )
+        for state in lost
     ]
     return answer(args, document, *lines)
 

@@ -100,6 +100,8 @@ def cards(args: argparse.Namespace) -> int:
     from pipeline.adapters.volumes import candidates, volume_of
     from pipeline.lesson.copy import known_by
 
+    if args.gone is not None:
+        return _gone(args)
     with workspace.opened(args.workspace) as place:
         registered = place.settings.cards.registered
     found = [volume_of(args.card)] if args.card else candidates()
@@ -118,6 +120,16 @@ def cards(args: argparse.Namespace) -> int:
         lines.append(tr("To register a card or camera, put one of its lines into lesveil.toml:"))
         lines += ["    [cards]", '    registered = ["…"]']
     return answer(args, {"cards": documents}, *lines)
+
+
+def _gone(args: argparse.Namespace) -> int:
+    """lesveil cards --gone CARD"""
+    from pipeline.lesson.copy import write_off
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        lost = write_off(place, args.gone)
+    document = {"card": args.gone, "written_off": [one.path for one in lost]}
+    return answer(args, document, *(tr("Not waited for any more: {file}", file=one.path) for one in lost))
 
 
 def _card_document(volume: Any) -> dict[str, Any]:
@@ -259,6 +271,15 @@ def status(args: argparse.Namespace) -> int:
     rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s), *ended_in_words(s)]) for s in found]
     rows += [("-", one.path, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
     lines = [f"{clip:8}  {Path(file).name:24} {stage:12} {' '.join(said)}" for clip, file, stage, said in rows]
+    for card in dict.fromkeys(one.card for one in missing):
+        lines.append(
+            tr(
+                "Something was not copied from the card {card}: put it in, then lesveil run; if it is lost or was "
+                "formatted: lesveil cards --gone {quoted}",
+                card=card,
+                quoted=_quoted(card),
+            )
+        )
     if not lines:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
     if not found and not listed:
@@ -302,11 +323,16 @@ def status(args: argparse.Namespace) -> int:
     lines += [last] if last else []
     document = {
         "clips": [_clip_document(state) for state in found],
-        "not_copied": [{"file": one.path, "failure": one.why} for one in missing],
+        "not_copied": [{"file": one.path, "failure": one.why, "card": one.card} for one in missing],
         "due": over,
         "due_soon": len(soon) - len(over),
     }
     return answer(args, document, *lines)
+
+
+def _quoted(word: str) -> str:
+    """As it is typed in this system's command line."""
+    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
 def approve(args: argparse.Namespace) -> int:
@@ -395,8 +421,7 @@ def wipe(args: argparse.Namespace) -> int:
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
         if args.card:
-            card = str(args.card)
-            again += f" --card {subprocess.list2cmdline([card]) if os.name == 'nt' else shlex.quote(card)}"
+            again += f" --card {_quoted(str(args.card))}"
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
@@ -414,6 +439,9 @@ def add_to(add: Add, group: Group) -> None:
     card.add_argument("--deliver", action="store_true", help="with --unattended: deliver what was approved, too")
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
     found.add_argument("--card", type=named, metavar="DIR", help="only this one")
+    found.add_argument(
+        "--gone", metavar="CARD", help="say that this card is lost or was formatted: nothing more of it is waited for"
+    )
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)

@@ -12,7 +12,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, find, made_anew_by
+from pipeline.lesson.state import State, consent_holds, find, made_anew_by, nothing_left
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -67,6 +67,12 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
             " run with its card.",
             clip=name,
             day=state.deleted.day,
+        )
+    if nothing_left(workspace, state):  # somebody took its deletion back
+        raise ApprovalError(
+            "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in,"
+            " then lesveil run.",
+            clip=name,
         )
     if state.render is None:
         raise ApprovalError("{clip} has no rendering yet; run lesveil run first.", clip=name)

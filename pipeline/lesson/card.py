@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -51,10 +51,12 @@ class CardRun:
     """Clips that were deleted on purpose: their films are left on the card, and nothing is made of them."""
     refused: tuple[str, LesveilError] | None = None
     """The card that was not taken, and why, where clips that waited were done all the same."""
+    unread: Sequence[tuple[str, LesveilError]] = ()
+    """Folders of the card, and files beside a film, that cannot be read; no clip is missing because of the latter."""
 
     @property
     def troubles(self) -> list[tuple[str, LesveilError]]:
-        return self.failed if self.refused is None else [self.refused, *self.failed]
+        return [*([] if self.refused is None else [self.refused]), *self.unread, *self.failed]
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,16 @@ def run_card(
     if copied is None:
         return CardRun(clips, bad, [], [], False, None, [], refused)
     bad = [*copied.failed, *bad]
-    return CardRun(clips, bad, copied.left, copied.notes, copied.registered, copied.card, copied.deleted)
+    return CardRun(
+        clips,
+        bad,
+        copied.left,
+        copied.notes,
+        copied.registered,
+        copied.card,
+        copied.deleted,
+        unread=copied.unread,
+    )
 
 
 def _waiting_jobs(workspace: Workspace, today: date) -> list[_Job]:

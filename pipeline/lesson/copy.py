@@ -35,6 +35,8 @@ class Copied:
     registered: bool
     clips: list[tuple[CardClip, Clip]]
     failed: list[tuple[str, LesveilError]]
+    unread: list[tuple[str, LesveilError]]
+    """Folders, and files beside a film, that cannot be read; what else there is was copied."""
     left: list[str]
     """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
     notes: list[str]
@@ -82,25 +84,32 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     volume = volume_of(folder)
     registered = admit(workspace, volume, any_card)
     refuse_unfinished_wipe(workspace, volume.identity)
-    on_card, notes = _takes(volume.root)
+    on_card, notes, folders = _takes(volume.root)
     deleted = _deleted(workspace, on_card)
     found = [take for take in on_card if take not in deleted]
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
-    todo = [take for take in found if sizes[take] and not _is_known(take, card, workspace)]
     copies.forget_unrecorded(vault, ledger)
-    stage.check_room(vault, volume.root, sum(sizes[take] for take in todo))
+    todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
+    stage.check_room(vault, volume.root, sum(todo.values()))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
 
-    def fail(name: str, error: LesveilError) -> None:
-        ledger.append("failure", None, failure_row(name, error, card=card))
-        failed.append((name, error))
+    unread: list[tuple[str, LesveilError]] = []
 
+    def fail(name: str, error: LesveilError, among: list[tuple[str, LesveilError]] = failed) -> None:
+        ledger.append("failure", None, failure_row(name, error, card=card))
+        among.append((name, error))
+
+    def pass_over(name: str, error: LesveilError) -> None:
+        fail(name, error, unread)
+
+    for folder_name, why in folders:
+        pass_over(folder_name, why)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
-    with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card)) as outcomes:
+    with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card, pass_over)) as outcomes:
         for take, outcome in outcomes:
             rest.remove(take)
             if isinstance(outcome, Clip):
@@ -119,26 +128,42 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     notes += _twins(clips)
     list_copies(workspace, volume)
     left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
-    return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
+    return Copied(volume, registered, clips, failed, unread, left, notes, list(deleted.values()))
+
+
+GONE = "card_gone"
+"""Rows that say that a card is lost or was formatted, so that nothing more can be copied from it: ``{card}``."""
 
 
 @dataclass(frozen=True)
 class NotCopied:
-    """A film that its card's latest run could not copy: its path on the card, and the reason in words."""
+    """A film that its card's latest run could not copy: its path on the card, the reason in words, and the card."""
 
     path: str
     why: str
+    card: str
 
 
 def not_copied(ledger: Ledger) -> list[NotCopied]:
-    """All of them, of every card; no clip stands for them, and they must not be forgotten."""
+    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten."""
     latest: dict[str, list[NotCopied]] = {}
     for row in ledger.entries():
-        if row.kind == "card":
+        if row.kind in ("card", GONE):
             latest[row.payload["card"]] = []
         elif row.kind == "failure" and "card" in row.payload:
-            latest[row.payload["card"]].append(NotCopied(row.payload["path"], failure_in_words(row.payload)))
+            card = row.payload["card"]
+            latest[card].append(NotCopied(row.payload["path"], failure_in_words(row.payload), card))
     return [one for those in latest.values() for one in those]
+
+
+def write_off(workspace: Workspace, card: str) -> list[NotCopied]:
+    """Say that a card is gone, named as `not_copied` names it: what was not copied from it is told no more, until a
+    run reads that card again. Returns what that is. Raises CardError where there is nothing of such a card."""
+    lost = [one for one in not_copied(workspace.ledger) if one.card == card]
+    if not lost:
+        raise CardError("Nothing is left to be copied from a card {card}; lesveil status names those.", card=card)
+    workspace.ledger.append(GONE, None, {"card": card})
+    return lost
 
 
 def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
@@ -177,11 +202,13 @@ def list_copies(workspace: Workspace, volume: Volume) -> Path | None:
     return made
 
 
-def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
-    """The takes on the card, and what was not sure about them."""
+def _takes(root: Path) -> tuple[list[CardClip], list[str], list[tuple[str, CardError]]]:
+    """The takes on the card, what was not sure about them, and the folders that cannot be read."""
     found: list[CardClip] = []
     notes: list[str] = []
-    for clip in cards.find_clips(root):
+    unread: list[tuple[str, CardError]] = []
+    top = root.resolve()
+    for clip in cards.find_clips(root, lambda path, why: unread.append((path.relative_to(top).as_posix(), why))):
         for take, sure in takes.settled(clip):
             found.append(take)
             if not sure:
@@ -193,7 +220,7 @@ def _takes(root: Path) -> tuple[list[CardClip], list[str]]:
                 )
         if not cards.is_complete(clip):
             notes.append(tr("{clip}: a chapter of this take is not on the card.", clip=clip.relative(clip.path)))
-    return found, notes
+    return found, notes, unread
 
 
 def _twins(clips: Sequence[tuple[CardClip, Clip]]) -> list[str]:
@@ -231,11 +258,11 @@ def _of_the_disk(error: OSError, root: Path) -> LesveilError:
     )
 
 
-def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:
+def _lacking(take: CardClip, card: str, workspace: Workspace) -> int | None:
     try:
-        return copies.is_known(take, card, workspace.vault, workspace.ledger)
+        return copies.lacking(take, card, workspace.vault, workspace.ledger)
     except LesveilError:
-        return False  # told when it is its turn
+        return 0  # told when it is its turn
 
 
 def _left(root: Path) -> list[str]:

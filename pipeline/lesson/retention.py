@@ -28,7 +28,7 @@ UNKNOWN = "the ledger does not know it"
 def tick(workspace: Workspace, name: str, by: str, used: bool = True) -> State:
     """Say that a clip has served, or take that back; if it was deleted, `run` then makes it again from the card.
 
-    Raises ApprovalError.
+    Where that was wiped (`nothing_left`) only another card may hold its film. Raises ApprovalError.
     """
     state = find(workspace, name)
     by = " ".join(by.split())

@@ -152,6 +152,12 @@ def made_anew_by(state: State) -> str:
     return "lesveil recall" if state.standing else "lesveil run"
 
 
+def nothing_left(workspace: Workspace, state: State) -> bool:
+    """Whether its film is wiped from every card from which it was copied, and neither copy nor rendering is left."""
+    rendered = state.render is not None and (workspace.finished / state.render["file"]).is_file()
+    return state.wiped and not rendered and not state.standing and not workspace.vault.has(state.clip)
+
+
 def states(workspace: Workspace) -> list[State]:
     """Every clip that was ever copied, in order of first copy."""
     rows = workspace.ledger.entries()

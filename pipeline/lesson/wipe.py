@@ -217,6 +217,7 @@ def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeab
         archived=delivery is not None and in_archive(workspace, delivery),
         waits=state.repairs_wait,
         consent=consent_holds(workspace, state, today),
+        unread=wipeable.lacks_sidecar(ingests, card),
         deleted=state.deleted is not None and not state.standing,
     )
 

@@ -15,7 +15,6 @@ finds a finished copy by a sample of the film.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 import shutil
@@ -31,7 +30,17 @@ from pipeline.adapters import files
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_digests import Films, Read, changed, grew, hashed, sample_of
 from pipeline.adapters.card_reader import CardReader, look
-from pipeline.adapters.copies import COPIED, KIND, Recorder, clip_of, digest_of, known, written
+from pipeline.adapters.copies import (
+    COPIED,
+    KIND,
+    Recorder,
+    clip_of,
+    digest_of,
+    is_readable,
+    recorded,
+    source_of,
+    written,
+)
 from pipeline.adapters.digests import WAITING, Digests
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, sealed_size
@@ -52,22 +61,28 @@ SPARE = 64 << 20
 """Bytes that stay free beside the copy, for the ledger and what else runs."""
 
 
+Unread = Callable[[str, CardError], object]
+"""Is told of a file by its path on the card, and why it cannot be read."""
+
+
 def ingest_all(
     takes: Sequence[CardClip],
     vault: Vault,
     ledger: Recorder,
     progress: Callable[[CardClip], Progress] = lambda take: no_progress,
     card: str = "",
+    unread: Unread = lambda path, error: None,
 ) -> Generator[tuple[CardClip, Clip | LesveilError | OSError]]:
     """Copy takes into the vault: each with its clip, or with why it is not there, in order.
 
     What one raises does not stop the others; whoever wants no more of them leaves off. A take is recorded as soon as it
-    is proved, be it in the midst of the next.
+    is proved, be it in the midst of the next. ``unread`` is told of each sidecar that cannot be read; its film is
+    copied all the same.
     """
     with contextlib.ExitStack() as unfinished:
         before: _Begun | None = None
         for take in takes:
-            begun = _Begun(take, _steps(take, vault, ledger, _meanwhile(progress(take), before), card))
+            begun = _Begun(take, _steps(take, vault, ledger, _meanwhile(progress(take), before), card, unread))
             unfinished.callback(begun.steps.close)
             begun.go_on()
             if before is not None:
@@ -130,30 +145,35 @@ def _meanwhile(progress: Progress, before: _Begun | None) -> Progress:
     return told
 
 
-def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str) -> _Steps:
+def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progress, card: str, told: Unread) -> _Steps:
     before = [look(path) for path in card_clip.paths]
     for path, found in zip(card_clip.paths, before, strict=True):
         if found.st_size == 0:
             raise NotAVideoError("{file} is empty, so there is nothing to copy; play it in the camera.", file=path)
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
-    if (there := known(card_clip, card, sizes, sample, vault, ledger)) is not None:
-        return there
-    source = _source(card_clip, card, before, sample)
-    beside = [(path, *hashed(path)) for path in card_clip.sidecars]
-    read, proved = written(source, vault, ledger), False
-    if read is None:
-        check_room(vault, card_clip.path, sum(sizes))
-        read, proved = yield from _copy(card_clip, before, source, vault, ledger, progress)
-    id = digest_of(read)[:16]
-    if not proved:
-        _verify(card_clip.path, id, read, sizes, vault, progress)
+    beside, unread = _beside(card_clip, told)
+    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    lies_as_recorded = entry is not None and _is_as_recorded(entry.payload, card_clip, before, beside, unread)
+    if entry is not None and lies_as_recorded and is_readable(entry, vault, ledger):
+        sha256 = entry.payload["sha256"]
+        return clip_of(card_clip.path, sha256[:16], sha256, sizes, vault)
+    source = source_of(card_clip, card, before, sample)
+    read = written(source, vault, ledger)
+    if read is None and entry is not None:  # perhaps no more than its time of writing changed: that needs no room
+        read = _still(entry.payload, card_clip)
+    if read is not None and _holds(read, sizes, vault, progress):
         progress("verify", sum(sizes), sum(sizes))
         _refuse_changed(card_clip.paths, before)
+    else:
+        check_room(vault, card_clip.path, sum(sizes) - vault.unfinished(source[:32]))
+        read = yield from _copy(card_clip, before, source, vault, ledger, progress)
+    id = digest_of(read)[:16]
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
+    films = zip(card_clip.paths, before, read, strict=True)
     listed = [
         (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
-        for kind, each in (("video", zip(card_clip.paths, before, read, strict=True)), ("sidecar", beside))
+        for kind, each in (("video", films), ("sidecar", beside))
         for path, found, one in each
     ]
     row = {
@@ -164,14 +184,49 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
         "verified": [one.sha256 for one in read],
         "files": [file for file, _ in listed],
         "listed": [entry for _, entry in listed],
+        "unread": unread,
     }
     ledger.append(KIND, id, row)
     return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
 
 
+_Beside = list[tuple[Path, os.stat_result, Read]]
+
+
+def _beside(card_clip: CardClip, told: Unread) -> tuple[_Beside, list[str]]:
+    """The sidecars as they were read, and the paths on the card of those that cannot be: no film waits for them."""
+    found: _Beside = []
+    unread = []
+    for path in card_clip.sidecars:
+        try:
+            found.append((path, *hashed(path)))
+        except CardError as error:
+            unread.append(card_clip.relative(path))
+            told(unread[-1], error)
+    return found, unread
+
+
+def _is_as_recorded(
+    row: dict[str, Any], card_clip: CardClip, before: Sequence[os.stat_result], beside: _Beside, unread: list[str]
+) -> bool:
+    """Whether nobody wrote to the films since that row, and it has the sidecars as they lie there now."""
+    times = [
+        more["modified"] for file, more in zip(row["files"], row["listed"], strict=True) if file["kind"] == "video"
+    ]
+    now = [_listed(card_clip, path, found, read.sha256, "sidecar") for path, found, read in beside]
+    same = times == [_modified(found) for found in before] and now == row["files"][len(before) :]
+    return same and unread == row.get("unread", [])
+
+
+def _still(row: dict[str, Any], card_clip: CardClip) -> list[Read] | None:
+    """What is read in the films, if it is what that row says of them. Raises CardError."""
+    read = [hashed(path)[1] for path in card_clip.paths]
+    return read if digest_of(read) == row["sha256"] else None
+
+
 def check_room(vault: Vault, path: Path, size: int) -> None:
-    """Raise DiskFullError when ``size`` bytes from ``path`` and `SPARE` do not fit into the vault any more."""
-    free, needed = shutil.disk_usage(vault.root).free, sealed_size(size) + SPARE
+    """Raise DiskFullError when ``size`` more bytes from ``path`` and `SPARE` do not fit into the vault any more."""
+    free, needed = shutil.disk_usage(vault.root).free, sealed_size(max(0, size)) + SPARE
     if free < needed:
         raise DiskFullError(
             "There is no room for {file}: {needed} MB are needed and {free} MB are free; make room and try again.",
@@ -186,15 +241,11 @@ def _listed(card_clip: CardClip, path: Path, found: os.stat_result, sha256: str,
 
 
 def _for_manifest(found: os.stat_result, xxh128: str) -> dict[str, str]:
-    return {"xxh128": xxh128, "modified": datetime.fromtimestamp(found.st_mtime, UTC).isoformat()}
+    return {"xxh128": xxh128, "modified": _modified(found)}
 
 
-def _source(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
-    """Names exactly these files, so that an interrupted copy is gone on with from no others."""
-    digest = hashlib.sha256(f"{card}\0{sample}".encode())
-    for path, found in zip(card_clip.paths, before, strict=True):
-        digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
-    return digest.hexdigest()
+def _modified(found: os.stat_result) -> str:
+    return datetime.fromtimestamp(found.st_mtime, UTC).isoformat()
 
 
 def _copy(
@@ -204,10 +255,11 @@ def _copy(
     vault: Vault,
     ledger: Recorder,
     progress: Progress,
-) -> Generator[Reread, None, tuple[list[Read], bool]]:
-    """Write the films into the vault, one after the other, and read them back: what was read, and whether it is proved.
+) -> Generator[Reread, None, list[Read]]:
+    """Write the films into the vault, one after the other, and read them back: what was read, and lies there proved.
 
-    A copy of the same bytes that is there already is left, and is yet to be proved. Raises CardError.
+    A copy of the same bytes that is there already is read back as well: if it holds them it is left, and else the new
+    one takes its place, so that at no time there is none. Raises CardError.
     """
     sizes = [found.st_size for found in before]
     total = sum(sizes)
@@ -242,11 +294,10 @@ def _copy(
                 sha256 = digest_of(films.read)
                 parts = [{"sha256": one.sha256, "xxh128": one.xxh128} for one in films.read]
                 ledger.append(COPIED, sha256[:16], {"source": source, "sha256": sha256, "parts": parts})
-                proved = not vault.has(sha256[:16])
-                if proved:
-                    copy.commit(sha256[:16])
-                else:
+                if vault.has(sha256[:16]) and _holds(films.read, sizes, vault, progress):
                     copy.discard()
+                else:
+                    copy.commit(sha256[:16], instead=vault.path(sha256[:16]).exists())
             except VaultError as error:
                 reread.close()
                 copy.discard()
@@ -255,14 +306,15 @@ def _copy(
                 reread.close()
                 copy.discard()  # of this nothing can be gone on with, or it only fills the disk
                 raise
-    return films.read, proved
+    return films.read
 
 
-def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> None:
-    """Read a copy back that was written before, decrypted, and compare every film; one that differs is destroyed."""
-    files.drop_cache(vault.path(id))
+def _holds(read: Sequence[Read], sizes: Sequence[int], vault: Vault, progress: Progress) -> bool:
+    """Whether the copy of these films that was written before can be read back, decrypted, and equals every one."""
+    id = digest_of(read)[:16]
     found: list[str] = []
     try:
+        files.drop_cache(vault.path(id))
         with vault.open(id) as copy:
             for size in sizes if copy.size == sum(sizes) else ():
                 digest, left = xxhash.xxh128(), size
@@ -271,11 +323,9 @@ def _verify(path: Path, id: str, read: Sequence[Read], sizes: Sequence[int], vau
                     left -= len(block)
                     progress("verify", copy.tell(), copy.size)
                 found.append(digest.hexdigest())
-    except VaultError:
-        found = []
-    if found != [one.xxh128 for one in read]:
-        vault.destroy(id)
-        raise _differs(path)
+    except (VaultError, OSError):
+        return False
+    return found == [one.xxh128 for one in read]
 
 
 def _refuse_changed(paths: Sequence[Path], before: Sequence[os.stat_result]) -> None:

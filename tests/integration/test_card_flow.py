@@ -6,20 +6,25 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline import cli
 from pipeline.adapters import volumes
+from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
 from pipeline.errors import UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
+from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import DELETED_ONLY
 from tests import clips
 from tests.world import World
@@ -57,6 +62,49 @@ def test_a_film_that_is_there_twice_is_one_clip_and_that_is_told(world: World) -
         f"{AT}/C.MP4 holds the same film as {AT}/A.MP4; they are one clip.",
     ]
     assert not list(world.place.rglob("*.unfinished"))
+
+
+class Disk:
+    """A disk of so many bytes, as the vault is told of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, size: int) -> None:
+        self.place, self.size = place, size
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free))
+
+    @property
+    def free(self) -> int:
+        return self.size - sum(path.stat().st_size for path in self.place.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while it is read", "before it is recorded"])
+def test_a_copy_that_was_interrupted_needs_no_room_for_what_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    lay(world.card, C=os.urandom(12 << 20))
+    disk = Disk(monkeypatch, world.place, stage.SPARE + (14 << 20))
+    with monkeypatch.context() as patch:
+        if late:
+            append = Ledger.append
+
+            def interrupted(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+                if kind == "ingest" and payload["bytes"] == 12 << 20:
+                    raise KeyboardInterrupt
+                return append(self, kind, clip, payload)
+
+            patch.setattr(Ledger, "append", interrupted)
+        else:
+            read = CardReader.readinto
+
+            def pulled(self: CardReader, buffer: memoryview) -> memoryview:
+                if self.path.name == "C.MP4" and 8 << 20 <= self.at < 11 << 20:
+                    raise KeyboardInterrupt
+                return read(self, buffer)
+
+            patch.setattr(CardReader, "readinto", pulled)
+        with pytest.raises(KeyboardInterrupt):
+            world.copy()
+    assert disk.free < stage.SPARE + (12 << 20)
+    assert len(world.copy().clips) == 3
 
 
 # --- whose card -------------------------------------------------------------------------------------------------------

@@ -231,6 +231,30 @@ def test_run_and_status_name_it(world: World, capsys: pytest.CaptureFixture[str]
     assert f"Of {A} nothing is kept anywhere: it was deleted on {NOW}, because it has served." in wiped
 
 
+def test_who_takes_back_what_was_deleted_and_wiped_is_told_that_nothing_is_left(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world.card, tmp_path / "another")
+    with world.open() as place:
+        retention.tick(place, "A.MP4", "Geertje")
+        purged(place)
+        clip = find(place, "A.MP4").clip
+    undo = ["used", "A.MP4", "--by", "Geertje", "--undo", "-C", str(world.place), "--lang", "en"]
+    world.wipe(world.plan().digest)
+    assert main(undo) == 0
+    left = "Nothing of A.MP4 is left, neither here nor on its card; if its film lies on another card: put that in"
+    assert left in capsys.readouterr().out
+    with world.open() as place, pytest.raises(ApprovalError, match=left):
+        approve.judge(place, "A.MP4", "Geertje", True)
+    assert len(World(world.folder, tmp_path / "another").copy().clips) == 2, "and there it is"
+    with world.open() as place:
+        assert place.vault.has(clip)
+    with world.open() as place, pytest.raises(ApprovalError, match="no rendering yet; run lesveil run first"):
+        approve.judge(place, "A.MP4", "Geertje", True)
+    assert main(undo) == 0
+    assert "Nothing of" not in capsys.readouterr().out
+
+
 def test_a_deleted_film_on_a_card_that_is_not_known_is_said_to_be_deleted_there(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

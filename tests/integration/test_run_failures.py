@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +14,9 @@ import pytest
 
 from pipeline import messages, run, workspace
 from pipeline.adapters import files
+from pipeline.adapters.card_reader import CardReader, unreadable
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, DiskFullError, NotAVideoError, PartialError
+from pipeline.errors import ApprovalError, CardError, DiskFullError, NotAVideoError, PartialError
 from pipeline.lesson import copy
 from pipeline.lesson.state import find
 from tests import clips
@@ -92,6 +95,63 @@ def test_what_never_reached_the_vault_is_in_status_until_it_does(films: Path, le
     lesveil("run", "--card", card(films))
     assert lesveil("status")["not_copied"] == []
     assert lesveil("run", "--unattended")["still_failed"] == 0
+
+
+def test_what_was_not_copied_from_a_card_that_is_gone_can_be_written_off(films: Path, lesveil: Lesveil) -> None:
+    """A card that was formatted in the camera, as is advised, comes back with another serial, and its film never."""
+    (films / "MVI_0001.MP4").write_bytes(b"")
+    clips.make(films / "MVI_0002.MP4", frames=5, size="160x96")
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    (missing,) = lesveil("status")["not_copied"]
+    command = f"lesveil cards --gone {shlex.quote(missing['card'])}"
+    assert command in lesveil("status", json_too=False)
+    lesveil("cards", "--gone", "another", code=CardError.code)
+    assert lesveil(*shlex.split(command)[1:])["written_off"] == ["DCIM/100CANON/MVI_0001.MP4"]
+    assert lesveil("status")["not_copied"] == []
+    assert lesveil("run", "--unattended")["still_failed"] == 0
+    assert "--gone" not in lesveil("status", json_too=False)
+    lesveil("cards", "--gone", missing["card"], code=CardError.code)
+    lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    assert len(lesveil("status")["not_copied"]) == 1, "it was not gone after all"
+
+
+def test_what_cannot_be_read_beside_a_film_is_told_and_the_film_is_done_and_not_wiped(
+    films: Path, lesveil: Lesveil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worn card: a thumbnail and a folder cannot be read; the film must leave it all the same."""
+    clips.make(films / "MVI_0001.MP4", frames=5, size="160x96")
+    (films / "MVI_0001.THM").write_bytes(b"thumbnail")
+    other = films.parent / "101CANON"
+    other.mkdir()
+    read, scan = CardReader.readinto, os.scandir
+
+    def worn(self: CardReader, buffer: memoryview) -> memoryview:
+        if self.path.suffix == ".THM":
+            raise unreadable(self.path, 0, OSError(5, "Input/output error"))
+        return read(self, buffer)
+
+    def torn(path: Any) -> Any:
+        if Path(path) == other:
+            raise OSError(5, "Input/output error", str(path))
+        return scan(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CardReader, "readinto", worn)
+        patch.setattr(os, "scandir", torn)
+        for _ in range(2):
+            told = lesveil("run", "--card", card(films), code=CardError.code)
+            assert [Path(one["clip"]).name for one in told["failed"]] == ["101CANON", "MVI_0001.THM"]
+        said = lesveil("run", "--card", card(films), code=CardError.code, json_too=False)
+        assert "MVI_0001.THM cannot be read at byte 0" in said
+        assert "not done" not in said
+    told = lesveil("status")
+    assert [one["stage"] for one in told["clips"]] == ["rendered"]
+    assert [one["file"] for one in told["not_copied"]] == ["DCIM/101CANON", "DCIM/100CANON/MVI_0001.THM"]
+    reason = "because a file beside its film could not be read (lesveil run with its card tries again)."
+    assert f"Not wiped: MVI_0001.MP4, {reason}" in lesveil("wipe", "--card", card(films), json_too=False)
+    lesveil("run", "--card", card(films))
+    assert lesveil("status")["not_copied"] == []
+    assert "could not be read" not in lesveil("wipe", "--card", card(films), json_too=False)
 
 
 def test_films_after_the_card_was_pulled_are_in_status(

@@ -76,6 +76,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ({"archived": False}, "not the archive"),
         ({"consent": False}, "may not be shown"),
         ({"waits": True}, "repairs"),
+        ({"unread": True}, "beside its film could not be read"),
     ],
 )
 def test_each_missing_link_keeps_the_clip(changes: dict[str, Any], reason: str) -> None:

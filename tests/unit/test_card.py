@@ -179,6 +179,14 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, monkey
     monkeypatch.setattr(os, "scandir", failing)
     with pytest.raises(CardError, match="100CANON cannot be read: Input/output error"):
         find_clips(tmp_path)
+    with pytest.raises(CardError):
+        tied_files(tmp_path)  # a wipe must see all of the card
+    lay(tmp_path, "DCIM/101CANON/MVI_0002.MP4")
+    told: list[str] = []
+    (clip,) = find_clips(tmp_path, lambda path, why: told.append(f"{path.name} {why}"))
+    assert names(clip) == ["DCIM/101CANON/MVI_0002.MP4"]
+    where = tmp_path / "DCIM/100CANON"
+    assert told == [f"100CANON {where} cannot be read: Input/output error; check the card and try again."]
 
 
 def test_nothing_is_opened_and_takes_are_tied_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

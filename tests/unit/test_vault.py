@@ -254,6 +254,38 @@ def test_a_crash_while_committing_leaves_nothing_or_a_whole_copy(
     assert points >= 6
 
 
+def test_a_crash_while_a_copy_takes_the_place_of_another_leaves_one_or_what_can_be_gone_on_with(tmp_path: Path) -> None:
+    points = 0
+    while True:
+        store = Vault(tmp_path / str(points))
+        keep(store, "a", b"the old one")
+        keep(store, "a.seen-1", b"faces")
+        with pytest.MonkeyPatch.context() as patch:
+            made = killed_at(patch, points + 1)
+            copy = None
+            with contextlib.suppress(Killed):
+                copy = store.resumable("n", lambda _: None)
+                copy.write(b"x" * 1000)
+                copy.commit("a", instead=True)
+            if copy is not None:
+                copy._file, copy.keep = None, True
+            if made() <= points:
+                break
+        again = Vault(store.root)
+        try:
+            assert again.get("a") in (b"the old one", b"x" * 1000)
+        except VaultError:
+            assert len(list(store.root.rglob(".n.unfinished"))) == 2, "the new one and its key"
+        with again.resumable("n", lambda _: None) as more:
+            more.write(b"x" * 1000)
+            more.commit("a", instead=True)
+        assert again.get("a") == b"x" * 1000
+        assert again.get("a.seen-1") == b"faces"
+        assert not list(store.root.rglob("*.unfinished"))
+        points += 1
+    assert points >= 10
+
+
 def test_sweep_removes_halves_and_keeps_wholes(store: Vault) -> None:
     keep(store, "whole", b"x")
     keep(store, "keyless", b"x")

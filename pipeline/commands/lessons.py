@@ -328,6 +328,7 @@ def wipe(args: argparse.Namespace) -> int:
     """lesveil wipe"""
     from pipeline.lesson import wipe as wiping
     from pipeline.lesson.state import states
+    from pipeline.wipeable import GONE
 
     today = date.today()
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
@@ -376,7 +377,9 @@ def wipe(args: argparse.Namespace) -> int:
     lines += [
         f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
+        if item.kind != GONE
     ]
+    lines += [tr("Not on the card any more: {file}", file=item.path) for item in plan.items if item.kind == GONE]
     lines += [
         tr(
             "Of {clip} nothing is kept anywhere: it was deleted on {day}, because {reason}.",

@@ -54,12 +54,20 @@ def wipe_plan(
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     everything = _everything(volume.root, progress) if wanted.whole else None
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
-    gone = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
+    replaced = {
+        (file["path"], file["sha256"])
+        for row in rows
+        for file in row.payload["files"]
+        if lies[file["path"]] != file["sha256"]
+    }
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
     return wipeable.plan(
         chains,
-        gone,
+        wiped,
+        replaced,
         card=volume.identity,
         number=wipe.plans_done(workspace.ledger),
         fill=wanted.fill or wanted.whole,

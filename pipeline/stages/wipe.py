@@ -15,7 +15,7 @@ from pipeline.adapters.erase import Disk, Victim
 from pipeline.adapters.fill import Filler
 from pipeline.errors import WipeError
 from pipeline.records import Progress, WipeItem, WipePlan, no_progress
-from pipeline.wipeable import COPY, FREE_SPACE, digest_of, folded
+from pipeline.wipeable import COPY, FREE_SPACE, GONE, NO_FILE, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
 """Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
@@ -168,13 +168,14 @@ def execute(
                 continue
             row = {"digest": digest, "card": plan.card, "path": item.path, "sha256": item.sha256, "kind": item.kind}
             clip = item.path if item.kind == COPY else None
-            ledger.append(INTENT, clip, dict(row))
+            if item.kind != GONE:
+                ledger.append(INTENT, clip, dict(row))
             if item.kind == COPY:
                 vault.forget_unfinished()
                 vault.destroy(item.path)
             elif item.kind == FREE_SPACE:
                 filler.fill(disk, progress)
-            else:
+            elif item.kind != GONE:
                 victims[item].overwrite(disk)
                 ledger.append(OVERWRITTEN, clip, dict(row))
                 victims[item].remove(disk)
@@ -187,7 +188,7 @@ def execute(
             why=error.strerror,
         ) from error
     progress("wipe", len(plan.items), len(plan.items))
-    files = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
+    files = [item for item in plan.items if item.kind not in NO_FILE]
     return Wiped(
         len(files),
         sum(item.kind == COPY for item in plan.items),
@@ -215,7 +216,7 @@ def _inspect(
 
     begun, overwritten, ended = written(INTENT), written(OVERWRITTEN), written(OUTCOME)
     done = {item for item in plan.items if (item.path, item.sha256) in ended}
-    on_card = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
+    on_card = [item for item in plan.items if item.kind not in NO_FILE]
     victims = {i: Victim(card, i.path, i.bytes, i.sha256, plan.digest, in_place) for i in on_card}
     planned = {folded(item.path) for item in victims}
     for take in tied(card):

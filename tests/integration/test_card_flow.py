@@ -172,6 +172,36 @@ def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
         assert place.vault.ids() == []
 
 
+def test_week_after_week_a_camera_may_use_the_same_name(world: World) -> None:
+    """Wiped each time, or written over in the camera: what was there before keeps nothing."""
+    digests = set()
+    for week in range(3):
+        lay(world.card, A=b"week %d" % week * 999)
+        world.copy()
+        world.finish()
+        plan = world.plan()
+        assert plan.refused == ()
+        digests.add(plan.digest)
+        world.wipe(plan.digest)
+        assert world.on_card() == {}
+    assert len(digests) == 3
+    lay(world.card, A=b"a first version" * 999)
+    world.copy()
+    world.finish()
+    lay(world.card, A=b"rated in the camera" * 999)
+    world.copy()
+    kept = world.plan()
+    assert [reason for _, reason in kept.refused] == ["it was not rendered"]
+    assert [item.kind for item in kept.items] == ["working_copy", "gone"], "the film that lies there is another one"
+    world.finish()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
+        assert {state.stage for state in states(place)} == {"wiped"}
+    assert world.plan(whole=True).refused == ()
+
+
 # --- a phone or camera over MTP ---------------------------------------------------------------------------------------
 
 

@@ -44,13 +44,13 @@ class Disk:
 class Victim:
     """One file of a plan on the card mounted at ``card``: what state it is in, and the way to erase it.
 
-    ``name`` is its name on the card, with slashes; ``digest`` is the plan's. ``in_place`` is False where a file can
-    only be deleted (a camera that is reached over MTP).
+    ``name`` is its name on the card, with slashes; ``digest`` is that of the plan that overwrites it. ``in_place`` is
+    False where a file can only be deleted (a camera that is reached over MTP).
     """
 
     def __init__(self, card: Path, name: str, size: int, sha256: str, digest: str, in_place: bool = True) -> None:
         self._in_place = in_place
-        self.card, self.name, self.size, self.sha256 = card, name, size, sha256
+        self.card, self.name, self.size, self.sha256, self.digest = card, name, size, sha256, digest
         self.path = card.joinpath(*PurePosixPath(name).parts)
         seed = f"{digest}\0{name}".encode(errors="surrogatepass")
         self.neutral = self.path.with_name(f"LV{hashlib.sha256(seed).hexdigest()[:6].upper()}.TMP")
@@ -74,14 +74,16 @@ class Victim:
                 raise self._differs()
             self._seen = _identity(here)
         elif there is None and not overwritten:
-            raise WipeError("{file} is gone since the plan; make a new plan.", file=self.path)
+            raise WipeError("{file} is gone since the plan; look at lesveil wipe again.", file=self.path)
         self._renamed = there is not None
 
     def check_gone(self) -> None:
         """Raise WipeError when a file that the ledger says was wiped is there (a new one took its name)."""
         for path in (self.path, self.neutral):
             if _look(path) is not None:
-                raise WipeError("{file} appeared since the plan; make a new plan.", file=path)
+                raise WipeError(
+                    "{file} appeared since the plan; do lesveil run, then look at lesveil wipe again.", file=path
+                )
 
     def overwrite(self, disk: Disk) -> None:
         """Overwrite the file that `check` saw, flushed; nothing to do when an earlier attempt got further."""
@@ -138,7 +140,10 @@ class Victim:
             return file.read(len(self._mark[:_SECTOR])) == self._mark[:_SECTOR]
 
     def _differs(self) -> WipeError:
-        return WipeError("{file} changed since the plan; nothing more is wiped: make a new plan.", file=self.path)
+        return WipeError(
+            "{file} changed since the plan; nothing more is wiped: do lesveil run, then look at lesveil wipe again.",
+            file=self.path,
+        )
 
 
 def _look(path: Path) -> os.stat_result | None:

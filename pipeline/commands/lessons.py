@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
-import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -333,6 +330,10 @@ def wipe(args: argparse.Namespace) -> int:
     today = date.today()
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if args.call_off:
+            half = wiping.call_off(place, args.call_off, args.by or "")
+            line = tr("The wipe {digest} was called off; what it wiped stays wiped.", digest=args.call_off)
+            return answer(args, {"digest": args.call_off, "half": half}, line, *map(_half_gone, half))
         bar = Bar(tr("card"), args.quiet or args.json)
         try:
             if args.execute:
@@ -346,6 +347,7 @@ def wipe(args: argparse.Namespace) -> int:
                 others = wiping.other_cards(place, plan)
                 films = {state.clip: Path(state.file).name for state in states(place)}
                 unkept = wiping.unkept(place, plan)
+                begun = wiping.is_begun(place, plan)
         finally:
             bar.close()
     if args.execute:
@@ -368,6 +370,7 @@ def wipe(args: argparse.Namespace) -> int:
         "digest": plan.digest if plan.items else None,
         "card": plan.card,
         "whole_card": plan.whole,
+        "begun": begun,
         "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
         "deleted": [_clip_document(state) for state in unkept],
@@ -395,16 +398,29 @@ def wipe(args: argparse.Namespace) -> int:
         for clip, reason in plan.refused
     ]
     if plan.items:
-        again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
-        if args.card:
-            card = str(args.card)
-            again += f" --card {subprocess.list2cmdline([card]) if os.name == 'nt' else shlex.quote(card)}"
+        again = wiping.options(plan, args.card, args.fill)
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
+    if begun:
+        lines.append(
+            tr(
+                "This wipe was begun and is not finished; if its card was lost or used again since: lesveil wipe"
+                " --call-off {digest} --by NAME",
+                digest=plan.digest,
+            )
+        )
     if others:
         lines.append(tr("Other cards of which something is left: {cards}", cards=", ".join(others)))
     return answer(args, document, *lines)
+
+
+def _half_gone(file: str) -> str:
+    return tr(
+        "{file} may be overwritten in part and be no film any more; wipe it by a new plan (lesveil wipe) before lesveil"
+        " run reads this card, or format the card in the camera.",
+        file=file,
+    )
 
 
 def add_to(add: Add, group: Group) -> None:
@@ -437,6 +453,10 @@ def add_to(add: Add, group: Group) -> None:
     wiped.add_argument(
         "--card", type=named, metavar="DIR", help="where the card is; if left out, the one that was read last"
     )
+    wiped.add_argument(
+        "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"
+    )
+    wiped.add_argument("--by", metavar="NAME", help="who calls it off")
     wiped.add_argument("--fill", action="store_true", help="also overwrite the free space of the card")
     wiped.add_argument("--whole-card", action="store_true", help="everything on the card, if every film on it may go")
     wiped.add_argument("--confirm", metavar="NAME", help="the card's name, to confirm that the whole card goes")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -40,16 +42,16 @@ class Wanted:
 def wipe_plan(
     workspace: Workspace, today: date, wanted: Wanted = Wanted(), progress: Progress = no_progress
 ) -> WipePlan:
-    """What may be wiped now; a wipe that was interrupted comes first, as it was planned.
+    """What may be wiped now; a wipe of this card that was interrupted comes first, as it was planned.
 
     Raises WipeError, and CardError when a whole card is to be planned and cannot be read.
     """
-    begun = wipe.unfinished(workspace.ledger)
-    if begun is not None:
-        return begun
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
         return wipeable.plan((), number=wipe.plans_done(workspace.ledger))
+    begun = wipe.unfinished(workspace.ledger, volume.identity)
+    if begun is not None:
+        return begun
     if wanted.whole and volume.root == MISSING:
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     everything = _everything(volume.root, progress) if wanted.whole else None
@@ -99,13 +101,40 @@ def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
     return [state for state in states(workspace) if state.clip in copies and state.stage == "deleted"]
 
 
-def refuse_unfinished_wipe(workspace: Workspace, card: str) -> None:
+def options(plan: WipePlan, card: Path | None, fill: bool = False) -> str:
+    """What is typed behind ``lesveil wipe --execute DIGEST`` to carry out this plan."""
+    words = [word for word, given in (("--fill", fill), ("--whole-card", plan.whole)) if given]
+    if card is not None:
+        words += ["--card", subprocess.list2cmdline([str(card)]) if os.name == "nt" else shlex.quote(str(card))]
+    return "".join(f" {word}" for word in words)
+
+
+def is_begun(workspace: Workspace, plan: WipePlan) -> bool:
+    """Whether the plan was begun, and neither came to its end nor was called off."""
+    return wipe.unfinished(workspace.ledger, plan.card) == plan
+
+
+def refuse_unfinished_wipe(workspace: Workspace, volume: Volume) -> None:
     """Raise WipeError when this card is half wiped: what lies on it now is no film to be copied."""
-    begun = wipe.unfinished(workspace.ledger)
-    if begun is not None and begun.card == card:
+    begun = wipe.unfinished(workspace.ledger, volume.identity)
+    if begun is not None:
         raise WipeError(
-            "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}", digest=begun.digest
+            "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}{options} (if the"
+            " camera used the card again since: lesveil wipe --call-off {digest} --by NAME)",
+            digest=begun.digest,
+            options=options(begun, volume.root),
         )
+
+
+def call_off(workspace: Workspace, digest: str, by: str) -> list[str]:
+    """End a wipe that was begun and cannot come to its end, since its card was lost or used again. What is wiped stays
+    wiped; returns the names of the files on the card of which something may be overwritten. Raises WipeError."""
+    by = " ".join(by.split())
+    if not by:
+        raise WipeError("A wipe is called off in somebody's name; say whose with --by.")
+    if not any(plan.digest == digest for plan in wipe.all_unfinished(workspace.ledger)):
+        raise WipeError("No wipe with the digest {digest} is under way; look at lesveil wipe.", digest=digest)
+    return wipe.call_off(workspace.ledger, digest, by)
 
 
 def execute_wipe(
@@ -122,8 +151,9 @@ def execute_wipe(
     """
     if any(row.payload["digest"] == digest for row in workspace.ledger.entries(wipe.END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
-    plan = wipe_plan(workspace, today, wanted, progress)
-    volume = _volume(workspace, wanted.card)
+    begun = next((plan for plan in wipe.all_unfinished(workspace.ledger) if plan.digest == digest), None)
+    plan = begun or wipe_plan(workspace, today, wanted, progress)
+    volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
     if volume.root == MISSING:
@@ -174,20 +204,22 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
     return films | {item.path for item in plan.items if item.kind == wipeable.COPY}
 
 
-def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
-    """The card that is meant: the folder that is named, else the card that was read last, wherever it is mounted.
+def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
+    """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
+    that was read last, wherever it is mounted.
 
     A plain folder that was never read is taken for the one that was read last, moved: what lies in it must be what was
     copied, byte for byte, or nothing goes.
     """
-    seen = workspace.ledger.entries("card")
+    rows = workspace.ledger.entries("card")
+    seen = [row for row in rows if meant in ("", row.payload["card"])]
     if card is not None and not os.path.isdir(card):
         raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)
     if card is not None:
         named = volume_of(card)
         plain = not named.serial and not named.label
         last_was_plain = bool(seen) and os.path.isabs(seen[-1].payload["card"])
-        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in seen):
+        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in rows):
             return replace(named, serial=seen[-1].payload["card"])
         return named
     if not seen:

@@ -202,6 +202,109 @@ def test_week_after_week_a_camera_may_use_the_same_name(world: World) -> None:
     assert world.plan(whole=True).refused == ()
 
 
+# --- a wipe that was begun and cannot be finished ---------------------------------------------------------------------
+
+
+def begun(world: World, monkeypatch: pytest.MonkeyPatch, at: str = "pipeline.adapters.vault.Vault.destroy") -> str:
+    """A wipe of the card is killed: between its films and their copies, or in another place; its digest."""
+    world.copy()
+    world.finish()
+    digest = world.plan().digest
+    with monkeypatch.context() as patch:
+        patch.setattr(at, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(digest)
+    return digest
+
+
+def test_a_begun_wipe_whose_card_was_used_again_is_called_off(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = begun(world, monkeypatch)
+    lay(world.card, A=b"a new lesson, of which this is all there is" * 99)
+    at = ["--card", str(world.card)]
+    off = f"lesveil wipe --call-off {digest} --by"
+    assert off in lesveil(world, capsys, "run", *at, code=57)
+    assert "do lesveil run" in lesveil(world, capsys, "wipe", "--execute", digest, *at, code=57)
+    assert off in lesveil(world, capsys, "wipe", *at, js=False)
+    assert lesveil(world, capsys, "wipe", *at)["begun"]
+    assert "say whose" in lesveil(world, capsys, "wipe", "--call-off", digest, code=57)
+    assert "No wipe with" in lesveil(world, capsys, "wipe", "--call-off", "0" * 64, "--by", "A", code=57)
+    said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen")
+    assert said == {"digest": digest, "half": []}
+    with world.open() as place:
+        assert place.ledger.entries("wipe_called_off")[-1].payload == {"digest": digest, "by": "A. Jansen", "half": []}
+        assert {state.stage for state in states(place)} == {"wiped"}, "what was done stays done"
+    assert not lesveil(world, capsys, "wipe", *at)["begun"]
+    assert len(world.copy().clips) == 1
+    world.finish()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+@pytest.mark.parametrize(
+    "step", ["Disk.write", "Disk.rename", "Disk.unlink"], ids=["to be overwritten", "overwritten", "renamed"]
+)
+def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_new_plan(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Also when that one is interrupted: what lies there bears the mark of the first."""
+    digest = begun(world, monkeypatch, f"pipeline.adapters.erase.{step}")
+    said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen", js=False)
+    assert f"{AT}/A.MP4 may be overwritten in part" in said
+    with world.open() as place:
+        assert place.ledger.entries("wipe_called_off")[-1].payload["half"] == [f"{AT}/A.MP4"]
+    again = world.plan(fill=True)
+    assert again.digest != digest
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.adapters.erase.Disk.unlink", lambda *_: 1 / 0)
+        patch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(again.digest, fill=True)
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.wipe(again.digest)
+    assert world.on_card() == {}
+
+
+def test_a_begun_wipe_binds_its_own_card_alone(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = begun(world, monkeypatch)
+    other = World(world.folder, lay(tmp_path / "two", C=b"third lesson" * 999))
+    other.copy()
+    other.finish("C.MP4")
+    plan = other.plan()
+    assert plan.card == str(other.card)
+    with pytest.raises(WipeError, match="put that one in"):
+        other.wipe(digest)
+    other.wipe(plan.digest)
+    assert other.on_card() == {}
+    with world.open() as place:
+        assert len(place.vault.ids()) == 2
+    lesveil(world, capsys, "wipe", "--execute", digest)  # it knows its own card, though another was read since
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+def test_what_a_run_says_of_a_begun_wipe_can_be_typed(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.copy()
+    world.finish()
+    digest = world.plan(whole=True).digest
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(digest, "one", whole=True)
+    said = lesveil(world, capsys, "run", "--card", str(world.card), code=57)
+    words = said.split("finish it first: lesveil ", 1)[1].split(" (if")[0]
+    assert shlex.split(words)[-3:] == ["--whole-card", "--card", str(world.card)]
+    lesveil(world, capsys, *shlex.split(words), "--confirm", "one")
+
+
 # --- a phone or camera over MTP ---------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from the plan: after a crash the mark tells a file that this plan was overwritin
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from pipeline.errors import WipeError
 MARK = 4096
 """Bytes overwritten and flushed before the rest; the first 512 (one sector, written whole or not) are compared."""
 _SECTOR = 512
+_RDWR = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Disk:
@@ -58,6 +60,25 @@ class Victim:
         self._seen: tuple[int, ...] | None = None
         self._renamed = False
 
+    def check_access(self) -> None:
+        """Raise WipeError where the file may not be written or its name not be removed; nothing is changed by asking.
+
+        A film that was protected in the camera is read-only to us.
+        """
+        if not self._in_place or _look(self.path) is None:
+            return
+        try:
+            os.close(os.open(self.path, _RDWR))
+            allowed = os.access(self.path.parent, os.W_OK | os.X_OK)
+        except OSError as error:
+            allowed = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)  # `check` tells the others
+        if not allowed:
+            raise WipeError(
+                "{file} is protected or may not be written; nothing more is wiped: unprotect it in the camera, then"
+                " repeat the command.",
+                file=self.path,
+            )
+
     def check(self, begun: bool, overwritten: bool) -> None:
         """Raise WipeError unless the file is as planned.
 
@@ -89,8 +110,7 @@ class Victim:
         """Overwrite the file that `check` saw, flushed; nothing to do when an earlier attempt got further."""
         if self._seen is None or not self._in_place:
             return
-        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        with open(os.open(self.path, flags), "r+b", buffering=0) as file:
+        with open(os.open(self.path, _RDWR), "r+b", buffering=0) as file:
             if _identity(os.fstat(file.fileno())) != self._seen:
                 raise self._differs()
             disk.write(file, self._mark)

@@ -265,6 +265,9 @@ def _inspect(
                 raise WipeError(
                     "{file} appeared since the plan; do lesveil run, then look at lesveil wipe again.", file=card / name
                 )
+    for item, victim in victims.items():
+        if item not in done:
+            victim.check_access()
     for n, (item, victim) in enumerate(victims.items()):
         progress("recheck", n, len(victims))
         if item in done:

@@ -166,6 +166,11 @@ class Victim:
         )
 
 
+def is_there(card: Path, name: str) -> bool:
+    """Whether the card holds something of this name. Raises OSError where that cannot be told."""
+    return _look(card.joinpath(*PurePosixPath(name).parts)) is not None
+
+
 def _look(path: Path) -> os.stat_result | None:
     try:
         return os.lstat(path)

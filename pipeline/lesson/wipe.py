@@ -14,8 +14,9 @@ from pathlib import Path
 from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.erase import is_there
 from pipeline.adapters.volumes import Volume, volume_of, volumes
-from pipeline.errors import WipeError
+from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
 from pipeline.lesson.state import State, consent_holds, states
 from pipeline.lesson.targets import in_archive
@@ -44,7 +45,7 @@ def wipe_plan(
 ) -> WipePlan:
     """What may be wiped now; a wipe of this card that was interrupted comes first, as it was planned.
 
-    Raises WipeError, and CardError when a whole card is to be planned and cannot be read.
+    Raises WipeError, and CardError when the card cannot be read.
     """
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
@@ -58,23 +59,43 @@ def wipe_plan(
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
-    replaced = {
-        (file["path"], file["sha256"])
-        for row in rows
-        for file in row.payload["files"]
-        if lies[file["path"]] != file["sha256"]
-    }
+    copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
+    replaced = {(path, sha256) for path, sha256 in copied if lies[path] != sha256}
+    missing = _missing(workspace, volume, copied - replaced)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
-    return wipeable.plan(
-        chains,
-        wiped,
-        replaced,
-        card=volume.identity,
-        number=wipe.plans_done(workspace.ledger),
-        fill=wanted.fill or wanted.whole,
-        everything=everything,
-    )
+
+    def made(gone: set[tuple[str, str]]) -> WipePlan:
+        return wipeable.plan(
+            chains,
+            wiped,
+            gone,
+            card=volume.identity,
+            number=wipe.plans_done(workspace.ledger),
+            fill=wanted.fill or wanted.whole,
+            everything=everything,
+        )
+
+    plan = made(replaced | missing)
+    films = [item for item in plan.items if item.kind not in (*wipeable.NO_FILE, wipeable.OTHER)]
+    # a card that is known by its place alone may be another, unless something is there that will be compared
+    return made(replaced) if missing and not films and os.path.isabs(volume.identity) else plan
+
+
+def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What of the (path, sha256) that were copied from this card it does not hold any more: deleted or renamed in the
+    camera. Nothing where the card is not in the machine; nothing that a wipe was about to remove. Raises CardError."""
+    if not os.path.isdir(volume.root):
+        return set()
+    going = wipe.overwritten_only(workspace.ledger, volume.identity)
+    try:
+        return {(path, sha256) for path, sha256 in copied if not is_there(volume.root, path)} - going
+    except OSError as error:
+        raise CardError(
+            "{file} cannot be read: {why}; check the card and try again.",
+            file=error.filename or volume.root,
+            why=error.strerror,
+        ) from error
 
 
 def title(workspace: Workspace, card: Path | None) -> str:

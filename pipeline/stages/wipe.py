@@ -133,6 +133,17 @@ def _half_gone(ledger: Recorder) -> dict[tuple[str, str, str], dict[str, Any]]:
     return found
 
 
+def overwritten_only(ledger: Recorder, card: str) -> set[tuple[str, str]]:
+    """(path, sha256) of the files on this card that were overwritten and, for all the ledger knows, not removed."""
+    done = [entry.payload for entry in ledger.entries(kind=OVERWRITTEN) if entry.payload["card"] == card]
+    marked = {(row["path"], row["sha256"], row.get("mark", row["digest"])) for row in done}
+    return {
+        (path, sha256)
+        for (at, path, sha256), row in _half_gone(ledger).items()
+        if at == card and (path, sha256, row.get("mark", row["digest"])) in marked
+    }
+
+
 def going(ledger: Recorder, clip: str) -> bool:
     """Whether a wipe that takes this clip's working copy was begun and did not come to its end."""
     return any(item.kind == COPY and item.path == clip for begun in all_unfinished(ledger) for item in begun.items)
@@ -241,11 +252,7 @@ def _inspect(
         for (at, path, sha256), row in _half_gone(ledger).items()
         if at == plan.card
     }
-    overwritten = {
-        (row["path"], row["sha256"], row.get("mark", row["digest"]))
-        for row in (e.payload for e in ledger.entries(kind=OVERWRITTEN))
-        if row["card"] == plan.card
-    }
+    overwritten = overwritten_only(ledger, plan.card)
     on_card = [item for item in plan.items if item.kind not in NO_FILE]
     victims = {
         i: Victim(card, i.path, i.bytes, i.sha256, half.get((i.path, i.sha256), plan.digest), in_place) for i in on_card
@@ -273,6 +280,6 @@ def _inspect(
         if item in done:
             victim.check_gone()
         else:
-            begun = (item.path, item.sha256) in half
-            victim.check(begun, begun and (item.path, item.sha256, victim.digest) in overwritten)
+            row = (item.path, item.sha256)
+            victim.check(row in half, row in overwritten)
     return done, victims

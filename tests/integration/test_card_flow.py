@@ -16,7 +16,7 @@ from pipeline import cli
 from pipeline.adapters import volumes
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
-from pipeline.errors import UnknownCardError, WipeError
+from pipeline.errors import CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
@@ -200,6 +200,67 @@ def test_week_after_week_a_camera_may_use_the_same_name(world: World) -> None:
         assert place.vault.ids() == []
         assert {state.stage for state in states(place)} == {"wiped"}
     assert world.plan(whole=True).refused == ()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("how", ["deleted", "renamed"])
+def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str, whole: bool
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.copy()
+    world.finish()
+    shown = world.plan(whole=whole)
+    if how == "deleted":
+        (world.card / AT / "A.MP4").unlink()
+    else:
+        (world.card / AT / "A.MP4").rename(world.card / AT / "Z.MP4")
+        world.copy()
+    plan = world.plan(whole=whole)
+    assert [item.path for item in plan.items if item.kind == "gone"] == [f"{AT}/A.MP4"]
+    with pytest.raises(WipeError, match="not the plan that was shown"):
+        world.wipe(shown.digest, "one", whole=whole)
+    words = ["wipe", "--card", str(world.card), *(["--whole-card"] if whole else [])]
+    said = lesveil(world, capsys, *words, js=False)
+    assert f"Not on the card any more: {AT}/A.MP4" in said
+    done = lesveil(world, capsys, *words, "--execute", plan.digest, "--confirm", "one")
+    assert (done["files"], done["copies"]) == (1 if how == "deleted" else 2, 2)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert {state.stage for state in states(place)} == {"wiped"}
+        assert place.vault.ids() == []
+
+
+def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty folder where a plain one lay may be any; a card has a serial."""
+    with monkeypatch.context() as patch:
+        patch.setattr(wiping, "is_there", lambda *_: False)
+        world.copy()
+        world.finish()
+        assert {item.kind for item in world.plan().items} == {"video", "working_copy"}
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    for film in (world.card / AT).iterdir():
+        film.unlink()
+    plan = world.plan()
+    assert {item.kind for item in plan.items} == {"gone", "working_copy"}
+    world.wipe(plan.digest)
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.copy()
+    world.finish()
+
+    def broken(*_: Any) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(wiping, "is_there", broken)
+    with pytest.raises(CardError, match="cannot be read"):
+        world.plan()
 
 
 # --- a wipe that was begun and cannot be finished ---------------------------------------------------------------------

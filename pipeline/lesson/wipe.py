@@ -55,6 +55,8 @@ def wipe_plan(
         return begun
     if wanted.whole and volume.root == MISSING:
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
+    if wanted.whole:
+        _refuse_our_own(workspace, volume.root)
     everything = _everything(volume.root, progress) if wanted.whole else None
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
@@ -190,6 +192,8 @@ def execute_wipe(
         )
     if volume.read_only:
         raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
+    if plan.whole:
+        _refuse_our_own(workspace, volume.root)
     if plan.whole and confirmed != volume.title:
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
     clips = _clips_of(workspace, plan)
@@ -320,6 +324,20 @@ def _may_still_go(workspace: Workspace, clips: Iterable[str]) -> None:
                 " deliver it again.",
                 clip=state.clip,
                 command=state.waits_for,
+            )
+
+
+def _refuse_our_own(workspace: Workspace, root: Path) -> None:
+    """Raise WipeError where the workspace or the folder delivered to lies on the card: all of it would go."""
+    target = workspace.settings.deliver
+    ours = [workspace.folder] + ([workspace.target_folder] if target.target == "folder" and target.folder else [])
+    for folder in ours:
+        real = Path(os.path.realpath(folder))
+        if any(os.path.samefile(at, root) for at in (real, *real.parents) if at.exists()):
+            raise WipeError(
+                "{folder} lies on this card, and a wipe of the whole card would take it; wipe without --whole-card, or"
+                " move it to another disk first.",
+                folder=folder,
             )
 
 

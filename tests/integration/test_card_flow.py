@@ -453,6 +453,27 @@ def test_a_whole_card_needs_its_name(world: World, capsys: pytest.CaptureFixture
     assert len(world.on_card()) == 3
 
 
+@pytest.mark.parametrize("ours", ["workspace", "archive"])
+def test_the_wipe_of_a_whole_card_never_takes_what_is_ours(tmp_path: Path, ours: str) -> None:
+    """A disk that holds the camera's folders and the workspace, or the folder delivered to (here through a link)."""
+    disk = lay(tmp_path / "disk", A=b"first lesson" * 999)
+    (disk / "ours").mkdir()
+    (tmp_path / "school").mkdir()
+    world = World(tmp_path / "school", disk)
+    if ours == "workspace":
+        world.place.symlink_to(disk / "ours")
+    world.create()
+    if ours == "archive":
+        world.archive.rmdir()
+        world.archive.symlink_to(disk / "ours")
+    world.copy()
+    world.finish()
+    with pytest.raises(WipeError, match=f"{ours} lies on this card"):
+        world.plan(whole=True)
+    world.wipe(world.plan().digest)
+    assert not [name for name in world.on_card() if name.startswith("DCIM")]
+
+
 # --- a take in chapters, from the card to a rendering -----------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from pipeline.adapters.erase import is_there
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.state import State, consent_holds, states
+from pipeline.lesson.state import State, consent_holds, made_anew_by, states
 from pipeline.lesson.targets import in_archive
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -198,8 +198,14 @@ def execute_wipe(
         raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
     clips = _clips_of(workspace, plan)
     _still_delivered(workspace, clips)
+
+    def still() -> None:
+        _may_still_go(workspace, clips, today)
+        if not wipe.is_begun(workspace.ledger, digest):  # reading the card took minutes; this may take some, too
+            _still_delivered(workspace, clips)
+
     try:
-        _may_still_go(workspace, clips)
+        _may_still_go(workspace, clips, today)
     except WipeError:
         wipe.call_off(workspace.ledger, digest)  # begun before: what stops it could not be mended otherwise
         raise
@@ -213,7 +219,7 @@ def execute_wipe(
         everything=lambda root: (name for name, _ in _listed(root)),
         in_place=not volume.mtp,
         progress=progress,
-        still=lambda: _may_still_go(workspace, clips),
+        still=still,
     )
 
 
@@ -305,13 +311,21 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
         )
 
 
-def _may_still_go(workspace: Workspace, clips: Iterable[str]) -> None:
-    """No repair and no rejection came in since the plan was made: to heed them, the working copy that goes is needed.
+def _may_still_go(workspace: Workspace, clips: Iterable[str], today: date) -> None:
+    """No repair, no rejection and no withdrawal came in since the plan was made: to heed them, the working copy that
+    goes is needed.
 
     Of a clip that is wiped from its card already there is only that left, and nothing can be repaired.
     """
     wanted = set(clips)
     for state in states(workspace):
+        kept = state.clip in wanted and not state.wiped and state.deleted is None
+        if kept and not consent_holds(workspace, state, today):
+            raise WipeError(
+                "{clip} shows somebody who may not be shown any more; nothing was wiped now: do {command} first.",
+                clip=state.clip,
+                command=made_anew_by(state),
+            )
         if state.clip in wanted and state.rejected is not None and not state.wiped and state.deleted is None:
             raise WipeError(
                 "{by} rejected {clip}; nothing was wiped now: mend it or approve it again, and deliver it.",

@@ -9,8 +9,8 @@ import hashlib
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -163,13 +163,23 @@ def plan(
         todo.append(WipeItem("*", 0, "", FREE_SPACE))
     left = tuple(sorted(todo, key=_order))
     whole = everything is not None
-    digest = digest_of(left, card, whole, number)
-    return WipePlan(left, tuple(sorted(refused.items())), digest, card, whole, number)
+    going = {(item.path, item.sha256) for item in left}
+    unkept = sorted(
+        chain.clip
+        for chain in everyone
+        if chain.deleted
+        and chain.clip not in refused
+        and going & {(chain.clip, chain.copied), *((file.path, file.sha256) for file in chain.files)}
+    )
+    made = WipePlan(left, tuple(sorted(refused.items())), "", card, whole, number, tuple(unkept))
+    return replace(made, digest=digest_of(made))
 
 
-def digest_of(items: Sequence[WipeItem], card: str = "", whole: bool = False, number: int = 0) -> str:
-    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, and as which plan."""
-    text = [card, whole, number, [asdict(item) for item in items]]
+def digest_of(plan: WipePlan) -> str:
+    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, as which plan, and of which
+    clips nothing is kept."""
+    text: list[Any] = [plan.card, plan.whole, plan.number, [asdict(item) for item in plan.items]]
+    text += [plan.unkept] if plan.unkept else []
     return hashlib.sha256(json.dumps(text, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -120,8 +120,7 @@ def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
     """The clips on the plan that were deleted on purpose: what goes is all that there still is of them."""
-    copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
-    return [state for state in states(workspace) if state.clip in copies and state.stage == "deleted"]
+    return [state for state in states(workspace) if state.clip in plan.unkept]
 
 
 def options(plan: WipePlan, card: Path | None, fill: bool = False) -> str:

@@ -18,8 +18,9 @@ from pipeline.records import Progress, WipeItem, WipePlan, no_progress
 from pipeline.wipeable import COPY, FREE_SPACE, GONE, NO_FILE, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
-"""Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
-an item (``mark`` with it, if an earlier plan began to overwrite this file), ``{digest}`` last."""
+"""Ledger rows: ``{digest, card, whole, number, items}`` first (``unkept`` with it, if there is any), ``{digest, card,
+path, sha256, kind}`` for each step of an item (``mark`` with it, if an earlier plan began to overwrite this file),
+``{digest}`` last."""
 
 CALLED_OFF = "wipe_called_off"
 """Ledger row: a plan that had begun will not be carried out to its end; where a person says so, ``by`` whom, and which
@@ -96,7 +97,8 @@ def all_unfinished(ledger: Recorder) -> Iterator[WipePlan]:
         held = entry.payload
         if held["digest"] not in ended and is_begun(ledger, held["digest"]):
             items = tuple(WipeItem(**item) for item in held["items"])
-            yield WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"])
+            unkept = tuple(held.get("unkept", ()))
+            yield WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"], unkept)
 
 
 def is_begun(ledger: Recorder, digest: str) -> bool:
@@ -173,7 +175,7 @@ def execute(
     """
     if any(entry.payload["digest"] == digest for entry in ledger.entries(kind=END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
-    if digest != plan.digest or digest_of(plan.items, plan.card, plan.whole, plan.number) != digest:
+    if digest != plan.digest or digest_of(plan) != digest:
         raise WipeError("{digest} is not the plan that was shown; look at the plan again.", digest=digest)
     if not plan.items:
         raise WipeError("There is nothing to wipe.")
@@ -186,6 +188,7 @@ def execute(
         if not is_begun(ledger, digest):
             still()
             begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}
+            begun |= {"unkept": list(plan.unkept)} if plan.unkept else {}
             ledger.append(BEGIN, None, {**begun, "items": [asdict(item) for item in plan.items]})
             try:
                 still()  # whoever sees that it has begun repairs nothing more (`going`)

@@ -39,6 +39,9 @@ DONE: dict[str, Any] = dict.fromkeys(("rendered", "checked", "approved", "delive
 DONE |= {"archived": True, "consent": True, "waits": False}
 
 
+EMPTY = WipePlan((), (), digest_of(WipePlan((), (), "")))
+
+
 def chain(clip: str, *paths: str, **changes: Any) -> Chain:
     video = hashlib.sha256(clip.encode()).hexdigest()
     sources = tuple(
@@ -61,7 +64,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ("a", COPY),
     ]
     assert made.refused == ()
-    assert made.digest == digest_of(made.items)
+    assert made.digest == digest_of(made)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +140,18 @@ def test_of_a_clip_that_was_deleted_on_purpose_only_the_copy_need_be_proven() ->
     assert plan(shared).items == (), "a clip that nobody decided to delete needs the film"
 
 
+def test_a_plan_of_what_is_kept_nowhere_is_another_plan() -> None:
+    """Shown while the archive held it, it was shown as something else."""
+    kept = chain("a", "DCIM/1/A.MP4")
+    made = plan([kept]), plan([replace(kept, deleted=True)])
+    assert made[0].items == made[1].items
+    assert (made[0].unkept, made[1].unkept) == ((), ("a",))
+    assert made[0].digest != made[1].digest
+    copied = {item for item in of(kept) if item[0] == "a"}
+    assert plan([replace(kept, deleted=True)], copied).unkept == ("a",), "its copy went with another card"
+    assert plan([replace(kept, deleted=True), chain("b", "B.MP4")], of(kept)).unkept == ()
+
+
 def test_every_film_of_a_take_must_have_been_read_back() -> None:
     """A take in chapters has a digest of its own; what counts is that each of its films is in the copy."""
     films = tuple(Source(f"DCIM/1/{n}.MP4", 10, str(n) * 64, "video") for n in range(2))
@@ -198,7 +213,7 @@ def test_what_was_wiped_before_is_not_planned_again() -> None:
     items = plan([whole]).items
     rest = plan([whole], {(item.path, item.sha256) for item in items[:1]})
     assert rest.items == items[1:]
-    assert plan([whole], {(item.path, item.sha256) for item in items}) == WipePlan((), (), digest_of(()))
+    assert plan([whole], {(item.path, item.sha256) for item in items}) == EMPTY
 
 
 def of(chain: Chain) -> set[tuple[str, str]]:
@@ -443,7 +458,7 @@ def test_another_digest_is_refused(scene: Scene, ledger: Ledger) -> None:
     for shown, digest in ((scene.plan, "0" * 64), (less, scene.plan.digest), (other_card, scene.plan.digest)):
         with pytest.raises(WipeError, match="not the plan that was shown"):
             execute(shown, digest, scene.card, ledger, scene.vault, tied=tied_files)
-    empty = WipePlan((), (), digest_of(()))
+    empty = EMPTY
     with pytest.raises(WipeError, match="nothing to wipe"):
         scene.run(ledger, empty)
     assert scene.contents() == BEFORE
@@ -531,7 +546,8 @@ def test_another_card_is_not_taken_for_the_rest_of_this_one(tmp_path: Path, ledg
     """Stopped after its last intent, before a byte was overwritten: a card without the file must not end the plan."""
     scene = make(tmp_path, ledger)
     items = tuple(item for item in scene.plan.items if item.path == FILM)
-    only = WipePlan(items, (), digest_of(items))
+    only = WipePlan(items, (), "")
+    only = replace(only, digest=digest_of(only))
     (scene.card / THUMB).unlink()
 
     class Pulled(Disk):

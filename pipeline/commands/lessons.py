@@ -339,7 +339,7 @@ def wipe(args: argparse.Namespace) -> int:
             if args.execute:
                 confirmed = args.confirm or ""
                 if args.whole_card and not confirmed:
-                    title = wiping.title(place, wanted.card)
+                    title = wiping.title(place, wanted.card, args.execute)
                     confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
                 done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
             else:

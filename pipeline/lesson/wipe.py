@@ -100,9 +100,10 @@ def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, s
         ) from error
 
 
-def title(workspace: Workspace, card: Path | None) -> str:
-    """What a person types to confirm that a whole card goes."""
-    volume = _volume(workspace, card)
+def title(workspace: Workspace, card: Path | None, digest: str) -> str:
+    """What a person types to confirm that a whole card goes by the plan with this digest."""
+    begun = _begun_as(workspace, digest)
+    volume = _volume(workspace, card, begun.card if begun else "")
     return volume.title if volume else ""
 
 
@@ -154,7 +155,7 @@ def call_off(workspace: Workspace, digest: str, by: str) -> list[str]:
     by = " ".join(by.split())
     if not by:
         raise WipeError("A wipe is called off in somebody's name; say whose with --by.")
-    if not any(plan.digest == digest for plan in wipe.all_unfinished(workspace.ledger)):
+    if _begun_as(workspace, digest) is None:
         raise WipeError("No wipe with the digest {digest} is under way; look at lesveil wipe.", digest=digest)
     return wipe.call_off(workspace.ledger, digest, by)
 
@@ -173,8 +174,7 @@ def execute_wipe(
     """
     if any(row.payload["digest"] == digest for row in workspace.ledger.entries(wipe.END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
-    begun = next((plan for plan in wipe.all_unfinished(workspace.ledger) if plan.digest == digest), None)
-    plan = begun or wipe_plan(workspace, today, wanted, progress)
+    plan = _begun_as(workspace, digest) or wipe_plan(workspace, today, wanted, progress)
     volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
@@ -194,7 +194,11 @@ def execute_wipe(
     if plan.whole:
         _refuse_our_own(workspace, volume.root)
     if plan.whole and confirmed != volume.title:
-        raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
+        raise WipeError(
+            "To wipe everything on this card its name must be typed: {title} (lesveil wipe --whole-card --execute asks"
+            " for it; a script gives --confirm NAME)",
+            title=volume.title,
+        )
     clips = _clips_of(workspace, plan)
     _still_delivered(workspace, clips)
 
@@ -220,6 +224,11 @@ def execute_wipe(
         progress=progress,
         still=still,
     )
+
+
+def _begun_as(workspace: Workspace, digest: str) -> WipePlan | None:
+    """The plan that was begun under this digest and is not finished, of whatever card."""
+    return next((plan for plan in wipe.all_unfinished(workspace.ledger) if plan.digest == digest), None)
 
 
 def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
@@ -299,14 +308,14 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
             continue
         if state.delivered is None and state.deleted is None and not state.wiped:
             raise WipeError(
-                "{clip} does not lie in the archive any more; nothing was wiped: approve and deliver it again.",
+                "{clip} does not lie in the archive any more; nothing more was wiped: approve and deliver it again.",
                 clip=state.clip,
             )
         if state.delivered is None or still_there(workspace, state.delivered.payload):
             continue
         where = state.delivered.payload["where"]
         raise WipeError(
-            "{file} is no longer what was delivered; nothing was wiped: see lesveil deliver --audit.", file=where
+            "{file} is no longer what was delivered; nothing more was wiped: see lesveil deliver --audit.", file=where
         )
 
 

@@ -360,8 +360,19 @@ def test_what_a_run_says_of_a_begun_wipe_can_be_typed(
         patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             world.wipe(digest, "one", whole=True)
-    said = lesveil(world, capsys, "run", "--card", str(world.card), code=57)
-    words = said.split("finish it first: lesveil ", 1)[1].split(" (if")[0]
+    lay(world.folder / "two", C=b"third lesson" * 999)
+    World(world.folder, world.folder / "two").copy()  # read since: what is asked for is the name of the begun one
+    with world.open() as place:
+        assert wiping.title(place, None, digest) == "one"
+    assert "one (lesveil wipe --whole-card" in lesveil(world, capsys, "wipe", "--execute", digest, code=57)
+    film = next(world.archive.glob("*.mp4"))
+    film.rename(world.folder / "away.mp4")
+    away = lesveil(world, capsys, "wipe", "--execute", digest, "--confirm", "one", code=57)
+    assert "nothing more was wiped" in away
+    (world.folder / "away.mp4").rename(film)
+    with pytest.raises(WipeError) as said:
+        world.copy()
+    words = str(said.value).split("finish it first: lesveil ", 1)[1].split(" (if")[0]
     assert shlex.split(words)[-3:] == ["--whole-card", "--card", str(world.card)]
     lesveil(world, capsys, *shlex.split(words), "--confirm", "one")
 

@@ -30,6 +30,9 @@ MISSING = Path("-")
 WINDOWS_OWN = "System Volume Information/"
 """Windows keeps this folder to itself on every volume; it holds no film."""
 
+APPLE_DOUBLE = bytes.fromhex("00051607")
+"""How the files begin that macOS writes on FAT beside others, under their names behind "._" (RFC 1740, appendix B)."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -368,16 +371,20 @@ def _listed(root: Path) -> list[tuple[str, int]]:
 
 
 def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
-    """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies."""
+    """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies, unless nothing can
+    be in it: it is empty, or holds what macOS notes beside a file of that name."""
     found = []
     listed = _listed(root)
     for n, (name, size) in enumerate(listed):
         progress("recheck", n, len(listed))
-        digest = hashlib.sha256()
+        digest, start = hashlib.sha256(), b""
         with CardReader(root / name) as card:
             while block := card.read():
                 digest.update(block)
-        found.append(wipeable.Source(name, size, digest.hexdigest(), "video" if _is_film(name) else wipeable.OTHER))
+                start = start or block[: len(APPLE_DOUBLE)]
+        noted = Path(name).name.startswith("._") and start == APPLE_DOUBLE
+        kind = "video" if _is_film(name) and start and not noted else wipeable.OTHER
+        found.append(wipeable.Source(name, size, digest.hexdigest(), kind))
     return found
 
 

@@ -464,6 +464,23 @@ def test_a_whole_card_needs_its_name(world: World, capsys: pytest.CaptureFixture
     assert len(world.on_card()) == 3
 
 
+def test_what_can_hold_no_film_keeps_no_whole_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither can ever be copied; a film that is only called so, or begins so, can hold anything."""
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    note = bytes.fromhex("00051607") + b"Mac OS X" * 500
+    (world.card / AT / "._A.MP4").write_bytes(note)
+    (world.card / AT / "EMPTY.MP4").write_bytes(b"")
+    world.copy()
+    world.finish()
+    for name, data in (("._B.MP4", b"a film" * 999), ("C.MP4", note)):
+        (world.card / AT / name).write_bytes(data)
+        plan = world.plan(whole=True)
+        assert (plan.items, [path for path, _ in plan.refused]) == ((), [f"{AT}/{name}"])
+        (world.card / AT / name).unlink()
+    world.wipe(world.plan(whole=True).digest, "one", whole=True)
+    assert world.on_card() == {}
+
+
 @pytest.mark.parametrize("ours", ["workspace", "archive"])
 def test_the_wipe_of_a_whole_card_never_takes_what_is_ours(tmp_path: Path, ours: str) -> None:
     """A disk that holds the camera's folders and the workspace, or the folder delivered to (here through a link)."""

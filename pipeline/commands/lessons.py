@@ -347,7 +347,7 @@ def wipe(args: argparse.Namespace) -> int:
                 others = wiping.other_cards(place, plan)
                 films = {state.clip: Path(state.file).name for state in states(place)}
                 unkept = wiping.unkept(place, plan)
-                begun = wiping.is_begun(place, plan)
+                begun = wiping.begun(place)
         finally:
             bar.close()
     if args.execute:
@@ -370,7 +370,7 @@ def wipe(args: argparse.Namespace) -> int:
         "digest": plan.digest if plan.items else None,
         "card": plan.card,
         "whole_card": plan.whole,
-        "begun": begun,
+        "begun": [one.digest for one in begun],
         "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
         "deleted": [_clip_document(state) for state in unkept],
@@ -402,14 +402,15 @@ def wipe(args: argparse.Namespace) -> int:
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
-    if begun:
-        lines.append(
-            tr(
-                "This wipe was begun and is not finished; if its card was lost or used again since: lesveil wipe"
-                " --call-off {digest} --by NAME",
-                digest=plan.digest,
-            )
+    lines += [
+        tr(
+            "The wipe {digest} of the card {card} was begun and is not finished; if that card was lost or used again"
+            " since: lesveil wipe --call-off {digest} --by NAME",
+            digest=one.digest,
+            card=one.card,
         )
+        for one in begun
+    ]
     if others:
         lines.append(tr("Other cards of which something is left: {cards}", cards=", ".join(others)))
     return answer(args, document, *lines)

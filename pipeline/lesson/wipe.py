@@ -53,9 +53,9 @@ def wipe_plan(
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
         return wipeable.plan((), number=wipe.plans_done(workspace.ledger))
-    begun = wipe.unfinished(workspace.ledger, volume.identity)
-    if begun is not None:
-        return begun
+    interrupted = wipe.unfinished(workspace.ledger, volume.identity)
+    if interrupted is not None:
+        return interrupted
     if wanted.whole and volume.root == MISSING:
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     if wanted.whole:
@@ -105,8 +105,8 @@ def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, s
 
 def title(workspace: Workspace, card: Path | None, digest: str) -> str:
     """What a person types to confirm that a whole card goes by the plan with this digest."""
-    begun = _begun_as(workspace, digest)
-    volume = _volume(workspace, card, begun.card if begun else "")
+    interrupted = _begun_as(workspace, digest)
+    volume = _volume(workspace, card, interrupted.card if interrupted else "")
     return volume.title if volume else ""
 
 
@@ -135,20 +135,20 @@ def options(plan: WipePlan, card: Path | None, fill: bool = False) -> str:
     return "".join(f" {word}" for word in words)
 
 
-def is_begun(workspace: Workspace, plan: WipePlan) -> bool:
-    """Whether the plan was begun, and neither came to its end nor was called off."""
-    return wipe.unfinished(workspace.ledger, plan.card) == plan
+def begun(workspace: Workspace) -> list[WipePlan]:
+    """The plans, of whatever cards, that were begun and neither came to their ends nor were called off."""
+    return list(wipe.all_unfinished(workspace.ledger))
 
 
 def refuse_unfinished_wipe(workspace: Workspace, volume: Volume) -> None:
     """Raise WipeError when this card is half wiped: what lies on it now is no film to be copied."""
-    begun = wipe.unfinished(workspace.ledger, volume.identity)
-    if begun is not None:
+    interrupted = wipe.unfinished(workspace.ledger, volume.identity)
+    if interrupted is not None:
         raise WipeError(
             "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}{options} (if the"
             " camera used the card again since: lesveil wipe --call-off {digest} --by NAME)",
-            digest=begun.digest,
-            options=options(begun, volume.root),
+            digest=interrupted.digest,
+            options=options(interrupted, volume.root),
         )
 
 
@@ -231,7 +231,7 @@ def execute_wipe(
 
 def _begun_as(workspace: Workspace, digest: str) -> WipePlan | None:
     """The plan that was begun under this digest and is not finished, of whatever card."""
-    return next((plan for plan in wipe.all_unfinished(workspace.ledger) if plan.digest == digest), None)
+    return next((plan for plan in begun(workspace) if plan.digest == digest), None)
 
 
 def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:

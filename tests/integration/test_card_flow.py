@@ -288,7 +288,7 @@ def test_a_begun_wipe_whose_card_was_used_again_is_called_off(
     assert off in lesveil(world, capsys, "run", *at, code=57)
     assert "do lesveil run" in lesveil(world, capsys, "wipe", "--execute", digest, *at, code=57)
     assert off in lesveil(world, capsys, "wipe", *at, js=False)
-    assert lesveil(world, capsys, "wipe", *at)["begun"]
+    assert lesveil(world, capsys, "wipe", *at)["begun"] == [digest]
     assert "say whose" in lesveil(world, capsys, "wipe", "--call-off", digest, code=57)
     assert "No wipe with" in lesveil(world, capsys, "wipe", "--call-off", "0" * 64, "--by", "A", code=57)
     said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen")
@@ -338,6 +338,8 @@ def test_a_begun_wipe_binds_its_own_card_alone(
     other.finish("C.MP4")
     plan = other.plan()
     assert plan.card == str(other.card)
+    said = lesveil(world, capsys, "wipe", js=False)
+    assert f"The wipe {digest} of the card {world.card} was begun and is not finished" in said, "that one may be lost"
     with pytest.raises(WipeError, match="put that one in"):
         other.wipe(digest)
     other.wipe(plan.digest)

@@ -103,7 +103,7 @@ def test_a_wipe_that_was_shown_while_the_archive_held_the_film_does_not_take_the
             with pytest.raises(ZeroDivisionError):
                 wiping.execute_wipe(place, plan.digest, NOW, wiping.Wanted(world.card))
         begun = wiping.wipe_plan(place, NOW, wiping.Wanted(world.card))
-        assert wiping.is_begun(place, begun)
+        assert wiping.begun(place) == [begun]
         assert names(wiping.unkept(place, begun)) == [A]
     world.wipe(plan.digest)
     assert world.on_card() == {}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import locale
 import os
 import re
+import shlex
+import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -87,6 +89,12 @@ def _filled(text: str, fields: Mapping[str, object], catalogue: Mapping[str, str
 def printable(value: str | os.PathLike[str]) -> str:
     """A name on one line: what cannot be shown is written as in Python."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in os.fspath(value))
+
+
+def quoted(word: str | os.PathLike[str]) -> str:
+    """A word as it is typed in this system's command line."""
+    typed = os.fspath(word)
+    return subprocess.list2cmdline([typed]) if os.name == "nt" else shlex.quote(typed)
 
 
 class Speech:

@@ -422,7 +422,8 @@ class WipeItem:
 class WipePlan:
     """Exactly what a wipe will remove from the card with this identity; ``digest`` names this plan and no other.
 
-    ``whole``: everything on the card goes. ``number`` counts the plans that were carried out before.
+    ``whole``: everything on the card goes. ``number`` counts the plans that were carried out before. ``unkept``: the
+    clips on it that were deleted on purpose, so that what goes is all that there still is of them.
     """
 
     items: tuple[WipeItem, ...]
@@ -431,6 +432,7 @@ class WipePlan:
     card: str = ""
     whole: bool = False
     number: int = 0
+    unkept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import hashlib
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,6 +24,12 @@ FREE_SPACE = "free_space"
 
 OTHER = "other"
 """The kind of a file that belongs to no film, on the plan of a whole card."""
+
+GONE = "gone"
+"""The kind of a file that is not on the card any more, though no wipe took it: nothing is to be done but to say so."""
+
+NO_FILE = (COPY, FREE_SPACE, GONE)
+"""The kinds of items that stand for no file on the card."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ def missing_link(chain: Chain) -> str | None:
 def plan(
     chains: Iterable[Chain],
     wiped: Collection[tuple[str, str]] = (),
+    gone: Collection[tuple[str, str]] = (),
     *,
     card: str = "",
     number: int = 0,
@@ -123,15 +130,20 @@ def plan(
     """What may be wiped from one card: all files of the clips whose chain holds, then their working copies. Pure.
 
     ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_since`); a clip of which nothing is left is not
-    mentioned. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds the free space.
-    ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip that must stay,
-    nothing goes; a film (kind "video") that no chain names must stay.
+    mentioned. ``gone`` are those that are not on the card any more for another reason. Neither says anything of what
+    lies under that name now. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds
+    the free space. ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip on
+    it that must stay, nothing goes; a film (kind "video") that no chain names must stay.
     """
-    everyone = list(chains)
+
+    def there(file: Source) -> bool:
+        return (file.path, file.sha256) not in wiped and (file.path, file.sha256) not in gone
+
+    everyone = [chain for chain in chains if not _is_done(chain, wiped)]
     refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
     claims: dict[str, set[tuple[str, Source]]] = defaultdict(set)
     for chain in everyone:
-        for file in chain.files:
+        for file in filter(there, chain.files):
             claims[folded(file.path)].add((chain.clip, file))
     shared = [owners for owners in claims.values() if len(owners) > 1]
     before = -1
@@ -144,7 +156,9 @@ def plan(
     items: set[WipeItem] = set()
     for chain in everyone:
         if chain.clip not in refused and chain.copied is not None:
-            items |= {WipeItem(file.path, file.bytes, file.sha256, file.kind) for file in chain.files}
+            for file in chain.files:
+                kind = GONE if (file.path, file.sha256) in gone else file.kind
+                items.add(WipeItem(file.path, file.bytes, file.sha256, kind))
             items.add(WipeItem(chain.clip, chain.bytes, chain.copied, COPY))
     for file in everything or ():
         claimed = {source for _, source in claims.get(folded(file.path), ())}
@@ -152,21 +166,44 @@ def plan(
             refused.setdefault(file.path, "it was never copied from this card")
         elif not claimed:
             items.add(WipeItem(file.path, file.bytes, file.sha256, OTHER))
-    if everything is not None and refused:
+    elsewhere = {chain.clip for chain in everyone if chain.files and not any(map(there, chain.files))}
+    stays = everything is not None and not refused.keys() <= elsewhere
+    if stays:
         items = set()
     todo = [item for item in items if item.kind == OTHER or (item.path, item.sha256) not in wiped]
-    if fill and not (everything is not None and refused):
+    if fill and not stays:
         todo.append(WipeItem("*", 0, "", FREE_SPACE))
-    left = tuple(sorted(todo, key=lambda item: (item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes)))
+    left = tuple(sorted(todo, key=_order))
     whole = everything is not None
-    digest = digest_of(left, card, whole, number)
-    return WipePlan(left, tuple(sorted(refused.items())), digest, card, whole, number)
+    going = {(item.path, item.sha256) for item in left}
+    unkept = sorted(
+        chain.clip
+        for chain in everyone
+        if chain.deleted
+        and chain.clip not in refused
+        and going & {(chain.clip, chain.copied), *((file.path, file.sha256) for file in chain.files)}
+    )
+    made = WipePlan(left, tuple(sorted(refused.items())), "", card, whole, number, tuple(unkept))
+    return replace(made, digest=digest_of(made))
 
 
-def digest_of(items: Sequence[WipeItem], card: str = "", whole: bool = False, number: int = 0) -> str:
-    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, and as which plan."""
-    text = [card, whole, number, [asdict(item) for item in items]]
+def digest_of(plan: WipePlan) -> str:
+    """SHA-256 of the plan as canonical JSON: names exactly what goes, from which card, as which plan, and of which
+    clips nothing is kept."""
+    text: list[Any] = [plan.card, plan.whole, plan.number, [asdict(item) for item in plan.items]]
+    text += [plan.unkept] if plan.unkept else []
     return hashlib.sha256(json.dumps(text, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _is_done(chain: Chain, wiped: Collection[tuple[str, str]]) -> bool:
+    """Whether all of a clip was wiped: whatever is known of it now, it keeps nothing on the card."""
+    names = [(file.path, file.sha256) for file in chain.files]
+    return bool(names) and chain.copied is not None and {*names, (chain.clip, chain.copied)} <= set(wiped)
+
+
+def _order(item: WipeItem) -> tuple[bool, bool, bool, str, int]:
+    """Files, then the free space, then the copies; last what is gone: told of a clip, it must be told of all of it."""
+    return item.kind == GONE, item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes
 
 
 def _reason(chain: Chain) -> str | None:

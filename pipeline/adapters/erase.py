@@ -6,6 +6,7 @@ from the plan: after a crash the mark tells a file that this plan was overwritin
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from pipeline.errors import WipeError
 MARK = 4096
 """Bytes overwritten and flushed before the rest; the first 512 (one sector, written whole or not) are compared."""
 _SECTOR = 512
+_RDWR = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Disk:
@@ -44,19 +46,38 @@ class Disk:
 class Victim:
     """One file of a plan on the card mounted at ``card``: what state it is in, and the way to erase it.
 
-    ``name`` is its name on the card, with slashes; ``digest`` is the plan's. ``in_place`` is False where a file can
-    only be deleted (a camera that is reached over MTP).
+    ``name`` is its name on the card, with slashes; ``digest`` is that of the plan that overwrites it. ``in_place`` is
+    False where a file can only be deleted (a camera that is reached over MTP).
     """
 
     def __init__(self, card: Path, name: str, size: int, sha256: str, digest: str, in_place: bool = True) -> None:
         self._in_place = in_place
-        self.card, self.name, self.size, self.sha256 = card, name, size, sha256
+        self.card, self.name, self.size, self.sha256, self.digest = card, name, size, sha256, digest
         self.path = card.joinpath(*PurePosixPath(name).parts)
         seed = f"{digest}\0{name}".encode(errors="surrogatepass")
         self.neutral = self.path.with_name(f"LV{hashlib.sha256(seed).hexdigest()[:6].upper()}.TMP")
         self._mark = hashlib.shake_256(seed).digest(min(MARK, size))
         self._seen: tuple[int, ...] | None = None
         self._renamed = False
+
+    def check_access(self) -> None:
+        """Raise WipeError where the file may not be written or its name not be removed; nothing is changed by asking.
+
+        A film that was protected in the camera is read-only to us.
+        """
+        if not self._in_place or _look(self.path) is None:
+            return
+        try:
+            os.close(os.open(self.path, _RDWR))
+            allowed = os.access(self.path.parent, os.W_OK | os.X_OK)
+        except OSError as error:
+            allowed = error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS)  # `check` tells the others
+        if not allowed:
+            raise WipeError(
+                "{file} is protected or may not be written; nothing more is wiped: unprotect it in the camera, then"
+                " repeat the command.",
+                file=self.path,
+            )
 
     def check(self, begun: bool, overwritten: bool) -> None:
         """Raise WipeError unless the file is as planned.
@@ -74,21 +95,22 @@ class Victim:
                 raise self._differs()
             self._seen = _identity(here)
         elif there is None and not overwritten:
-            raise WipeError("{file} is gone since the plan; make a new plan.", file=self.path)
+            raise WipeError("{file} is gone since the plan; look at lesveil wipe again.", file=self.path)
         self._renamed = there is not None
 
     def check_gone(self) -> None:
         """Raise WipeError when a file that the ledger says was wiped is there (a new one took its name)."""
         for path in (self.path, self.neutral):
             if _look(path) is not None:
-                raise WipeError("{file} appeared since the plan; make a new plan.", file=path)
+                raise WipeError(
+                    "{file} appeared since the plan; do lesveil run, then look at lesveil wipe again.", file=path
+                )
 
     def overwrite(self, disk: Disk) -> None:
         """Overwrite the file that `check` saw, flushed; nothing to do when an earlier attempt got further."""
         if self._seen is None or not self._in_place:
             return
-        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        with open(os.open(self.path, flags), "r+b", buffering=0) as file:
+        with open(os.open(self.path, _RDWR), "r+b", buffering=0) as file:
             if _identity(os.fstat(file.fileno())) != self._seen:
                 raise self._differs()
             disk.write(file, self._mark)
@@ -138,7 +160,15 @@ class Victim:
             return file.read(len(self._mark[:_SECTOR])) == self._mark[:_SECTOR]
 
     def _differs(self) -> WipeError:
-        return WipeError("{file} changed since the plan; nothing more is wiped: make a new plan.", file=self.path)
+        return WipeError(
+            "{file} changed since the plan; nothing more is wiped: do lesveil run, then look at lesveil wipe again.",
+            file=self.path,
+        )
+
+
+def is_there(card: Path, name: str) -> bool:
+    """Whether the card holds something of this name. Raises OSError where that cannot be told."""
+    return _look(card.joinpath(*PurePosixPath(name).parts)) is not None
 
 
 def _look(path: Path) -> os.stat_result | None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
-import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,7 +13,7 @@ from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, nam
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
-from pipeline.messages import kept_in_words, printable, told, tr
+from pipeline.messages import kept_in_words, printable, quoted, told, tr
 
 
 def run_card(args: argparse.Namespace) -> int:
@@ -277,7 +274,7 @@ def status(args: argparse.Namespace) -> int:
                 "Something was not copied from the card {card}: put it in, then lesveil run; if it is lost or was "
                 "formatted: lesveil cards --gone {quoted}",
                 card=card,
-                quoted=_quoted(card),
+                quoted=quoted(card),
             )
         )
     if not lines:
@@ -330,11 +327,6 @@ def status(args: argparse.Namespace) -> int:
     return answer(args, document, *lines)
 
 
-def _quoted(word: str) -> str:
-    """As it is typed in this system's command line."""
-    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
-
-
 def approve(args: argparse.Namespace) -> int:
     """lesveil approve, lesveil reject"""
     from pipeline.lesson.approve import judge
@@ -355,16 +347,21 @@ def wipe(args: argparse.Namespace) -> int:
     """lesveil wipe"""
     from pipeline.lesson import wipe as wiping
     from pipeline.lesson.state import states
+    from pipeline.wipeable import GONE
 
     today = date.today()
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        if args.call_off:
+            half = wiping.call_off(place, args.call_off, args.by or "")
+            line = tr("The wipe {digest} was called off; what it wiped stays wiped.", digest=args.call_off)
+            return answer(args, {"digest": args.call_off, "half": half}, line, *map(_half_gone, half))
         bar = Bar(tr("card"), args.quiet or args.json)
         try:
             if args.execute:
                 confirmed = args.confirm or ""
                 if args.whole_card and not confirmed:
-                    title = wiping.title(place, wanted.card)
+                    title = wiping.title(place, wanted.card, args.execute)
                     confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
                 done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
             else:
@@ -372,6 +369,7 @@ def wipe(args: argparse.Namespace) -> int:
                 others = wiping.other_cards(place, plan)
                 films = {state.clip: Path(state.file).name for state in states(place)}
                 unkept = wiping.unkept(place, plan)
+                begun = wiping.begun(place)
         finally:
             bar.close()
     if args.execute:
@@ -394,6 +392,7 @@ def wipe(args: argparse.Namespace) -> int:
         "digest": plan.digest if plan.items else None,
         "card": plan.card,
         "whole_card": plan.whole,
+        "begun": [one.digest for one in begun],
         "items": [{"path": item.path, "bytes": item.bytes, "kind": item.kind} for item in plan.items],
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
         "deleted": [_clip_document(state) for state in unkept],
@@ -403,7 +402,9 @@ def wipe(args: argparse.Namespace) -> int:
     lines += [
         f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
+        if item.kind != GONE
     ]
+    lines += [tr("Not on the card any more: {file}", file=item.path) for item in plan.items if item.kind == GONE]
     lines += [
         tr(
             "Of {clip} nothing is kept anywhere: it was deleted on {day}, because {reason}.",
@@ -419,15 +420,30 @@ def wipe(args: argparse.Namespace) -> int:
         for clip, reason in plan.refused
     ]
     if plan.items:
-        again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
-        if args.card:
-            again += f" --card {_quoted(str(args.card))}"
+        again = wiping.options(plan, args.card, args.fill)
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))
+    lines += [
+        tr(
+            "The wipe {digest} of the card {card} was begun and is not finished; if that card was lost or used again"
+            " since: lesveil wipe --call-off {digest} --by NAME",
+            digest=one.digest,
+            card=one.card,
+        )
+        for one in begun
+    ]
     if others:
         lines.append(tr("Other cards of which something is left: {cards}", cards=", ".join(others)))
     return answer(args, document, *lines)
+
+
+def _half_gone(file: str) -> str:
+    return tr(
+        "{file} may be overwritten in part and be no film any more; wipe it by a new plan (lesveil wipe) before lesveil"
+        " run reads this card, or format the card in the camera.",
+        file=file,
+    )
 
 
 def add_to(add: Add, group: Group) -> None:
@@ -463,6 +479,10 @@ def add_to(add: Add, group: Group) -> None:
     wiped.add_argument(
         "--card", type=named, metavar="DIR", help="where the card is; if left out, the one that was read last"
     )
+    wiped.add_argument(
+        "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"
+    )
+    wiped.add_argument("--by", metavar="NAME", help="who calls it off")
     wiped.add_argument("--fill", action="store_true", help="also overwrite the free space of the card")
     wiped.add_argument("--whole-card", action="store_true", help="everything on the card, if every film on it may go")
     wiped.add_argument("--confirm", metavar="NAME", help="the card's name, to confirm that the whole card goes")

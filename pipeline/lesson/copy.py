@@ -83,7 +83,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     """
     volume = volume_of(folder)
     registered = admit(workspace, volume, any_card)
-    refuse_unfinished_wipe(workspace, volume.identity)
+    refuse_unfinished_wipe(workspace, volume)
     on_card, notes, folders = _takes(volume.root)
     deleted = _deleted(workspace, on_card)
     found = [take for take in on_card if take not in deleted]

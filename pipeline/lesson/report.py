@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pipeline import __version__
+from pipeline import __version__, wipeable
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
@@ -269,8 +269,8 @@ def _wipes(rows: Sequence[Entry], wanted: Wanted) -> list[Document]:
                 "at": row.at,
                 "digest": row.payload["digest"],
                 "card": plan["card"],
-                "files": sum(kind not in ("working_copy", "free_space") for kind in kinds),
-                "working_copies": kinds.count("working_copy"),
+                "files": sum(kind not in wipeable.NO_FILE for kind in kinds),
+                "working_copies": kinds.count(wipeable.COPY),
                 "promise": row.payload.get("promise", ""),
             }
         )

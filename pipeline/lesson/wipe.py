@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,11 +11,13 @@ from pathlib import Path
 from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.erase import is_there
 from pipeline.adapters.volumes import Volume, volume_of, volumes
-from pipeline.errors import WipeError
+from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.state import State, consent_holds, states
+from pipeline.lesson.state import State, consent_holds, made_anew_by, states
 from pipeline.lesson.targets import in_archive
+from pipeline.messages import quoted
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace
@@ -26,6 +27,9 @@ MISSING = Path("-")
 
 WINDOWS_OWN = "System Volume Information/"
 """Windows keeps this folder to itself on every volume; it holds no film."""
+
+APPLE_DOUBLE = bytes.fromhex("00051607")
+"""How the files begin that macOS writes on FAT beside others, under their names behind "._" (RFC 1740, appendix B)."""
 
 
 @dataclass(frozen=True)
@@ -40,36 +44,67 @@ class Wanted:
 def wipe_plan(
     workspace: Workspace, today: date, wanted: Wanted = Wanted(), progress: Progress = no_progress
 ) -> WipePlan:
-    """What may be wiped now; a wipe that was interrupted comes first, as it was planned.
+    """What may be wiped now; a wipe of this card that was interrupted comes first, as it was planned.
 
-    Raises WipeError, and CardError when a whole card is to be planned and cannot be read.
+    Raises WipeError, and CardError when the card cannot be read.
     """
-    begun = wipe.unfinished(workspace.ledger)
-    if begun is not None:
-        return begun
     volume = _volume(workspace, wanted.card)
     if volume is None:  # no card was ever read here
         return wipeable.plan((), number=wipe.plans_done(workspace.ledger))
+    interrupted = wipe.unfinished(workspace.ledger, volume.identity)
+    if interrupted is not None:
+        return interrupted
     if wanted.whole and volume.root == MISSING:
         raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
+    if wanted.whole:
+        _refuse_our_own(workspace, volume.root)
     everything = _everything(volume.root, progress) if wanted.whole else None
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
-    gone = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
+    copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
+    replaced = {(path, sha256) for path, sha256 in copied if lies[path] != sha256}
+    missing = _missing(workspace, volume, copied - replaced)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
-    return wipeable.plan(
-        chains,
-        gone,
-        card=volume.identity,
-        number=wipe.plans_done(workspace.ledger),
-        fill=wanted.fill or wanted.whole,
-        everything=everything,
-    )
+
+    def made(gone: set[tuple[str, str]]) -> WipePlan:
+        return wipeable.plan(
+            chains,
+            wiped,
+            gone,
+            card=volume.identity,
+            number=wipe.plans_done(workspace.ledger),
+            fill=wanted.fill or wanted.whole,
+            everything=everything,
+        )
+
+    plan = made(replaced | missing)
+    films = [item for item in plan.items if item.kind not in (*wipeable.NO_FILE, wipeable.OTHER)]
+    # a card that is known by its place alone may be another, unless something is there that will be compared
+    return made(replaced) if missing and not films and os.path.isabs(volume.identity) else plan
 
 
-def title(workspace: Workspace, card: Path | None) -> str:
-    """What a person types to confirm that a whole card goes."""
-    volume = _volume(workspace, card)
+def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What of the (path, sha256) that were copied from this card it does not hold any more: deleted or renamed in the
+    camera. Nothing where the card is not in the machine; nothing that a wipe was about to remove. Raises CardError."""
+    if not os.path.isdir(volume.root):
+        return set()
+    going = wipe.overwritten_only(workspace.ledger, volume.identity)
+    try:
+        return {(path, sha256) for path, sha256 in copied if not is_there(volume.root, path)} - going
+    except OSError as error:
+        raise CardError(
+            "{file} cannot be read: {why}; check the card and try again.",
+            file=error.filename or volume.root,
+            why=error.strerror,
+        ) from error
+
+
+def title(workspace: Workspace, card: Path | None, digest: str) -> str:
+    """What a person types to confirm that a whole card goes by the plan with this digest."""
+    interrupted = _begun_as(workspace, digest)
+    volume = _volume(workspace, card, interrupted.card if interrupted else "")
     return volume.title if volume else ""
 
 
@@ -87,17 +122,43 @@ def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
     """The clips on the plan that were deleted on purpose: what goes is all that there still is of them."""
-    copies = {item.path for item in plan.items if item.kind == wipeable.COPY}
-    return [state for state in states(workspace) if state.clip in copies and state.stage == "deleted"]
+    return [state for state in states(workspace) if state.clip in plan.unkept]
 
 
-def refuse_unfinished_wipe(workspace: Workspace, card: str) -> None:
+def options(plan: WipePlan, card: Path | None, fill: bool = False) -> str:
+    """What is typed behind ``lesveil wipe --execute DIGEST`` to carry out this plan."""
+    words = [word for word, given in (("--fill", fill), ("--whole-card", plan.whole)) if given]
+    if card is not None:
+        words += ["--card", quoted(card)]
+    return "".join(f" {word}" for word in words)
+
+
+def begun(workspace: Workspace) -> list[WipePlan]:
+    """The plans, of whatever cards, that were begun and neither came to their ends nor were called off."""
+    return list(wipe.all_unfinished(workspace.ledger))
+
+
+def refuse_unfinished_wipe(workspace: Workspace, volume: Volume) -> None:
     """Raise WipeError when this card is half wiped: what lies on it now is no film to be copied."""
-    begun = wipe.unfinished(workspace.ledger)
-    if begun is not None and begun.card == card:
+    interrupted = wipe.unfinished(workspace.ledger, volume.identity)
+    if interrupted is not None:
         raise WipeError(
-            "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}", digest=begun.digest
+            "A wipe of this card was interrupted; finish it first: lesveil wipe --execute {digest}{options} (if the"
+            " camera used the card again since: lesveil wipe --call-off {digest} --by NAME)",
+            digest=interrupted.digest,
+            options=options(interrupted, volume.root),
         )
+
+
+def call_off(workspace: Workspace, digest: str, by: str) -> list[str]:
+    """End a wipe that was begun and cannot come to its end, since its card was lost or used again. What is wiped stays
+    wiped; returns the names of the files on the card of which something may be overwritten. Raises WipeError."""
+    by = " ".join(by.split())
+    if not by:
+        raise WipeError("A wipe is called off in somebody's name; say whose with --by.")
+    if _begun_as(workspace, digest) is None:
+        raise WipeError("No wipe with the digest {digest} is under way; look at lesveil wipe.", digest=digest)
+    return wipe.call_off(workspace.ledger, digest, by)
 
 
 def execute_wipe(
@@ -114,8 +175,8 @@ def execute_wipe(
     """
     if any(row.payload["digest"] == digest for row in workspace.ledger.entries(wipe.END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
-    plan = wipe_plan(workspace, today, wanted, progress)
-    volume = _volume(workspace, wanted.card)
+    plan = _begun_as(workspace, digest) or wipe_plan(workspace, today, wanted, progress)
+    volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
     if volume.root == MISSING:
@@ -131,12 +192,24 @@ def execute_wipe(
         )
     if volume.read_only:
         raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
+    if plan.whole:
+        _refuse_our_own(workspace, volume.root)
     if plan.whole and confirmed != volume.title:
-        raise WipeError("To wipe everything on this card its name must be typed: {title}", title=volume.title)
+        raise WipeError(
+            "To wipe everything on this card its name must be typed: {title} (lesveil wipe --whole-card --execute asks"
+            " for it; a script gives --confirm NAME)",
+            title=volume.title,
+        )
     clips = _clips_of(workspace, plan)
     _still_delivered(workspace, clips)
+
+    def still() -> None:
+        _may_still_go(workspace, clips, today)
+        if not wipe.is_begun(workspace.ledger, digest):  # reading the card took minutes; this may take some, too
+            _still_delivered(workspace, clips)
+
     try:
-        _may_still_go(workspace, clips)
+        _may_still_go(workspace, clips, today)
     except WipeError:
         wipe.call_off(workspace.ledger, digest)  # begun before: what stops it could not be mended otherwise
         raise
@@ -150,8 +223,13 @@ def execute_wipe(
         everything=lambda root: (name for name, _ in _listed(root)),
         in_place=not volume.mtp,
         progress=progress,
-        still=lambda: _may_still_go(workspace, clips),
+        still=still,
     )
+
+
+def _begun_as(workspace: Workspace, digest: str) -> WipePlan | None:
+    """The plan that was begun under this digest and is not finished, of whatever card."""
+    return next((plan for plan in begun(workspace) if plan.digest == digest), None)
 
 
 def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
@@ -166,20 +244,22 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
     return films | {item.path for item in plan.items if item.kind == wipeable.COPY}
 
 
-def _volume(workspace: Workspace, card: Path | None) -> Volume | None:
-    """The card that is meant: the folder that is named, else the card that was read last, wherever it is mounted.
+def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
+    """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
+    that was read last, wherever it is mounted.
 
     A plain folder that was never read is taken for the one that was read last, moved: what lies in it must be what was
     copied, byte for byte, or nothing goes.
     """
-    seen = workspace.ledger.entries("card")
+    rows = workspace.ledger.entries("card")
+    seen = [row for row in rows if meant in ("", row.payload["card"])]
     if card is not None and not os.path.isdir(card):
         raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)
     if card is not None:
         named = volume_of(card)
         plain = not named.serial and not named.label
         last_was_plain = bool(seen) and os.path.isabs(seen[-1].payload["card"])
-        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in seen):
+        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in rows):
             return replace(named, serial=seen[-1].payload["card"])
         return named
     if not seen:
@@ -230,24 +310,32 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
             continue
         if state.delivered is None and state.deleted is None and not state.wiped:
             raise WipeError(
-                "{clip} does not lie in the archive any more; nothing was wiped: approve and deliver it again.",
+                "{clip} does not lie in the archive any more; nothing more was wiped: approve and deliver it again.",
                 clip=state.clip,
             )
         if state.delivered is None or still_there(workspace, state.delivered.payload):
             continue
         where = state.delivered.payload["where"]
         raise WipeError(
-            "{file} is no longer what was delivered; nothing was wiped: see lesveil deliver --audit.", file=where
+            "{file} is no longer what was delivered; nothing more was wiped: see lesveil deliver --audit.", file=where
         )
 
 
-def _may_still_go(workspace: Workspace, clips: Iterable[str]) -> None:
-    """No repair and no rejection came in since the plan was made: to heed them, the working copy that goes is needed.
+def _may_still_go(workspace: Workspace, clips: Iterable[str], today: date) -> None:
+    """No repair, no rejection and no withdrawal came in since the plan was made: to heed them, the working copy that
+    goes is needed.
 
     Of a clip that is wiped from its card already there is only that left, and nothing can be repaired.
     """
     wanted = set(clips)
     for state in states(workspace):
+        kept = state.clip in wanted and not state.wiped and state.deleted is None
+        if kept and not consent_holds(workspace, state, today):
+            raise WipeError(
+                "{clip} shows somebody who may not be shown any more; nothing was wiped now: do {command} first.",
+                clip=state.clip,
+                command=made_anew_by(state),
+            )
         if state.clip in wanted and state.rejected is not None and not state.wiped and state.deleted is None:
             raise WipeError(
                 "{by} rejected {clip}; nothing was wiped now: mend it or approve it again, and deliver it.",
@@ -263,21 +351,39 @@ def _may_still_go(workspace: Workspace, clips: Iterable[str]) -> None:
             )
 
 
+def _refuse_our_own(workspace: Workspace, root: Path) -> None:
+    """Raise WipeError where the workspace or the folder delivered to lies on the card: all of it would go."""
+    target = workspace.settings.deliver
+    ours = [workspace.folder] + ([workspace.target_folder] if target.target == "folder" and target.folder else [])
+    for folder in ours:
+        real = Path(os.path.realpath(folder))
+        if any(os.path.samefile(at, root) for at in (real, *real.parents) if at.exists()):
+            raise WipeError(
+                "{folder} lies on this card, and a wipe of the whole card would take it; wipe without --whole-card, or"
+                " move it to another disk first.",
+                folder=folder,
+            )
+
+
 def _listed(root: Path) -> list[tuple[str, int]]:
     return [(name, size) for name, size in cards.all_files(root) if not name.startswith(WINDOWS_OWN)]
 
 
 def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
-    """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies."""
+    """Every file on the card with its digest; what bears a film's suffix is one, wherever it lies, unless nothing can
+    be in it: it is empty, or holds what macOS notes beside a file of that name."""
     found = []
     listed = _listed(root)
     for n, (name, size) in enumerate(listed):
         progress("recheck", n, len(listed))
-        digest = hashlib.sha256()
+        digest, start = hashlib.sha256(), b""
         with CardReader(root / name) as card:
             while block := card.read():
                 digest.update(block)
-        found.append(wipeable.Source(name, size, digest.hexdigest(), "video" if _is_film(name) else wipeable.OTHER))
+                start = start or block[: len(APPLE_DOUBLE)]
+        noted = Path(name).name.startswith("._") and start == APPLE_DOUBLE
+        kind = "video" if _is_film(name) and start and not noted else wipeable.OTHER
+        found.append(wipeable.Source(name, size, digest.hexdigest(), kind))
     return found
 
 

@@ -6,7 +6,7 @@ outcome after each; after any interruption `execute` can be repeated until the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,14 +15,16 @@ from pipeline.adapters.erase import Disk, Victim
 from pipeline.adapters.fill import Filler
 from pipeline.errors import WipeError
 from pipeline.records import Progress, WipeItem, WipePlan, no_progress
-from pipeline.wipeable import COPY, FREE_SPACE, digest_of, folded
+from pipeline.wipeable import COPY, FREE_SPACE, GONE, NO_FILE, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
-"""Ledger rows: ``{digest, card, whole, number, items}`` first, ``{digest, card, path, sha256, kind}`` for each step of
-an item, ``{digest}`` last."""
+"""Ledger rows: ``{digest, card, whole, number, items}`` first (``unkept`` with it, if there is any), ``{digest, card,
+path, sha256, kind}`` for each step of an item (``mark`` with it, if an earlier plan began to overwrite this file),
+``{digest}`` last."""
 
 CALLED_OFF = "wipe_called_off"
-"""Ledger row: a plan that had begun will not be carried out to its end."""
+"""Ledger row: a plan that had begun will not be carried out to its end; where a person says so, ``by`` whom, and which
+paths are ``half`` gone."""
 
 PROMISE = (
     "The originals can no longer be read through the card's normal interface, and the keys of the working copies are"
@@ -82,18 +84,24 @@ def plans_done(ledger: Recorder) -> int:
     return len(ledger.entries(kind=END))
 
 
-def unfinished(ledger: Recorder) -> WipePlan | None:
-    """The last plan that was begun and did not come to its end, to be executed again as it was; else None."""
+def unfinished(ledger: Recorder, card: str | None = None) -> WipePlan | None:
+    """The last plan, of this card or of any, that was begun and did not come to its end, to be executed again as it
+    was; else None."""
+    return next((plan for plan in all_unfinished(ledger) if card in (None, plan.card)), None)
+
+
+def all_unfinished(ledger: Recorder) -> Iterator[WipePlan]:
+    """The plans that were begun and did not come to their ends, the last one first; a card has one at most."""
     ended = {entry.payload["digest"] for entry in ledger.entries(kind=END)}
     for entry in reversed(ledger.entries(kind=BEGIN)):
         held = entry.payload
-        if held["digest"] not in ended and _begun(ledger, held["digest"]):
+        if held["digest"] not in ended and is_begun(ledger, held["digest"]):
             items = tuple(WipeItem(**item) for item in held["items"])
-            return WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"])
-    return None
+            unkept = tuple(held.get("unkept", ()))
+            yield WipePlan(items, (), held["digest"], held["card"], held["whole"], held["number"], unkept)
 
 
-def _begun(ledger: Recorder, digest: str) -> bool:
+def is_begun(ledger: Recorder, digest: str) -> bool:
     """Whether a plan was begun, and not called off since."""
 
     def latest(kind: str) -> int:
@@ -102,21 +110,45 @@ def _begun(ledger: Recorder, digest: str) -> bool:
     return latest(BEGIN) > latest(CALLED_OFF)
 
 
-def call_off(ledger: Recorder, digest: str) -> None:
-    """A plan that was begun is not carried out after all, so that what stopped it can be mended; not while something on
-    the card is half gone."""
-    mine = [
-        [e.payload for e in ledger.entries(kind=kind) if e.payload["digest"] == digest] for kind in (INTENT, OUTCOME)
-    ]
-    meant, done = ({(row["path"], row["sha256"]) for row in rows} for rows in mine)
-    if _begun(ledger, digest) and meant <= done:
-        ledger.append(CALLED_OFF, None, {"digest": digest})
+def call_off(ledger: Recorder, digest: str, by: str = "") -> list[str]:
+    """A plan that was begun is not carried out after all, so that what stopped it can be mended; while something is
+    half gone, only if a person says so (``by``). What was done stays done.
+
+    Returns the names of the files on the card of which something may be overwritten already.
+    """
+    half = _half_gone(ledger)
+    mine = [row for row in half.values() if row["digest"] == digest]
+    files = sorted(row["path"] for row in mine if row["kind"] not in NO_FILE)
+    if is_begun(ledger, digest) and (by or not mine):
+        ledger.append(CALLED_OFF, None, {"digest": digest} | ({"by": by, "half": files} if by else {}))
+    return files
+
+
+def _half_gone(ledger: Recorder) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """By (card, path, sha256): the intents, under whatever plan, that no outcome followed."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for entry in sorted((*ledger.entries(kind=INTENT), *ledger.entries(kind=OUTCOME)), key=lambda entry: entry.seq):
+        key = (entry.payload["card"], entry.payload["path"], entry.payload["sha256"])
+        found.pop(key, None)
+        if entry.kind == INTENT:
+            found[key] = entry.payload
+    return found
+
+
+def overwritten_only(ledger: Recorder, card: str) -> set[tuple[str, str]]:
+    """(path, sha256) of the files on this card that were overwritten and, for all the ledger knows, not removed."""
+    done = [entry.payload for entry in ledger.entries(kind=OVERWRITTEN) if entry.payload["card"] == card]
+    marked = {(row["path"], row["sha256"], row.get("mark", row["digest"])) for row in done}
+    return {
+        (path, sha256)
+        for (at, path, sha256), row in _half_gone(ledger).items()
+        if at == card and (path, sha256, row.get("mark", row["digest"])) in marked
+    }
 
 
 def going(ledger: Recorder, clip: str) -> bool:
     """Whether a wipe that takes this clip's working copy was begun and did not come to its end."""
-    begun = unfinished(ledger)
-    return begun is not None and any(item.kind == COPY and item.path == clip for item in begun.items)
+    return any(item.kind == COPY and item.path == clip for begun in all_unfinished(ledger) for item in begun.items)
 
 
 def execute(
@@ -143,7 +175,7 @@ def execute(
     """
     if any(entry.payload["digest"] == digest for entry in ledger.entries(kind=END)):
         raise WipeError("The plan {digest} was carried out already; a plan works once.", digest=digest)
-    if digest != plan.digest or digest_of(plan.items, plan.card, plan.whole, plan.number) != digest:
+    if digest != plan.digest or digest_of(plan) != digest:
         raise WipeError("{digest} is not the plan that was shown; look at the plan again.", digest=digest)
     if not plan.items:
         raise WipeError("There is nothing to wipe.")
@@ -153,9 +185,10 @@ def execute(
         at = card.resolve(strict=True)
         filler = Filler(at, digest)
         done, victims = _inspect(plan, at, ledger, tied, everything, in_place, filler, progress)
-        if not _begun(ledger, digest):
+        if not is_begun(ledger, digest):
             still()
             begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}
+            begun |= {"unkept": list(plan.unkept)} if plan.unkept else {}
             ledger.append(BEGIN, None, {**begun, "items": [asdict(item) for item in plan.items]})
             try:
                 still()  # whoever sees that it has begun repairs nothing more (`going`)
@@ -167,14 +200,17 @@ def execute(
             if item in done:
                 continue
             row = {"digest": digest, "card": plan.card, "path": item.path, "sha256": item.sha256, "kind": item.kind}
+            if item in victims and victims[item].digest != digest:
+                row["mark"] = victims[item].digest
             clip = item.path if item.kind == COPY else None
-            ledger.append(INTENT, clip, dict(row))
+            if item.kind != GONE:
+                ledger.append(INTENT, clip, dict(row))
             if item.kind == COPY:
                 vault.forget_unfinished()
                 vault.destroy(item.path)
             elif item.kind == FREE_SPACE:
                 filler.fill(disk, progress)
-            else:
+            elif item.kind != GONE:
                 victims[item].overwrite(disk)
                 ledger.append(OVERWRITTEN, clip, dict(row))
                 victims[item].remove(disk)
@@ -187,7 +223,7 @@ def execute(
             why=error.strerror,
         ) from error
     progress("wipe", len(plan.items), len(plan.items))
-    files = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
+    files = [item for item in plan.items if item.kind not in NO_FILE]
     return Wiped(
         len(files),
         sum(item.kind == COPY for item in plan.items),
@@ -207,31 +243,46 @@ def _inspect(
     filler: Filler,
     progress: Progress,
 ) -> tuple[set[WipeItem], dict[WipeItem, Victim]]:
-    """Check every item before any is touched; those that are done, and how to erase the others."""
+    """Check every item before any is touched; those that are done, and how to erase the others.
 
-    def written(kind: str) -> set[tuple[str, str]]:
-        rows = [e.payload for e in ledger.entries(kind=kind) if e.payload["digest"] == plan.digest]
-        return {(row["path"], row["sha256"]) for row in rows}
-
-    begun, overwritten, ended = written(INTENT), written(OVERWRITTEN), written(OUTCOME)
-    done = {item for item in plan.items if (item.path, item.sha256) in ended}
-    on_card = [item for item in plan.items if item.kind not in (COPY, FREE_SPACE)]
-    victims = {i: Victim(card, i.path, i.bytes, i.sha256, plan.digest, in_place) for i in on_card}
+    A file that an earlier plan began to overwrite bears the mark of that plan, which was called off.
+    """
+    ended = [e.payload for e in ledger.entries(kind=OUTCOME) if e.payload["digest"] == plan.digest]
+    gone = {(row["path"], row["sha256"]) for row in ended}
+    done = {item for item in plan.items if (item.path, item.sha256) in gone}
+    half = {
+        (path, sha256): row.get("mark", row["digest"])
+        for (at, path, sha256), row in _half_gone(ledger).items()
+        if at == plan.card
+    }
+    overwritten = overwritten_only(ledger, plan.card)
+    on_card = [item for item in plan.items if item.kind not in NO_FILE]
+    victims = {
+        i: Victim(card, i.path, i.bytes, i.sha256, half.get((i.path, i.sha256), plan.digest), in_place) for i in on_card
+    }
     planned = {folded(item.path) for item in victims}
     for take in tied(card):
         names = {folded(name): name for name in take}
         if names.keys() & planned and (new := sorted(names.keys() - planned)):
-            raise WipeError("{file} appeared since the plan; make a new plan.", file=card / names[new[0]])
+            raise WipeError(
+                "{file} appeared since the plan; do lesveil run, then look at lesveil wipe again.",
+                file=card / names[new[0]],
+            )
     if plan.whole:
         ours = {victim.neutral for victim in victims.values()} | set(filler.leftovers())
         for name in everything(card):
             if folded(name) not in planned and card / name not in ours:
-                raise WipeError("{file} appeared since the plan; make a new plan.", file=card / name)
+                raise WipeError(
+                    "{file} appeared since the plan; do lesveil run, then look at lesveil wipe again.", file=card / name
+                )
+    for item, victim in victims.items():
+        if item not in done:
+            victim.check_access()
     for n, (item, victim) in enumerate(victims.items()):
         progress("recheck", n, len(victims))
         if item in done:
             victim.check_gone()
         else:
             row = (item.path, item.sha256)
-            victim.check(row in begun, row in overwritten)
+            victim.check(row in half, row in overwritten)
     return done, victims

@@ -92,11 +92,40 @@ def test_films_on_a_card_that_may_not_be_read_or_wiped() -> None:
             assert len(copied.clips) == 1
             world.finish()
             plan = world.plan()
-            with pytest.raises(Exception, match="could not be wiped: Permission denied"):
+            with pytest.raises(Exception, match="protected or may not be written"):
                 world.wipe(plan.digest)  # the folder is not ours
             assert (folder / "card/DCIM/100CANON/B.MP4").read_bytes() == FILM[:1000]
 
         assert as_nobody(copy) == 0
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not ROOT, reason="root is needed to become somebody else")
+def test_a_film_that_was_protected_in_the_camera_stops_the_wipe_before_it_begins() -> None:
+    """Half a wipe would bind the card until the film is unprotected."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o777)
+
+        def wipe() -> None:
+            lay(folder / "card", A=FILM[:1000], B=FILM[:2000])
+            world = World(folder / "school", folder / "card")
+            world.folder.mkdir()
+            world.create().copy()
+            world.finish()
+            before, digest = world.on_card(), world.plan().digest
+            (folder / "card/DCIM/100CANON/B.MP4").chmod(0o444)
+            with pytest.raises(WipeError, match=r"B\.MP4 is protected.*unprotect it in the camera"):
+                world.wipe(digest)
+            assert world.on_card() == before
+            lay(world.card, C=FILM[:3000])
+            assert len(world.copy().clips) == 3, "no wipe was begun"
+            (folder / "card/DCIM/100CANON/B.MP4").chmod(0o644)
+            world.wipe(digest)
+            assert list(world.on_card()) == ["DCIM/100CANON/C.MP4"]
+
+        assert as_nobody(wipe) == 0
     finally:
         shutil.rmtree(folder)
 

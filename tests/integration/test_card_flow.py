@@ -20,7 +20,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
-from pipeline.errors import UnknownCardError, WipeError
+from pipeline.errors import CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
@@ -220,6 +220,213 @@ def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
         assert place.vault.ids() == []
 
 
+def test_week_after_week_a_camera_may_use_the_same_name(world: World) -> None:
+    """Wiped each time, or written over in the camera: what was there before keeps nothing."""
+    digests = set()
+    for week in range(3):
+        lay(world.card, A=b"week %d" % week * 999)
+        world.copy()
+        world.finish()
+        plan = world.plan()
+        assert plan.refused == ()
+        digests.add(plan.digest)
+        world.wipe(plan.digest)
+        assert world.on_card() == {}
+    assert len(digests) == 3
+    lay(world.card, A=b"a first version" * 999)
+    world.copy()
+    world.finish()
+    lay(world.card, A=b"rated in the camera" * 999)
+    world.copy()
+    kept = world.plan()
+    assert [reason for _, reason in kept.refused] == ["it was not rendered"]
+    assert [item.kind for item in kept.items] == ["working_copy", "gone"], "the film that lies there is another one"
+    world.finish()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
+        assert {state.stage for state in states(place)} == {"wiped"}
+    assert world.plan(whole=True).refused == ()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("how", ["deleted", "renamed"])
+def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str, whole: bool
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.copy()
+    world.finish()
+    shown = world.plan(whole=whole)
+    if how == "deleted":
+        (world.card / AT / "A.MP4").unlink()
+    else:
+        (world.card / AT / "A.MP4").rename(world.card / AT / "Z.MP4")
+        world.copy()
+    plan = world.plan(whole=whole)
+    assert [item.path for item in plan.items if item.kind == "gone"] == [f"{AT}/A.MP4"]
+    with pytest.raises(WipeError, match="not the plan that was shown"):
+        world.wipe(shown.digest, "one", whole=whole)
+    words = ["wipe", "--card", str(world.card), *(["--whole-card"] if whole else [])]
+    said = lesveil(world, capsys, *words, js=False)
+    assert f"Not on the card any more: {AT}/A.MP4" in said
+    done = lesveil(world, capsys, *words, "--execute", plan.digest, "--confirm", "one")
+    assert (done["files"], done["copies"]) == (1 if how == "deleted" else 2, 2)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert {state.stage for state in states(place)} == {"wiped"}
+        assert place.vault.ids() == []
+
+
+def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty folder where a plain one lay may be any; a card has a serial."""
+    with monkeypatch.context() as patch:
+        patch.setattr(wiping, "is_there", lambda *_: False)
+        world.copy()
+        world.finish()
+        assert {item.kind for item in world.plan().items} == {"video", "working_copy"}
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    for film in (world.card / AT).iterdir():
+        film.unlink()
+    plan = world.plan()
+    assert {item.kind for item in plan.items} == {"gone", "working_copy"}
+    world.wipe(plan.digest)
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.copy()
+    world.finish()
+
+    def broken(*_: Any) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(wiping, "is_there", broken)
+    with pytest.raises(CardError, match="cannot be read"):
+        world.plan()
+
+
+# --- a wipe that was begun and cannot be finished ---------------------------------------------------------------------
+
+
+def begun(world: World, monkeypatch: pytest.MonkeyPatch, at: str = "pipeline.adapters.vault.Vault.destroy") -> str:
+    """A wipe of the card is killed: between its films and their copies, or in another place; its digest."""
+    world.copy()
+    world.finish()
+    digest = world.plan().digest
+    with monkeypatch.context() as patch:
+        patch.setattr(at, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(digest)
+    return digest
+
+
+def test_a_begun_wipe_whose_card_was_used_again_is_called_off(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = begun(world, monkeypatch)
+    lay(world.card, A=b"a new lesson, of which this is all there is" * 99)
+    at = ["--card", str(world.card)]
+    off = f"lesveil wipe --call-off {digest} --by"
+    assert off in lesveil(world, capsys, "run", *at, code=57)
+    assert "do lesveil run" in lesveil(world, capsys, "wipe", "--execute", digest, *at, code=57)
+    assert off in lesveil(world, capsys, "wipe", *at, js=False)
+    assert lesveil(world, capsys, "wipe", *at)["begun"] == [digest]
+    assert "say whose" in lesveil(world, capsys, "wipe", "--call-off", digest, code=57)
+    assert "No wipe with" in lesveil(world, capsys, "wipe", "--call-off", "0" * 64, "--by", "A", code=57)
+    said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen")
+    assert said == {"digest": digest, "half": []}
+    with world.open() as place:
+        assert place.ledger.entries("wipe_called_off")[-1].payload == {"digest": digest, "by": "A. Jansen", "half": []}
+        assert {state.stage for state in states(place)} == {"wiped"}, "what was done stays done"
+    assert not lesveil(world, capsys, "wipe", *at)["begun"]
+    assert len(world.copy().clips) == 1
+    world.finish()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+@pytest.mark.parametrize(
+    "step", ["Disk.write", "Disk.rename", "Disk.unlink"], ids=["to be overwritten", "overwritten", "renamed"]
+)
+def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_new_plan(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Also when that one is interrupted: what lies there bears the mark of the first."""
+    digest = begun(world, monkeypatch, f"pipeline.adapters.erase.{step}")
+    said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen", js=False)
+    assert f"{AT}/A.MP4 may be overwritten in part" in said
+    with world.open() as place:
+        assert place.ledger.entries("wipe_called_off")[-1].payload["half"] == [f"{AT}/A.MP4"]
+    again = world.plan(fill=True)
+    assert again.digest != digest
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.adapters.erase.Disk.unlink", lambda *_: 1 / 0)
+        patch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(again.digest, fill=True)
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.wipe(again.digest)
+    assert world.on_card() == {}
+
+
+def test_a_begun_wipe_binds_its_own_card_alone(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = begun(world, monkeypatch)
+    other = World(world.folder, lay(tmp_path / "two", C=b"third lesson" * 999))
+    other.copy()
+    other.finish("C.MP4")
+    plan = other.plan()
+    assert plan.card == str(other.card)
+    said = lesveil(world, capsys, "wipe", js=False)
+    assert f"The wipe {digest} of the card {world.card} was begun and is not finished" in said, "that one may be lost"
+    with pytest.raises(WipeError, match="put that one in"):
+        other.wipe(digest)
+    other.wipe(plan.digest)
+    assert other.on_card() == {}
+    with world.open() as place:
+        assert len(place.vault.ids()) == 2
+    lesveil(world, capsys, "wipe", "--execute", digest)  # it knows its own card, though another was read since
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+def test_what_a_run_says_of_a_begun_wipe_can_be_typed(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    world.copy()
+    world.finish()
+    digest = world.plan(whole=True).digest
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.wipe(digest, "one", whole=True)
+    lay(world.folder / "two", C=b"third lesson" * 999)
+    World(world.folder, world.folder / "two").copy()  # read since: what is asked for is the name of the begun one
+    with world.open() as place:
+        assert wiping.title(place, None, digest) == "one"
+    assert "one (lesveil wipe --whole-card" in lesveil(world, capsys, "wipe", "--execute", digest, code=57)
+    film = next(world.archive.glob("*.mp4"))
+    film.rename(world.folder / "away.mp4")
+    away = lesveil(world, capsys, "wipe", "--execute", digest, "--confirm", "one", code=57)
+    assert "nothing more was wiped" in away
+    (world.folder / "away.mp4").rename(film)
+    with pytest.raises(WipeError) as said:
+        world.copy()
+    words = str(said.value).split("finish it first: lesveil ", 1)[1].split(" (if")[0]
+    assert shlex.split(words)[-3:] == ["--whole-card", "--card", str(world.card)]
+    lesveil(world, capsys, *shlex.split(words), "--confirm", "one")
+
+
 # --- a phone or camera over MTP ---------------------------------------------------------------------------------------
 
 
@@ -305,6 +512,44 @@ def test_a_whole_card_needs_its_name(world: World, capsys: pytest.CaptureFixture
     assert "must be typed: one" in lesveil(world, capsys, *words, code=57)
     assert "must be typed: one" in lesveil(world, capsys, *words, "--confirm", "two", code=57)
     assert len(world.on_card()) == 3
+
+
+def test_what_can_hold_no_film_keeps_no_whole_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither can ever be copied; a film that is only called so, or begins so, can hold anything."""
+    monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    note = bytes.fromhex("00051607") + b"Mac OS X" * 500
+    (world.card / AT / "._A.MP4").write_bytes(note)
+    (world.card / AT / "EMPTY.MP4").write_bytes(b"")
+    world.copy()
+    world.finish()
+    for name, data in (("._B.MP4", b"a film" * 999), ("C.MP4", note)):
+        (world.card / AT / name).write_bytes(data)
+        plan = world.plan(whole=True)
+        assert (plan.items, [path for path, _ in plan.refused]) == ((), [f"{AT}/{name}"])
+        (world.card / AT / name).unlink()
+    world.wipe(world.plan(whole=True).digest, "one", whole=True)
+    assert world.on_card() == {}
+
+
+@pytest.mark.parametrize("ours", ["workspace", "archive"])
+def test_the_wipe_of_a_whole_card_never_takes_what_is_ours(tmp_path: Path, ours: str) -> None:
+    """A disk that holds the camera's folders and the workspace, or the folder delivered to (here through a link)."""
+    disk = lay(tmp_path / "disk", A=b"first lesson" * 999)
+    (disk / "ours").mkdir()
+    (tmp_path / "school").mkdir()
+    world = World(tmp_path / "school", disk)
+    if ours == "workspace":
+        world.place.symlink_to(disk / "ours")
+    world.create()
+    if ours == "archive":
+        world.archive.rmdir()
+        world.archive.symlink_to(disk / "ours")
+    world.copy()
+    world.finish()
+    with pytest.raises(WipeError, match=f"{ours} lies on this card"):
+        world.plan(whole=True)
+    world.wipe(world.plan().digest)
+    assert not [name for name in world.on_card() if name.startswith("DCIM")]
 
 
 # --- a take in chapters, from the card to a rendering -----------------------------------------------------------------

@@ -14,7 +14,7 @@ from pipeline import workspace
 from pipeline.adapters import database
 from pipeline.adapters.ledger import Entry
 from pipeline.cli import main
-from pipeline.errors import ApprovalError
+from pipeline.errors import ApprovalError, WipeError
 from pipeline.lesson import approve, plans, recall, retention
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.deleted import TERM, USED, Deleted, fate
@@ -84,6 +84,29 @@ def test_what_a_recall_deleted_is_not_made_again_and_its_film_can_be_wiped(world
     with world.open() as place:
         assert not place.vault.has(find(place, "A.MP4").clip)
         assert find(place, "A.MP4").stage == "wiped"
+
+
+def test_a_wipe_that_was_shown_while_the_archive_held_the_film_does_not_take_the_last_of_it(world: World) -> None:
+    world.finish()
+    shown, before = world.plan(), world.on_card()
+    with world.open() as place:
+        recalled(place, "A.MP4")
+    with pytest.raises(WipeError, match="not the plan that was shown"):
+        world.wipe(shown.digest)
+    assert world.on_card() == before
+    with world.open() as place:
+        plan = wiping.wipe_plan(place, NOW, wiping.Wanted(world.card))
+        assert plan.items == shown.items
+        assert names(wiping.unkept(place, plan)) == [A]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                wiping.execute_wipe(place, plan.digest, NOW, wiping.Wanted(world.card))
+        begun = wiping.wipe_plan(place, NOW, wiping.Wanted(world.card))
+        assert wiping.begun(place) == [begun]
+        assert names(wiping.unkept(place, begun)) == [A]
+    world.wipe(plan.digest)
+    assert world.on_card() == {}
 
 
 def test_what_has_served_before_it_was_delivered_stays_deleted(world: World) -> None:

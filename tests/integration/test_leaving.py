@@ -167,7 +167,7 @@ def test_a_repair_that_comes_while_the_archive_is_asked_stops_the_wipe(
 
 
 @pytest.mark.parametrize("moment", ["recheck", wipes.BEGIN])
-@pytest.mark.parametrize("how", ["repair", "rejection"])
+@pytest.mark.parametrize("how", ["repair", "rejection", "withdrawal"])
 def test_what_comes_while_the_card_is_read_stops_the_wipe(
     world: World, monkeypatch: pytest.MonkeyPatch, moment: str, how: str
 ) -> None:
@@ -177,7 +177,10 @@ def test_what_comes_while_the_card_is_read_stops_the_wipe(
         if not said:
             said.append(how)
             clip = find(place, "A.MP4").clip
-            hides(place, clip) if how == "repair" else judge(place, clip, "Rector", False)
+            if how == "withdrawal":  # they are shown, and no consent of theirs is in force
+                place.ledger.append("teacher", clip, {"person": "777", "ground": "g"})
+            else:
+                hides(place, clip) if how == "repair" else judge(place, clip, "Rector", False)
 
     with world.open() as place:
         append = place.ledger.append
@@ -203,6 +206,21 @@ def test_what_comes_while_the_card_is_read_stops_the_wipe(
             digest = wiping.wipe_plan(place, TODAY, wanted).digest
             wiping.execute_wipe(place, digest, TODAY, wanted, "")
             assert world.on_card() == {}
+
+
+def test_the_archive_is_asked_again_when_the_card_was_read(world: World) -> None:
+    before, digest = world.on_card(), world.plan().digest
+    film = next(world.archive.glob("*.mp4"))
+
+    def taken(stage: str, *_: int) -> None:
+        if stage == "recheck" and film.exists():
+            film.rename(world.folder / "taken.mp4")
+
+    with world.open() as place, pytest.raises(WipeError, match="no longer what was delivered"):
+        wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "", taken)
+    assert world.on_card() == before
+    with world.open() as place:
+        assert wipes.unfinished(place.ledger) is None
 
 
 def test_what_was_taken_out_of_the_archive_keeps_its_film(world: World) -> None:
@@ -234,7 +252,7 @@ def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: py
         append, clip = place.ledger.append, find(place, "A.MP4").clip
         desk = Desk(place, book)
         monkeypatch.setattr(desk, "_both", lambda id: (find(place, clip), SimpleNamespace(analysis="x")))
-        monkeypatch.setattr(desk, "_checked", lambda state, found, asked, role: asked)
+        monkeypatch.setattr(desk, "_checked", lambda state, found, asked, role, first: asked)
 
         def appends(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
             done = append(kind, clip, payload)

@@ -24,6 +24,7 @@ from pipeline.stages.wipe import END, PROMISE, execute, unfinished, wiped_since
 from pipeline.wipeable import (
     COPY,
     FREE_SPACE,
+    GONE,
     OTHER,
     Chain,
     Source,
@@ -36,6 +37,9 @@ from pipeline.wipeable import (
 RENDER = "d" * 64
 DONE: dict[str, Any] = dict.fromkeys(("rendered", "checked", "approved", "delivered"), RENDER)
 DONE |= {"archived": True, "consent": True, "waits": False}
+
+
+EMPTY = WipePlan((), (), digest_of(WipePlan((), (), "")))
 
 
 def chain(clip: str, *paths: str, **changes: Any) -> Chain:
@@ -60,7 +64,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ("a", COPY),
     ]
     assert made.refused == ()
-    assert made.digest == digest_of(made.items)
+    assert made.digest == digest_of(made)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,18 @@ def test_of_a_clip_that_was_deleted_on_purpose_only_the_copy_need_be_proven() ->
     assert plan(shared).items == (), "a clip that nobody decided to delete needs the film"
 
 
+def test_a_plan_of_what_is_kept_nowhere_is_another_plan() -> None:
+    """Shown while the archive held it, it was shown as something else."""
+    kept = chain("a", "DCIM/1/A.MP4")
+    made = plan([kept]), plan([replace(kept, deleted=True)])
+    assert made[0].items == made[1].items
+    assert (made[0].unkept, made[1].unkept) == ((), ("a",))
+    assert made[0].digest != made[1].digest
+    copied = {item for item in of(kept) if item[0] == "a"}
+    assert plan([replace(kept, deleted=True)], copied).unkept == ("a",), "its copy went with another card"
+    assert plan([replace(kept, deleted=True), chain("b", "B.MP4")], of(kept)).unkept == ()
+
+
 def test_every_film_of_a_take_must_have_been_read_back() -> None:
     """A take in chapters has a digest of its own; what counts is that each of its films is in the copy."""
     films = tuple(Source(f"DCIM/1/{n}.MP4", 10, str(n) * 64, "video") for n in range(2))
@@ -198,7 +214,47 @@ def test_what_was_wiped_before_is_not_planned_again() -> None:
     items = plan([whole]).items
     rest = plan([whole], {(item.path, item.sha256) for item in items[:1]})
     assert rest.items == items[1:]
-    assert plan([whole], {(item.path, item.sha256) for item in items}) == WipePlan((), (), digest_of(()))
+    assert plan([whole], {(item.path, item.sha256) for item in items}) == EMPTY
+
+
+def of(chain: Chain) -> set[tuple[str, str]]:
+    """What a wipe of all of a clip leaves behind."""
+    return {(item.path, item.sha256) for item in plan([chain]).items}
+
+
+@pytest.mark.parametrize("since", ["", "taken out of the archive"])
+def test_a_wiped_clip_keeps_nothing_that_took_its_name(since: str) -> None:
+    """Cameras use a name again: also once nobody may say any more that the old clip is safe."""
+    old, new = chain("a", "DCIM/1/A.MP4", "DCIM/1/A.THM"), chain("b", "DCIM/1/A.MP4")
+    wiped = of(old)
+    old = replace(old, delivered=None) if since else old
+    made = plan([old, new], wiped)
+    assert [item.path for item in made.items] == ["DCIM/1/A.MP4", "b"]
+    assert made.items[0].sha256 == new.copied
+    assert made.refused == ()
+    listed = [Source("DCIM/1/A.MP4", 10, new.copied or "", "video"), Source("DCIM/1/A.THM", 1, "3" * 64, OTHER)]
+    assert len(plan([old, new], wiped, everything=listed).items) == 3
+    put_back = [replace(listed[0], sha256=old.copied or "")]
+    assert plan([old, new], wiped, everything=put_back).items == (), "nobody copied it since"
+
+
+def test_a_film_that_another_replaced_on_the_card_is_told_and_keeps_nothing_there() -> None:
+    old, new = chain("a", "DCIM/1/A.MP4"), chain("b", "DCIM/1/A.MP4")
+    gone = {("DCIM/1/A.MP4", old.copied or "")}
+    made = plan([old, new], (), gone)
+    assert [(item.path, item.kind) for item in made.items] == [
+        ("DCIM/1/A.MP4", "video"),
+        ("a", COPY),
+        ("b", COPY),
+        ("DCIM/1/A.MP4", GONE),
+    ]
+    waits = replace(old, approved=None)
+    made = plan([waits, new], (), gone)
+    assert [item.path for item in made.items] == ["DCIM/1/A.MP4", "b"], "the old clip's copy is all there is of it"
+    assert [clip for clip, _ in made.refused] == ["a"]
+    listed = [Source("DCIM/1/A.MP4", 10, new.copied or "", "video")]
+    assert len(plan([waits, new], (), gone, everything=listed).items) == 2
+    assert plan([waits, new], (), everything=listed).items == (), "on the card, it keeps all of it"
 
 
 def test_what_was_copied_again_after_its_wipe_is_there_to_be_wiped(tmp_path: Path, ledger: Ledger) -> None:
@@ -214,12 +270,13 @@ def test_what_was_copied_again_after_its_wipe_is_there_to_be_wiped(tmp_path: Pat
 
 
 PATHS = ["DCIM/1/A.MP4", "DCIM/1/a.mp4", "DCIM/1/B.MP4", "DCIM/1/C.MP4", "DCIM/1/A.THM", "../x"]
+SUMS = ["f" * 64, "f" * 64, "0" * 64]
 links = st.sampled_from([RENDER, RENDER, RENDER, None, "e" * 64])
 sources = st.builds(
     Source,
     st.sampled_from(PATHS),
     st.just(10),
-    st.sampled_from(["f" * 64, "f" * 64, "0" * 64]),
+    st.sampled_from(SUMS),
     st.sampled_from(["video", "sidecar"]),
 )
 chains = st.builds(
@@ -254,6 +311,27 @@ def test_never_a_file_of_a_clip_whose_chain_is_incomplete(given_chains: list[Cha
     listed = {file.path for each in given_chains if each.clip in copies for file in each.files}
     assert {item.path for item in made.items if item.kind != COPY} == listed
     assert not copies & refused
+
+
+@given(st.lists(chains | whole_chains, max_size=5), st.sets(st.tuples(st.sampled_from(PATHS), st.sampled_from(SUMS))))
+def test_whatever_is_gone_only_what_every_clip_there_agrees_on_goes(
+    given_chains: list[Chain], gone: set[tuple[str, str]]
+) -> None:
+    made = plan(given_chains, (), gone)
+    for item in made.items:
+        owners = [
+            (each, file)
+            for each in given_chains
+            for file in each.files
+            if file.path.casefold() == item.path.casefold() and (file.path, file.sha256) not in gone
+        ]
+        if item.kind == COPY:
+            assert all(missing_link(each) is None for each in given_chains if each.clip == item.path)
+        elif item.kind == GONE:
+            assert (item.path, item.sha256) in gone
+        else:
+            assert owners
+            assert all(missing_link(each) is None and file.sha256 == item.sha256 for each, file in owners)
 
 
 @given(st.lists(chains | whole_chains, max_size=5), st.randoms(use_true_random=False))
@@ -381,7 +459,7 @@ def test_another_digest_is_refused(scene: Scene, ledger: Ledger) -> None:
     for shown, digest in ((scene.plan, "0" * 64), (less, scene.plan.digest), (other_card, scene.plan.digest)):
         with pytest.raises(WipeError, match="not the plan that was shown"):
             execute(shown, digest, scene.card, ledger, scene.vault, tied=tied_files)
-    empty = WipePlan((), (), digest_of(()))
+    empty = EMPTY
     with pytest.raises(WipeError, match="nothing to wipe"):
         scene.run(ledger, empty)
     assert scene.contents() == BEFORE
@@ -469,7 +547,8 @@ def test_another_card_is_not_taken_for_the_rest_of_this_one(tmp_path: Path, ledg
     """Stopped after its last intent, before a byte was overwritten: a card without the file must not end the plan."""
     scene = make(tmp_path, ledger)
     items = tuple(item for item in scene.plan.items if item.path == FILM)
-    only = WipePlan(items, (), digest_of(items))
+    only = WipePlan(items, (), "")
+    only = replace(only, digest=digest_of(only))
     (scene.card / THUMB).unlink()
 
     class Pulled(Disk):

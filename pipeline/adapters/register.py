@@ -141,6 +141,10 @@ class Register(database.Held):
     def withdraw(self, person: str, on: date) -> None:
         """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once."""
         self._refuse_unknown(person)
+        self.heed(person, on)
+
+    def heed(self, person: str, on: date) -> None:
+        """The same of somebody whom no list held yet: an old copy may have lost the list, and another brings it."""
         with self._lock, _told(self._path), database.writing(self._connection):
             self._connection.execute(
                 "INSERT OR IGNORE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
@@ -148,19 +152,24 @@ class Register(database.Held):
             )
 
     def withdrawn(self) -> set[tuple[str, str]]:
-        """Every withdrawal there is: (person, the day from which it counts)."""
+        """Every withdrawal there is, said here or stated by a list: (person, the day from which it counts)."""
         with self._lock, _told(self._path):
-            return set(self._connection.execute("SELECT person, day FROM withdrawals").fetchall())
+            rows = self._connection.execute(
+                "SELECT person, day FROM withdrawals"
+                " UNION SELECT person, withdrawn FROM versions WHERE withdrawn IS NOT NULL"
+            )
+            return set(rows.fetchall())
 
     def knows(self, person: str) -> bool:
         """Whether any list ever held this person."""
         with self._lock, _told(self._path):
             return bool(self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone())
 
-    def imported(self, sha256: str) -> bool:
-        """Whether a list with this digest was ever imported."""
+    def imported(self, number: int, sha256: str) -> bool:
+        """Whether the import with this number was of a list with this digest; one list may come in more than once."""
+        asked = "SELECT 1 FROM imports WHERE number = ? AND sha256 = ?"
         with self._lock, _told(self._path):
-            return bool(self._connection.execute("SELECT 1 FROM imports WHERE sha256 = ?", (sha256,)).fetchone())
+            return bool(self._connection.execute(asked, (number, sha256)).fetchone())
 
     def may_be_shown(self, person: str, filmed_on: date, used_on: date, *, recognised: bool = True) -> Answer:
         """The rules' answer (`pipeline.consent.may_be_shown`) for one person; someone unknown is a no."""

@@ -37,6 +37,7 @@ def consent_import(args: argparse.Namespace) -> int:
             number = place.register.apply(plan, allow_loss=args.allow_loss)
             row = {"import": number, "sha256": listed.sha256, "people": len(listed.people), "staff": listed.staff}
             place.ledger.append("import", None, row)
+            workspace.heed_withdrawals(place)  # those that the list states
             reach = reconcile(place, today)
         ending = [one for one in place.register.people(today, _warn_days(place)) if one.ending is not None]
     document = {

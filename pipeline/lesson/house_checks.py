@@ -23,7 +23,7 @@ from pipeline.lesson.enrol import aged
 from pipeline.lesson.withdraw import states_on
 from pipeline.messages import kept_in_words, told, tr
 from pipeline.settings import Rendering
-from pipeline.workspace import VAULT, Workspace, load_templates, missing_list
+from pipeline.workspace import VAULT, Workspace, load_templates, lost_withdrawals, missing_list
 
 ROOM = 20e9
 """Bytes: a card's copies and their renderings, about two lessons in a row."""
@@ -214,9 +214,7 @@ def _register(workspace: Workspace) -> Iterator[Finding]:
     if missing is not None:
         text = tr("The register is an old copy: the list of {day} is not in it.", day=missing.day)
         yield Finding("bad", text, tr("Run lesveil consent import with that list, or a newer one."))
-    lost = [row.payload for row in workspace.ledger.entries("withdrawal")]
-    known = workspace.register.withdrawn()
-    gone = sorted({one["person"] for one in lost if (one["person"], one["day"]) not in known})
+    gone = sorted({person for person, _ in lost_withdrawals(workspace)})
     if gone:
         text = tr("The register is an old copy: the withdrawal of {people} is not in it.", people=", ".join(gone))
         yield Finding("bad", text, tr("Run lesveil status: what the ledger knows counts again from then on."))

@@ -165,8 +165,11 @@ def lost_withdrawals(workspace: Workspace) -> list[tuple[str, str]]:
 
 def _told_withdrawals(workspace: Workspace) -> set[tuple[str, str]]:
     """Every withdrawal that the ledger has: (person, the day from which it counts)."""
-    rows = [row for kind in ("withdrawal", KNOWN) for row in workspace.ledger.entries(kind)]
-    return {(row.payload["person"], row.payload["day"]) for row in rows}
+    found = {(row.payload["person"], row.payload["day"]) for row in workspace.ledger.entries(KNOWN)}
+    for row in workspace.ledger.entries("withdrawal"):
+        person, day = row.payload["person"], row.payload["day"]
+        found.add((person, min(day, row.day.isoformat()) if row.right else day))
+    return found
 
 
 def _heed_alikes(workspace: Workspace) -> None:

@@ -238,6 +238,12 @@ def _there(path: Path) -> Path:
     ``init`` made it before lesveil.toml, and a new one would hide the loss.
     """
     if not path.is_file() or not path.stat().st_size:
+        if path.name == "ledger.db":
+            raise WorkspaceError(
+                "{file} is gone, and with it what it proves; put back a copy of it, then look with lesveil ledger"
+                " verify and lesveil deliver --audit what the copy lacks. Nothing was changed.",
+                file=path,
+            )
         raise WorkspaceError(
             "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.", file=path
         )

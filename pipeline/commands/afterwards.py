@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.deliver import leave_head
+from pipeline.commands.deliver import gaps, leave_head
 from pipeline.commands.terminal import Add, Bar, Group, answer, day, named
 from pipeline.errors import LedgerError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
@@ -27,7 +27,8 @@ def recall(args: argparse.Namespace) -> int:
             _noted(place, done)
             return _told(args, done)
         items = recalling.recall_plan(place, today)
-    lines = []
+        lacking, whole = gaps(place)
+    lines = list(lacking)
     for item in items:
         lines.append(
             tr(
@@ -44,8 +45,11 @@ def recall(args: argparse.Namespace) -> int:
         tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
         if items
         else tr("No delivered clip shows anybody who may not be shown any more.")
+        if whole
+        else tr("No delivered clip that the ledger knows of shows anybody who may not be shown any more.")
     )
-    return answer(args, {"digest": digest or None, "items": items}, *lines)
+    answer(args, {"digest": digest or None, "items": items, "ledger": lacking}, *lines)
+    return LedgerError.code if lacking else 0
 
 
 def used(args: argparse.Namespace) -> int:

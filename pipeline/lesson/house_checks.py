@@ -20,6 +20,7 @@ from pipeline.errors import LesveilError
 from pipeline.lesson.checks import Finding, cannot, tried
 from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
+from pipeline.lesson.targets import proof
 from pipeline.lesson.withdraw import states_on
 from pipeline.messages import kept_in_words, told, tr
 from pipeline.settings import Rendering
@@ -240,11 +241,17 @@ def _portraits(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _ledger(workspace: Workspace) -> Iterator[Finding]:
-    broken = workspace.ledger.verify()
-    if broken:
-        yield Finding(
-            "bad", kept_in_words(broken[0]), tr("Keep the ledger's file as it is, and tell the privacy officer.")
+    found = proof(workspace)
+    if found.findings:
+        todo = tr("Keep the ledger's file as it is, and tell the privacy officer.")
+        if workspace.settings.deliver.target:
+            todo += " " + tr("lesveil deliver --audit names what was delivered and is not in it.")
+        yield Finding("bad", kept_in_words(found.findings[0]), todo)
+    elif found.unasked is not None:
+        text = tr(
+            "The ledger is whole here; the heads in the archive could not be asked: {why}", why=told(found.unasked)
         )
+        yield Finding("warning", text, tr("Run lesveil ledger verify when the archive can be reached."))
     else:
         yield Finding("good", tr("The ledger is whole."))
 

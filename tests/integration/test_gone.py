@@ -18,6 +18,7 @@ from pipeline.adapters import files
 from pipeline.cli import main
 from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson import targets
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
@@ -456,10 +457,10 @@ def old_register(place: Place) -> Path:
     return Path(shutil.copy2(place.made.folder / "register.db", place.folder / "old.db"))
 
 
-def put_back(place: Place, old: Path) -> None:
-    for path in place.made.folder.glob("register.db*"):
+def put_back(place: Place, old: Path, part: str = "register.db") -> None:
+    for path in place.made.folder.glob(f"{part}*"):
         path.unlink()
-    shutil.copy2(old, place.made.folder / "register.db")
+    shutil.copy2(old, place.made.folder / part)
 
 
 def test_an_old_register_does_not_undo_a_withdrawal(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -568,3 +569,44 @@ def test_the_ledger_comes_to_know_of_withdrawals_once(place: Place) -> None:
         known = [("41207", "2025-11-10"), ("90001", TODAY.isoformat())]
         assert [(row["person"], row["day"]) for row in place.rows("withdrawal_known")] == known
     assert place.rows("withdrawal_heeded") == []
+
+
+# --- an old ledger --------------------------------------------------------------------------------------------------
+
+
+def test_an_old_ledger_calls_nobody_hidden(place: Place) -> None:
+    ledger = place.made.folder / "ledger.db"
+    old = Path(shutil.copy2(ledger, place.folder / "old.db"))
+    place.shows("41215")
+    with place.opened() as opened:
+        targets.leave_head(opened)
+    ledger.unlink()
+    gone = place.lesveil("status", code=50)
+    assert "lesveil ledger verify" in gone
+    assert "lesveil deliver --audit" in gone
+    put_back(place, old, "ledger.db")
+
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    (cut,) = [one for one in found if "were cut off the end" in one["text"]]
+    assert "deliver --audit" in cut["todo"]
+    assert "The ledger is whole." not in [one["text"] for one in found]
+    said = place.lesveil("consent", "withdraw", "41215", code=54)
+    assert (said["id"], "The ledger is not whole" in said["ledger"][0]) == ("41215", True)
+    told = place.lesveil("recall", json_too=False, code=54)
+    assert "The ledger is not whole (rows" in told
+    assert "No delivered clip shows anybody" not in told
+    place.lesveil("ledger", "verify", code=54)
+
+
+def test_an_archive_that_cannot_be_asked_calls_no_ledger_whole(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.archive.rename(place.folder / "usb")
+    assert not place.lesveil("ledger", "verify")["archive_asked"]
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    (here,) = [one for one in found if one["text"].startswith("The ledger is whole")]
+    assert (here["state"], "could not be asked" in here["text"]) == ("warning", True)
+    assert main(["recall", "-C", str(place.made.folder), "--lang", "en"]) == 0
+    said = capsys.readouterr()
+    assert "could not be asked" in said.err
+    assert "No delivered clip that the ledger knows of" in said.out

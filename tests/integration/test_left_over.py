@@ -99,6 +99,17 @@ def test_a_film_that_no_receipt_names_is_shown_then_deleted(place: Path, capsys:
     assert [(item["kind"], item["rendering"]) for item in plan["items"]] == [("film without a receipt", stray.name)]
     assert main(["purge", "--execute", plan["digest"], "-C", str(place)]) == 0
     assert (kept.exists(), stray.exists()) == (True, False)
+
+    stray.write_bytes(b"a film")  # the same crash once more
+    capsys.readouterr()
+    assert main(["purge", "--json", "-C", str(place)]) == 0
+    again = json.loads(capsys.readouterr().out)["digest"]
+    assert again != plan["digest"]
+    stray.write_bytes(b"another film")
+    assert main(["purge", "--execute", again, "-C", str(place)]) != 0, "this one was not shown"
+    stray.write_bytes(b"a film")
+    assert main(["purge", "--execute", again, "-C", str(place)]) == 0
+    assert not stray.exists()
     assert main(["purge", "--lang", "nl", "-C", str(place)]) == 0
 
 

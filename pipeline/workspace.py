@@ -34,6 +34,9 @@ VAULT = "vault"
 TEMPLATES = "templates"
 """The sealed file in the vault that holds everybody's template; a number follows, and the highest counts."""
 
+KNOWN = "withdrawal_known"
+"""Kind of the rows by which the ledger has a withdrawal that is in the register and was not told as it was made."""
+
 PATIENCE = 60.0
 """Seconds to wait for another command that changes the templates; it takes a tenth of one."""
 
@@ -127,7 +130,7 @@ def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Works
     with opened_in_part(folder) as (workspace, broken):
         for error in broken:
             raise error
-        _heed_withdrawals(workspace)
+        heed_withdrawals(workspace)
         _heed_alikes(workspace)
         missing = missing_list(workspace)
         if missing is not None and not old_register:
@@ -139,18 +142,34 @@ def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Works
         yield workspace
 
 
-def _heed_withdrawals(workspace: Workspace) -> None:
-    """Withdrawals that the ledger has and the register has not, because an old copy of it was put back, count again."""
-    known = workspace.register.withdrawn()
-    for row in workspace.ledger.entries("withdrawal"):
-        person, day = row.payload["person"], row.payload["day"]
-        if (person, day) in known or not workspace.register.knows(person):
-            continue
-        workspace.register.withdraw(person, date.fromisoformat(day))
+def heed_withdrawals(workspace: Workspace) -> None:
+    """The ledger and the register have the same withdrawals, so that an old copy of either loses none.
+
+    What the register lacks counts again. The ledger comes to know what a list stated, and what a crash kept from it.
+    """
+    lost = lost_withdrawals(workspace)
+    for person, day in lost:
+        workspace.register.heed(person, date.fromisoformat(day))
         workspace.ledger.append("withdrawal_heeded", None, {"person": person, "day": day})
         prune_templates(workspace, date.today(), person)
         text = tr("The register had lost the withdrawal of {id} of {day}; it counts again.", id=person, day=day)
         print(text, file=sys.stderr)
+    for person, day in sorted(workspace.register.withdrawn() - _told_withdrawals(workspace)):
+        workspace.ledger.append(KNOWN, None, {"person": person, "day": day})
+
+
+def lost_withdrawals(workspace: Workspace) -> list[tuple[str, str]]:
+    """Withdrawals that the ledger has and the register has not, because an old copy of it was put back."""
+    return sorted(_told_withdrawals(workspace) - workspace.register.withdrawn())
+
+
+def _told_withdrawals(workspace: Workspace) -> set[tuple[str, str]]:
+    """Every withdrawal that the ledger has: (person, the day from which it counts)."""
+    found = {(row.payload["person"], row.payload["day"]) for row in workspace.ledger.entries(KNOWN)}
+    for row in workspace.ledger.entries("withdrawal"):
+        person, day = row.payload["person"], row.payload["day"]
+        found.add((person, min(day, row.day.isoformat()) if row.right else day))
+    return found
 
 
 def _heed_alikes(workspace: Workspace) -> None:
@@ -166,7 +185,9 @@ def _heed_alikes(workspace: Workspace) -> None:
 def missing_list(workspace: Workspace) -> Entry | None:
     """The ledger's row of the newest list, of pupils or of staff, that the register does not hold; None: none."""
     newest = {bool(row.payload.get("staff")): row for row in workspace.ledger.entries("import")}
-    return next((row for row in newest.values() if not workspace.register.imported(row.payload["sha256"])), None)
+    register = workspace.register
+    missing = (r for r in newest.values() if not register.imported(r.payload["import"], r.payload["sha256"]))
+    return next(missing, None)
 
 
 def settings_file(folder: Path) -> Path:
@@ -217,6 +238,12 @@ def _there(path: Path) -> Path:
     ``init`` made it before lesveil.toml, and a new one would hide the loss.
     """
     if not path.is_file() or not path.stat().st_size:
+        if path.name == "ledger.db":
+            raise WorkspaceError(
+                "{file} is gone, and with it what it proves; put back a copy of it, then look with lesveil ledger"
+                " verify and lesveil deliver --audit what the copy lacks. Nothing was changed.",
+                file=path,
+            )
         raise WorkspaceError(
             "{file} is gone, and with it what it proves; put back a copy of it. Nothing was changed.", file=path
         )

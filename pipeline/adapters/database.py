@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -116,6 +116,11 @@ def with_room(path: Path) -> Iterator[None]:
 def now() -> str:
     """This moment in UTC, ISO 8601 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def day_of(at: str) -> date:
+    """The day of a moment that `now` gave, as the clock here counts days."""
+    return datetime.fromisoformat(at).astimezone().date()
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,8 @@ from pipeline.errors import VaultError
 SERVICE = "lesveil"
 FILE = "master.key"
 POINTER = "master.keyring"
+CHECK = "master.check"
+"""A digest of the key, by which another one is known, and from which nobody gets it: it is 32 random bytes."""
 SIZE = 32
 """Bytes of a key (AES-256)."""
 
@@ -63,6 +67,30 @@ def master_key(root: Path, *, in_use: bool, key_file: bool = False) -> bytes:
     else:
         files.write_new(path, key)
     return key
+
+
+def check(root: Path, key: bytes, *, in_use: bool, fits: Callable[[], bool]) -> None:
+    """Refuse another key than the one with which things in the vault were sealed. Raises VaultError, and OSError.
+
+    ``fits``: whether something in the vault opens with it; asked where the digest kept is none, or another one.
+    """
+    path, digest = root / CHECK, hashlib.sha256(b"lesveil master key" + key).hexdigest().encode()
+    kept = path.read_bytes() if path.exists() else b""
+    if kept == digest:
+        return
+    if not in_use or fits():
+        partial = files.partial_path(path)
+        try:
+            with files.writing(path), files.create_private(partial) as file:
+                file.write(digest)
+            files.replace(partial, path)
+        finally:
+            files.remove(partial)
+    elif len(kept) == len(digest):
+        raise VaultError(
+            "The master key of {folder} is not the one with which its working copies were sealed; put that one back.",
+            folder=root,
+        )
 
 
 def system_keyring() -> Keyring | None:

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
 from pipeline.adapters import database
 from pipeline.adapters.chain import GENESIS, broken_links, canonical, hash_of, refuse_personal, seq_of_head
+from pipeline.adapters.database import day_of
 from pipeline.errors import LedgerError
 
 RECEIPT = "receipt"
@@ -47,7 +48,11 @@ _COLUMNS = "seq, at, kind, clip, receipt, payload, previous, hash"
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. ``payload`` is what was given to `Ledger.append`; ``at`` is UTC, ISO 8601."""
+    """One row. ``payload`` is what was given to `Ledger.append`; ``at`` is UTC, ISO 8601.
+
+    ``right`` is empty, or the moment from which the row counts because the clock ran ahead when it was written: when
+    somebody said that the clock is right, or, before that, now.
+    """
 
     seq: int
     at: str
@@ -56,15 +61,12 @@ class Entry:
     payload: dict[str, Any]
     previous: str
     hash: str
+    right: str = ""
 
     @property
     def day(self) -> date:
         """The day on which it was written, as the clock here counts days."""
-        return _day(self.at)
-
-
-def _day(at: str) -> date:
-    return datetime.fromisoformat(at).astimezone().date()
+        return day_of(self.right or self.at)
 
 
 class Ledger(database.Held):
@@ -116,10 +118,17 @@ class Ledger(database.Held):
                 " ORDER BY seq",
                 (kind, clip),
             ).fetchall()
-            return [
-                Entry(seq, at, kind, clip, json.loads(payload), previous, own)
-                for seq, at, kind, clip, _, payload, previous, own in rows
-            ]
+            said = self._connection.execute("SELECT seq, at FROM entries WHERE kind = 'clock'").fetchall()
+        now = database.now()
+
+        def right(seq: int, at: str) -> str:
+            moment = min([now, *(then for row, then in said if row > seq)])
+            return moment if at > moment and day_of(at) > day_of(moment) else ""
+
+        return [
+            Entry(seq, at, kind, clip, json.loads(payload), previous, own, right(seq, at))
+            for seq, at, kind, clip, _, payload, previous, own in rows
+        ]
 
     def head(self) -> str:
         """``<number of the last row>:<its hash>``; noted elsewhere, it lets `verify` find a tail that was cut off."""
@@ -134,7 +143,7 @@ class Ledger(database.Held):
                 "SELECT MAX(at) FROM entries"
                 " WHERE seq >= IFNULL((SELECT MAX(seq) FROM entries WHERE kind = 'clock'), 0)"
             ).fetchone()
-        return None if at is None else _day(at)
+        return None if at is None else day_of(at)
 
     def start_anew(self) -> None:
         """Delete every row for good, and begin again with one that says what came before; all of it or nothing."""

@@ -20,6 +20,7 @@ from typing import Self
 
 from pipeline.adapters import database
 from pipeline.adapters.consent_list import ConsentList
+from pipeline.adapters.database import day_of
 from pipeline.adapters.register_plan import Difference, History, Version, difference
 from pipeline.adapters.register_rows import MIGRATIONS, VERSION, from_row, to_row
 from pipeline.consent import (
@@ -82,10 +83,11 @@ class Register(database.Held):
         """
         with self._lock, _told(self._path), database.reading(self._connection):
             history, base = self._history(), self._base()
-        latest = max(history.days.values(), default=on)
-        if on < latest:
+            latest = self._connection.execute("SELECT MAX(day) FROM imports").fetchone()[0] or on.isoformat()
+        if on.isoformat() < latest:
             raise ConsentError(
-                "The latest import into {file} is of {latest}, after {on}; check the computer's clock.",
+                "The latest import into {file} is of {latest}, after {on}; set the clock, or, if it was wrong then and"
+                " is right now: lesveil doctor --clock-is-right.",
                 file=self._path,
                 latest=latest,
                 on=on,
@@ -141,6 +143,10 @@ class Register(database.Held):
     def withdraw(self, person: str, on: date) -> None:
         """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once."""
         self._refuse_unknown(person)
+        self.heed(person, on)
+
+    def heed(self, person: str, on: date) -> None:
+        """The same of somebody whom no list held yet: an old copy may have lost the list, and another brings it."""
         with self._lock, _told(self._path), database.writing(self._connection):
             self._connection.execute(
                 "INSERT OR IGNORE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
@@ -148,19 +154,47 @@ class Register(database.Held):
             )
 
     def withdrawn(self) -> set[tuple[str, str]]:
-        """Every withdrawal there is: (person, the day from which it counts)."""
-        with self._lock, _told(self._path):
-            return set(self._connection.execute("SELECT person, day FROM withdrawals").fetchall())
+        """Every withdrawal there is, said here or stated by a list: (person, the day from which it counts)."""
+        with self._lock, _told(self._path), database.reading(self._connection):
+            stated = self._connection.execute("SELECT person, withdrawn FROM versions WHERE withdrawn IS NOT NULL")
+            said = {(who, one.on.isoformat()) for who, found in self._withdrawals().items() for one in found}
+            return said | set(stated.fetchall())
+
+    def settle_clock(self) -> None:
+        """The clock is right: what was entered while it ran ahead counts from today, for good.
+
+        Before that it counts from the day on which it is asked for. A withdrawal keeps its first day besides, which
+        counts from when it has come: if the clock is wrong today, no consent given before that day undoes it.
+        """
+        with self._lock, _told(self._path), database.writing(self._connection):
+            now = database.now()
+            today = day_of(now).isoformat()
+            for number, at, day in self._connection.execute("SELECT number, at, day FROM imports").fetchall():
+                if day_of(at) > day_of(now):
+                    self._connection.execute(
+                        "UPDATE imports SET at = ?, day = ? WHERE number = ?", (now, today, number)
+                    )
+                    self._connection.execute(
+                        "UPDATE versions SET since = ? WHERE since = ? AND import >= ? AND start IS NOT since",
+                        (today, day, number),
+                    )
+            for at, who, day in self._connection.execute("SELECT at, person, day FROM withdrawals").fetchall():
+                if day_of(at) > day_of(now):
+                    self._connection.execute(
+                        "INSERT OR REPLACE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
+                        (now, who, min(day, today)),
+                    )
 
     def knows(self, person: str) -> bool:
         """Whether any list ever held this person."""
         with self._lock, _told(self._path):
             return bool(self._connection.execute("SELECT 1 FROM versions WHERE person = ?", (person,)).fetchone())
 
-    def imported(self, sha256: str) -> bool:
-        """Whether a list with this digest was ever imported."""
+    def imported(self, number: int, sha256: str) -> bool:
+        """Whether the import with this number was of a list with this digest; one list may come in more than once."""
+        asked = "SELECT 1 FROM imports WHERE number = ? AND sha256 = ?"
         with self._lock, _told(self._path):
-            return bool(self._connection.execute("SELECT 1 FROM imports WHERE sha256 = ?", (sha256,)).fetchone())
+            return bool(self._connection.execute(asked, (number, sha256)).fetchone())
 
     def may_be_shown(self, person: str, filmed_on: date, used_on: date, *, recognised: bool = True) -> Answer:
         """The rules' answer (`pipeline.consent.may_be_shown`) for one person; someone unknown is a no."""
@@ -286,18 +320,34 @@ class Register(database.Held):
     def _history(self, person: str | None = None) -> History:
         """The whole memory, or that of one person."""
         only, whose = ("WHERE person = ?", (person,)) if person is not None else ("", ())
-        imports = self._connection.execute("SELECT number, day, list FROM imports").fetchall()
-        days = {number: date.fromisoformat(day) for number, day, _ in imports}
-        staff = frozenset(number for number, _, kind in imports if kind == "staff")
+        imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
+        today = day_of(database.now())
+        days = {number: _counted(at, day, today) for number, at, day, _ in imports}
+        staff = frozenset(number for number, _, _, kind in imports if kind == "staff")
         versions: dict[str, list[Version]] = defaultdict(list)
         for row in self._connection.execute(f"SELECT {VERSION} FROM versions {only} ORDER BY import, row", whose):
             versions[row[2]].append(from_row(row))
-        withdrawals: dict[str, list[Withdrawal]] = defaultdict(list)
-        for number, who, day in self._connection.execute(
-            f"SELECT number, person, day FROM withdrawals {only} ORDER BY number", whose
-        ):
-            withdrawals[who].append(Withdrawal(date.fromisoformat(day), f"withdrawal {number}"))
-        return History(days, dict(versions), dict(withdrawals), staff)
+        return History(days, dict(versions), self._withdrawals(person), staff)
+
+    def _withdrawals(self, person: str | None = None) -> dict[str, list[Withdrawal]]:
+        """All that were said here, or those of one person; none that was entered while the clock ran ahead once it was
+        settled, or said again: that has another row."""
+        only, whose = ("WHERE person = ?", (person,)) if person is not None else ("", ())
+        asked = f"SELECT number, at, person, day FROM withdrawals {only} ORDER BY number"
+        rows, today = self._connection.execute(asked, whose).fetchall(), day_of(database.now())
+        settled = {who: number for number, at, who, day in rows if day_of(at).isoformat() == day <= today.isoformat()}
+        found: dict[str, list[Withdrawal]] = defaultdict(list)
+        for number, at, who, day in rows:
+            if day_of(at) <= today or settled.get(who, 0) < number:
+                found[who].append(Withdrawal(_counted(at, day, today), f"withdrawal {number}"))
+        return dict(found)
+
+
+def _counted(at: str, day: str, today: date) -> date:
+    """The day from which something counts that was entered at the moment ``at`` under a day: today at the latest where
+    the clock ran ahead then."""
+    own = date.fromisoformat(day)
+    return min(own, today) if day_of(at) > today else own
 
 
 @contextmanager

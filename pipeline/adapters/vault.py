@@ -38,7 +38,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Vault:
     """The folder of working copies. Making one creates its folders and master key when they are not there.
 
-    ``key_file``: a new master key goes into a file even where the system has a keyring.
+    ``key_file``: a new master key goes into a file even where the system has a keyring. Raises VaultError where the
+    master key is gone, is none, or is another one: what does not open with it would be destroyed as damaged.
     """
 
     def __init__(self, root: Path, *, key_file: bool = False) -> None:
@@ -48,7 +49,17 @@ class Vault:
             for folder in (root, self._clips, self._keys):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             in_use = any(self._keys.glob("*.key"))
-            self._master = AESGCM(keys.master_key(root, in_use=in_use, key_file=key_file))
+            key = keys.master_key(root, in_use=in_use, key_file=key_file)
+            self._master = AESGCM(key)
+            keys.check(root, key, in_use=in_use, fits=self._opens_something)
+
+    def _opens_something(self) -> bool:
+        """Whether any key in it is wrapped by this master key: of some it may not be, of all of them it is another."""
+        for path in self._keys.glob("*.key"):
+            with contextlib.suppress(VaultError):
+                self._unwrap(path.read_bytes(), path, path.stem)
+                return True
+        return False
 
     def path(self, id: str) -> Path:
         """Where the sealed bytes of ``id`` lie, or will."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.deliver import leave_head
+from pipeline.commands.deliver import gaps, leave_head
 from pipeline.commands.terminal import Add, Bar, Group, answer, day, named
 from pipeline.errors import LedgerError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
@@ -27,7 +27,9 @@ def recall(args: argparse.Namespace) -> int:
             _noted(place, done)
             return _told(args, done)
         items = recalling.recall_plan(place, today)
-    lines = []
+        waiting = recalling.waiting(place)
+        lacking, whole = gaps(place)
+    lines = list(lacking)
     for item in items:
         lines.append(
             tr(
@@ -39,13 +41,39 @@ def recall(args: argparse.Namespace) -> int:
             + (f" ({tr(item['because'])})" if "because" in item else "")
         )
         lines += [f"    {where}" for where in item["where"]]
+    for state in waiting:
+        lines += [_waits(state), *(f"    {where}" for where in state.standing)]
     digest = plans.digest_of(items)
-    lines.append(
-        tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
-        if items
-        else tr("No delivered clip shows anybody who may not be shown any more.")
+    if items or not waiting:
+        lines.append(
+            tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
+            if items
+            else tr("No delivered clip shows anybody who may not be shown any more.")
+            if whole
+            else tr("No delivered clip that the ledger knows of shows anybody who may not be shown any more.")
+        )
+    told_of = [
+        {"clip": one.clip, "file": one.file, "people": sorted(one.lapsed), "where": list(one.standing)}
+        for one in waiting
+    ]
+    answer(args, {"digest": digest or None, "items": items, "waiting": told_of, "ledger": lacking}, *lines)
+    return LedgerError.code if lacking else 0
+
+
+def _waits(state: Any) -> str:
+    """What is to be done about a clip of which a recall made what is to take its place."""
+    told_of = {"file": Path(state.file).name, "people": ", ".join(sorted(state.lapsed)), "id": state.clip[:8]}
+    if state.rejected is not None:
+        return tr(
+            "{file} shows {people}, and the film with everybody hidden was rejected: bring it with lesveil approve {id}"
+            " --despite-rejection and lesveil deliver, or take the clip away with lesveil deliver --remove {id}:",
+            **told_of,
+        )
+    return tr(
+        "{file} shows {people} until lesveil approve {id} and lesveil deliver bring the film that is to take its"
+        " place:",
+        **told_of,
     )
-    return answer(args, {"digest": digest or None, "items": items}, *lines)
 
 
 def used(args: argparse.Namespace) -> int:

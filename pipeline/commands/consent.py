@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
+from pipeline.commands.deliver import gaps
 from pipeline.commands.terminal import Add, Group, answer, day, named, say
 from pipeline.consent import TEXTS, Why
+from pipeline.errors import LedgerError
 from pipeline.messages import ground_in_words, printable, tr
 
 AT_A_GLANCE = 40
@@ -37,6 +39,7 @@ def consent_import(args: argparse.Namespace) -> int:
             number = place.register.apply(plan, allow_loss=args.allow_loss)
             row = {"import": number, "sha256": listed.sha256, "people": len(listed.people), "staff": listed.staff}
             place.ledger.append("import", None, row)
+            workspace.heed_withdrawals(place)  # those that the list states
             reach = reconcile(place, today)
         ending = [one for one in place.register.people(today, _warn_days(place)) if one.ending is not None]
     document = {
@@ -201,7 +204,9 @@ def consent_withdraw(args: argparse.Namespace) -> int:
     on = args.on or today
     with workspace.opened(args.workspace, old_register=True) as place:
         reach = withdraw(place, args.id, on, today)
+        lacking, _ = gaps(place)
     document = {
+        "ledger": lacking,
         "id": args.id,
         "on": on.isoformat(),
         "templates_destroyed": reach.templates,
@@ -220,7 +225,8 @@ def consent_withdraw(args: argparse.Namespace) -> int:
     others = [person for person in reach.templates if person != args.id]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
-    return answer(args, document, *lines)
+    answer(args, document, *lines, *lacking)
+    return LedgerError.code if lacking else 0
 
 
 def consent_alike(args: argparse.Namespace) -> int:

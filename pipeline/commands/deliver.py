@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, say
 from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
-from pipeline.messages import told, tr
+from pipeline.messages import kept_in_words, told, tr
 
 
 def leave_head(place: workspace.Workspace) -> None:
@@ -22,6 +22,24 @@ def leave_head(place: workspace.Workspace) -> None:
         targets.leave_head(place)
     except LesveilError as error:
         say("The ledger's head could not be left in the archive: {why}", why=told(error))
+
+
+def gaps(place: workspace.Workspace) -> tuple[list[str], bool]:
+    """A line for people where the ledger is not whole, so that it may not know of every delivery; and whether it is
+    known to be whole. That the archive could not be asked is told."""
+    from pipeline.lesson import targets
+
+    found = targets.proof(place)
+    if found.unasked is not None:
+        say("The heads in the archive could not be asked: {why}", why=told(found.unasked))
+    if not found.findings:
+        return [], found.unasked is None
+    line = tr(
+        "The ledger is not whole ({what}), so it may not know of every delivery: look with lesveil deliver --audit "
+        "what else lies there, and tell the privacy officer.",
+        what=kept_in_words(found.findings[0]),
+    )
+    return [line], False
 
 
 def deliver(args: argparse.Namespace) -> int:

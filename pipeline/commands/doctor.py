@@ -68,10 +68,11 @@ _SIGNS = {"good": "+", "warning": "!", "bad": "-"}
 
 def doctor(args: argparse.Namespace) -> int:
     """lesveil doctor"""
-    from pipeline.lesson.house_checks import part_findings
+    from pipeline.lesson.house_checks import EARLIEST, part_findings
 
     with workspace.opened_in_part(args.workspace) as (place, broken), workspace.alone(place, tidy=False):
-        if args.clock_is_right:
+        if args.clock_is_right and date.today() >= EARLIEST:
+            place.register.settle_clock()
             place.ledger.append("clock", None, {"said": date.today().isoformat()})
         found = [(OPENING, part_findings(broken))]
         for title, work in SECTIONS:  # who needs a part that is broken says the same again

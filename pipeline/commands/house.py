@@ -29,32 +29,29 @@ def init(args: argparse.Namespace) -> int:
 def ledger(args: argparse.Namespace) -> int:
     """lesveil ledger verify"""
     from pipeline.errors import LedgerError
-    from pipeline.lesson.targets import heads_left
+    from pipeline.lesson.targets import proof
 
     with workspace.opened(args.workspace, old_register=True) as place:
         heads: list[str] = list(args.head or ())
         for one in heads:
             if not re.fullmatch(r"\d+:[0-9a-f]{64}", one):
                 raise UsageError("{head} is no head of a ledger: those are written N:HASH.", head=one)
-        archive, missing = True, list[str]()
-        if place.settings.deliver.target:
-            try:
-                left = heads_left(place)
-                if not left and place.ledger.entries("delivery"):
-                    missing = [NO_HEAD]
-                heads += left
-            except LesveilError as error:
-                archive = False
-                say("The heads in the archive could not be asked: {why}", why=told(error))
-        findings = place.ledger.verify(*heads) + missing
+        found = proof(place, *heads)
+        if found.unasked is not None:
+            say("The heads in the archive could not be asked: {why}", why=told(found.unasked))
+        findings = list(found.findings)
+        asked = place.settings.deliver.target and found.unasked is None
+        if asked and found.compared == len(heads) and place.ledger.entries("delivery"):
+            findings.append(NO_HEAD)
         head = place.ledger.head()
     lines = [kept_in_words(one) for one in findings]
     if findings:
         lines.append(tr("Keep the ledger's file as it is, and tell the privacy officer."))
     else:
         lines.append(tr("The ledger is whole; its head is {head}.", head=head))
-    lines.append(tr("Compared with {n} {n:head that was|heads that were} noted elsewhere.", n=len(heads)))
-    answer(args, {"head": head, "findings": findings, "heads_compared": len(heads), "archive_asked": archive}, *lines)
+    lines.append(tr("Compared with {n} {n:head that was|heads that were} noted elsewhere.", n=found.compared))
+    document = {"head": head, "findings": findings, "heads_compared": found.compared}
+    answer(args, document | {"archive_asked": found.unasked is None}, *lines)
     return LedgerError.code if findings else 0
 
 

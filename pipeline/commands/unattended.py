@@ -71,9 +71,10 @@ def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[No
 
 def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:
     from pipeline.commands.lessons import run_document
-    from pipeline.lesson import card, recall, retention
+    from pipeline.lesson import card, retention
     from pipeline.lesson.copy import find_card, not_copied
     from pipeline.lesson.state import states
+    from pipeline.lesson.withdraw import reconcile
 
     today = date.today()
     folders: list[Path | None] = [args.card] if args.card else [volume.root for volume in find_card(place)]
@@ -99,7 +100,8 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
         codes += _deliver(place, document, today)
     standing = [state.file for state in states(place) if state.failure is not None]
     document["still_failed"] = len(standing) + len(not_copied(place.ledger))
-    document["to_recall"] = len(recall.recall_plan(place, today))
+    reconcile(place, today)
+    document["to_recall"] = sum(state.to_recall for state in states(place))
     document["to_purge"] = len(retention.due(place, today))
     return code_of(codes)
 

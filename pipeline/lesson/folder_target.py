@@ -169,6 +169,8 @@ class FolderTarget:
                 place.mkdir(parents=True, exist_ok=True)
 
     def noted(self, ledger: str) -> list[str]:
+        if not self._folder.is_dir():
+            raise not_connected(self._folder)
         place = self._folder / HEADS / ledger[:16]
         return heads_in(one.name for one in place.iterdir()) if place.is_dir() else []
 

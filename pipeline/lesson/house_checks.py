@@ -20,10 +20,11 @@ from pipeline.errors import LesveilError
 from pipeline.lesson.checks import Finding, cannot, tried
 from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
+from pipeline.lesson.targets import proof
 from pipeline.lesson.withdraw import states_on
 from pipeline.messages import kept_in_words, told, tr
 from pipeline.settings import Rendering
-from pipeline.workspace import VAULT, Workspace, load_templates, missing_list
+from pipeline.workspace import VAULT, Workspace, load_templates, lost_withdrawals, missing_list
 
 ROOM = 20e9
 """Bytes: a card's copies and their renderings, about two lessons in a row."""
@@ -214,9 +215,7 @@ def _register(workspace: Workspace) -> Iterator[Finding]:
     if missing is not None:
         text = tr("The register is an old copy: the list of {day} is not in it.", day=missing.day)
         yield Finding("bad", text, tr("Run lesveil consent import with that list, or a newer one."))
-    lost = [row.payload for row in workspace.ledger.entries("withdrawal")]
-    known = workspace.register.withdrawn()
-    gone = sorted({one["person"] for one in lost if (one["person"], one["day"]) not in known})
+    gone = sorted({person for person, _ in lost_withdrawals(workspace)})
     if gone:
         text = tr("The register is an old copy: the withdrawal of {people} is not in it.", people=", ".join(gone))
         yield Finding("bad", text, tr("Run lesveil status: what the ledger knows counts again from then on."))
@@ -242,11 +241,17 @@ def _portraits(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _ledger(workspace: Workspace) -> Iterator[Finding]:
-    broken = workspace.ledger.verify()
-    if broken:
-        yield Finding(
-            "bad", kept_in_words(broken[0]), tr("Keep the ledger's file as it is, and tell the privacy officer.")
+    found = proof(workspace)
+    if found.findings:
+        todo = tr("Keep the ledger's file as it is, and tell the privacy officer.")
+        if workspace.settings.deliver.target:
+            todo += " " + tr("lesveil deliver --audit names what was delivered and is not in it.")
+        yield Finding("bad", kept_in_words(found.findings[0]), todo)
+    elif found.unasked is not None:
+        text = tr(
+            "The ledger is whole here; the heads in the archive could not be asked: {why}", why=told(found.unasked)
         )
+        yield Finding("warning", text, tr("Run lesveil ledger verify when the archive can be reached."))
     else:
         yield Finding("good", tr("The ledger is whole."))
 

@@ -39,7 +39,7 @@ from pipeline.stages.rehide import Face, besides, rehide
 from pipeline.workspace import Workspace, grounds
 
 KIND = "recall"
-HIDE, DELETE = "hide again", "delete"
+HIDE, EVERYBODY, DELETE = "hide again", "hide everybody", "delete"
 """What is done with a clip."""
 
 
@@ -64,13 +64,19 @@ def recall_plan(workspace: Workspace, today: date) -> list[plans.Item]:
     return [_item(workspace, state, today) for state in states(workspace) if _concerned(workspace, state)]
 
 
+def waiting(workspace: Workspace) -> list[State]:
+    """The clips of which a recall made what is to take their place, and a person is to approve it: until then they show
+    somebody who may not be shown, and no plan of a recall names them."""
+    return [state for state in states(workspace) if state.to_recall and not _concerned(workspace, state)]
+
+
 def execute_recall(
     workspace: Workspace, digest: str, today: date, progress: Callable[[str], Progress] | None = None
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
     """Carry out the plan that was shown. Raises PlanChangedError; what fails for one clip is told beside it."""
     items = recall_plan(workspace, today)
     device = workspace.settings.detection.device
-    networks = run.Networks(False, device=device, ahead=any(item["action"] == HIDE for item in items))
+    networks = run.Networks(False, device=device, ahead=any(item["action"] != DELETE for item in items))
 
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
@@ -81,8 +87,18 @@ def execute_recall(
 
 
 def _concerned(workspace: Workspace, state: State) -> bool:
-    asked = workspace.settings.review.after_withdrawal and state.waits_for == "lesveil approve"  # a person is to look
-    return state.to_recall and not (asked and _whole(workspace, state))
+    a_person_is_to_look = _asked(workspace, state) and not _more_to_hide(workspace, state)
+    return state.to_recall and not (a_person_is_to_look and _whole(workspace, state))
+
+
+def _asked(workspace: Workspace, state: State) -> bool:
+    """Whether a person is asked for approval of what is to take the place of a delivered film."""
+    return workspace.settings.review.after_withdrawal and state.waits_for == "lesveil approve"
+
+
+def _more_to_hide(workspace: Workspace, state: State) -> bool:
+    """Whether that person said no, and it still shows somebody: then everybody is hidden."""
+    return _asked(workspace, state) and state.rejected is not None and bool((state.render or {}).get("kept"))
 
 
 def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
@@ -94,7 +110,7 @@ def _item(workspace: Workspace, state: State, today: date) -> plans.Item:
         "clip": state.clip,
         "file": state.file,
         "people": sorted(state.lapsed),
-        "action": DELETE if why else HIDE,
+        "action": DELETE if why else EVERYBODY if _more_to_hide(workspace, state) else HIDE,
         **({"because": why} if why else {}),
         "where": [row.payload["where"] for row in there],
         "sha256": [row.payload["sha256"] for row in there],
@@ -128,8 +144,9 @@ def _recall(
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
-    if not whole or state.repairs_wait:
-        _make(workspace, state, payload, today, networks, progress)
+    everybody = item["action"] == EVERYBODY
+    if not whole or state.repairs_wait or (everybody and _more_to_hide(workspace, state)):
+        _make(workspace, state, payload, today, networks, progress, everybody)
         state = find(workspace, clip)
     left = undecided(state.render or {})
     if workspace.settings.review.after_withdrawal and state.approved is None:
@@ -188,8 +205,9 @@ def _make(
     today: date,
     networks: run.Networks,
     progress: Progress,
+    everybody: bool,
 ) -> None:
-    """Render the released clip again with more hidden in it, checked, and leave the receipts."""
+    """Render the released clip again with more hidden in it, or ``everybody``, checked, and leave the receipts."""
     settings, clip, old = workspace.settings, state.clip, str(payload["sha256"])
     before = _outcome(workspace, clip, old)
     disguised = before.get("audio") == "disguise"
@@ -206,6 +224,8 @@ def _make(
     by_hand = by_hand - by_program - taken_back
     agreed = {} if filmed is None else grounds(workspace, sure, filmed, today)
     named = {} if filmed is None else grounds(workspace, by_hand, filmed, today, recognised=False)
+    if everybody:
+        agreed, named = {}, {}
     allowed = named | agreed
     last = seen.last(workspace, clip)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
@@ -184,8 +185,28 @@ def _rendered(rows: Iterable[Entry]) -> dict[str, int]:
 def _strays(workspace: Workspace) -> list[plans.Item]:
     """Films among the finished ones that no receipt names: a crash came between, and nothing asks who is seen there."""
     told = _rendered(workspace.ledger.entries("receipt"))
-    here = sorted(path.name for path in workspace.finished.glob("*.mp4") if path.name not in told)
-    return [{"kind": STRAY, "rendering": name, "because": UNKNOWN, "since": ""} for name in here]
+    here = sorted(path for path in workspace.finished.glob("*.mp4") if path.name not in told)
+    gone = [(row.seq, row.payload["item"]) for row in workspace.ledger.entries(f"{KIND}_done")]
+    before = {item["rendering"]: seq for seq, item in gone if item["kind"] == STRAY}  # it may come back, byte for byte
+    return [
+        {
+            "kind": STRAY,
+            "rendering": path.name,
+            "because": UNKNOWN,
+            "since": "",
+            "sha256": _digest(path),
+            "row": before.get(path.name, 0),
+        }
+        for path in here
+    ]
+
+
+def _digest(path: Path) -> str:
+    """Of a finished film; "" while it cannot be read, which keeps nothing else from being told."""
+    try:
+        return files.sha256_of(path)
+    except OSError:
+        return ""
 
 
 def _templates(workspace: Workspace, today: date) -> list[plans.Item]:

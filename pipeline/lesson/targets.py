@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import SettingsError
+from pipeline.errors import LesveilError, SettingsError
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget, open_onedrive
 from pipeline.workspace import Workspace
@@ -52,3 +53,24 @@ def heads_left(workspace: Workspace) -> list[str]:
     target = open_target(workspace)
     with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
         return target.noted(workspace.ledger.mark())
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What says whether the ledger is whole. ``findings`` are the signs that it is not, ``compared`` is the number of
+    heads that were noted elsewhere, ``unasked`` why those where clips go could not be asked."""
+
+    findings: list[str]
+    compared: int
+    unasked: LesveilError | None = None
+
+
+def proof(workspace: Workspace, *heads: str) -> Proof:
+    """Look at every row of the ledger, and compare it with ``heads`` and with those that were left where clips go."""
+    left, unasked = list[str](), None
+    if workspace.settings.deliver.target:
+        try:
+            left = heads_left(workspace)
+        except LesveilError as error:
+            unasked = error
+    return Proof(workspace.ledger.verify(*heads, *left), len(heads) + len(left), unasked)

@@ -18,6 +18,7 @@ from pipeline.adapters import files
 from pipeline.cli import main
 from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson import targets
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
@@ -487,10 +488,10 @@ def old_register(place: Place) -> Path:
     return Path(shutil.copy2(place.made.folder / "register.db", place.folder / "old.db"))
 
 
-def put_back(place: Place, old: Path) -> None:
-    for path in place.made.folder.glob("register.db*"):
+def put_back(place: Place, old: Path, part: str = "register.db") -> None:
+    for path in place.made.folder.glob(f"{part}*"):
         path.unlink()
-    shutil.copy2(old, place.made.folder / "register.db")
+    shutil.copy2(old, place.made.folder / part)
 
 
 def test_an_old_register_does_not_undo_a_withdrawal(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -525,3 +526,118 @@ def test_an_old_register_without_the_newest_list_shows_nobody(place: Place) -> N
     assert any("the list of" in one["text"] and "is not in it" in one["text"] for one in found)
     place.import_again()
     assert [one["id"] for one in place.lesveil("consent", "list")["people"]] == ["1", "41215"]
+
+
+class Lists:
+    """Lists of 41207 and of two others: she agreed (a), took it back (b), and stands there as before (c)."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def bring(self, withdrawn: str = "", more: str = "", code: int = 0) -> str:
+        header = LIST.replace("Geldig tot", "Ingetrokken op")
+        people = [f"41207;Noa;Jansen;01-02-2012;ja;ja;ouder;01-09-2025;{withdrawn}\n"]
+        people += [f"{n};Noor;Kok{n};01-02-2012;ja;ja;ouder;01-09-2025;\n" for n in ("90001", "90002", *more.split())]
+        path = self._place.folder / "namen.csv"
+        path.write_text(header + "".join(people), encoding="utf-8")
+        return str(self._place.lesveil("consent", "import", path, json_too=False, code=code))
+
+    @property
+    def shown(self) -> bool:
+        people = self._place.lesveil("consent", "list")["people"]
+        return bool({one["id"]: one["shown"] for one in people}["41207"])
+
+
+def test_an_old_register_does_not_undo_a_withdrawal_that_a_list_stated(place: Place) -> None:
+    lists = Lists(place)
+    lists.bring()
+    assert lists.shown
+    old = old_register(place)
+    lists.bring(withdrawn="10-11-2025")
+    lists.bring(more="50000")
+    assert not lists.shown
+    put_back(place, old)
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    assert any("the withdrawal of 41207 is not in it" in one["text"] for one in found)
+    place.lesveil("status", code=51)
+    lists.bring(more="50000")
+    assert not lists.shown
+
+
+def test_an_old_register_that_does_not_know_somebody_does_not_undo_their_withdrawal(place: Place) -> None:
+    place.shows("1")
+    old, lists = old_register(place), Lists(place)
+    lists.bring(withdrawn="10-11-2025", code=51)
+    path = place.folder / "namen.csv"
+    place.lesveil("consent", "import", path, "--allow-loss")
+    put_back(place, old)
+    path.write_text(path.read_text(encoding="utf-8").replace("10-11-2025", ""), encoding="utf-8")
+    said = place.lesveil("consent", "import", path, "--allow-loss", "--dry-run")
+    assert ("41207" in said["gains"], "90001" in said["gains"]) == (False, True)
+    place.lesveil("consent", "import", path, "--allow-loss")
+    assert not lists.shown
+
+
+def test_an_old_register_is_noticed_though_the_newest_list_is_one_that_it_holds(place: Place) -> None:
+    lists = Lists(place)
+    lists.bring()
+    old = old_register(place)
+    lists.bring(withdrawn="10-11-2025")
+    lists.bring()  # last month's, by mistake
+    assert not lists.shown
+    put_back(place, old)
+    assert "is an old copy: the list that was imported on" in place.lesveil("status", code=51)
+    lists.bring()
+    assert not lists.shown
+
+
+def test_the_ledger_comes_to_know_of_withdrawals_once(place: Place) -> None:
+    Lists(place).bring(withdrawn="10-11-2025")
+    with place.opened() as opened:
+        opened.register.withdraw("90001", TODAY)  # and a crash came before the ledger was told
+    for _ in range(2):
+        place.lesveil("status")
+        known = [("41207", "2025-11-10"), ("90001", TODAY.isoformat())]
+        assert [(row["person"], row["day"]) for row in place.rows("withdrawal_known")] == known
+    assert place.rows("withdrawal_heeded") == []
+
+
+# --- an old ledger --------------------------------------------------------------------------------------------------
+
+
+def test_an_old_ledger_calls_nobody_hidden(place: Place) -> None:
+    ledger = place.made.folder / "ledger.db"
+    old = Path(shutil.copy2(ledger, place.folder / "old.db"))
+    place.shows("41215")
+    with place.opened() as opened:
+        targets.leave_head(opened)
+    ledger.unlink()
+    gone = place.lesveil("status", code=50)
+    assert "lesveil ledger verify" in gone
+    assert "lesveil deliver --audit" in gone
+    put_back(place, old, "ledger.db")
+
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    (cut,) = [one for one in found if "were cut off the end" in one["text"]]
+    assert "deliver --audit" in cut["todo"]
+    assert "The ledger is whole." not in [one["text"] for one in found]
+    said = place.lesveil("consent", "withdraw", "41215", code=54)
+    assert (said["id"], "The ledger is not whole" in said["ledger"][0]) == ("41215", True)
+    told = place.lesveil("recall", json_too=False, code=54)
+    assert "The ledger is not whole (rows" in told
+    assert "No delivered clip shows anybody" not in told
+    place.lesveil("ledger", "verify", code=54)
+
+
+def test_an_archive_that_cannot_be_asked_calls_no_ledger_whole(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.archive.rename(place.folder / "usb")
+    assert not place.lesveil("ledger", "verify")["archive_asked"]
+    found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
+    (here,) = [one for one in found if one["text"].startswith("The ledger is whole")]
+    assert (here["state"], "could not be asked" in here["text"]) == ("warning", True)
+    assert main(["recall", "-C", str(place.made.folder), "--lang", "en"]) == 0
+    said = capsys.readouterr()
+    assert "could not be asked" in said.err
+    assert "No delivered clip that the ledger knows of" in said.out

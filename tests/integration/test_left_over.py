@@ -25,7 +25,7 @@ from pipeline.adapters.moment import in_file
 from pipeline.adapters.sound import EVER
 from pipeline.adapters.video_in import open_clip
 from pipeline.cli import main
-from pipeline.commands import terminal
+from pipeline.commands import consent, doctor, terminal
 from pipeline.errors import (
     ApprovalError,
     BusyError,
@@ -99,6 +99,17 @@ def test_a_film_that_no_receipt_names_is_shown_then_deleted(place: Path, capsys:
     assert [(item["kind"], item["rendering"]) for item in plan["items"]] == [("film without a receipt", stray.name)]
     assert main(["purge", "--execute", plan["digest"], "-C", str(place)]) == 0
     assert (kept.exists(), stray.exists()) == (True, False)
+
+    stray.write_bytes(b"a film")  # the same crash once more
+    capsys.readouterr()
+    assert main(["purge", "--json", "-C", str(place)]) == 0
+    again = json.loads(capsys.readouterr().out)["digest"]
+    assert again != plan["digest"]
+    stray.write_bytes(b"another film")
+    assert main(["purge", "--execute", again, "-C", str(place)]) != 0, "this one was not shown"
+    stray.write_bytes(b"a film")
+    assert main(["purge", "--execute", again, "-C", str(place)]) == 0
+    assert not stray.exists()
     assert main(["purge", "--lang", "nl", "-C", str(place)]) == 0
 
 
@@ -146,6 +157,54 @@ def test_a_clock_that_was_wrong_before_locks_nobody_out(place: Path, monkeypatch
     assert main(words) == WorkspaceError.code
     main(["doctor", "--clock-is-right", "-C", str(place)])
     assert main(words) not in (0, WorkspaceError.code), "there is no such clip, and that is told"
+
+
+LIST = "Leerlingnummer;Roepnaam;Achternaam;Geboortedatum;Beeldcoaching;Gezichtsherkenning;Toestemming van;" + (
+    "Datum toestemming\n"
+)
+
+
+def test_who_took_consent_back_under_a_clock_that_ran_ahead_is_hidden(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lesveil(*words: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert main([*map(str, words), "-C", str(place), "--json", "--lang", "en"]) == code
+        told = capsys.readouterr()
+        assert "had lost" not in told.err
+        return json.loads(told.out)
+
+    def bring(yes: str) -> None:
+        rows = [f"{who};Noa;Jansen{who};01-02-2018;{said};{said};ouder;01-09-2025\n" for who, said in
+                (("41207", yes), ("41208", "ja"), ("41209", "ja"))]  # fmt: skip
+        (tmp_path / "lijst.csv").write_text(LIST + "".join(rows), encoding="utf-8")
+        lesveil("consent", "import", tmp_path / "lijst.csv")
+
+    def shown() -> list[str]:
+        return [one["id"] for one in lesveil("consent", "list")["people"] if one["shown"]]
+
+    bring("ja")
+    with monkeypatch.context() as patch:
+        ahead = datetime.now(UTC) + timedelta(9000)
+        patch.setattr(database, "now", lambda: ahead.isoformat(timespec="microseconds"))
+        patch.setattr(consent, "date", SimpleNamespace(today=lambda: ahead.date()))
+        bring("nee")
+        lesveil("consent", "withdraw", "41208")
+    assert shown() == ["41209"]
+    told = [one["text"] for part in lesveil("doctor", "--clock-is-right")["sections"] for one in part["findings"]]
+    assert "The consent list was imported 0 days ago." in told
+    assert shown() == ["41209"]
+    with workspace.opened(place) as opened:
+        assert [row.day for row in opened.ledger.entries("import")] == [date.today()] * 2, "terms count from then"
+    bring("nee")
+    assert shown() == ["41209"]
+
+
+def test_a_clock_that_cannot_be_right_is_not_taken_for_right(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "date", SimpleNamespace(today=lambda: date(2015, 1, 1)))
+    main(["doctor", "--clock-is-right", "-C", str(place)])
+    with workspace.opened(place) as opened:
+        assert opened.ledger.entries("clock") == []
 
 
 # --- approving, delivering ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pipeline import messages, opinion, workspace
 from pipeline.adapters import files
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.lesson import recall, retention, shown
+from pipeline.lesson import copy, recall, retention, shown
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import find
 from pipeline.stages.rehide import Face
@@ -156,6 +156,43 @@ def test_one_that_waits_for_approval_is_not_asked_for_again(place: Place, monkey
     assert place.lesveil("status")["clips"][0]["waits_for"] == "lesveil deliver"
     place.lesveil("deliver")
     assert files.sha256_of(place.delivered) == place.render["sha256"] != place.digest
+
+
+def test_one_that_waits_for_approval_is_named_until_it_lies_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.settle("[review]\nafter_withdrawal = true\n")
+    looked_at_by(monkeypatch, None)
+    monkeypatch.setattr(copy, "find_card", lambda opened: [])
+
+    def in_words() -> str:
+        capsys.readouterr()
+        assert main(["recall", "-C", str(place.folder), "--lang", "en"]) == 0
+        return capsys.readouterr().out
+
+    assert place.recall()["outcome"] == "waits for approval"
+    for said, command in (("until lesveil approve", "reject"), ("was rejected", "approve")):
+        told = place.lesveil("recall")
+        assert (told["items"], told["digest"]) == ([], None)
+        assert [(one["clip"], one["people"]) for one in told["waiting"]] == [(CLIP, ["41207"])]
+        assert said in in_words()
+        assert "No delivered clip" not in in_words()
+        watched = place.lesveil("run", "--unattended")
+        assert (watched["result"], watched["to_recall"]) == ("recall needed", 1)
+        place.lesveil(command, CLIP, "--by", "G", *(["--despite-rejection"] if command == "approve" else []))
+    place.lesveil("deliver")
+    assert files.sha256_of(place.delivered) == place.render["sha256"] != place.digest
+    assert (place.lesveil("recall")["waiting"], "No delivered clip" in in_words()) == ([], True)
+    assert place.lesveil("run", "--unattended")["to_recall"] == 0
+
+
+def test_one_that_was_rejected_can_be_taken_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.settle("[review]\nafter_withdrawal = true\n")
+    looked_at_by(monkeypatch, None)
+    place.recall()
+    place.lesveil("reject", CLIP, "--by", "G")
+    place.lesveil("deliver", "--remove", CLIP[:8], "--yes")
+    assert (list(place.archive.rglob("*.mp4")), place.lesveil("recall")["waiting"]) == ([], [])
 
 
 def test_one_that_waits_for_approval_asks_for_a_decision(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,25 @@ def test_one_that_waits_for_approval_is_made_again_with_it(delivered: Delivered)
         assert detail(delivered.school.rendering(), delivered.box(person)) < 3
 
 
+def test_one_that_was_rejected_is_made_again_with_everybody_hidden(delivered: Delivered) -> None:
+    with (delivered.school.place / "lesveil.toml").open("a") as settings:
+        settings.write("[review]\nafter_withdrawal = true\n")
+    assert delivered.recall()["outcome"] == "waits for approval"
+    assert detail(delivered.school.rendering(), delivered.box(OTHER)) > 10
+    delivered.school.lesveil("reject", delivered.clip, "--by", "coach")
+    plan = delivered.school.lesveil("recall")
+    assert [item["action"] for item in plan["items"]] == ["hide everybody"]
+    (done,) = delivered.school.lesveil("recall", "--execute", plan["digest"])["done"]
+    assert done["outcome"] == "waits for approval"
+    assert delivered.school.state().waits_for == "lesveil approve"
+    for person in delivered.tracks:
+        assert detail(delivered.school.rendering(), delivered.box(person)) < 3
+    assert delivered.school.lesveil("recall")["items"] == [], "more cannot be hidden"
+    delivered.school.lesveil("approve", delivered.clip, "--by", "coach")
+    delivered.school.lesveil("deliver")
+    assert not delivered.school.state().to_recall
+
+
 def test_what_is_hidden_while_the_new_one_waits_for_approval_is_in_the_next_one(delivered: Delivered) -> None:
     """Written down while a recall was at work, say: then neither approve nor repairs can go on."""
     with (delivered.school.place / "lesveil.toml").open("a") as settings:

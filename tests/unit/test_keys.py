@@ -177,3 +177,29 @@ def test_where_there_is_no_desktop_it_says_nothing(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / keys.FILE).stat().st_size == 32
+
+
+def test_another_master_key_is_refused_and_destroys_nothing(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "system_keyring", lambda: None)
+        for vault in (tmp_path / "new", tmp_path / "made by an older version"):
+            assert use(vault, b"film") == b"film"
+        (tmp_path / "made by an older version" / keys.CHECK).unlink()
+        Vault(tmp_path / "made by an older version")  # opened once since
+        for vault in (tmp_path / "new", tmp_path / "made by an older version"):
+            right = (vault / keys.FILE).read_bytes()
+            (vault / keys.FILE).write_bytes(bytes(keys.SIZE))
+            with pytest.raises(VaultError, match="put that one back"):
+                Vault(vault)
+            (vault / keys.FILE).write_bytes(right)
+            (vault / keys.CHECK).write_bytes(b"0" * 64)
+            assert Vault(vault).get("a") == b"film", "what opens proves more than a digest that was damaged"
+
+
+def test_where_nothing_was_sealed_any_master_key_is_the_right_one(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "system_keyring", lambda: None)
+        Vault(tmp_path)
+        (tmp_path / keys.FILE).unlink()
+        assert use(tmp_path, b"film") == b"film"
+        assert use(tmp_path, b"film") == b"film"

@@ -138,7 +138,7 @@ def wanted() -> dict[str, str]:
         found.setdefault(text, "audit.VERDICTS")
     for text in (deleted.USED, deleted.TERM, deleted.TEACHER):
         found.setdefault(text, "why a clip was deleted")
-    for text in (*retention.KINDS, retention.UNKNOWN, recall.HIDE, recall.DELETE, *recall.OUTCOMES):
+    for text in (*retention.KINDS, retention.UNKNOWN, recall.HIDE, recall.EVERYBODY, recall.DELETE, *recall.OUTCOMES):
         found.setdefault(text, "what is recalled or purged")
     for text in (*afterwards.OUTCOMES, report_person.HIDDEN, report_page.RIGHTS, "rejected", "first"):
         found.setdefault(text, "a report")

@@ -147,6 +147,65 @@ def test_withdrawn_today_is_not_shown_from_today(register: Register) -> None:
     assert (answer.kept, answer.ground, answer.why) == (False, "withdrawal 1", Why.WITHDRAWN)
 
 
+class Clock:
+    """The clock by which the register notes when something was entered."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+
+    def says(self, day: date) -> date:
+        self._patch.setattr(database, "now", lambda: f"{day.isoformat()}T10:00:00.000000+00:00")
+        return day
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_what_was_entered_while_the_clock_ran_ahead_counts_at_once(register: Register, clock: Clock) -> None:
+    bring(register, clock.says(D1), person("1"), person("2"), no("3"), no("4"))
+    ahead = clock.says(date(2031, 5, 5))
+    bring(register, ahead, no("1"), person("2"), person("3", start=None), person("4"))
+    register.withdraw("2", ahead)
+    clock.says(D2)
+    assert not kept(register, D2, D2, "1")
+    assert not kept(register, D2, D2, "2")
+    assert not kept(register, D2, D2, "3"), "undated, and told on a day that is to come"
+    with pytest.raises(ConsentError, match="--clock-is-right"):
+        bring(register, D2, person("1"))
+
+    register.settle_clock()
+    register.settle_clock()
+    for used in (D2, D3):
+        clock.says(used)
+        assert [kept(register, D2, used, number) for number in "1234"] == [False, False, True, True]
+        assert not kept(register, D1, used, "3"), "nobody had said so by then"
+    listed = ConsentList(
+        "lijst.csv", "1" * 64, (person("1", start=D3), person("2", start=D3), person("3"), person("4"))
+    )
+    register.apply(register.plan_import(listed, D3), allow_loss=True)
+    assert [kept(register, D3, D3, number) for number in "1234"] == [True] * 4
+
+
+def test_a_withdrawal_dated_ahead_on_purpose_keeps_its_day(register: Register, clock: Clock) -> None:
+    bring(register, clock.says(D1), person("1"))
+    register.withdraw("1", D3)
+    register.settle_clock()
+    clock.says(D2)
+    register.settle_clock()
+    assert kept(register, D2, D2)
+    assert not kept(register, D2, clock.says(D3))
+
+
+def test_a_clock_set_back_and_said_to_be_right_undoes_no_withdrawal(register: Register, clock: Clock) -> None:
+    bring(register, clock.says(D1), person("1", start=AUTUMN))
+    register.withdraw("1", clock.says(D2))
+    clock.says(date(2026, 3, 1))
+    register.settle_clock()
+    assert not kept(register, D3, clock.says(D3)), "the consent is of a later day than that clock's"
+
+
 def test_an_old_list_does_not_undo_a_withdrawal_but_a_newer_consent_does(register: Register) -> None:
     bring(register, D1, person())
     register.withdraw("1", D2)
@@ -405,12 +464,14 @@ def test_two_found_alike_are_remembered_until_both_are_seen_apart_or_somebody_de
 
 def test_a_register_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     with closing(database.connect(path, MIGRATIONS[:1])) as old:
-        old.execute("INSERT INTO imports VALUES (1, 'then', '2026-10-01', 'lijst.csv', '0', 1)")
+        old.execute(
+            "INSERT INTO imports VALUES (1, '2026-10-01T09:00:00.000000+00:00', '2026-10-01', 'lijst.csv', '0', 1)"
+        )
         old.execute(
             "INSERT INTO versions VALUES (1, 2, '1', 'Roos', '', 'Dalen', '3HA', 'P1', '2012-01-01', 'beeldcoaching',"
             " 1, 1, 'parent', '2026-09-01', NULL, NULL, '2026-09-01', NULL)"
         )
-        old.execute("INSERT INTO withdrawals VALUES (1, 'then', '1', '2026-11-01')")
+        old.execute("INSERT INTO withdrawals VALUES (1, '2026-11-01T09:00:00.000000+00:00', '1', '2026-11-01')")
     with Register.open(path) as register:
         assert kept(register, D1, D1)
         assert register.may_be_shown("1", D1, D2).ground == "withdrawal 1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -248,8 +249,8 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
     """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
     that was read last, wherever it is mounted.
 
-    A plain folder that was never read is taken for the one that was read last, moved: what lies in it must be what was
-    copied, byte for byte, or nothing goes.
+    A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
+    is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
     """
     rows = workspace.ledger.entries("card")
     seen = [row for row in rows if meant in ("", row.payload["card"])]
@@ -257,11 +258,13 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
         raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)
     if card is not None:
         named = volume_of(card)
+        if any(row.payload["card"] == named.identity for row in rows):
+            return named
+        read_last = seen[-1].payload["card"] if seen else ""
         plain = not named.serial and not named.label
-        last_was_plain = bool(seen) and os.path.isabs(seen[-1].payload["card"])
-        if plain and last_was_plain and all(row.payload["card"] != named.identity for row in rows):
-            return replace(named, serial=seen[-1].payload["card"])
-        return named
+        if plain and os.path.isabs(read_last) and not os.path.isdir(read_last):
+            return replace(named, serial=read_last)
+        raise WipeError("{folder} was never read here; read it first: lesveil run --card.", folder=card)
     if not seen:
         return None
     last = seen[-1].payload

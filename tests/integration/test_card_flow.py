@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -179,6 +180,20 @@ def test_another_card_in_the_machine_is_not_wiped(world: World, monkeypatch: pyt
     with pytest.raises(WipeError):
         world.wipe(plan.digest)
     assert len(world.on_card()) == 2
+
+
+def test_a_copy_of_the_card_that_was_never_read_is_not_wiped_in_its_place(world: World, tmp_path: Path) -> None:
+    """A folder with the same films, while the one that was read is still there: its films would stay."""
+    world.copy()
+    world.finish()
+    reserve = tmp_path / "reserve"
+    shutil.copytree(world.card, reserve)
+    with world.open() as place:
+        with pytest.raises(WipeError, match="was never read here"):
+            wiping.wipe_plan(place, date.today(), wiping.Wanted(reserve))
+        assert wiping.wipe_plan(place, date.today(), wiping.Wanted(world.card)).items
+        world.card.rename(tmp_path / "moved")
+        assert wiping.wipe_plan(place, date.today(), wiping.Wanted(tmp_path / "moved")).items
 
 
 def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import random
 import struct
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import av.codec.context
 import ffmpeg
 import imageio_ffmpeg
 
@@ -62,6 +64,24 @@ def make(path: Path, *, codec: str = "libx264", audio: str | None = None, **opti
         streams.append(sound(**heard))
         output |= {"c:a": audio}
     run(ffmpeg.output(*streams, str(path), **(output | options)))
+    return path
+
+
+def uneven(path: Path, times: Sequence[Fraction], held: Fraction, **options: str) -> Path:
+    """Grey pictures at the given times, seconds in whole milliseconds; the last lasts for ``held``."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "0"} | options)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.flags |= int(av.codec.context.Flags.frame_duration)
+        ends = [*times[1:], times[-1] + held]
+        for n, (since, until) in enumerate(zip(times, ends, strict=True)):
+            one = av.VideoFrame(128, 96, "yuv420p")
+            for plane in one.planes:
+                plane.update(bytes([(7 * n) % 256]) * plane.buffer_size)
+            one.pts, one.time_base, one.duration = int(since * 1000), Fraction(1, 1000), int((until - since) * 1000)
+            container.mux(stream.encode(one))
+        container.mux(stream.encode(None))
     return path
 
 

@@ -21,6 +21,7 @@ import pytest
 
 from pipeline.adapters import video_out
 from pipeline.adapters.inspect import extras, filmed_on
+from pipeline.adapters.joiner import Joiner
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -197,6 +198,55 @@ def test_the_last_picture_lasts_as_long_as_in_the_source(kind: str, options: dic
     with av.open(str(out)) as container:
         video = container.streams.video[0]
         assert video.duration * video.time_base == sum(frames[-1]) - frames[0][0]
+
+
+HELD = {
+    **{f"{n} pictures": [Fraction(k, 25) for k in range(n)] for n in range(37, 42)},
+    "uneven at the start": [Fraction(0), *(Fraction(3) + Fraction(k, 25) for k in range(20))],
+    "uneven at the end": [Fraction(k, 25) for k in range(20)] + [Fraction(k) for k in (3, 7, 12)],
+    "two": [Fraction(0), Fraction(2)],
+    "one": [Fraction(0)],
+}
+
+
+def lengths(path: Path) -> tuple[Fraction, Fraction]:
+    """How long the picture lasts: by the stream's account, and as a player holds the picture shown last."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        packets = [packet for packet in container.demux(video) if packet.size]
+        last = max(packets, key=lambda packet: packet.pts)
+        first = min(packet.pts for packet in packets)
+        return video.duration * video.time_base, (last.pts + last.duration - first) * video.time_base
+
+
+@pytest.mark.parametrize("times", HELD.values(), ids=HELD)
+def test_a_still_at_the_end_is_held_as_long_as_in_the_source(times: list[Fraction], tmp_path: Path) -> None:
+    """Durations lie in order of decoding: where a B-picture was decoded last, the hold was gone."""
+    path, out = clips.uneven(tmp_path / "clip.mp4", times, Fraction(6)), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        written = passed_through(clip, out)
+    whole = times[-1] + 6
+    assert lengths(out) == (whole, whole)
+    assert written.seconds == float(whole) == open_clip(out).info.duration
+
+
+@pytest.mark.parametrize("seam", [12, 38, 39, 40])
+def test_a_still_at_the_end_is_held_where_pieces_are_joined(seam: int, tmp_path: Path) -> None:
+    times = [Fraction(k, 25) for k in range(40)] + [Fraction(k) for k in (3, 7, 12)]
+    path, out = clips.uneven(tmp_path / "clip.mp4", times, Fraction(6)), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = list(clip.frames())
+        pieces = []
+        for number, part in enumerate((frames[:seam], frames[seam:])):
+            with ClipWriter(tmp_path / f"{number}.mp4", clip, audio="mute") as writer:
+                for frame in part:
+                    writer.write(frame.picture, frame.pts)
+                pieces.append((writer.path, np.array([frame.pts for frame in part]), writer.close().seconds))
+        with Joiner(out, clip, pieces[0][0], audio="mute") as joiner:
+            for piece in pieces:
+                joiner.add(*piece)
+            joiner.close()
+    assert lengths(out) == (18, 18)
 
 
 @pytest.mark.parametrize("rate", [600, 960])
@@ -825,7 +875,7 @@ def test_keyframes_every_two_seconds(tmp_path: Path) -> None:
 def test_a_failure_reaches_the_caller_and_leaves_no_file(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: ClipWriter, picture: av.VideoFrame) -> None:
+    def full(self: ClipWriter, picture: av.VideoFrame, last: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(video_out.ClipWriter, "_encode", full)

@@ -90,6 +90,8 @@ class ClipReader:
                     picture = sample.picture
                     if picture is not None or tried >= PATIENCE:
                         break
+                if picture is not None and picture.interlaced_frame:
+                    next(samples, None)  # only now it shows whether two packets make one picture
             if picture is None:
                 raise TruncatedVideoError(
                     "{file} holds no picture that can be decoded; copy it from the card again.", file=self.path
@@ -105,7 +107,7 @@ class ClipReader:
             self._planar = planar(picture.format)
             self._target = self._turn.pixel_format(self._planar)
             self.colour = converted_colour(picture)
-            self.info = self._describe(container, stream, picture)
+            self.info = self._describe(container, stream, picture, book.rate)
 
     def __enter__(self) -> ClipReader:
         return self
@@ -124,7 +126,7 @@ class ClipReader:
         self.otherwise = True
 
     def _describe(
-        self, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame
+        self, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame, rate: Fraction
     ) -> VideoInfo:
         aspect = stream.sample_aspect_ratio or Fraction(1)
         width, height = self._width, self._height
@@ -143,13 +145,13 @@ class ClipReader:
             height=height,
             rotation=round(picture.rotation / 90) * 90 % 360,
             sample_aspect=Fraction(aspect),
-            rate=frame_rate(stream),
+            rate=rate,
             time_base=time_base(stream),
             pixel_format=self._target,
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=bool(picture.interlaced_frame) or getattr(stream.codec_context, "field_order", 0) > 1,
-            frames=frames,
+            frames=round(frames * rate / frame_rate(stream)),
             duration=float(duration),
             audio=None if sound is None else (sound.codec_context.name if sound.codec_context else "unknown"),
         )

@@ -128,6 +128,8 @@ class Samples:
         self._read = 0
         self._first: tuple[int, int] | None = None
         self._recent: deque[int] = deque(maxlen=2 * REORDERING)
+        self._until: int | None = None
+        """The latest end that a packet gave itself."""
         self._end: int | None = None
         # Until the first keyframe there is nothing for a picture to lean on.
         self._tainted = True
@@ -190,6 +192,8 @@ class Samples:
         if self._first is None and pts is not None and dts is not None:
             self._first = (pts, dts)
         self._recent.append((index * self._step if dts is None else dts) if pts is None else pts)
+        if pts is not None:
+            self._until = max(self._until or pts, pts + (packet.duration or 0))
         sample = Sample(index, pts, packet.is_keyframe, packet.is_corrupt)
         # The decoder passes pts on unread, so it can carry the number by which the picture finds its packet again.
         # (Packet.opaque would do the same, but giving it back takes the interpreter's lock in the decoder's threads,
@@ -326,8 +330,12 @@ class Samples:
                 return sorted(times)[-missing:]
         else:
             end = self._promised_end(format_name)
-            if end is not None and end - recent[-1] >= 1.5 * self._step:
-                grid = range(recent[0], end - self._step // 2, self._step)
+            # a picture at the end may be held for long
+            held = max(recent[-1], (self._until or 0) - self._step)
+            if end is not None and end - held >= 1.5 * self._step:
+                grid = (
+                    pts for pts in range(recent[0], end - self._step // 2, self._step) if not recent[-1] < pts <= held
+                )
                 return [pts for pts in grid if all(abs(pts - one) > self._step // 2 for one in recent)]
         # How much is missing nobody knows, but something is.
         return [recent[-1] + self._step] if failed else []

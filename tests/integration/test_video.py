@@ -490,6 +490,17 @@ def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
     assert frames[-1].picture is None
 
 
+@pytest.mark.parametrize("held", [Fraction(1), Fraction(5)])
+def test_a_still_at_the_end_of_a_whole_mkv_is_no_loss(held: Fraction, tmp_path: Path) -> None:
+    """Grey pictures were made up from the start of the last to the end that the file names."""
+    times = [Fraction(n, 25) for n in range(60)]
+    path = clips.uneven(tmp_path / "clip.mkv", times, held)
+    clip = open_clip(path)
+    assert [(frame.time, frame.damaged) for frame in clip.frames()] == [(time, False) for time in times]
+    cut = open_clip(clips.cut(path, tmp_path / "cut.mkv", 0.6))
+    assert list(cut.frames())[-1].time >= 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
 def test_flipped_bits_lose_no_frame_and_no_time(long: Path, kind: str, seed: int, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ import pytest
 from pipeline.adapters import video_out
 from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.joiner import Joiner
+from pipeline.adapters.moment import shown_moment
+from pipeline.adapters.pictures import cut_out, shrunk, whole
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -294,6 +296,34 @@ def test_sample_aspect_and_colour_description(tmp_path: Path) -> None:
     again = open_clip(tmp_path / "out.mp4")
     assert again.info.sample_aspect == Fraction(4, 3)
     assert (again.colour.primaries, again.colour.transfer, again.colour.space) == (9, 18, 9)
+
+
+@pytest.mark.parametrize("matrix", [10, 14])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"size": "129x96", "pixel_format": "yuv444p"}, {"x264-params": "tff=1"}, {"pixel_format": "yuv422p10le"}],
+    ids=["plain", "odd", "interlaced", "deep"],
+)
+def test_a_colour_matrix_that_nobody_converts_from_stops_nothing(
+    options: dict[str, str], matrix: int, tmp_path: Path
+) -> None:
+    """Of HDR, or a camera's mistake: the networks see the picture as if it named none, the file keeps the name."""
+    made = clips.make(tmp_path / "made.mp4", **options)
+    path = clips.remux(made, tmp_path / "clip.mp4", **{"bsf:v": f"h264_metadata=matrix_coefficients={matrix}"})
+    out = tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = list(clip.frames())
+        assert not any(frame.damaged for frame in frames)
+        for frame in frames[:1]:
+            seen = shrunk(frame.picture, 64, 48), whole(frame.picture), cut_out(frame.picture, (10, 10, 60, 60))[0]
+            assert all(one.std() > 0 for one in seen)
+        whole(hidden_frame(clip))
+        passed_through(clip, out)
+    assert open_clip(out).colour == clip.colour
+    assert clip.colour.space == matrix
+    with av.open(str(out)) as container:
+        pts = [frame.pts for frame in container.decode(video=0)]
+    assert shown_moment(out, pts[3], (10, 10, 60, 60))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,25 @@ def boxes(data: bytes | bytearray) -> list[tuple[str, int, int]]:
     return found
 
 
+def cropped(source: Path, path: Path, width: int, height: int) -> Path:
+    """An MP4 of H.264 of whose picture only the middle is to be shown, by its container's word (a box ``clap``)."""
+
+    def within(data: bytes) -> bytes:
+        out = b""
+        for kind, start, stop in boxes(data):
+            body = data[start + 8 : stop]
+            if kind in ("moov", "trak", "mdia", "minf", "stbl"):
+                body = within(body)
+            elif kind == "stsd" and body[12:16] == b"avc1":
+                clap = struct.pack(">I4sIIIIiIiI", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
+                body = body[:8] + struct.pack(">I", len(body) - 8 + 40) + body[12:] + clap
+            out += struct.pack(">I4s", len(body) + 8, kind.encode("latin-1")) + body
+        return out
+
+    path.write_bytes(within(source.read_bytes()))  # its index lies behind, so that nothing moves
+    return path
+
+
 def flip(source: Path, path: Path, flips: int, seed: int = 1, start: float = 0.3, stop: float = 0.9) -> Path:
     """Bits flipped at random between two shares of the sound-and-picture data of an MP4, or of the whole file."""
     data = bytearray(source.read_bytes())

@@ -9,6 +9,8 @@ time. A picture that leans on something lost is *damaged*: it may look right, bu
 from __future__ import annotations
 
 import contextlib
+import io
+import re
 import stat
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -49,6 +51,9 @@ LEAP = 3600
 BACK = 1
 """Seconds before what went before from which a frame's time is of another clock."""
 
+PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd][\x81-\x84]")
+"""How Matroska writes the elements PixelCropBottom, -Top, -Left and -Right, and the length of their numbers."""
+
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
 
@@ -81,6 +86,12 @@ class ClipReader:
         self.otherwise = False
         with opened_container(self.path, self.chapters[0].opener) as container:
             stream = video_stream(container, self.path)
+            if _cropped(container, stream):
+                raise QuarantinedError(
+                    "{clip} holds more picture than players show, because an editor cut away its edges without "
+                    "encoding it anew; export it anew as H.264 first.",
+                    clip=self.path.name,
+                )
             book = Samples(container, stream)
             with contextlib.closing(book.run()) as samples:
                 self.start: int | None = None
@@ -283,6 +294,24 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
     interruption.heed()  # it may have been taken for the end of the film
+
+
+def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether the container says that edges of the picture are not to be shown.
+
+    PyAV does not hand that out, but FFmpeg passes it on to a file of the same stream, of which the head is enough.
+    """
+    if not any(name in container.format.name for name in ("mp4", "matroska")):
+        return False
+    head = io.BytesIO()
+    try:
+        with av.open(head, "w", format="matroska", container_options={"fflags": "+bitexact"}) as copy:
+            copy.add_stream_from_template(stream)
+            copy.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False  # a codec that Matroska does not know
+    told = head.getvalue().replace(stream.codec_context.extradata or b"-", b"")
+    return PIXEL_CROP.search(told) is not None
 
 
 def _refuse_stream(path: Path) -> None:

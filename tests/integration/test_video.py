@@ -589,6 +589,16 @@ def test_closing_a_decoder_at_work_never_hangs(codec: str, tmp_path: Path) -> No
                 break
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
+def test_a_picture_whose_edges_are_cut_away_is_refused(kind: str, plain: Path, tmp_path: Path) -> None:
+    """What an editor cut away by the container's word alone came back in the finished film."""
+    path = clips.cropped(plain, tmp_path / "clap.mp4", 96, 64)
+    path = path if kind == "mp4" else clips.remux(path, tmp_path / f"clip.{kind}")
+    with pytest.raises(QuarantinedError, match="more picture than players show"):
+        open_clip(path)
+    assert open_clip(clips.cropped(plain, tmp_path / "whole.mp4", 128, 96)).info.width == 128
+
+
 def test_a_change_of_size_is_damage(tmp_path: Path) -> None:
     small = clips.make(tmp_path / "a.ts", size="128x96")
     large = clips.make(tmp_path / "b.ts", size="192x128")

@@ -50,6 +50,8 @@ SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume infor
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
     jobs, several = _jobs(args.clips, args.output)
+    for folder in {job.out.parent for job in jobs}:
+        files.sweep_abandoned(folder)  # half a film that was not checked is nobody's to find
     report = None if args.report is None else _report([job.out for job in jobs], args.report)
     settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command

@@ -146,7 +146,8 @@ class ClipReader:
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if duration is None:
             duration = Fraction(container.duration or 0, av.time_base)
-        frames = stream.frames
+        # of a film that was trimmed without encoding it anew, some are only there to be leaned on
+        frames = max(0, stream.frames - sum(entry.is_discard for entry in stream.index_entries))
         if len(self.chapters) > 1:
             duration = sum((chapter.seconds for chapter in self.chapters), Fraction(0))
             frames = sum(c.frames for c in self.chapters) if all(c.frames for c in self.chapters) else 0

@@ -447,6 +447,13 @@ def test_a_clip_that_was_trimmed_without_encoding_it_anew(codec: str, tmp_path: 
     assert [told for _, told, _ in frames] == [told for _, told in clips.oracle(path)]
 
 
+def test_a_trimmed_clip_tells_how_many_frames_it_shows(long: Path, tmp_path: Path) -> None:
+    """It told of those before the cut, too; with workers it was looked through a second time because of them."""
+    path = clips.remux(long, tmp_path / "trimmed.mp4", inputs={"ss": 0.5}, map="0:v")
+    with open_clip(path) as clip:
+        assert clip.info.frames == len(list(clip.frames())) < 50
+
+
 def test_a_trimmed_clip_whose_keyframe_is_broken_is_not_trusted(tmp_path: Path) -> None:
     whole = clips.make(tmp_path / "whole.mp4", codec="libx264", frames=90, g=60, bf=2)
     path = clips.remux(whole, tmp_path / "trimmed.mp4", inputs={"ss": "1.5"}, movflags="faststart")

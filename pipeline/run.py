@@ -266,6 +266,7 @@ def render_checked(
                 again,
                 progress,
                 depth,
+                written.seconds,
             )
         if not result.passed:
             raise CheckFailedError(

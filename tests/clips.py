@@ -8,11 +8,13 @@ from __future__ import annotations
 import random
 import struct
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import av.codec.context
 import ffmpeg
 import imageio_ffmpeg
 
@@ -65,6 +67,24 @@ def make(path: Path, *, codec: str = "libx264", audio: str | None = None, **opti
     return path
 
 
+def uneven(path: Path, times: Sequence[Fraction], held: Fraction, **options: str) -> Path:
+    """Grey pictures at the given times, seconds in whole milliseconds; the last lasts for ``held``."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "0"} | options)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.flags |= int(av.codec.context.Flags.frame_duration)
+        ends = [*times[1:], times[-1] + held]
+        for n, (since, until) in enumerate(zip(times, ends, strict=True)):
+            one = av.VideoFrame(128, 96, "yuv420p")
+            for plane in one.planes:
+                plane.update(bytes([(7 * n) % 256]) * plane.buffer_size)
+            one.pts, one.time_base, one.duration = int(since * 1000), Fraction(1, 1000), int((until - since) * 1000)
+            container.mux(stream.encode(one))
+        container.mux(stream.encode(None))
+    return path
+
+
 def remux(source: Path, path: Path, *, inputs: dict[str, Any] | None = None, **options: Any) -> Path:
     """Copy all streams into another container or with other metadata."""
     given = {"map": "0", "c": "copy"} | options
@@ -107,6 +127,25 @@ def boxes(data: bytes | bytearray) -> list[tuple[str, int, int]]:
         found.append((kind.decode("latin-1"), at, at + size))
         at += size
     return found
+
+
+def cropped(source: Path, path: Path, width: int, height: int) -> Path:
+    """An MP4 of H.264 of whose picture only the middle is to be shown, by its container's word (a box ``clap``)."""
+
+    def within(data: bytes) -> bytes:
+        out = b""
+        for kind, start, stop in boxes(data):
+            body = data[start + 8 : stop]
+            if kind in ("moov", "trak", "mdia", "minf", "stbl"):
+                body = within(body)
+            elif kind == "stsd" and body[12:16] == b"avc1":
+                clap = struct.pack(">I4sIIIIiIiI", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
+                body = body[:8] + struct.pack(">I", len(body) - 8 + 40) + body[12:] + clap
+            out += struct.pack(">I4s", len(body) + 8, kind.encode("latin-1")) + body
+        return out
+
+    path.write_bytes(within(source.read_bytes()))  # its index lies behind, so that nothing moves
+    return path
 
 
 def flip(source: Path, path: Path, flips: int, seed: int = 1, start: float = 0.3, stop: float = 0.9) -> Path:

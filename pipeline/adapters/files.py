@@ -151,6 +151,22 @@ def sweep_all_partials(folder: Path) -> None:
             _sweep(folder, ".+")
 
 
+def sweep_abandoned(folder: Path) -> None:
+    """Remove what runs that were killed left behind under any name in ``folder``: what `claim` held and nobody holds.
+
+    Where locks are not known nobody can tell, and all stays. What cannot be removed stays, too.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(folder.glob(".*.claim")):
+            final = folder / path.name[1 : -len(".claim")]
+            with contextlib.suppress(OSError), path.open("r+b") as file:
+                if lock(file) and _lies_at(file, path):
+                    sweep_partials(final)
+                    if os.name == "nt":  # as in `claim`
+                        file.close()
+                    path.unlink()
+
+
 def _sweep(folder: Path, names: str) -> None:
     pattern = re.compile(rf"\.{names}\.([0-9a-f]{{12}}){{1,2}}\.(partial|pieces)")
     for path in folder.iterdir():

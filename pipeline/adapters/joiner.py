@@ -27,7 +27,7 @@ class JoinError(Exception):
 class Joiner(ClipWriter):
     """Writes a film from pieces that `ClipWriter` made of stretches of one clip, in order; closed and aborted like it.
 
-    ``template`` is the first piece. The sound is made from the clip. What does not fit raises JoinError, at the next
+    ``template`` is the first piece. The sound is made from the clip. What does not fit raises JoinError, at a later
     piece or at ``close``.
     """
 
@@ -68,8 +68,9 @@ class Joiner(ClipWriter):
         stream.time_base = self._time_base
         return stream
 
-    def _encode(self, item: Any) -> None:
+    def _encode(self, item: Any, last: bool) -> None:
         path, pts, last_duration = item
+        self._ending = int(pts[-1]) if last else None
         with av.open(files.url(path)) as container:
             video = container.streams.video[0]
             if video.codec_context.extradata != self._extradata:
@@ -115,6 +116,7 @@ class Joiner(ClipWriter):
             packet.pts, packet.dts, packet.time_base = when, decoded, self._time_base
             packet.duration = following - when
             packet.stream = self._video
+            self._time(packet)
             self._container.mux(packet)
             self._hear((decoded + self._shift) * self._time_base)
             at += 1

@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.adapters import files
 from pipeline.adapters.chapters import Opener
 from pipeline.adapters.part import Part, PartError, Times
+from pipeline.adapters.pictures import make_convertible
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import RepairError
 from pipeline.records import U8
@@ -37,6 +38,7 @@ def shown_moment(path: Path, pts: int, box: Box) -> bytes:
         container.seek(pts, stream=stream)
         for frame in container.decode(stream):
             if frame.pts is not None and frame.pts >= pts:
+                make_convertible(frame)
                 return _cut(cast(U8, frame.to_ndarray(format="bgr24")), box, AROUND)
     raise RepairError("{file} shows nothing at that moment.", file=path)
 

@@ -110,7 +110,15 @@ class Samples:
         self._container = container
         self._stream = stream
         self._time_base = time_base(stream)
-        self._step = max(1, round(1 / (frame_rate(stream) * self._time_base)))
+        self.rate = frame_rate(stream)
+        """Pictures a second; MP4 counts packets, which is twice as many where each holds one field."""
+        self._step = max(1, round(1 / (self.rate * self._time_base)))
+        self._halved = False
+        self._maybe: tuple[Sample, int, int] | None = None
+        """What may be the second field of the picture that came last: its time, and the faults up to then."""
+        self._faults = 0
+        self._nearest: int | None = None
+        self._shown: int | None = None
         self._pending: dict[int, Sample] = {}
         self._unjudged: deque[Sample] = deque()
         self._leaving: deque[Sample] = deque()
@@ -120,6 +128,8 @@ class Samples:
         self._read = 0
         self._first: tuple[int, int] | None = None
         self._recent: deque[int] = deque(maxlen=2 * REORDERING)
+        self._until: int | None = None
+        """The latest end that a packet gave itself."""
         self._end: int | None = None
         # Until the first keyframe there is nothing for a picture to lean on.
         self._tainted = True
@@ -182,6 +192,8 @@ class Samples:
         if self._first is None and pts is not None and dts is not None:
             self._first = (pts, dts)
         self._recent.append((index * self._step if dts is None else dts) if pts is None else pts)
+        if pts is not None:
+            self._until = max(self._until or pts, pts + (packet.duration or 0))
         sample = Sample(index, pts, packet.is_keyframe, packet.is_corrupt)
         # The decoder passes pts on unread, so it can carry the number by which the picture finds its packet again.
         # (Packet.opaque would do the same, but giving it back takes the interpreter's lock in the decoder's threads,
@@ -194,6 +206,7 @@ class Samples:
         try:
             pictures = self._stream.codec_context.decode(packet)
         except (av.error.FFmpegError, OSError):
+            self._faults += 1
             self._tainted |= packet is not None and packet.is_discard
             return  # its sample will be passed over
         for picture in pictures:
@@ -204,6 +217,7 @@ class Samples:
         sample = None if picture.pts is None else self._pending.pop(picture.pts, None)
         if sample is None:
             return  # its place has been taken already by a picture far out of order
+        self._learn_of_fields(sample)
         self._expect_second_field(sample, picture)
         for one in self._pending.values():
             # a broken packet may name a time that the film never comes to: it follows what came before
@@ -233,6 +247,26 @@ class Samples:
         if second.pts is None or (sample.pts is not None and 0 <= second.pts - sample.pts < 0.75 * self._step):
             second.field = True
             sample.corrupt |= second.corrupt
+        elif sample.pts is not None and not self._halved:
+            self._maybe = second, sample.pts, self._faults
+
+    def _learn_of_fields(self, arrived: Sample) -> None:
+        """Where a packet between two pictures gave none, though nothing broke, and lies nearer to the first than any
+        two pictures lie to each other, packets are fields: the rate that counted them is halved."""
+        if arrived.pts is None:
+            return
+        if self._shown is not None and arrived.pts > self._shown:
+            self._nearest = min(arrived.pts - self._shown, self._nearest or arrived.pts - self._shown)
+        self._shown = arrived.pts
+        maybe, self._maybe = self._maybe, None
+        if maybe is None or self._nearest is None:
+            return
+        second, first, faults = maybe
+        if second.index not in self._pending or second.pts is None or second.corrupt or faults != self._faults:
+            return
+        if 0 < second.pts - first < 0.75 * self._nearest:
+            self._halved, second.field = True, True
+            self.rate, self._step = self.rate / 2, 2 * self._step
 
     def _lose(self, sample: Sample) -> None:
         self._pending.pop(sample.index, None)
@@ -296,8 +330,12 @@ class Samples:
                 return sorted(times)[-missing:]
         else:
             end = self._promised_end(format_name)
-            if end is not None and end - recent[-1] >= 1.5 * self._step:
-                grid = range(recent[0], end - self._step // 2, self._step)
+            # a picture at the end may be held for long
+            held = max(recent[-1], (self._until or 0) - self._step)
+            if end is not None and end - held >= 1.5 * self._step:
+                grid = (
+                    pts for pts in range(recent[0], end - self._step // 2, self._step) if not recent[-1] < pts <= held
+                )
                 return [pts for pts in grid if all(abs(pts - one) > self._step // 2 for one in recent)]
         # How much is missing nobody knows, but something is.
         return [recent[-1] + self._step] if failed else []

@@ -29,6 +29,11 @@ NATIVE = re.compile(r"yuvj?4(20|22|44)p(10le)?")
 """Pixel formats that pass as they are."""
 
 
+CONVERTIBLE = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+"""Colour matrices, as H.273 counts them, that swscale and the filters take; the others exist for HDR, or as a mistake
+of a camera."""
+
+
 class _Scalers(threading.local):
     """Each thread's own, by the size that they scale to."""
 
@@ -66,6 +71,13 @@ class Colour:
         picture.color_primaries = self.primaries
         picture.color_trc = self.transfer
         picture.colorspace = self.space
+        make_convertible(picture)
+
+
+def make_convertible(picture: av.VideoFrame) -> None:
+    """Let a picture whose colour matrix nobody here can convert from count as one that names none; its samples stay."""
+    if int(picture.colorspace) not in CONVERTIBLE:
+        picture.colorspace = Colour.space
 
 
 def planes(picture: av.VideoFrame, writable: bool = False) -> list[Plane]:
@@ -169,6 +181,8 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 
 def through(deinterlacer: Deinterlacer, samples: Iterator[Sample]) -> Iterator[Sample]:
     for sample in samples:
+        if sample.picture is not None:
+            make_convertible(sample.picture)
         yield from deinterlacer.push(sample)
     yield from deinterlacer.flush()
 

@@ -98,7 +98,9 @@ class Reread:
         for index in range(first, stop, AT_ONCE):
             count = min(AT_ONCE, stop - index)
             read = memoryview(self._buffer)[: count * self._step]
-            size = self._file.readinto(read)
+            size = 0
+            while more := self._file.readinto(read[size:]):  # disks across a network may give less than was asked
+                size += more
             for n in range(count):
                 sealed = read[n * self._step : min(size, (n + 1) * self._step)]
                 last = whole and index + n == stop - 1

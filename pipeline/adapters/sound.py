@@ -40,6 +40,13 @@ those: whoever asks PyAV for the samples of eight planes ends the process (18.1)
 JITTER = 0.015
 """Seconds by which a stretch of sound may be off before it is moved; one AAC frame at 48 kHz is 0.021."""
 
+SLIP = 0.1
+"""Seconds up to which a slip is made up for over the next second, where it came little by little; and up to which a
+hole that the file itself leaves, by how long it says that its samples last, is no loss."""
+
+PULL = 0.015
+"""Share by which sound may be drawn out or pressed together meanwhile: a quarter of a semitone."""
+
 EVER = 1e9
 """Seconds: longer than any film."""
 
@@ -236,25 +243,39 @@ class Sound:
         """(place of the first sample, samples) in the output's rate and layout."""
         shape: tuple[Any, ...] | None = None
         resampler: av.AudioResampler | None = None
-        place = 0
+        place = off = promised = 0
+        pulling = False
         for frame in (one for group in ([first], rest) for one in group):
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
             time = self._time(frame)
             if resampler is None or now != shape:
                 if resampler is not None:
                     yield from self._pushed(resampler, None, place)
-                resampler, shape = av.AudioResampler("fltp", self.layout, self.rate), now
+                # channels that are mixed keep their loudness: added up in full they would be cut off at the top
+                options = {"rematrix_maxval": "1"}
+                resampler, shape = av.AudioResampler("fltp", self.layout, self.rate, options=options), now
+                off, pulling = 0, False
                 place = place if time is None else round(time * self.rate)
             elif time is not None:
                 # Inside one stretch samples are counted; timestamps only tell where it has slipped.
                 wanted = round(time * self.rate)
-                if abs(wanted - place) > JITTER * self.rate:
-                    place = wanted
+                before, off = off, wanted - place
+                jumped = abs(off - before) > JITTER / 2 * self.rate or abs(off) > SLIP * self.rate
+                if jumped and abs(off) > JITTER * self.rate:
+                    if 0 < off < SLIP * self.rate and wanted <= promised:
+                        yield place, np.zeros((self.channels, off), np.float32)
+                    place, off, pulling = wanted, 0, False
+                else:  # the sound's clock runs a little faster or slower than the picture's
+                    pulling = abs(off) > (JITTER / 10 if pulling else JITTER) * self.rate
+            if time is not None and frame.time_base is not None:
+                promised = round((time + (frame.duration or 0) * frame.time_base) * self.rate)
             try:
                 frame.pts = None
-                for samples in self._pushed(resampler, frame, place):
-                    yield samples
-                    place = samples[0] + samples[1].shape[1]
+                for _, samples in self._pushed(resampler, frame, place):
+                    drawn = _drawn(samples, off) if pulling else samples
+                    yield place, drawn
+                    place += drawn.shape[1]
+                    off -= drawn.shape[1] - samples.shape[1]
             except (av.error.FFmpegError, ValueError):
                 resampler = None  # a layout nobody can mix: silence until it changes
         if resampler is not None:
@@ -319,6 +340,14 @@ class Sound:
         if self.silences and since - self.silences[-1][1] < 1e-6:
             since = self.silences.pop()[0]
         self.silences.append((since, until))
+
+
+def _drawn(samples: Samples, by: int) -> Samples:
+    """The samples drawn out by as many as ``by``, or pressed together where it is below zero, as far as PULL allows."""
+    count = samples.shape[1]
+    most = int(PULL * count)
+    places = np.linspace(0, count - 1, count + max(-most, min(most, by)))
+    return np.array([np.interp(places, np.arange(count), channel) for channel in samples], np.float32)
 
 
 def _untrimmed(packet: Any, first: bool, last: bool) -> Any:

@@ -121,17 +121,18 @@ def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound 
 
 @dataclass(frozen=True)
 class _Clock:
-    """``pts`` in order of display and ``dts`` in order of decoding of every picture in a file."""
+    """``pts`` in order of display, ``dts`` and ``durations`` in order of decoding of every picture in a file."""
 
     pts: list[int]
     dts: list[int]
+    durations: list[int]
 
     @classmethod
     def of(cls, container: Any, video: Any) -> _Clock:
         packets = [p for p in container.demux(video) if p.size or p.dts is not None]
         if any(p.pts is None or p.dts is None for p in packets):
             raise SpliceError("a picture has no time")
-        return cls(sorted(int(p.pts) for p in packets), [int(p.dts) for p in packets])
+        return cls(sorted(int(p.pts) for p in packets), [int(p.dts) for p in packets], [p.duration for p in packets])
 
 
 def _renewed(piece: Piece, clock: _Clock, old: Any) -> Iterator[Any]:
@@ -152,8 +153,7 @@ def _renewed(piece: Piece, clock: _Clock, old: Any) -> Iterator[Any]:
             if pts < dts:
                 raise SpliceError("a picture would be shown before it is decoded")
             packet.pts, packet.dts, packet.time_base = pts, dts, old.time_base
-            following = clock.dts[at + 1] if at + 1 < len(clock.dts) else dts + (dts - clock.dts[at - 1])
-            packet.duration = following - dts
+            packet.duration = clock.durations[at]
             yield packet
 
 

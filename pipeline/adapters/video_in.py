@@ -9,6 +9,8 @@ time. A picture that leans on something lost is *damaged*: it may look right, bu
 from __future__ import annotations
 
 import contextlib
+import io
+import re
 import stat
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -49,6 +51,9 @@ LEAP = 3600
 BACK = 1
 """Seconds before what went before from which a frame's time is of another clock."""
 
+PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd][\x81-\x84]")
+"""How Matroska writes the elements PixelCropBottom, -Top, -Left and -Right, and the length of their numbers."""
+
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
 
@@ -81,6 +86,12 @@ class ClipReader:
         self.otherwise = False
         with opened_container(self.path, self.chapters[0].opener) as container:
             stream = video_stream(container, self.path)
+            if _cropped(container, stream):
+                raise QuarantinedError(
+                    "{clip} holds more picture than players show, because an editor cut away its edges without "
+                    "encoding it anew; export it anew as H.264 first.",
+                    clip=self.path.name,
+                )
             book = Samples(container, stream)
             with contextlib.closing(book.run()) as samples:
                 self.start: int | None = None
@@ -90,6 +101,8 @@ class ClipReader:
                     picture = sample.picture
                     if picture is not None or tried >= PATIENCE:
                         break
+                if picture is not None and picture.interlaced_frame:
+                    next(samples, None)  # only now it shows whether two packets make one picture
             if picture is None:
                 raise TruncatedVideoError(
                     "{file} holds no picture that can be decoded; copy it from the card again.", file=self.path
@@ -105,7 +118,7 @@ class ClipReader:
             self._planar = planar(picture.format)
             self._target = self._turn.pixel_format(self._planar)
             self.colour = converted_colour(picture)
-            self.info = self._describe(container, stream, picture)
+            self.info = self._describe(container, stream, picture, book.rate)
 
     def __enter__(self) -> ClipReader:
         return self
@@ -124,7 +137,7 @@ class ClipReader:
         self.otherwise = True
 
     def _describe(
-        self, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame
+        self, container: av.container.InputContainer, stream: av.VideoStream, picture: av.VideoFrame, rate: Fraction
     ) -> VideoInfo:
         aspect = stream.sample_aspect_ratio or Fraction(1)
         width, height = self._width, self._height
@@ -133,7 +146,8 @@ class ClipReader:
         duration = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if duration is None:
             duration = Fraction(container.duration or 0, av.time_base)
-        frames = stream.frames
+        # of a film that was trimmed without encoding it anew, some are only there to be leaned on
+        frames = max(0, stream.frames - sum(entry.is_discard for entry in stream.index_entries))
         if len(self.chapters) > 1:
             duration = sum((chapter.seconds for chapter in self.chapters), Fraction(0))
             frames = sum(c.frames for c in self.chapters) if all(c.frames for c in self.chapters) else 0
@@ -143,13 +157,13 @@ class ClipReader:
             height=height,
             rotation=round(picture.rotation / 90) * 90 % 360,
             sample_aspect=Fraction(aspect),
-            rate=frame_rate(stream),
+            rate=rate,
             time_base=time_base(stream),
             pixel_format=self._target,
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=bool(picture.interlaced_frame) or getattr(stream.codec_context, "field_order", 0) > 1,
-            frames=frames,
+            frames=round(frames * rate / frame_rate(stream)),
             duration=float(duration),
             audio=None if sound is None else (sound.codec_context.name if sound.codec_context else "unknown"),
         )
@@ -281,6 +295,24 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
     interruption.heed()  # it may have been taken for the end of the film
+
+
+def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether the container says that edges of the picture are not to be shown.
+
+    PyAV does not hand that out, but FFmpeg passes it on to a file of the same stream, of which the head is enough.
+    """
+    if not any(name in container.format.name for name in ("mp4", "matroska")):
+        return False
+    head = io.BytesIO()
+    try:
+        with av.open(head, "w", format="matroska", container_options={"fflags": "+bitexact"}) as copy:
+            copy.add_stream_from_template(stream)
+            copy.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False  # a codec that Matroska does not know
+    told = head.getvalue().replace(stream.codec_context.extradata or b"-", b"")
+    return PIXEL_CROP.search(told) is not None
 
 
 def _refuse_stream(path: Path) -> None:

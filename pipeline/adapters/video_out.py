@@ -112,6 +112,9 @@ class ClipWriter:
         self._last: int | None = None
         self._last_duration = self._step
         self._keyed: int | None = None
+        self._ending: int | None = None
+        self._lead: int | None = None
+        """Ticks by which the first picture is decoded before it is shown."""
         self._failure: BaseException | None = None
         self._finished = False
         self._sound: Sound | None = None
@@ -262,20 +265,22 @@ class ClipWriter:
         return stream
 
     def _work(self) -> None:
-        while (picture := self._queue.get()) is not None:
-            if self._failure is not None:
-                continue  # the caller must never be left waiting at a full queue
-            try:
-                self._encode(picture)
-            except BaseException as error:  # noqa: BLE001 -- raised again where the caller stands
-                self._failure = error
+        picture = self._queue.get()
+        while picture is not None:
+            following = self._queue.get()
+            if self._failure is None:  # after one the caller must still never be left waiting at a full queue
+                try:
+                    self._encode(picture, following is None)
+                except BaseException as error:  # noqa: BLE001 -- raised again where the caller stands
+                    self._failure = error
+            picture = following
         if self._failure is None:
             try:
                 self._flush()
             except BaseException as error:  # noqa: BLE001 -- likewise
                 self._failure = error
 
-    def _encode(self, picture: av.VideoFrame) -> None:
+    def _encode(self, picture: av.VideoFrame, last: bool) -> None:
         if picture.format.name != self._pixel_format:
             full = 2 if self._clip.colour.range == 2 else 1
             converted = picture.reformat(format=self._pixel_format, src_color_range=full, dst_color_range=full)
@@ -285,7 +290,10 @@ class ClipWriter:
         assert pts is not None
         # The source's own picture types say nothing about this encoding.
         picture.pict_type = av.video.frame.PictureType.NONE
-        if self._keyed is None or (pts - self._keyed) * self._time_base >= KEYFRAMES:
+        self._ending = pts if last else None
+        # The last one, too: MP4 tells how long a picture lasts in order of decoding, so how long the film's end is held
+        # would go lost if another picture were decoded after it.
+        if last or self._keyed is None or (pts - self._keyed) * self._time_base >= KEYFRAMES:
             picture.pict_type = av.video.frame.PictureType.I
             self._keyed = pts
         for packet in self._video.encode(picture):
@@ -320,7 +328,16 @@ class ClipWriter:
             )
         for clean in self._unsigned.filter(packet):
             clean.stream = self._video
+            self._time(clean)
             self._container.mux(clean)
+
+    def _time(self, packet: Any) -> None:
+        """The last picture is decoded as long before it is shown as the first, so that all durations come to the film's
+        length. What an encoder says is the time of an earlier picture, in an uneven film another distance."""
+        if self._lead is None:
+            self._lead = packet.pts - packet.dts
+        if packet.pts == self._ending:
+            packet.dts = max(packet.dts, packet.pts - self._lead)
 
     def _mux_sound(self, frame: av.AudioFrame | None) -> None:
         if frame is not None and frame.pts is not None:

@@ -6,6 +6,7 @@ import argparse
 import itertools
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-ENDINGS = "mp4 mov qt m4v mts m2ts ts mkv avi webm mpg mpeg m2v vob mod tod 3gp 3g2 mxf wmv asf flv ogv dv"
+ENDINGS = (
+    "mp4 mov qt m4v mts m2ts m2t ts trp mkv avi divx webm mpg mpeg mpe m2v vob mod tod 3gp 3gpp 3g2 mxf wmv asf flv "
+    "f4v ogv dv"
+)
 VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
 """Ends of names in a folder that are taken for clips."""
 
@@ -46,6 +50,8 @@ SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume infor
 def redact(args: argparse.Namespace) -> int:
     """lesveil redact"""
     jobs, several = _jobs(args.clips, args.output)
+    for folder in {job.out.parent for job in jobs}:
+        files.sweep_abandoned(folder)  # half a film that was not checked is nobody's to find
     report = None if args.report is None else _report([job.out for job in jobs], args.report)
     settings = _settings(args)
     from pipeline import run  # the networks' libraries load here, not for every small command
@@ -266,7 +272,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         if clip.is_dir():
             several = True
             _refuse_inside(out, clip)
-            inside = sorted(_inside(clip))
+            inside = sorted(_inside(clip, out))
             if not inside:
                 raise ClipNotFoundError("{folder} holds no clips; check its name.", folder=clip)
             sources += [(path, path.relative_to(clip)) for path in inside]
@@ -300,12 +306,14 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
     return [jobs[at] for at in range(len(sources))], True
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _inside(folder: Path, out: Path) -> Iterator[Path]:
     """The clips in a folder and its sub-folders. What is hidden, and what systems keep for themselves, is left out:
     there lies what was deleted.
 
     A link that leads nowhere, a pipe and a sub-folder that cannot be read count, for whoever asked for the folder is
-    to hear that it was not done, while the others are. Raises ClipNotFoundError where the folder itself is closed.
+    to hear that it was not done, while the others are. A sub-folder that is a link is gone into, last and once, unless
+    it leads back to what it lies in. Raises ClipNotFoundError where the folder itself is closed, UsageError where
+    ``out`` lies within a link's folder.
     """
     closed: list[Path] = []
 
@@ -314,11 +322,25 @@ def _inside(folder: Path) -> Iterator[Path]:
             raise ClipNotFoundError("{file} cannot be opened: {why}.", file=folder, why=error.strerror) from error
         closed.append(Path(error.filename))
 
-    for place, folders, names in os.walk(folder, onerror=pass_over):
-        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM]
-        for path in (Path(place, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in VIDEO:
-                yield path
+    seen: set[Path] = set()
+    waiting = deque([folder])
+    while waiting:
+        for place, folders, names in os.walk(waiting.popleft(), onerror=pass_over):
+            here = Path(place)
+            real = here.resolve()
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM)
+            for link in (here / name for name in folders if (here / name).is_symlink()):
+                if not real.is_relative_to(link.resolve()):
+                    _refuse_inside(out, link)
+                    waiting.append(link)
+            for path in (here / name for name in names if not name.startswith(".")):
+                gone = not path.suffix and path.is_symlink() and not path.exists()  # a folder, likely
+                if path.suffix.lower() in VIDEO or gone:
+                    yield path
     yield from closed
 
 

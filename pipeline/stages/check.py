@@ -39,6 +39,7 @@ def check(
     again: Again,
     progress: Progress = no_progress,
     depth: int = 8,
+    seconds: float | None = None,
 ) -> Check:
     """Compare the finished file with the plan: frames and their times, streams, and every region that should be hidden.
 
@@ -46,6 +47,7 @@ def check(
     ``extras`` is what else was found in the file (streams, metadata): each is a finding. ``clear`` judges the
     regions of a luma plane; where it sees detail (surroundings can be busy enough to leave some in a veil), that
     region must equal what ``again`` makes of the source, or it is a finding. Samples have ``depth`` bits.
+    ``seconds`` is how long the file is to be, from the first picture to the end of the last.
     """
     level = 1 << (depth - 8)
     findings = [f"the file carries {what}" for what in extras]
@@ -88,6 +90,8 @@ def check(
     shown += [f"frame {number}: what was planned hidden could not be proved to be" for number in sorted(unproven)]
     if count != plan.frames:
         findings.append(f"the file has {count} frames, planned were {plan.frames}")
+    if seconds is not None and abs(finished.info.duration - seconds) > tick / 2 + 1e-6:
+        findings.append(f"the file ends after {finished.info.duration:.4f} s, not {seconds:.4f} s")
     for kind in (shown, off):
         findings += kind[:MOST_FINDINGS]
         if len(kind) > MOST_FINDINGS:

@@ -291,15 +291,38 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(
     """What a DVD or an older camera wrote is a clip, too; a link to a disk that is gone is told."""
     source = tmp_path / "kaart"
     source.mkdir()
-    for name in ("VTS_01_1.VOB", "MOV001.MOD", "oud.3g2"):
+    kinds = ("VTS_01_1.VOB", "MOV001.MOD", "oud.3g2", "band.m2t", "tv.trp", "web.f4v", "cd.mpe", "bel.3gpp", "x.divx")
+    for name in kinds:
         (source / name).write_bytes(clip.read_bytes())
+    (source / "schijf").symlink_to(tmp_path / "schijf")
     (source / "weg.mp4").symlink_to(tmp_path / "schijf" / "weg.mp4")
     _pipe(source / "buis.mp4", clip)
     said = lesveil("redact", source, "-o", out / "nieuw")
     assert "weg.mp4 does not exist" in said.err
     assert "buis.mp4 is a pipe or a device" in said.err
-    assert "2 of 5 clips were not done." in said.err
-    assert names(out / "nieuw") == ["MOV001.mp4", "VTS_01_1.mp4", "oud.mp4"]
+    assert "schijf does not exist" in said.err
+    assert "3 of 12 clips were not done." in said.err
+    assert names(out / "nieuw") == sorted(f"{Path(name).stem}.mp4" for name in kinds)
+
+
+def test_a_folder_that_is_a_link_is_gone_into_once(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    source, real = tmp_path / "kaart", tmp_path / "echt"
+    for place in (source / "sub", real / "diep", real / "klaar"):
+        place.mkdir(parents=True)
+    (source / "sub" / "a.mp4").write_bytes(clip.read_bytes())
+    (real / "diep" / "b.mp4").write_bytes(clip.read_bytes())
+    (source / "een").symlink_to(real)
+    (source / "nog eens").symlink_to(real / "diep")
+    (source / "ander").symlink_to(source / "sub")
+    (source / "sub" / "terug").symlink_to(source)
+    (real / "rond").symlink_to(real)
+    assert lesveil("redact", source, "-o", out / "nieuw").code == 0
+    assert names(out / "nieuw") == ["een", "een/diep", "een/diep/b.mp4", "sub", "sub/a.mp4"]
+    said = lesveil("redact", source, "-o", real / "klaar")
+    assert said.code == 2
+    assert f"lies within {source / 'een'}" in said.sentence
 
 
 @pytest.mark.parametrize("which", ["dicht", "kaart"])
@@ -872,16 +895,17 @@ def test_an_interruption_leaves_nothing(number: signal.Signals, long_clip: Path,
     assert names(out) == []
 
 
+@pytest.mark.parametrize("name", ["klaar.mp4", "anders.mp4"])
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
 def test_what_a_kill_leaves_is_swept_by_the_next_run(
-    long_clip: Path, clip: Path, out: Path, lesveil: Callable[..., Said]
+    name: str, long_clip: Path, clip: Path, out: Path, lesveil: Callable[..., Said]
 ) -> None:
     code, _ = _while_rendering(long_clip, out / "klaar.mp4", signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not (out / "klaar.mp4").exists()
     assert all(name.endswith((".partial", ".claim")) for name in names(out))
-    assert lesveil("redact", clip, "-o", out / "klaar.mp4").code == 0
-    assert names(out) == ["klaar.mp4"]
+    assert lesveil("redact", clip, "-o", out / name).code == 0
+    assert names(out) == [name]
 
 
 def test_two_runs_do_not_make_one_file(

@@ -21,6 +21,9 @@ import pytest
 
 from pipeline.adapters import video_out
 from pipeline.adapters.inspect import extras, filmed_on
+from pipeline.adapters.joiner import Joiner
+from pipeline.adapters.moment import shown_moment
+from pipeline.adapters.pictures import cut_out, shrunk, whole
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -199,6 +202,55 @@ def test_the_last_picture_lasts_as_long_as_in_the_source(kind: str, options: dic
         assert video.duration * video.time_base == sum(frames[-1]) - frames[0][0]
 
 
+HELD = {
+    **{f"{n} pictures": [Fraction(k, 25) for k in range(n)] for n in range(37, 42)},
+    "uneven at the start": [Fraction(0), *(Fraction(3) + Fraction(k, 25) for k in range(20))],
+    "uneven at the end": [Fraction(k, 25) for k in range(20)] + [Fraction(k) for k in (3, 7, 12)],
+    "two": [Fraction(0), Fraction(2)],
+    "one": [Fraction(0)],
+}
+
+
+def lengths(path: Path) -> tuple[Fraction, Fraction]:
+    """How long the picture lasts: by the stream's account, and as a player holds the picture shown last."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        packets = [packet for packet in container.demux(video) if packet.size]
+        last = max(packets, key=lambda packet: packet.pts)
+        first = min(packet.pts for packet in packets)
+        return video.duration * video.time_base, (last.pts + last.duration - first) * video.time_base
+
+
+@pytest.mark.parametrize("times", HELD.values(), ids=HELD)
+def test_a_still_at_the_end_is_held_as_long_as_in_the_source(times: list[Fraction], tmp_path: Path) -> None:
+    """Durations lie in order of decoding: where a B-picture was decoded last, the hold was gone."""
+    path, out = clips.uneven(tmp_path / "clip.mp4", times, Fraction(6)), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        written = passed_through(clip, out)
+    whole = times[-1] + 6
+    assert lengths(out) == (whole, whole)
+    assert written.seconds == float(whole) == open_clip(out).info.duration
+
+
+@pytest.mark.parametrize("seam", [12, 38, 39, 40])
+def test_a_still_at_the_end_is_held_where_pieces_are_joined(seam: int, tmp_path: Path) -> None:
+    times = [Fraction(k, 25) for k in range(40)] + [Fraction(k) for k in (3, 7, 12)]
+    path, out = clips.uneven(tmp_path / "clip.mp4", times, Fraction(6)), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = list(clip.frames())
+        pieces = []
+        for number, part in enumerate((frames[:seam], frames[seam:])):
+            with ClipWriter(tmp_path / f"{number}.mp4", clip, audio="mute") as writer:
+                for frame in part:
+                    writer.write(frame.picture, frame.pts)
+                pieces.append((writer.path, np.array([frame.pts for frame in part]), writer.close().seconds))
+        with Joiner(out, clip, pieces[0][0], audio="mute") as joiner:
+            for piece in pieces:
+                joiner.add(*piece)
+            joiner.close()
+    assert lengths(out) == (18, 18)
+
+
 @pytest.mark.parametrize("rate", [600, 960])
 @pytest.mark.parametrize("kind", ["mp4", "mov", "avi"])
 def test_rates_that_the_container_counted(kind: str, rate: int, tmp_path: Path) -> None:
@@ -244,6 +296,34 @@ def test_sample_aspect_and_colour_description(tmp_path: Path) -> None:
     again = open_clip(tmp_path / "out.mp4")
     assert again.info.sample_aspect == Fraction(4, 3)
     assert (again.colour.primaries, again.colour.transfer, again.colour.space) == (9, 18, 9)
+
+
+@pytest.mark.parametrize("matrix", [10, 14])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"size": "129x96", "pixel_format": "yuv444p"}, {"x264-params": "tff=1"}, {"pixel_format": "yuv422p10le"}],
+    ids=["plain", "odd", "interlaced", "deep"],
+)
+def test_a_colour_matrix_that_nobody_converts_from_stops_nothing(
+    options: dict[str, str], matrix: int, tmp_path: Path
+) -> None:
+    """Of HDR, or a camera's mistake: the networks see the picture as if it named none, the file keeps the name."""
+    made = clips.make(tmp_path / "made.mp4", **options)
+    path = clips.remux(made, tmp_path / "clip.mp4", **{"bsf:v": f"h264_metadata=matrix_coefficients={matrix}"})
+    out = tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = list(clip.frames())
+        assert not any(frame.damaged for frame in frames)
+        for frame in frames[:1]:
+            seen = shrunk(frame.picture, 64, 48), whole(frame.picture), cut_out(frame.picture, (10, 10, 60, 60))[0]
+            assert all(one.std() > 0 for one in seen)
+        whole(hidden_frame(clip))
+        passed_through(clip, out)
+    assert open_clip(out).colour == clip.colour
+    assert clip.colour.space == matrix
+    with av.open(str(out)) as container:
+        pts = [frame.pts for frame in container.decode(video=0)]
+    assert shown_moment(out, pts[3], (10, 10, 60, 60))
 
 
 @pytest.mark.parametrize(
@@ -367,6 +447,13 @@ def test_a_clip_that_was_trimmed_without_encoding_it_anew(codec: str, tmp_path: 
     assert [told for _, told, _ in frames] == [told for _, told in clips.oracle(path)]
 
 
+def test_a_trimmed_clip_tells_how_many_frames_it_shows(long: Path, tmp_path: Path) -> None:
+    """It told of those before the cut, too; with workers it was looked through a second time because of them."""
+    path = clips.remux(long, tmp_path / "trimmed.mp4", inputs={"ss": 0.5}, map="0:v")
+    with open_clip(path) as clip:
+        assert clip.info.frames == len(list(clip.frames())) < 50
+
+
 def test_a_trimmed_clip_whose_keyframe_is_broken_is_not_trusted(tmp_path: Path) -> None:
     whole = clips.make(tmp_path / "whole.mp4", codec="libx264", frames=90, g=60, bf=2)
     path = clips.remux(whole, tmp_path / "trimmed.mp4", inputs={"ss": "1.5"}, movflags="faststart")
@@ -440,6 +527,17 @@ def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
     assert frames[-1].picture is None
 
 
+@pytest.mark.parametrize("held", [Fraction(1), Fraction(5)])
+def test_a_still_at_the_end_of_a_whole_mkv_is_no_loss(held: Fraction, tmp_path: Path) -> None:
+    """Grey pictures were made up from the start of the last to the end that the file names."""
+    times = [Fraction(n, 25) for n in range(60)]
+    path = clips.uneven(tmp_path / "clip.mkv", times, held)
+    clip = open_clip(path)
+    assert [(frame.time, frame.damaged) for frame in clip.frames()] == [(time, False) for time in times]
+    cut = open_clip(clips.cut(path, tmp_path / "cut.mkv", 0.6))
+    assert list(cut.frames())[-1].time >= 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
 def test_flipped_bits_lose_no_frame_and_no_time(long: Path, kind: str, seed: int, tmp_path: Path) -> None:
@@ -496,6 +594,16 @@ def test_closing_a_decoder_at_work_never_hangs(codec: str, tmp_path: Path) -> No
         for frame in open_clip(path).frames():
             if frame.number == 1:
                 break
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
+def test_a_picture_whose_edges_are_cut_away_is_refused(kind: str, plain: Path, tmp_path: Path) -> None:
+    """What an editor cut away by the container's word alone came back in the finished film."""
+    path = clips.cropped(plain, tmp_path / "clap.mp4", 96, 64)
+    path = path if kind == "mp4" else clips.remux(path, tmp_path / f"clip.{kind}")
+    with pytest.raises(QuarantinedError, match="more picture than players show"):
+        open_clip(path)
+    assert open_clip(clips.cropped(plain, tmp_path / "whole.mp4", 128, 96)).info.width == 128
 
 
 def test_a_change_of_size_is_damage(tmp_path: Path) -> None:
@@ -629,6 +737,50 @@ def test_sound_stays_in_sync(kind: str, codec: str, rate: int, channels: int, tm
         assert sound.codec_context.name == "aac"
         assert sound.codec_context.layout.nb_channels == channels
         assert sound.codec_context.sample_rate in (rate, 44100, 32000)
+
+
+@pytest.mark.parametrize("channels", [4, 5, 7, 8])
+def test_channels_that_are_mixed_are_not_cut_off_at_the_top(channels: int, tmp_path: Path) -> None:
+    """Four microphones that hear the same came to more than the loudest sample there is."""
+    path, loud = tmp_path / "clip.mov", "|".join(["0.6*sin(2*PI*440*t)"] * channels)
+    tone = ["-f", "lavfi", "-i", f"aevalsrc={loud}:s=48000:d=2"]
+    clips.call("-f", "lavfi", "-i", "testsrc2=size=128x96:duration=2", *tone, "-c:a", "pcm_s16le", path)
+    passed_through(open_clip(path), tmp_path / "out.mp4")
+    assert 0.3 < loudest(tmp_path / "out.mp4", 0.2, 1.8) < 0.7
+
+
+def quiet(path: Path) -> int:
+    """How many stretches of 5 ms hold next to nothing, of a tone of 48 kHz."""
+    with av.open(str(path)) as container:
+        heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    parts = heard[4800 : len(heard) // 240 * 240 - 4800].reshape(-1, 240)
+    return int((np.sqrt((parts**2).mean(axis=1)) < 0.02).sum())
+
+
+@pytest.mark.parametrize("pace", ["1.001", "0.999", "1.004"])
+def test_sound_whose_clock_drifts_has_no_holes(pace: str, tmp_path: Path) -> None:
+    """Telephones write so. Each time it was off by 15 ms it was moved, and the hole called unreadable."""
+    made, path, out = tmp_path / "made.mp4", tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    tone = ["-f", "lavfi", "-i", "aevalsrc=0.3*sin(2*PI*440*t):s=48000:d=40"]
+    clips.call("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=40", *tone, "-c:a", "aac", made)
+    clips.call("-i", made, "-c", "copy", "-bsf:a", f"setts=ts=TS*{pace}", path)
+    written = passed_through(open_clip(path), out)
+    assert written.silences == ()
+    assert quiet(out) == 0
+    with av.open(str(path)) as before, av.open(str(out)) as after:
+        ends = [
+            max((packet.pts + packet.duration) * packet.time_base for packet in one.demux(audio=0) if packet.size)
+            for one in (before, after)
+        ]
+    assert abs(ends[0] - ends[1]) < 0.06
+
+
+@pytest.mark.parametrize("options", [{"movflags": "frag_keyframe"}, {"use_editlist": "0"}])
+def test_what_lies_before_the_sound_of_an_mp4_is_no_loss(options: dict[str, str], tmp_path: Path) -> None:
+    path = clips.make(
+        tmp_path / "clip.mp4", frames=50, audio="aac", sound_seconds=2, preset="medium", bf="3", **options
+    )
+    assert passed_through(open_clip(path), tmp_path / "out.mp4").silences == ()
 
 
 def test_sound_of_eight_channels_becomes_stereo(tmp_path: Path) -> None:
@@ -825,7 +977,7 @@ def test_keyframes_every_two_seconds(tmp_path: Path) -> None:
 def test_a_failure_reaches_the_caller_and_leaves_no_file(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: ClipWriter, picture: av.VideoFrame) -> None:
+    def full(self: ClipWriter, picture: av.VideoFrame, last: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(video_out.ClipWriter, "_encode", full)

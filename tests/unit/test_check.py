@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +20,9 @@ VEILED, FACE = 100, 200
 class Source:
     """A finished clip of given frames; a picture is its luma plane."""
 
-    info = None
-
-    def __init__(self, frames):
+    def __init__(self, frames, seconds=0.0):
         self._frames = frames
+        self.info = SimpleNamespace(duration=seconds)
 
     def frames(self):
         yield from self._frames
@@ -128,6 +128,13 @@ def test_a_frame_at_another_time_is_a_finding(off):
 
 def test_half_a_tick_is_rounding():
     assert ask(finished(f2={"time": Fraction(2, 25) + TICK / 2})).passed
+
+
+@pytest.mark.parametrize(("seconds", "passes"), [(6.16, True), (6.1604, True), (6.161, False), (0.2, False)])
+def test_a_film_that_ends_sooner_or_later_is_a_finding(seconds, passes):
+    frames = [frame(number, picture()) for number in range(FRAMES)]
+    result = ask(Source(frames, seconds), seconds=6.16)
+    assert result.findings == (() if passes else (f"the file ends after {seconds:.4f} s, not 6.1600 s",))
 
 
 def test_a_face_in_a_planned_region_is_a_finding():

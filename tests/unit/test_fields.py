@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av.error
 import pytest
 
 from pipeline.adapters.packets import Samples
@@ -13,13 +14,13 @@ from pipeline.adapters.packets import Samples
 class Film:
     """A container, its stream and its decoder, which is one packet behind; of 25 pictures a second.
 
-    ``packets`` are (pts, whether a picture comes of it).
+    ``packets`` are (pts, whether a picture comes of it; None: it breaks).
     """
 
-    def __init__(self, packets):
+    def __init__(self, packets, rate=25):
         self._packets, self._waiting = packets, None
         self.format = SimpleNamespace(name="mpegts")
-        self.average_rate = self.guessed_rate = self.base_rate = Fraction(25)
+        self.average_rate = self.guessed_rate = self.base_rate = Fraction(rate)
         self.time_base = Fraction(1, 1000)
         self.codec_context = SimpleNamespace(name="h264", flags=0, decode=self._decode)
         self.metadata, self.start_time, self.duration = {}, 0, 0
@@ -33,13 +34,15 @@ class Film:
 
     def _decode(self, packet):
         ready, self._waiting = self._waiting, packet
+        if ready is not None and ready.gives is None:
+            raise av.error.InvalidDataError(1, "broken")
         if ready is None or not ready.gives:
             return []
         return [SimpleNamespace(pts=ready.pts, interlaced_frame=True, is_corrupt=False, key_frame=not ready.pts)]
 
 
-def read(packets):
-    film = Film(packets)
+def read(packets, rate=25):
+    film = Film(packets, rate)
     return [(sample.pts, sample.damaged) for sample in Samples(film, film).run()]
 
 
@@ -56,4 +59,25 @@ def test_what_gives_a_picture_is_a_frame_whatever_its_time():
 
 
 def test_a_picture_that_never_comes_is_damage():
-    assert read([(0, True), (40, False), (80, True)])[1] == (40, True)
+    assert read([(0, True), (40, True), (80, False), (120, True)])[2] == (80, True)
+    assert read([(0, True), (40, None), (80, True)])[1] == (40, True)
+
+
+def test_packets_that_were_counted_may_be_fields():
+    """Wrapped as MP4, a packet holds a field, and the rate counts packets: every second one was taken for a loss."""
+    packets = [(40 * n + part, part == 0) for n in range(8) for part in (0, 20)]
+    film = Film(packets, 50)
+    book = Samples(film, film)
+    assert [(sample.pts, sample.damaged) for sample in book.run()] == [(40 * n, False) for n in range(8)]
+    assert book.rate == 25
+
+
+def test_a_broken_second_field_breaks_its_picture_only():
+    packets = [(40 * n + part, part == 0) for n in range(8) for part in (0, 20)]
+    packets[1] = (20, None)
+    assert [pts for pts, _ in read(packets, 50)] == [0, 20, *(40 * n for n in range(1, 8))]
+
+
+def test_where_no_two_pictures_are_as_near_as_a_loss_it_is_a_loss():
+    packets = [(40 * n, n % 2 == 0 or n < 2) for n in range(8)]
+    assert [pts for pts, _ in read(packets)] == [40 * n for n in range(8)]

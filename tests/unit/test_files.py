@@ -228,6 +228,24 @@ def test_a_name_is_free_again_when_its_writer_failed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_what_killed_runs_left_is_swept_and_what_others_write_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, alive, odd = (tmp_path / name for name in ("dead.mp4", "alive.mp4", "odd.mp4"))
+    left = [files.partial_path(final) for final in (dead, alive, odd)]
+    with files.claim(alive):
+        for path in left:
+            path.write_bytes(b"half a film")
+        (tmp_path / ".dead.mp4.claim").touch()
+        with monkeypatch.context() as without:
+            without.setattr(files, "lock", lambda _: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks available")))
+            files.sweep_abandoned(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 5
+        files.sweep_abandoned(tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted([*left[1:], tmp_path / ".alive.mp4.claim"])
+    files.sweep_abandoned(tmp_path / "none")
+
+
 def test_a_claim_that_cannot_be_removed_fails_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows, while another asks whether it is held."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import random
 import stat
 import time
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.adapters import files, sealed, vault
+from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, HEADER, SEAL, sealed_size
 from pipeline.adapters.vault import Vault
 from pipeline.errors import OutputExistsError, VaultError
@@ -383,3 +386,21 @@ def test_what_takes_the_place_of_a_half_that_cannot_be_believed_can_be_thrown_aw
     copy.commit("a")
     with store.open("a") as reader:
         assert reader.read() == b"whole"
+
+
+class InDrops(io.FileIO):
+    """A file across a network: it gives a few bytes at a time."""
+
+    def readinto(self, into):
+        return super().readinto(memoryview(into)[:7])
+
+
+def test_a_copy_is_proved_from_a_disk_that_gives_little_at_a_time(tmp_path: Path) -> None:
+    """What came short was taken for a copy that differs, which is destroyed."""
+    path, data = tmp_path / "copy", random.Random(1).randbytes(5 * 32 - 3)
+    path.write_bytes(b"head" + data)
+    with Reread(path, 4, 32, lambda sealed, _number, _last: sealed, [100, len(data) - 100]) as reread:
+        reread._file.close()
+        reread._file = InDrops(path)
+        reread.ask_rest(5)
+        assert reread.rest() == [xxhash.xxh128(part).hexdigest() for part in (data[:100], data[100:])]

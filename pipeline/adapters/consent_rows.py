@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[Cell], Any]] = {
     "giver": cells.giver,
     "start": cells.day,
     "end": cells.day,
-    "withdrawn": cells.day,
+    "withdrawn": cells.day_of_withdrawal,
     "portrait_folder": cells.folder,
 }
 """The fields whose cells can be wrong; names and the group are taken as they are."""

@@ -404,8 +404,8 @@ def test_exports_like_those_of_three_systems(read: Read, preset: str, header: st
 
 def test_a_mapping_names_the_column_that_counts(read: Read) -> None:
     table = [[*HEADER, "Foto les"], *([*row, "Nee"] for row in ROWS)]
-    plain = read(table)
-    assert [one.granted for one in plain.people] == [True, True, True, False, False]
+    with pytest.raises(ConsentError, match="column Foto les"):
+        read(table)
     mapped = read(table, columns={"granted": "foto LES"})
     assert not any(one.granted for one in mapped.people), "the column that is recognised by itself no longer counts"
     with pytest.raises(ConsentError, match="Toestemming film"):
@@ -551,32 +551,76 @@ def test_an_end_and_a_withdrawal_are_known_by_more_headers(read: Read, preset: s
         ("Status toestemming", "verlopen"),
         ("Toestemming t/m", "2024-2025"),
         ("Toestemming voor", "tot 1 mei 2025"),
+        ("Toestemming foto's", "Weet niet"),
+        ("Toestemming formulier", "40123"),
+        ("Toestemming schooljaar", "2024-2025"),
+        ("Toelichting toestemming", "voor intern gebruik"),
+        ("AVG toestemming video", "Nee"),
+        ("Ouder 2 akkoord", "Nee"),
+        ("Toestemming ouder 2", "Nee"),
+        ("Beeldcoaching leerling", "Nee"),
+        ("Beeldcoaching ouder 2", "Nee"),
+        ("Website en beeldcoaching", "Nee"),
+        ("Foto en video", "Nee"),
+        ("Media", "Nee"),
+        ("Bezwaar", "Ja"),
+        ("Status", "Ingetrokken"),
+        ("Status", "Uitgeschreven"),
+        ("Mag niet in beeld", "x"),
+        ("Niet filmen", "Ja"),
+        ("Niet filmen", "\u2713"),
+        ("Blokkade", "v"),
+        ("Geheim adres", "Ja"),
+        ("Beperking", "zie dossier"),
+        ("Bijzonderheden", "niet herkenbaar in beeld"),
+        ("Bijzonderheden", "liever alleen van achteren"),
+        ("Opmerking", "ingetrokken per 1-11-2026"),
+        ("Opmerking", "sinds 1 okt elders"),
+        ("Opmerking", "#?"),
+        ("Afgemeld op", "46328"),
+        ("Uitgeschreven op", "1-9-2026"),
+        ("Datum uitschrijving", "1-9-2026"),
+        ("Laatst gewijzigd", "2026-09-01 10:12"),
+        ("Gesproken met", "moeder, telefonisch"),
+        ("", "Nee"),
     ],
 )
 def test_a_column_that_may_limit_consent_is_not_passed_over(read: Read, header: str, cell: str) -> None:
-    """A yes would hold without its end, its withdrawal, or the day from which it counts."""
+    """A yes would hold without its end, its withdrawal, the other's no, or the day from which it counts."""
     table = beside(header, "", cell)
-    with pytest.raises(ConsentError, match=rf"row 1, column {header}: .*\[consent\] ignore"):
-        read(table)
+    for giver in ("", "administration"):
+        with pytest.raises(ConsentError, match=rf"row 3, column {header or 13}: .*\[consent\] ignore"):
+            read(table, giver=giver)
     ignored = read(table, ignored=frozenset({header.upper()}))
     assert ignored.people == read([HEADER, *ROWS]).people
     assert not [one for one in ignored.remarks if one.column == header]
 
 
+def test_all_columns_that_may_limit_consent_are_named_at_once(read: Read) -> None:
+    table = beside("Bezwaar", "", "Ja")
+    table = [[*row, said] for row, said in zip(table, ["Opmerking", "", "", "ingetrokken", "", ""], strict=True)]
+    with pytest.raises(ConsentError, match="row 3, 4, column Bezwaar, Opmerking"):
+        read(table)
+
+
 @pytest.mark.parametrize(
     ("header", "cell", "told"),
     [
-        ("Website", "Ja", False),
+        ("Website", "Ja", True),
         ("Mentor", "J. Valid", False),
         ("Datum inschrijving", "01-08-2024", False),
-        ("Invalide", "Ja", False),
+        ("Geslacht", "J", False),
+        ("Leerjaar", "1", False),
+        ("E-mail ouder 1", "n.ja@example.org", False),
+        ("Naam moeder", "N. Nee", False),
+        ("Mobiel nr. verzorger 2", "06-12-12-20", False),
         ("Toestemming schoolgids", "Ja", True),
         ("Toestemming sociale media", "Nee", True),
-        ("Toestemming foto's", "Weet niet", True),
-        ("Toestemming formulier", "40123", True),
+        ("Foto's in de nieuwsbrief", "Nee", True),
         ("Consent website", "yes", True),
-        ("Website ingetrokken", "Nee", True),
-        ("Adres geldig", "Ja", True),
+        ("Huisdier", "Konijn", True),
+        ("Bezwaar", "n.v.t.", True),
+        ("Bijzonderheden", "", False),
         ("Einddatum opleiding", "", True),
     ],
 )
@@ -584,6 +628,51 @@ def test_a_column_for_something_else_stops_no_import(read: Read, header: str, ce
     listed = read(beside(header, *[cell] * len(ROWS)))
     assert listed.people == read([HEADER, *ROWS]).people
     assert [(one.row, one.column) for one in listed.remarks if "is not read" in str(one)] == [(1, header)] * told
+
+
+def test_what_is_another_use_here_may_be_the_purpose_there(read: Read) -> None:
+    table = [[cell if cell != "Beeldcoaching" else "Website" for cell in HEADER], *ROWS]
+    table = [[*row, said] for row, said in zip(table, ["Website ouder 2", "Ja", "Nee", "", "", ""], strict=True)]
+    with pytest.raises(ConsentError, match="column Website ouder 2"):
+        read(table, purpose="website")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Ingevuld door", "Ondertekend door", "Door wie", "Verklaring van", "Wie", "Relatie", "Rol ondertekenaar"),
+        *("Ingevuld op", "Ondertekend op", "Datum ondertekening", "Getekend op", "Datum formulier", "Datum ingevuld"),
+        "Antwoorddatum",
+    ],
+)
+def test_whose_word_and_since_when_are_known_by_the_names_that_schools_use(read: Read, header: str) -> None:
+    """Where the school says that it checked, what the list itself says counts all the same."""
+    at = 8 if header in ("Wie", "Relatie") or header.split()[-1] in ("door", "wie", "van", "ondertekenaar") else 9
+    table = [row[:8] + row[at : at + 1] for row in (HEADER, *ROWS)]
+    table[0][8] = header
+    (one, other) = read(table, giver="administration").people[:2]
+    said = {"giver": (one.giver, other.giver), "start": (one.start, other.start)}
+    assert said["giver"] == ((Giver.PUPIL, Giver.PARENT) if at == 8 else (Giver.ADMINISTRATION,) * 2)
+    assert said["start"] == ((None, None) if at == 8 else (date(2026, 9, 1),) * 2)
+    if at == 9:
+        with pytest.raises(ConsentError, match="whose word"):
+            read(table)
+
+
+def test_a_column_that_is_known_is_not_read_where_the_settings_say_so(read: Read) -> None:
+    table = beside("Relatie", "mentor", "buddy")
+    with pytest.raises(ConsentError, match="Toestemming van and Relatie"):
+        read(table)
+    assert read(table, ignored=frozenset({"Relatie"})).people == read([HEADER, *ROWS]).people
+
+
+def test_a_plain_no_under_a_withdrawal_says_that_nothing_was_withdrawn(read: Read) -> None:
+    """So a column of objections, yes or no, can be named as the one of withdrawals."""
+    table = beside("Bezwaar", "Nee", "Ja", "Nee")
+    table = [row[:10] + row[11:] for row in table]
+    listed = read(table, columns={"withdrawn": "Bezwaar"})
+    assert [one.says_yes for one in listed.people] == [True, False, True, False, False]
+    assert (3, "Bezwaar") in {(remark.row, remark.column) for remark in listed.remarks}
 
 
 def test_a_column_that_another_takes_the_place_of_is_no_unknown_one(read: Read) -> None:

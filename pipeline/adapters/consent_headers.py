@@ -22,6 +22,7 @@ _KNOWN: dict[str, str] = {
     "first_name": "Roepnaam|voornaam|first name|given name",
     "infix": "Tussenvoegsel|tussenvoegsels|voorvoegsel|voorvoegsels|infix|name prefix",
     "last_name": "Achternaam|geslachtsnaam|surname|last name|family name",
+    "name": "Naam|volledige naam|naam leerling|naam medewerker|naam docent|name|full name",
     "birth": "Geboortedatum|geb datum|gebdatum|date of birth|birth date|birthdate|dob",
     "group": "Klas|groep|stamgroep|stamklas|class|group|form",
     "recognition": "Gezichtsherkenning|toestemming gezichtsherkenning|herkenning|face recognition"

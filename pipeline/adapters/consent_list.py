@@ -22,7 +22,7 @@ from pipeline.errors import ConsentError
 FEW = 3
 """Fewer bad cells than this in a column are somebody's typing, not swapped columns."""
 
-_SHAPES = {"id": cells.looks_like_number, "first_name": cells.looks_like_name, "last_name": cells.looks_like_name}
+_SHAPES = {"id": cells.looks_like_number} | dict.fromkeys(("first_name", "last_name", "name"), cells.looks_like_name)
 _DAYS = ("birth", "start", "end", "withdrawn")
 
 
@@ -188,7 +188,7 @@ def _refuse_swapped(sheet: Sheet, name: str) -> None:
 
 def _refuse_days_as_names(sheet: Sheet) -> None:
     """A day where a name belongs is a cell that has shifted; what it meant, a withdrawal perhaps, would be lost."""
-    for name in ("first_name", "infix", "last_name", "group"):
+    for name in ("first_name", "infix", "last_name", "name", "group"):
         for number, row in sheet.lines:
             if cells.looks_like_day(sheet.cell(row, name)):
                 raise ConsentError(
@@ -247,8 +247,8 @@ def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[Liste
     """A person listed under two numbers with a yes and a no has not agreed."""
     same: dict[object, list[ListedPerson]] = defaultdict(list)
     for listed in people:
-        called = (listed.first_name.casefold(), listed.infix.casefold(), listed.last_name.casefold(), listed.birth)
-        same[called if listed.last_name and listed.birth else listed.id].append(listed)
+        words = sorted(cells.plain(f"{listed.first_name} {listed.infix} {listed.last_name}").split())
+        same[(*words, listed.birth) if listed.last_name and listed.birth else listed.id].append(listed)
     torn: set[str] = set()
     for group in same.values():
         answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}

@@ -280,6 +280,36 @@ def test_one_person_under_two_numbers_with_two_answers_has_not_agreed(read: Read
     assert [one.says_yes for one in listed.people if one.id in ("1001", "2001")] == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("header", "one", "other"),
+    [
+        ("Naam", "Zoë Brandsma", "ZOE BRANDSMA"),
+        ("Naam", "Zoë Brandsma", "Brandsma, Zoë"),
+        ("Roepnaam;Naam", "Zoë;Zoë Brandsma", "Zoë;Brandsma"),
+        ("Roepnaam;Achternaam", "Zoë;Brandsma", "Zoe;Brandsma"),
+        ("Roepnaam;Tussenvoegsel;Achternaam", "Renée;de;Groot", "Renee;de;Gróót"),
+    ],
+)
+def test_a_double_is_found_however_the_name_is_written(read: Read, header: str, one: str, other: str) -> None:
+    rest = "5-3-2012;3HA"
+    listed = read(
+        f"Leerlingnummer;{header};Geboortedatum;Klas;Beeldcoaching;Gezichtsherkenning;Toestemming van\n"
+        f"101;{one};{rest};Ja;Ja;ouder\n102;{other};{rest};Nee;Nee;ouder\n103;{one};6-3-2012;3HA;Ja;Ja;ouder\n"
+    )
+    assert [one.says_yes for one in listed.people] == [False, False, True]
+    assert {2, 3} <= {remark.row for remark in listed.remarks}
+
+
+def test_names_in_one_column_are_names(read: Read) -> None:
+    header = "Docentcode;Naam;Beeldcoaching;Gezichtsherkenning\n"
+    (one,) = read(f"{header}HUL;Geertje Hulzebosch;Ja;Ja\n", staff=True).people
+    assert (one.first_name, one.infix, one.last_name) == ("", "", "Geertje Hulzebosch")
+    with pytest.raises(ConsentError, match="row 2, column Naam: there is a date"):
+        read(f"{header}HUL;12-11-2026;Ja;Ja\n", staff=True)
+    table = [[*HEADER, "Naam"], *([*row, "Z. Brandsma"] for row in ROWS)]
+    assert read(table).people == read([HEADER, *ROWS]).people, "names in columns of their own say more"
+
+
 def test_two_people_with_one_portrait_folder_both_lose_it(read: Read) -> None:
     listed = read(with_cell(3, "Portretmap", "a01"))
     assert [one.portrait_folder for one in listed.people[:3]] == [None, None, "A03"]

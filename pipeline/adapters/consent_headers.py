@@ -5,11 +5,11 @@ No vendor documents its export, so headers are recognised by the words that scho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pipeline.adapters.consent_cells import Cell, plain, text
-from pipeline.adapters.consent_layout import Layout
+from pipeline.adapters.consent_layout import KEYS, Layout
 from pipeline.consent import PURPOSE, Giver
 from pipeline.errors import ConsentError
 
@@ -104,12 +104,13 @@ def find_columns(table: Sequence[Sequence[Cell]], layout: Layout, file: str) -> 
                 other=text(table[best][at]),
             )
         index[name] = at
-    _refuse_missing(layout, index, file, best + 1)
+    _refuse_missing(layout, index, file, best + 1, set(map(plain, table[best])))
     written = {name: text(table[best][at]) for name, at in index.items()}
     return Columns(best, len(table[best]), index, written)
 
 
-def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: int) -> None:
+def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: int, written: Set[str]) -> None:
+    """``written``: the headers in that row, as `plain` gives them."""
     titles = {name: words.partition("|")[0] for name, words in _KNOWN.items()} | {
         "granted": layout.purpose.capitalize()
     }
@@ -117,14 +118,26 @@ def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: in
         titles["id"] = _KNOWN_STAFF["id"].partition("|")[0]
     titles |= layout.columns
     required = ["id", "granted"] + ["birth"] * (not layout.staff) + ["recognition"] * layout.asks_recognition
-    missing = [titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index]
+    missing = {name: titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index}
     if missing:
+        place = {"file": file, "row": row, "n": len(missing), "columns": ", ".join(missing.values())}
+        if layout.staff:  # [consent.columns] is about the pupils' list
+            raise ConsentError(
+                "{file}, row {row}: {n} {n:column|columns} of the staff's list {n:is|are} missing ({columns}); export"
+                " it again with {n:it|them}, or call the {n:column|columns} so.",
+                **place,
+            )
+        if written & {plain(word) for words in _KNOWN_STAFF.values() for word in words.split("|")}:
+            raise ConsentError(
+                "{file}, row {row}: {n} {n:column|columns} of the pupils' list {n:is|are} missing ({columns}), and this"
+                " looks like the staff's; import that with --staff.",
+                **place,
+            )
         raise ConsentError(
-            "{file}, row {row}: there is no column {columns}; export the list again with it, or say in lesveil.toml"
-            " under [consent.columns] what it is called here.",
-            file=file,
-            row=row,
-            columns=", ".join(missing),
+            "{file}, row {row}: {n} {n:column|columns} {n:is|are} missing ({columns}); export the list again with"
+            " {n:it|them}, or say in lesveil.toml under [consent.columns] what {n:it is|they are} called here: {keys}.",
+            **place,
+            keys=", ".join(f'{KEYS[name]} = "…"' for name in missing),
         )
     if "giver" not in index and layout.giver != Giver.ADMINISTRATION and not layout.staff:
         raise ask_whose_word(file, row)

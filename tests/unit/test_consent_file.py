@@ -219,6 +219,27 @@ def test_a_missing_column_is_named(read: Read, column: str) -> None:
         read([row[:at] + row[at + 1 :] for row in (HEADER, *ROWS)])
 
 
+def test_it_is_said_how_a_missing_column_is_named(read: Read) -> None:
+    table = [row[1:4] + row[5:6] + row[7:] for row in (HEADER, *ROWS)]
+    said = r"3 columns are missing \(Leerlingnummer, Beeldcoaching, Geboortedatum\)"
+    with pytest.raises(ConsentError, match=rf'{said}.*: number = "…", filmed = "…", birth = "…"\.'):
+        read(table)
+    with pytest.raises(ConsentError, match=r"1 column is missing \(Film\).* it is called here: filmed ="):
+        read([HEADER, *ROWS], columns={"granted": "Film"})
+
+
+@pytest.mark.parametrize("number", ["Docentcode", "Personeelsnummer"])
+def test_a_staff_list_that_is_taken_for_the_pupils_is_told_how_to_go_in(read: Read, number: str) -> None:
+    table = [[number, "Naam", "Beeldcoaching", "Gezichtsherkenning"], ["1", "Geertje Hulzebosch", "Ja", "Ja"]]
+    with pytest.raises(ConsentError, match=r"Geboortedatum.* --staff"):
+        read(table)
+    assert len(read(table, staff=True).people) == 1
+    with pytest.raises(ConsentError) as refused:  # which the settings for pupils' columns do not mend
+        read([row[1:] for row in table], staff=True)
+    assert "Personeelsnummer" in str(refused.value)
+    assert "[consent.columns]" not in str(refused.value)
+
+
 def test_another_purpose_is_not_this_one(read: Read) -> None:
     table = [[cell if cell != "Beeldcoaching" else "Website" for cell in HEADER], *ROWS]
     with pytest.raises(ConsentError, match="Beeldcoaching"):

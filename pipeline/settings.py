@@ -136,7 +136,7 @@ class Consent:
     """Words of the school's own for yes in the columns filmed and recognised; "no" likewise."""
     no: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    """Headers of columns that speak of consent and are about something else, so that they are passed over."""
+    """Headers of columns that are about something else, so that they are passed over, even if the header is known."""
     columns: ConsentColumns = field(default_factory=ConsentColumns)
     grace_days: int = 0
     """Days after the 16th birthday on which a parent's word still carries."""

@@ -134,6 +134,16 @@ def day(cell: Cell) -> date | None:
     raise ValueError("no day")
 
 
+def day_of_withdrawal(cell: Cell) -> date | None:
+    """A date as `day` reads it; a plain no says that nothing was withdrawn. A yes does not say when."""
+    try:
+        return day(cell)
+    except ValueError:
+        if text(cell).casefold() in _NO:
+            return None
+        raise
+
+
 def is_month_first(cell: Cell) -> bool:
     """Whether this can only be an American date (12/25/2010): then no date of its column can be trusted."""
     match = _DUTCH_DAY.fullmatch(_MIDNIGHT.sub("", text(cell)))
@@ -157,6 +167,11 @@ def giver(cell: Cell) -> Giver | None:
     if found == {Giver.PUPIL, Giver.PARENT} and together and not words & _EITHER:
         return Giver.PARENT_AND_PUPIL
     raise ValueError("several givers of consent")
+
+
+def names_a_giver(cell: Cell) -> bool:
+    """Whether a pupil or a parent is named, among whatever else."""
+    return bool(set(plain(cell).split()) & (_PUPIL | _PARENT))
 
 
 def number(cell: Cell) -> str | None:

@@ -5,12 +5,11 @@ No vendor documents its export, so headers are recognised by the words that scho
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from pipeline.adapters.consent_cells import NO_RESULT, Cell, looks_like_day, plain, text, yes_or_no
-from pipeline.adapters.consent_layout import Layout
+from pipeline.adapters.consent_cells import Cell, plain, text
+from pipeline.adapters.consent_layout import KEYS, Layout
 from pipeline.consent import PURPOSE, Giver
 from pipeline.errors import ConsentError
 
@@ -23,14 +22,18 @@ _KNOWN: dict[str, str] = {
     "first_name": "Roepnaam|voornaam|first name|given name",
     "infix": "Tussenvoegsel|tussenvoegsels|voorvoegsel|voorvoegsels|infix|name prefix",
     "last_name": "Achternaam|geslachtsnaam|surname|last name|family name",
+    "name": "Naam|volledige naam|naam leerling|naam medewerker|naam docent|name|full name",
     "birth": "Geboortedatum|geb datum|gebdatum|date of birth|birth date|birthdate|dob",
     "group": "Klas|groep|stamgroep|stamklas|class|group|form",
     "recognition": "Gezichtsherkenning|toestemming gezichtsherkenning|herkenning|face recognition"
     "|facial recognition|recognition",
     "giver": "Toestemming van|toestemming door|gegeven door|toestemming gegeven door|consent given by"
-    "|consent from|consent by|given by",
+    "|consent from|consent by|given by|ingevuld door|ondertekend door|getekend door|akkoord door|door wie|wie"
+    "|verklaring van|relatie|rol ondertekenaar|signed by|relationship",
     "start": "Datum toestemming|toestemmingsdatum|toestemming op|toestemming vanaf|ingangsdatum"
-    "|date of consent|consent date|start date",
+    "|date of consent|consent date|start date|ingevuld op|datum ingevuld|invuldatum|ondertekend op|getekend op"
+    "|datum ondertekening|ondertekeningsdatum|datum formulier|antwoorddatum|datum antwoord|datum akkoord|akkoord op"
+    "|toestemming gegeven op|gegeven op|date signed|signed on",
     "end": "Geldig tot|toestemming tot|toestemming geldig tot|einddatum|einddatum toestemming|valid until|consent until"
     "|end date|consent end date|consent valid until",
     "withdrawn": "Datum intrekking|intrekkingsdatum|datum intrekking toestemming|ingetrokken op|ingetrokken"
@@ -39,10 +42,6 @@ _KNOWN: dict[str, str] = {
     "portrait_folder": "Portretmap|portret map|map portretten|portrait folder|portraits",
 }
 """Each field with its headers, the one that we would write first; compared without case, accents or punctuation."""
-_OF_CONSENT = ("toestemming", "akkoord", "consent")
-_OF_VALIDITY = ("geldig", "einddatum", "verloopt", "verloopd", "verlopen", "vervalt", "vervald", " valid", "expir")
-_OF_WITHDRAWAL = ("intrek", "ingetrok", "herroep", "withdr", "revok")
-"""What is in headers that speak of consent, of how long it holds, of its being taken back; a space begins a word."""
 _ALSO_COACHING = ("video coaching", "videocoaching", "coaching")
 _KNOWN_STAFF = {
     "id": "Personeelsnummer|personeelsnr|medewerkernummer|medewerkernr|docentcode|docentafkorting|afkorting"
@@ -62,14 +61,14 @@ class Columns:
 
 def recognised(row: Sequence[Cell], layout: Layout) -> list[tuple[int, str]]:
     """The cells of ``row`` that are headers: (column, field)."""
-    field_of = _known(layout)
+    ignored = set(map(plain, layout.ignored))
     # A column that lesveil.toml names is the only one for its field, and is for nothing else.
-    field_of = {word: name for word, name in field_of.items() if name not in layout.columns}
+    field_of = {w: name for w, name in known(layout).items() if name not in layout.columns and w not in ignored}
     field_of |= {plain(header): name for name, header in layout.columns.items()}
     return [(at, field_of[word]) for at, cell in enumerate(row) if (word := plain(cell)) and word in field_of]
 
 
-def _known(layout: Layout) -> dict[str, str]:
+def known(layout: Layout) -> dict[str, str]:
     """Every header that is known without lesveil.toml, with its field."""
     field_of = {plain(word): name for name, words in _KNOWN.items() for word in words.split("|")}
     field_of |= dict.fromkeys((plain(layout.purpose), plain(f"toestemming {layout.purpose}")), "granted")
@@ -81,33 +80,6 @@ def _known(layout: Layout) -> dict[str, str]:
     for name in _KNOWN | {"granted": ""}:
         field_of |= dict.fromkeys(map(plain, layout.headers(name)), name)
     return field_of
-
-
-def unread(row: Sequence[Cell], layout: Layout) -> list[int]:
-    """The columns whose header speaks of consent and is nobody's: not known, nor ignored in lesveil.toml."""
-    accounted = {plain(header) for header in (*layout.columns.values(), *layout.ignored)} | set(_known(layout))
-    stems = (*_OF_CONSENT, *_OF_VALIDITY, *_OF_WITHDRAWAL)
-    return [at for at, cell in enumerate(row) if plain(cell) not in accounted and _speaks(cell, stems)]
-
-
-def may_limit(header: Cell, cell: Cell, layout: Layout) -> bool:
-    """Whether a cell of an unread column may mean that somebody's yes does not hold, or only for a time.
-
-    A yes or no for something else does not; in a column for a withdrawal a yes does, in one for validity a no.
-    """
-    try:
-        said = yes_or_no(cell, *layout.words)
-    except ValueError:
-        limits = (*_OF_VALIDITY, *_OF_WITHDRAWAL)
-        when = looks_like_day(cell) or re.search(r"\b(19|20)\d\d\b", text(cell)) is not None
-        return _speaks(header, limits) or _speaks(cell, limits) or when or cell == NO_RESULT
-    if said is None:
-        return False
-    return _speaks(header, _OF_WITHDRAWAL if said else _OF_VALIDITY)
-
-
-def _speaks(header: Cell, stems: Sequence[str]) -> bool:
-    return any(stem in f" {plain(header)}" for stem in stems)
 
 
 def find_columns(table: Sequence[Sequence[Cell]], layout: Layout, file: str) -> Columns:
@@ -132,12 +104,13 @@ def find_columns(table: Sequence[Sequence[Cell]], layout: Layout, file: str) -> 
                 other=text(table[best][at]),
             )
         index[name] = at
-    _refuse_missing(layout, index, file, best + 1)
+    _refuse_missing(layout, index, file, best + 1, set(map(plain, table[best])))
     written = {name: text(table[best][at]) for name, at in index.items()}
     return Columns(best, len(table[best]), index, written)
 
 
-def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: int) -> None:
+def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: int, written: Set[str]) -> None:
+    """``written``: the headers in that row, as `plain` gives them."""
     titles = {name: words.partition("|")[0] for name, words in _KNOWN.items()} | {
         "granted": layout.purpose.capitalize()
     }
@@ -145,14 +118,26 @@ def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: in
         titles["id"] = _KNOWN_STAFF["id"].partition("|")[0]
     titles |= layout.columns
     required = ["id", "granted"] + ["birth"] * (not layout.staff) + ["recognition"] * layout.asks_recognition
-    missing = [titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index]
+    missing = {name: titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index}
     if missing:
+        place = {"file": file, "row": row, "n": len(missing), "columns": ", ".join(missing.values())}
+        if layout.staff:  # [consent.columns] is about the pupils' list
+            raise ConsentError(
+                "{file}, row {row}: {n} {n:column|columns} of the staff's list {n:is|are} missing ({columns}); export"
+                " it again with {n:it|them}, or call the {n:column|columns} so.",
+                **place,
+            )
+        if written & {plain(word) for words in _KNOWN_STAFF.values() for word in words.split("|")}:
+            raise ConsentError(
+                "{file}, row {row}: {n} {n:column|columns} of the pupils' list {n:is|are} missing ({columns}), and this"
+                " looks like the staff's; import that with --staff.",
+                **place,
+            )
         raise ConsentError(
-            "{file}, row {row}: there is no column {columns}; export the list again with it, or say in lesveil.toml"
-            " under [consent.columns] what it is called here.",
-            file=file,
-            row=row,
-            columns=", ".join(missing),
+            "{file}, row {row}: {n} {n:column|columns} {n:is|are} missing ({columns}); export the list again with"
+            " {n:it|them}, or say in lesveil.toml under [consent.columns] what {n:it is|they are} called here: {keys}.",
+            **place,
+            keys=", ".join(f'{KEYS[name]} = "…"' for name in missing),
         )
     if "giver" not in index and layout.giver != Giver.ADMINISTRATION and not layout.staff:
         raise ask_whose_word(file, row)

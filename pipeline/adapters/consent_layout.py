@@ -27,6 +27,8 @@ FIELDS: Mapping[str, str] = {
     "portraits": "portrait_folder",
 }
 """The keys of [consent.columns], each with our name of the field."""
+KEYS: Mapping[str, str] = {name: key for key, name in FIELDS.items()}
+"""And the other way round."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from datetime import date
 
 from pipeline.adapters import consent_cells as cells
 from pipeline.adapters.consent_cells import Cell, Table
-from pipeline.adapters.consent_headers import ask_whose_word, find_columns, may_limit, unread
+from pipeline.adapters.consent_headers import ask_whose_word, find_columns
 from pipeline.adapters.consent_layout import Layout
+from pipeline.adapters.consent_others import may_limit, speaks_of_consent, unread
 from pipeline.adapters.consent_rows import ListedPerson, Remark, Sheet, person, rows
 from pipeline.consent import Giver
 from pipeline.errors import ConsentError
@@ -21,7 +22,7 @@ from pipeline.errors import ConsentError
 FEW = 3
 """Fewer bad cells than this in a column are somebody's typing, not swapped columns."""
 
-_SHAPES = {"id": cells.looks_like_number, "first_name": cells.looks_like_name, "last_name": cells.looks_like_name}
+_SHAPES = {"id": cells.looks_like_number} | dict.fromkeys(("first_name", "last_name", "name"), cells.looks_like_name)
 _DAYS = ("birth", "start", "end", "withdrawn")
 
 
@@ -87,24 +88,30 @@ def _look_at_the_header(sheet: Sheet, table: Table) -> None:
 
 
 def _look_at_other_columns(sheet: Sheet, table: Table) -> None:
-    """Refuse what may be an end or a withdrawal under a header that is not known: the yes beside it would hold."""
-    header = table.rows[sheet.columns.header]
+    """Refuse what may limit consent under headers that are not known, all at once: the yes beside it would hold."""
+    header, titles, found = table.rows[sheet.columns.header], [], set()
     for at in unread(header, sheet.layout):
-        place = sheet.place(sheet.columns.header + 1, "") | {"column": cells.text(header[at])}
-        if any(may_limit(header[at], row[at], sheet.layout) for _, row in sheet.lines):
-            raise ConsentError(
-                "{file}, row {row}, column {column}: this may say until when or from when consent holds, and its header"
-                " is not known; call it Datum toestemming, Geldig tot or Datum intrekking, or name it in lesveil.toml:"
-                " under [consent.columns] if it counts, under [consent] ignore if it is about something else.",
-                **place,
+        title = cells.text(header[at]) or str(at + 1)
+        limits = [number for number, row in sheet.lines if may_limit(header[at], row[at], sheet.layout)]
+        if limits:
+            titles.append(title)
+            found.add(limits[0])
+        elif speaks_of_consent(header[at]) or not all(cells.is_blank(row[at]) for _, row in sheet.lines):
+            sheet.remarks.append(
+                Remark(
+                    sheet.columns.header + 1,
+                    title,
+                    "Row {row}: the column {column} is not read; name it in lesveil.toml under [consent.columns] if it"
+                    " counts, or under [consent] ignore.",
+                )
             )
-        sheet.remarks.append(
-            Remark(
-                sheet.columns.header + 1,
-                cells.text(header[at]),
-                "Row {row}: the column {column} is not read; name it in lesveil.toml under [consent.columns] if it"
-                " counts, or under [consent] ignore.",
-            )
+    if titles:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: this may limit consent, and the header is not known; if it counts,"
+            " call it Toestemming van, Datum toestemming, Geldig tot or Datum intrekking, name it in lesveil.toml under"
+            " [consent.columns], or write a no where it limits a yes and remove the column; if it is about something"
+            " else, name it there under [consent] ignore.",
+            **sheet.place(rows(sorted(found)), "") | {"column": rows(titles)},
         )
 
 
@@ -181,7 +188,7 @@ def _refuse_swapped(sheet: Sheet, name: str) -> None:
 
 def _refuse_days_as_names(sheet: Sheet) -> None:
     """A day where a name belongs is a cell that has shifted; what it meant, a withdrawal perhaps, would be lost."""
-    for name in ("first_name", "infix", "last_name", "group"):
+    for name in ("first_name", "infix", "last_name", "name", "group"):
         for number, row in sheet.lines:
             if cells.looks_like_day(sheet.cell(row, name)):
                 raise ConsentError(
@@ -240,8 +247,8 @@ def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[Liste
     """A person listed under two numbers with a yes and a no has not agreed."""
     same: dict[object, list[ListedPerson]] = defaultdict(list)
     for listed in people:
-        called = (listed.first_name.casefold(), listed.infix.casefold(), listed.last_name.casefold(), listed.birth)
-        same[called if listed.last_name and listed.birth else listed.id].append(listed)
+        words = sorted(cells.plain(f"{listed.first_name} {listed.infix} {listed.last_name}").split())
+        same[(*words, listed.birth) if listed.last_name and listed.birth else listed.id].append(listed)
     torn: set[str] = set()
     for group in same.values():
         answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}

@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[Cell], Any]] = {
     "giver": cells.giver,
     "start": cells.day,
     "end": cells.day,
-    "withdrawn": cells.day,
+    "withdrawn": cells.day_of_withdrawal,
     "portrait_folder": cells.folder,
 }
 """The fields whose cells can be wrong; names and the group are taken as they are."""
@@ -127,13 +127,14 @@ def person(sheet: Sheet, number: int, row: Sequence[Cell]) -> ListedPerson:
     value = {name: _read(sheet, number, row, name) for name in READERS}
     unclear = [name for name in ("giver", "start", "end", "withdrawn") if isinstance(value[name], ValueError)]
     clean = {name: None if isinstance(value[name], ValueError) else value[name] for name in READERS}
+    first_name, infix, last_name = _names(sheet, row)
     giver = clean["giver"] or (Giver.UNKNOWN if "giver" in unclear else sheet.unsaid)
     listed = ListedPerson(
         row=number,
         id=cells.number(sheet.cell(row, "id")) or "",
-        first_name=cells.text(sheet.cell(row, "first_name")),
-        infix=cells.text(sheet.cell(row, "infix")),
-        last_name=cells.text(sheet.cell(row, "last_name")),
+        first_name=first_name,
+        infix=infix,
+        last_name=last_name,
         group=cells.text(sheet.cell(row, "group")),
         portrait_folder=clean["portrait_folder"],
         birth=clean["birth"],
@@ -148,6 +149,18 @@ def person(sheet: Sheet, number: int, row: Sequence[Cell]) -> ListedPerson:
     )
     listed = _looked_at(sheet, listed)
     return _without_contradictions(sheet, listed, said=[n for n in READERS if value[n] is not None])
+
+
+def _names(sheet: Sheet, row: Sequence[Cell]) -> tuple[str, str, str]:
+    """First name, infix and last name. Of a list with whole names in one column the last holds all that is in it."""
+    first, infix, last, whole = (
+        cells.text(sheet.cell(row, name)) for name in ("first_name", "infix", "last_name", "name")
+    )
+    if last or not whole:
+        return first, infix, last
+    held = set(cells.plain(whole).split())
+    first, infix = ("" if set(cells.plain(part).split()) <= held else part for part in (first, infix))
+    return first, infix, whole
 
 
 def _looked_at(sheet: Sheet, listed: ListedPerson) -> ListedPerson:

@@ -196,6 +196,12 @@ class Register(database.Held):
         with self._lock, _told(self._path):
             return bool(self._connection.execute(asked, (number, sha256)).fetchone())
 
+    def first_import(self) -> date | None:
+        """The day of the first import; None before it."""
+        with self._lock, _told(self._path):
+            first = self._connection.execute("SELECT min(day) FROM imports").fetchone()[0]
+        return None if first is None else date.fromisoformat(first)
+
     def may_be_shown(self, person: str, filmed_on: date, used_on: date, *, recognised: bool = True) -> Answer:
         """The rules' answer (`pipeline.consent.may_be_shown`) for one person; someone unknown is a no."""
         return may_be_shown(self.record(person), filmed_on, used_on, self._terms, recognised=recognised)

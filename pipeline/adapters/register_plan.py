@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from pipeline.adapters.consent_cells import plain
 from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson, Remark, rows
 from pipeline.consent import Answer, ConsentRecord, ConsentRow, Terms, Why, Withdrawal, carries_since, may_be_shown
@@ -128,8 +129,8 @@ class Difference:
 def is_another(one: ListedPerson, other: ListedPerson) -> bool:
     """Whether two lines with one number are of two people; a new name or a mended birth date alone does not say so."""
     names = (
-        (one.first_name.casefold(), other.first_name.casefold()),
-        (one.last_name.casefold(), other.last_name.casefold()),
+        (plain(one.first_name), plain(other.first_name)),
+        (plain(one.last_name), plain(other.last_name)),
     )
     differ = [bool(a and b and a != b) for a, b in names]
     if one.birth is None or other.birth is None:

@@ -158,6 +158,7 @@ def consent_list(args: argparse.Namespace) -> int:
     on = args.on or date.today()
     with workspace.opened(args.workspace) as place:
         people = place.register.people(on, _warn_days(place))
+        first = place.register.first_import()
         recognises = place.recognises
     document = [
         {
@@ -191,7 +192,16 @@ def consent_list(args: argparse.Namespace) -> int:
         lines.append(f"{person.id:>10}  {end.on}  {person.name}  ({tr(TEXTS[end.why])})")
     if not recognises and not args.json:
         say("Recognition is off in this workspace: everyone is hidden.")
-    if not people:
+    if first is not None and on < first:
+        lines.append(
+            tr(
+                "By {day} no consent list had been imported, so everyone was hidden; the first was imported on"
+                " {first}.",
+                day=on,
+                first=first,
+            )
+        )
+    elif not people:
         lines.append(tr("No consent list was imported, so everyone is hidden."))
     return answer(args, {"on": on.isoformat(), "recognition": recognises, "people": document}, *lines)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, named
 from pipeline.consent import TEXTS, Why
-from pipeline.errors import EnrolmentError, RecognitionOffError
+from pipeline.errors import EnrolmentError, RecognitionOffError, code_of
 from pipeline.messages import ground_in_words, told, tr
 
 if TYPE_CHECKING:
@@ -60,6 +60,17 @@ def enrol(args: argparse.Namespace) -> int:
     lines += [tr("The pictures of {person} are over a year old; take new ones.", person=person) for person in old]
     if done.removed:
         lines.append(tr("Templates destroyed: {people}", people=", ".join(done.removed)))
+    absent = [person for person in done.removed if person not in {one.person for one in done.refused}]
+    if absent and recognises:
+        lines.append(
+            tr(
+                "{n} {n:person|people} of these {n:was|were} not in {folder} and can no longer be recognised"
+                " ({people}); each time, enrol everybody's pictures together.",
+                n=len(absent),
+                people=", ".join(absent),
+                folder=args.portraits,
+            )
+        )
     for person in done.not_compared:
         lines.append(
             tr(
@@ -77,7 +88,8 @@ def enrol(args: argparse.Namespace) -> int:
         )
     if not done.people:
         raise EnrolmentError("Nobody was enrolled; mend what is said of each folder and enrol again.")
-    return 0
+    undone = [one.code for one in done.refused] + [error.code for _, error in done.left_out]
+    return code_of(filter(None, undone))
 
 
 def _why(one: Refused) -> str:
@@ -91,6 +103,8 @@ def _why(one: Refused) -> str:
         return tr("recognition is off in this workspace.")
     if one.reason == "not_in_register":
         return tr("nobody in the register has this folder or number; check its name, or import the list first.")
+    if one.reason == "no_folder":
+        return tr("lies in no person's sub-folder; put each person's pictures in a sub-folder of their own.")
     if one.reason == "two_owners":
         return tr("the register gives this folder to {other}; give each a folder of their own.", other=one.other)
     if one.reason == "different_people":
@@ -121,7 +135,8 @@ def add_to(add: Add, group: Group) -> None:
         "portraits",
         type=named,
         metavar="PORTRAITS",
-        help="a folder with a folder of pictures for each person, named after their number",
+        help="a folder with a folder of pictures for each person, named after their number; whoever is not in it loses"
+        " their template",
     )
     enrolled.add_argument(
         "--replace",

@@ -15,6 +15,7 @@ from pipeline.consent import Why
 from pipeline.errors import (
     EnrolmentError,
     LesveilError,
+    LookAlikesError,
     PortraitNoFaceError,
     PortraitPoorError,
     PortraitSeveralFacesError,
@@ -41,9 +42,16 @@ FAULTS: dict[type[LesveilError], str] = {
 """What may be wrong with one picture, with the code for it."""
 
 
+NOBODYS = ("not_in_register", "no_folder")
+"""Why a folder, or a picture that lies in none, is nobody's."""
+SETTLED = (*Why, "same_person", "double_hidden")
+"""Why a folder is rightly left out, so that there is nothing to mend: what is agreed or decided forbids it."""
+
+
 @dataclass(frozen=True)
 class Refused:
-    """A folder that was not enrolled: a code for programs, and the ground, the error or the other folders' people."""
+    """A folder that was not enrolled, or a picture in none: a code for programs, and the ground, the error or the other
+    folders' people."""
 
     folder: str
     reason: str
@@ -51,6 +59,15 @@ class Refused:
     ground: str = ""
     error: LesveilError | None = None
     other: str = ""
+
+    @property
+    def code(self) -> int:
+        """Exit code of what is left undone; 0 where it was rightly left out."""
+        if self.reason in SETTLED:
+            return 0
+        if self.error is not None:
+            return self.error.code
+        return LookAlikesError.code if self.reason == "look_alike" else EnrolmentError.code
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,7 @@ def enrol(
     EnrolmentError, and PortraitsNotFoundError for a folder that can only be the wrong one.
     """
     wanted, refused = _folders(workspace, folder, today)
+    refused += [Refused(path.name, "no_folder") for path in portraits.pictures_in(folder)]
     for person in replace_by_name:
         if person not in wanted:
             raise EnrolmentError(
@@ -211,7 +229,7 @@ def _without_doubles(
 
 def _refuse_wrong_folder(folder: Path, wanted: dict[str, str], refused: list[Refused]) -> None:
     """PortraitsNotFoundError where nothing in ``folder`` is anybody's: a slip of the hand must not empty the vault."""
-    known = [*wanted.values(), *(one.folder for one in refused if one.reason != "not_in_register")]
+    known = [*wanted.values(), *(one.folder for one in refused if one.reason not in NOBODYS)]
     if not known:
         raise PortraitsNotFoundError(
             "{folder} holds no sub-folder of anybody in the register, so no template was replaced; check its name, or"
@@ -229,7 +247,7 @@ def _refuse_wrong_folder(folder: Path, wanted: dict[str, str], refused: list[Ref
 def _folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[Refused]]:
     """Which portrait folders may be enrolled on a day, by person; and those that may not."""
     if not portraits.is_dir():
-        raise EnrolmentError("{folder} is not a folder of portraits; check its name.", folder=portraits)
+        raise PortraitsNotFoundError("{folder} is not a folder of portraits; check its name.", folder=portraits)
     wanted: dict[str, str] = {}
     refused: list[Refused] = []
     owners: dict[str, list[RegisteredPerson]] = {}

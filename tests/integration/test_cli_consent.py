@@ -232,6 +232,17 @@ def test_any_past_day_can_be_asked(place: Place, tmp_path: Path) -> None:
     place.run("consent", "list", "--on", "gisteren", code=2)
 
 
+def test_a_day_before_the_first_list_is_told_as_such(place: Place, tmp_path: Path) -> None:
+    day = (TODAY - timedelta(5)).isoformat()
+    nothing = "No consent list was imported, so everyone is hidden."
+    assert place.run("consent", "list", "--on", day)[0].splitlines()[-1] == nothing
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+    out = place.run("consent", "list", "--on", day)[0]
+    assert nothing not in out
+    assert f"By {day} no consent list had been imported" in out
+    assert TODAY.isoformat() in out
+
+
 def test_settings_say_how_the_list_is_read_and_what_ends_soon_is_told(place: Place, tmp_path: Path) -> None:
     soon = TODAY + timedelta(20)
     birth = soon.replace(year=soon.year - 16).strftime("%d-%m-%Y")

@@ -57,8 +57,8 @@ class School:
         assert told == code, err.getvalue()
         return json.loads(out.getvalue()) if out.getvalue() else None
 
-    def enrol(self) -> Any:
-        return self.lesveil("enrol", self.portraits)
+    def enrol(self, code: int = 0) -> Any:
+        return self.lesveil("enrol", self.portraits, code=code)
 
     @property
     def templates(self) -> list[str]:
@@ -107,7 +107,7 @@ def refused(said: Any, folder: str) -> Any:
 
 def test_only_people_whose_consent_is_in_force(school: School) -> None:
     shutil.copytree(school.portraits / ZOE, school.portraits / "somebody")
-    said = school.enrol()
+    said = school.enrol(52)
     assert {one["id"] for one in said["enrolled"]} == {ZOE, RENEE, TEACHER} == set(school.templates)
     withdrawn = refused(said, JURGEN)
     assert (withdrawn["reason"], withdrawn["ground"]) == ("withdrawn", "import 1 row 5")
@@ -165,7 +165,7 @@ def test_a_wrong_folder_keeps_no_template_whose_consent_ended(school: School) ->
 
 def test_a_folder_that_is_not_there_is_to_be_looked_up(school: School, capsys: pytest.CaptureFixture[str]) -> None:
     school.enrol()
-    assert main(["enrol", str(school.folder / "nope"), "-C", str(school.place), "--lang", "en"]) == 52
+    assert main(["enrol", str(school.folder / "nope"), "-C", str(school.place), "--lang", "en"]) == 20
     assert "check its name" in capsys.readouterr().err
     assert set(school.templates) == {ZOE, RENEE, TEACHER}
 
@@ -199,7 +199,7 @@ def test_each_poor_picture_is_named_with_what_to_do_and_the_good_ones_count(scho
     _save(own / "d_nobody.png", np.full((400, 300, 3), 120))
     _save(own / "e_two.png", np.hstack([good, good[:, ::-1]]))
     (own / "f_broken.jpg").write_bytes(b"no picture")
-    said = school.enrol()
+    said = school.enrol(41)
     (one,) = [one for one in said["enrolled"] if one["id"] == ZOE]
     assert one["portraits"] == 3
     left = {Path(entry["text"].split(" ")[0]).name: entry["text"] for entry in said["left_out"]}
@@ -211,10 +211,39 @@ def test_each_poor_picture_is_named_with_what_to_do_and_the_good_ones_count(scho
         assert word in left[name], left[name]
 
 
+def test_a_picture_that_lies_in_no_folder_is_told_and_the_rest_is_done(school: School) -> None:
+    shutil.copy(school.pictures(ZOE)[0], school.portraits / "los.jpg")
+    said = school.enrol(52)
+    assert {one["id"] for one in said["enrolled"]} == {ZOE, RENEE, TEACHER}
+    assert refused(said, "los.jpg")["reason"] == "no_folder"
+    assert "sub-folder of their own" in refused(said, "los.jpg")["text"]
+
+
+def test_one_picture_that_is_no_good_is_work_left_undone(school: School) -> None:
+    (school.portraits / ZOE / "zz.heic").write_bytes(b"no picture")
+    said = school.enrol(21)
+    assert ZOE in school.templates
+    assert [one["id"] for one in said["left_out"]] == [ZOE]
+
+
+def test_who_was_not_in_the_folder_is_told_to_be_recognised_no_more(
+    school: School, capsys: pytest.CaptureFixture[str]
+) -> None:
+    school.enrol()
+    for folder in (RENEE, TEACHER):
+        shutil.rmtree(school.portraits / folder)
+    capsys.readouterr()
+    assert main(["-C", str(school.place), "--lang", "en", "enrol", str(school.portraits)]) == 0
+    out = capsys.readouterr().out
+    people = ", ".join(sorted((RENEE, TEACHER)))
+    assert f"2 people of these were not in {school.portraits} and can no longer be recognised ({people})" in out
+    assert "together" in out
+
+
 def test_somebody_without_a_good_picture_is_not_enrolled(school: School) -> None:
     for path in school.pictures(ZOE):
         _save(path, cv2.imread(str(path)).astype(np.float32) * 0.05)
-    said = school.enrol()
+    said = school.enrol(26)
     assert ZOE not in school.templates
     assert refused(said, ZOE)["reason"] == "poor_picture"
     assert "light" in refused(said, ZOE)["text"]
@@ -222,7 +251,7 @@ def test_somebody_without_a_good_picture_is_not_enrolled(school: School) -> None
 
 def test_a_picture_of_somebody_else_is_found(school: School) -> None:
     shutil.copy(school.pictures(RENEE)[0], school.portraits / ZOE / "zz.jpg")
-    said = school.enrol()
+    said = school.enrol(52)
     wrong = refused(said, ZOE)
     assert (wrong["reason"], wrong["other"]) == ("different_people", "zz.jpg")
     assert ZOE not in school.templates
@@ -237,7 +266,7 @@ def test_pictures_of_another_person_do_not_take_over_a_template(school: School) 
         path.unlink()
     for path in school.pictures(JURGEN):
         shutil.copy(path, school.portraits / ZOE)
-    said = school.enrol()
+    said = school.enrol(52)
     told = refused(said, ZOE)
     assert (told["reason"], told["id"]) == ("not_as_before", ZOE)
     assert f"enrol again with --replace {ZOE}." in told["text"]
@@ -334,14 +363,14 @@ def double(school: School) -> None:
 
 def test_two_who_look_alike_wait_for_a_person(school: School) -> None:
     double(school)
-    said = school.enrol()
+    said = school.enrol(24)
     assert school.templates == [TEACHER]
     assert [one["pair"] for one in said["look_alikes"]] == [sorted((ZOE, RENEE))]
     assert refused(said, ZOE)["other"] == RENEE
     assert "lesveil consent alike" in refused(said, ZOE)["text"]
 
     school.lesveil("consent", "withdraw", RENEE)
-    assert school.enrol()["look_alikes"] == [], "Renée's portraits are looked at no more"
+    assert school.enrol(24)["look_alikes"] == [], "Renée's portraits are looked at no more"
     assert school.templates == [TEACHER], "and yet Zoë is not enrolled: Renée would be taken for her"
 
 
@@ -374,7 +403,7 @@ def test_a_folder_that_two_people_claim_is_nobodys(school: School) -> None:
     free = [line.rsplit(";", 1)[0] + ";" if line.startswith(ZOE) else line for line in taken]
     school.list.write_text("\n".join(free) + "\n", "cp1252")
     school.lesveil("consent", "import", school.list)
-    said = school.enrol()
+    said = school.enrol(52)
     assert refused(said, ZOE)["reason"] == "two_owners"
     assert school.templates == [TEACHER]
 

@@ -219,6 +219,27 @@ def test_a_missing_column_is_named(read: Read, column: str) -> None:
         read([row[:at] + row[at + 1 :] for row in (HEADER, *ROWS)])
 
 
+def test_it_is_said_how_a_missing_column_is_named(read: Read) -> None:
+    table = [row[1:4] + row[5:6] + row[7:] for row in (HEADER, *ROWS)]
+    said = r"3 columns are missing \(Leerlingnummer, Beeldcoaching, Geboortedatum\)"
+    with pytest.raises(ConsentError, match=rf'{said}.*: number = "…", filmed = "…", birth = "…"\.'):
+        read(table)
+    with pytest.raises(ConsentError, match=r"1 column is missing \(Film\).* it is called here: filmed ="):
+        read([HEADER, *ROWS], columns={"granted": "Film"})
+
+
+@pytest.mark.parametrize("number", ["Docentcode", "Personeelsnummer"])
+def test_a_staff_list_that_is_taken_for_the_pupils_is_told_how_to_go_in(read: Read, number: str) -> None:
+    table = [[number, "Naam", "Beeldcoaching", "Gezichtsherkenning"], ["1", "Geertje Hulzebosch", "Ja", "Ja"]]
+    with pytest.raises(ConsentError, match=r"Geboortedatum.* --staff"):
+        read(table)
+    assert len(read(table, staff=True).people) == 1
+    with pytest.raises(ConsentError) as refused:  # which the settings for pupils' columns do not mend
+        read([row[1:] for row in table], staff=True)
+    assert "Personeelsnummer" in str(refused.value)
+    assert "[consent.columns]" not in str(refused.value)
+
+
 def test_another_purpose_is_not_this_one(read: Read) -> None:
     table = [[cell if cell != "Beeldcoaching" else "Website" for cell in HEADER], *ROWS]
     with pytest.raises(ConsentError, match="Beeldcoaching"):
@@ -278,6 +299,36 @@ def test_one_person_under_two_numbers_with_two_answers_has_not_agreed(read: Read
     again = ["2001", *ROWS[0][1:6], "Nee", "Nee", "", "", "", ""]
     listed = read([HEADER, *ROWS, again])
     assert [one.says_yes for one in listed.people if one.id in ("1001", "2001")] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("header", "one", "other"),
+    [
+        ("Naam", "Zoë Brandsma", "ZOE BRANDSMA"),
+        ("Naam", "Zoë Brandsma", "Brandsma, Zoë"),
+        ("Roepnaam;Naam", "Zoë;Zoë Brandsma", "Zoë;Brandsma"),
+        ("Roepnaam;Achternaam", "Zoë;Brandsma", "Zoe;Brandsma"),
+        ("Roepnaam;Tussenvoegsel;Achternaam", "Renée;de;Groot", "Renee;de;Gróót"),
+    ],
+)
+def test_a_double_is_found_however_the_name_is_written(read: Read, header: str, one: str, other: str) -> None:
+    rest = "5-3-2012;3HA"
+    listed = read(
+        f"Leerlingnummer;{header};Geboortedatum;Klas;Beeldcoaching;Gezichtsherkenning;Toestemming van\n"
+        f"101;{one};{rest};Ja;Ja;ouder\n102;{other};{rest};Nee;Nee;ouder\n103;{one};6-3-2012;3HA;Ja;Ja;ouder\n"
+    )
+    assert [one.says_yes for one in listed.people] == [False, False, True]
+    assert {2, 3} <= {remark.row for remark in listed.remarks}
+
+
+def test_names_in_one_column_are_names(read: Read) -> None:
+    header = "Docentcode;Naam;Beeldcoaching;Gezichtsherkenning\n"
+    (one,) = read(f"{header}HUL;Geertje Hulzebosch;Ja;Ja\n", staff=True).people
+    assert (one.first_name, one.infix, one.last_name) == ("", "", "Geertje Hulzebosch")
+    with pytest.raises(ConsentError, match="row 2, column Naam: there is a date"):
+        read(f"{header}HUL;12-11-2026;Ja;Ja\n", staff=True)
+    table = [[*HEADER, "Naam"], *([*row, "Z. Brandsma"] for row in ROWS)]
+    assert read(table).people == read([HEADER, *ROWS]).people, "names in columns of their own say more"
 
 
 def test_two_people_with_one_portrait_folder_both_lose_it(read: Read) -> None:
@@ -404,8 +455,8 @@ def test_exports_like_those_of_three_systems(read: Read, preset: str, header: st
 
 def test_a_mapping_names_the_column_that_counts(read: Read) -> None:
     table = [[*HEADER, "Foto les"], *([*row, "Nee"] for row in ROWS)]
-    plain = read(table)
-    assert [one.granted for one in plain.people] == [True, True, True, False, False]
+    with pytest.raises(ConsentError, match="column Foto les"):
+        read(table)
     mapped = read(table, columns={"granted": "foto LES"})
     assert not any(one.granted for one in mapped.people), "the column that is recognised by itself no longer counts"
     with pytest.raises(ConsentError, match="Toestemming film"):
@@ -551,32 +602,76 @@ def test_an_end_and_a_withdrawal_are_known_by_more_headers(read: Read, preset: s
         ("Status toestemming", "verlopen"),
         ("Toestemming t/m", "2024-2025"),
         ("Toestemming voor", "tot 1 mei 2025"),
+        ("Toestemming foto's", "Weet niet"),
+        ("Toestemming formulier", "40123"),
+        ("Toestemming schooljaar", "2024-2025"),
+        ("Toelichting toestemming", "voor intern gebruik"),
+        ("AVG toestemming video", "Nee"),
+        ("Ouder 2 akkoord", "Nee"),
+        ("Toestemming ouder 2", "Nee"),
+        ("Beeldcoaching leerling", "Nee"),
+        ("Beeldcoaching ouder 2", "Nee"),
+        ("Website en beeldcoaching", "Nee"),
+        ("Foto en video", "Nee"),
+        ("Media", "Nee"),
+        ("Bezwaar", "Ja"),
+        ("Status", "Ingetrokken"),
+        ("Status", "Uitgeschreven"),
+        ("Mag niet in beeld", "x"),
+        ("Niet filmen", "Ja"),
+        ("Niet filmen", "\u2713"),
+        ("Blokkade", "v"),
+        ("Geheim adres", "Ja"),
+        ("Beperking", "zie dossier"),
+        ("Bijzonderheden", "niet herkenbaar in beeld"),
+        ("Bijzonderheden", "liever alleen van achteren"),
+        ("Opmerking", "ingetrokken per 1-11-2026"),
+        ("Opmerking", "sinds 1 okt elders"),
+        ("Opmerking", "#?"),
+        ("Afgemeld op", "46328"),
+        ("Uitgeschreven op", "1-9-2026"),
+        ("Datum uitschrijving", "1-9-2026"),
+        ("Laatst gewijzigd", "2026-09-01 10:12"),
+        ("Gesproken met", "moeder, telefonisch"),
+        ("", "Nee"),
     ],
 )
 def test_a_column_that_may_limit_consent_is_not_passed_over(read: Read, header: str, cell: str) -> None:
-    """A yes would hold without its end, its withdrawal, or the day from which it counts."""
+    """A yes would hold without its end, its withdrawal, the other's no, or the day from which it counts."""
     table = beside(header, "", cell)
-    with pytest.raises(ConsentError, match=rf"row 1, column {header}: .*\[consent\] ignore"):
-        read(table)
+    for giver in ("", "administration"):
+        with pytest.raises(ConsentError, match=rf"row 3, column {header or 13}: .*\[consent\] ignore"):
+            read(table, giver=giver)
     ignored = read(table, ignored=frozenset({header.upper()}))
     assert ignored.people == read([HEADER, *ROWS]).people
     assert not [one for one in ignored.remarks if one.column == header]
 
 
+def test_all_columns_that_may_limit_consent_are_named_at_once(read: Read) -> None:
+    table = beside("Bezwaar", "", "Ja")
+    table = [[*row, said] for row, said in zip(table, ["Opmerking", "", "", "ingetrokken", "", ""], strict=True)]
+    with pytest.raises(ConsentError, match="row 3, 4, column Bezwaar, Opmerking"):
+        read(table)
+
+
 @pytest.mark.parametrize(
     ("header", "cell", "told"),
     [
-        ("Website", "Ja", False),
+        ("Website", "Ja", True),
         ("Mentor", "J. Valid", False),
         ("Datum inschrijving", "01-08-2024", False),
-        ("Invalide", "Ja", False),
+        ("Geslacht", "J", False),
+        ("Leerjaar", "1", False),
+        ("E-mail ouder 1", "n.ja@example.org", False),
+        ("Naam moeder", "N. Nee", False),
+        ("Mobiel nr. verzorger 2", "06-12-12-20", False),
         ("Toestemming schoolgids", "Ja", True),
         ("Toestemming sociale media", "Nee", True),
-        ("Toestemming foto's", "Weet niet", True),
-        ("Toestemming formulier", "40123", True),
+        ("Foto's in de nieuwsbrief", "Nee", True),
         ("Consent website", "yes", True),
-        ("Website ingetrokken", "Nee", True),
-        ("Adres geldig", "Ja", True),
+        ("Huisdier", "Konijn", True),
+        ("Bezwaar", "n.v.t.", True),
+        ("Bijzonderheden", "", False),
         ("Einddatum opleiding", "", True),
     ],
 )
@@ -584,6 +679,51 @@ def test_a_column_for_something_else_stops_no_import(read: Read, header: str, ce
     listed = read(beside(header, *[cell] * len(ROWS)))
     assert listed.people == read([HEADER, *ROWS]).people
     assert [(one.row, one.column) for one in listed.remarks if "is not read" in str(one)] == [(1, header)] * told
+
+
+def test_what_is_another_use_here_may_be_the_purpose_there(read: Read) -> None:
+    table = [[cell if cell != "Beeldcoaching" else "Website" for cell in HEADER], *ROWS]
+    table = [[*row, said] for row, said in zip(table, ["Website ouder 2", "Ja", "Nee", "", "", ""], strict=True)]
+    with pytest.raises(ConsentError, match="column Website ouder 2"):
+        read(table, purpose="website")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Ingevuld door", "Ondertekend door", "Door wie", "Verklaring van", "Wie", "Relatie", "Rol ondertekenaar"),
+        *("Ingevuld op", "Ondertekend op", "Datum ondertekening", "Getekend op", "Datum formulier", "Datum ingevuld"),
+        "Antwoorddatum",
+    ],
+)
+def test_whose_word_and_since_when_are_known_by_the_names_that_schools_use(read: Read, header: str) -> None:
+    """Where the school says that it checked, what the list itself says counts all the same."""
+    at = 8 if header in ("Wie", "Relatie") or header.split()[-1] in ("door", "wie", "van", "ondertekenaar") else 9
+    table = [row[:8] + row[at : at + 1] for row in (HEADER, *ROWS)]
+    table[0][8] = header
+    (one, other) = read(table, giver="administration").people[:2]
+    said = {"giver": (one.giver, other.giver), "start": (one.start, other.start)}
+    assert said["giver"] == ((Giver.PUPIL, Giver.PARENT) if at == 8 else (Giver.ADMINISTRATION,) * 2)
+    assert said["start"] == ((None, None) if at == 8 else (date(2026, 9, 1),) * 2)
+    if at == 9:
+        with pytest.raises(ConsentError, match="whose word"):
+            read(table)
+
+
+def test_a_column_that_is_known_is_not_read_where_the_settings_say_so(read: Read) -> None:
+    table = beside("Relatie", "mentor", "buddy")
+    with pytest.raises(ConsentError, match="Toestemming van and Relatie"):
+        read(table)
+    assert read(table, ignored=frozenset({"Relatie"})).people == read([HEADER, *ROWS]).people
+
+
+def test_a_plain_no_under_a_withdrawal_says_that_nothing_was_withdrawn(read: Read) -> None:
+    """So a column of objections, yes or no, can be named as the one of withdrawals."""
+    table = beside("Bezwaar", "Nee", "Ja", "Nee")
+    table = [row[:10] + row[11:] for row in table]
+    listed = read(table, columns={"withdrawn": "Bezwaar"})
+    assert [one.says_yes for one in listed.people] == [True, False, True, False, False]
+    assert (3, "Bezwaar") in {(remark.row, remark.column) for remark in listed.remarks}
 
 
 def test_a_column_that_another_takes_the_place_of_is_no_unknown_one(read: Read) -> None:

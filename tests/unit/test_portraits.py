@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,6 +51,16 @@ def test_a_picture_that_belongs_to_nobody_is_named(tmp_path):
     picture(tmp_path / "loose.jpg")
     with pytest.raises(PortraitsNotFoundError, match=r"loose\.jpg lies in no person's sub-folder"):
         people(tmp_path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/consent.md"])
+def test_what_the_manuals_call_a_picture_is_read(tmp_path, page):
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    named = re.search(r"JPEG, (\w+, )*\w+ or \w+(?=[.;])", text)
+    assert named, page
+    for kind in re.findall(r"[A-Z]\w+", named[0]):
+        assert read(picture(tmp_path / f"a.{kind.lower()}")).shape == (4, 6, 3), kind
+    assert "HEIC" in text
 
 
 def test_what_a_mac_and_a_browser_on_windows_write(tmp_path):

@@ -386,7 +386,15 @@ def test_a_number_that_passed_on_takes_no_consent_along(register: Register) -> N
 
 
 @pytest.mark.parametrize(
-    "changes", [{"last_name": "Anders"}, {"birth": date(2012, 1, 2)}, {"first_name": "Ro"}, {"birth": None}]
+    "changes",
+    [
+        {"last_name": "Anders"},
+        {"birth": date(2012, 1, 2)},
+        {"first_name": "Ro"},
+        {"birth": None},
+        {"birth": date(2012, 1, 2), "first_name": "ROÓS", "last_name": "Dalén1"},
+        {"first_name": "", "infix": "", "last_name": "Roos van Dalen1"},
+    ],
 )
 def test_a_mended_line_is_no_other_person(register: Register, changes: dict[str, object]) -> None:
     bring(register, D1, *school(1, 2))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Group, answer, say
+from pipeline.commands.terminal import Add, Bar, Group, answer, named, say, word
 from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
 
@@ -30,6 +30,8 @@ def deliver(args: argparse.Namespace) -> int:
         return _audit(args)
     if args.remove is not None:
         return _remove(args)
+    if args.gone is not None:
+        return _gone(args)
     from pipeline.adapters.graph_names import Labels
     from pipeline.lesson import deliver as delivering
 
@@ -60,9 +62,26 @@ def deliver(args: argparse.Namespace) -> int:
                     n=what.versions_left,
                 )
             )
+        for where in what.may_lie_at:
+            lines.append(
+                tr(
+                    "{clip}: an earlier delivery was cut off at {where}, which is not there, and the film may lie there"
+                    " still; lesveil deliver looks when it is there again; if it is gone for good: "
+                    "lesveil deliver --gone {folder}",
+                    clip=Path(state.file).name,
+                    where=where,
+                    folder=word(Path(where).parent),
+                )
+            )
     document = {
         "delivered": [
-            {"clip": s.clip, "where": w.where, "replaced": w.replaced, "versions_left": w.versions_left}
+            {
+                "clip": s.clip,
+                "where": w.where,
+                "replaced": w.replaced,
+                "versions_left": w.versions_left,
+                "may_lie_at": list(w.may_lie_at),
+            }
             for s, w in arrived
         ],
         "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in failed],
@@ -129,6 +148,15 @@ def _remove(args: argparse.Namespace) -> int:
     return answer(args, document | outcome, *lines)
 
 
+def _gone(args: argparse.Namespace) -> int:
+    """lesveil deliver --gone FOLDER"""
+    from pipeline.lesson import deliver as delivering
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        gone = delivering.give_up(place, args.gone)
+    return answer(args, {"given_up": gone}, *(tr("Counts as gone: {where}", where=where) for where in gone))
+
+
 def _removed(one: Any) -> str:
     if not one.found:
         return tr(
@@ -179,4 +207,10 @@ def add_to(add: Add, group: Group) -> None:
     brought.add_argument("--teacher", metavar="CODE", help="for {teacher} in the layout: a code, not a name")
     brought.add_argument("--audit", action="store_true", help="compare what lies there with the ledger; brings nothing")
     brought.add_argument("--remove", metavar="CLIP", help="take a delivered clip away again; shows first")
+    brought.add_argument(
+        "--gone",
+        type=named,
+        metavar="FOLDER",
+        help="say that a folder to which a delivery was cut off is gone for good",
+    )
     brought.add_argument("--yes", action="store_true", help="with --remove: do it")

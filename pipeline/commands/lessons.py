@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
-import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
+from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say, word
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
@@ -394,8 +391,7 @@ def wipe(args: argparse.Namespace) -> int:
     if plan.items:
         again = "".join(f" {word}" for word, given in (("--fill", args.fill), ("--whole-card", plan.whole)) if given)
         if args.card:
-            card = str(args.card)
-            again += f" --card {subprocess.list2cmdline([card]) if os.name == 'nt' else shlex.quote(card)}"
+            again += f" --card {word(args.card)}"
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
     elif not plan.refused:
         lines.append(tr("There is nothing to wipe."))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -247,6 +250,11 @@ def named(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError(tr("a file or folder must be named"))
     return Path(text)
+
+
+def word(name: object) -> str:
+    """A name as it is to be typed at this system's prompt."""
+    return subprocess.list2cmdline([str(name)]) if os.name == "nt" else shlex.quote(str(name))
 
 
 def day(text: str) -> date:

@@ -186,7 +186,9 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     # what was found out late about another rendering, or another place, says nothing of where this one lies
     mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
     lies = {row.seq for row in standing(rows)}
-    delivered = next((row for row in reversed(mine) if row.seq in lies), None)
+    here = [row for row in mine if row.seq in lies]
+    # at an earlier place it may have been found late: the archive's is the one that counts
+    delivered = next((row for row in reversed(here) if row.payload["is_archive"]), here[-1] if here else None)
     others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
     taken = [row for row in mine if row.kind == "delivery_removed" and row.seq > max(others, default=0)]
     removed = taken[-1] if taken and delivered is None else None

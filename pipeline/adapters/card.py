@@ -21,6 +21,12 @@ VIDEO = {".mp4", ".mov", ".m4v", ".avi", ".mts", ".m2ts", ".mkv", ".3gp", ".mpg"
 SIDECAR = {".thm", ".lrv", ".lrf", ".xml", ".xmp", ".aae", ".srt", ".scr"}
 """Thumbnails, proxies and notes that a camera writes beside a take under its name; photographs are not among them."""
 
+CAMERAS = ("dcim", "private", "avchd", "m4root")
+"""Folders at the top of a card in which cameras keep films."""
+
+WINDOWS_OWN = "system volume information"
+"""Windows keeps this folder to itself on every volume; it holds no film."""
+
 _GOPRO = re.compile(r"(?i)g([hxs])(\d\d)(\d{4})$")
 _GOPRO_OLD_FIRST = re.compile(r"(?i)gopr(\d{4})$")
 _GOPRO_OLD = re.compile(r"(?i)gp(\d\d)(\d{4})$")
@@ -98,10 +104,19 @@ def tied_files(folder: Path) -> list[Collection[str]]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """What lies in the camera's folders and belongs to no take (photographs, indexes, shared thumbnails)."""
-    found, clips = _find(folder)
-    known = {path for clip in clips for path in clip.files}
-    return [file.path for file in found if file.path not in known]
+    """What lies on the card and belongs to no take: photographs, indexes, films outside of the camera's folders."""
+    known = {path for clip in find_clips(folder) for path in clip.files}
+    return [path for path in visible_files(folder) if path not in known]
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every plain file on the card that a person sees in it: not the hidden ones, nor what Windows keeps for itself.
+    What cannot be listed outside of the camera's folders is passed over. Raises CardError."""
+    try:
+        found = sorted(_walk(folder.resolve(strict=True), (), everything=True), key=lambda file: file.parts)
+    except OSError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+    return [file.path for file in found]
 
 
 def all_files(folder: Path) -> list[tuple[str, int]]:
@@ -151,18 +166,24 @@ def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
     return found, clips
 
 
-def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[_File]:
-    """Plain files in the camera's folders, never through a link or a Windows junction."""
-    with os.scandir(folder) as entries:
+def _walk(folder: Path, parts: tuple[str, ...], everything: bool = False) -> Iterator[_File]:
+    """Plain files in the camera's folders (``everything``: on the card), never through a link or a Windows junction."""
+    try:
+        listed = os.scandir(folder)
+    except PermissionError:
+        if not parts or parts[0] in CAMERAS:
+            raise
+        return
+    with listed as entries:
         for entry in entries:
             name = entry.name.lower()
             if name.startswith(".") or entry.is_symlink() or getattr(entry, "is_junction", bool)():
                 continue
             below = (*parts, name)
             if entry.is_dir(follow_symlinks=False):
-                if parts or name in ("dcim", "private", "avchd", "m4root"):
-                    yield from _walk(Path(entry.path), below)
-            elif parts and entry.is_file(follow_symlinks=False):
+                if parts or name in CAMERAS or (everything and name != WINDOWS_OWN):
+                    yield from _walk(Path(entry.path), below, everything)
+            elif (parts or everything) and entry.is_file(follow_symlinks=False):
                 yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)
 
 

@@ -15,6 +15,9 @@ from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
+MOST = 20
+"""Names of files in one line."""
+
 
 def run_card(args: argparse.Namespace) -> int:
     """lesveil run"""
@@ -204,8 +207,14 @@ def _summary(result: Any) -> list[str]:
         lines.append(line)
     lines += result.notes
     if result.left:
-        lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))
+        lines.append(tr("Left on the card: {files}", files=_listed(result.left)))
     return lines
+
+
+def _listed(names: list[str]) -> str:
+    """Names with commas between; of very many the first."""
+    more = [tr("{n} more", n=len(names) - MOST)] if len(names) > MOST else []
+    return ", ".join([*names[:MOST], *more])
 
 
 def _clip_document(state: Any) -> dict[str, Any]:
@@ -337,6 +346,7 @@ def wipe(args: argparse.Namespace) -> int:
                     title = wiping.title(place, wanted.card)
                     confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
                 done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
+                left = wiping.left(place, wanted.card)
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)
@@ -352,6 +362,7 @@ def wipe(args: argparse.Namespace) -> int:
             "bytes": done.bytes,
             "filled": done.filled,
             "promise": done.promise,
+            "left_on_card": left,
         }
         line = tr(
             "{files} {files:file|files} wiped from the card, {copies} working {copies:copy|copies} destroyed.",
@@ -359,7 +370,11 @@ def wipe(args: argparse.Namespace) -> int:
             copies=done.copies,
         )
         filled = [tr("The free space of the card was overwritten.")] if done.filled else []
-        return answer(args, document, line, *filled, tr(done.promise))
+        lost = tr(
+            "Still on the card, and gone once it is formatted: {files}; copy what is to be kept first.",
+            files=_listed(left),
+        )
+        return answer(args, document, line, *filled, tr(done.promise), *([lost] if left else []))
     document = {
         "digest": plan.digest if plan.items else None,
         "card": plan.card,

@@ -42,7 +42,7 @@ class CardRun:
     done: list[State]
     failed: list[tuple[str, LesveilError]]
     left: list[str]
-    """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    """Files that belong to no film that a camera wrote (photographs); they stay where they are."""
     notes: list[str]
     registered: bool
     card: Volume | None

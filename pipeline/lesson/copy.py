@@ -36,7 +36,7 @@ class Copied:
     clips: list[tuple[CardClip, Clip]]
     failed: list[tuple[str, LesveilError]]
     left: list[str]
-    """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    """Files that belong to no film that a camera wrote (photographs); they stay where they are."""
     notes: list[str]
     """What a person should know, in the language chosen."""
     deleted: list[State]
@@ -118,7 +118,19 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 break
     notes += _twins(clips)
     list_copies(workspace, volume)
-    left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
+    other = _other(volume.root)
+    notes += [
+        tr(
+            "{file} lies outside of the camera's folders and was not copied; move it into DCIM and repeat the command, "
+            "or keep it elsewhere before the card is formatted.",
+            file=path.relative_to(volume.root).as_posix(),
+        )
+        for path in other
+        if path.suffix.lower() in cards.VIDEO
+    ]
+    if not on_card:
+        notes.append(tr("No film lies in the camera's folders of this card."))
+    left = [path.name for path in other]
     return Copied(volume, registered, clips, failed, left, notes, list(deleted.values()))
 
 
@@ -238,9 +250,9 @@ def _is_known(take: CardClip, card: str, workspace: Workspace) -> bool:
         return False  # told when it is its turn
 
 
-def _left(root: Path) -> list[str]:
+def _other(root: Path) -> list[Path]:
     try:
-        return [path.name for path in cards.other_files(root)]
+        return cards.other_files(root)
     except CardError:
         return []  # the card was pulled, and that is told already
 

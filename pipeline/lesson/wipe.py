@@ -13,7 +13,7 @@ from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.volumes import Volume, volume_of, volumes
-from pipeline.errors import WipeError
+from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
 from pipeline.lesson.state import State, consent_holds, states
 from pipeline.lesson.targets import in_archive
@@ -71,6 +71,15 @@ def title(workspace: Workspace, card: Path | None) -> str:
     """What a person types to confirm that a whole card goes."""
     volume = _volume(workspace, card)
     return volume.title if volume else ""
+
+
+def left(workspace: Workspace, card: Path | None) -> list[str]:
+    """The files that are on the card now, by their names on it; none where it cannot be read."""
+    try:
+        root = volume.root if (volume := _volume(workspace, card)) else MISSING
+        return [path.relative_to(root).as_posix() for path in cards.visible_files(root)]
+    except (CardError, WipeError):
+        return []
 
 
 def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:

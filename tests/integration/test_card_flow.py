@@ -59,6 +59,27 @@ def test_a_film_that_is_there_twice_is_one_clip_and_that_is_told(world: World) -
     assert not list(world.place.rglob("*.unfinished"))
 
 
+def test_what_stays_on_the_card_is_told_wherever_it_lies(world: World) -> None:
+    lay(world.card / "holiday", show=b"not a lesson" * 99)
+    (world.card / "holiday/show.mov").write_bytes(b"a lesson after all" * 99)
+    (world.card / "MISC").mkdir()
+    (world.card / "MISC/note.txt").write_text("x")
+    (world.card / "System Volume Information").mkdir()
+    (world.card / "System Volume Information/WPSettings.dat").write_text("x")
+    (world.card / ".Trashes").mkdir()
+    copied = world.copy()
+    assert copied.left == ["show.MP4", "show.mov", "note.txt"]
+    assert [one.split(" lies outside")[0] for one in copied.notes] == [f"holiday/{AT}/show.MP4", "holiday/show.mov"]
+
+
+def test_a_card_of_photographs_is_told_as_such(world: World) -> None:
+    for path in (world.card / AT).iterdir():
+        path.rename(path.with_suffix(".JPG"))
+    copied = world.copy()
+    assert copied.notes == ["No film lies in the camera's folders of this card."]
+    assert copied.left == ["A.JPG", "B.JPG"]
+
+
 # --- whose card -------------------------------------------------------------------------------------------------------
 
 
@@ -284,3 +305,19 @@ def test_a_take_in_chapters_is_rendered_as_one(tmp_path: Path, capsys: pytest.Ca
     again = lesveil(world, capsys, "run", "--card", str(world.card))
     assert again["clips"][0]["sha256"] == clip["sha256"]
     assert os.listdir(world.place / "redacted") == [finished.name]
+
+
+def test_after_a_wipe_what_formatting_would_lose_is_told(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.copy()
+    world.finish("A.MP4")
+    (world.card / AT / "IMG_1.JPG").write_bytes(b"x")
+    digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
+    assert f"gone once it is formatted: {AT}/B.MP4, {AT}/IMG_1.JPG; copy what is to be kept first." in said
+    for path in (world.card / AT).iterdir():
+        path.unlink()
+    world.finish("B.MP4")
+    lay(world.card, B=b"second lesson" * 999)
+    digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
+    assert "Still on the card" not in said

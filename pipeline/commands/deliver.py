@@ -94,7 +94,7 @@ def deliver(args: argparse.Namespace) -> int:
 def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:
     """The clips that were named and that nothing was brought of, each with why; not those that lie there already."""
     from pipeline.lesson.state import find
-    from pipeline.lesson.waiting import waits_in_words
+    from pipeline.lesson.waiting import rendering_lost, waits_in_words
 
     found = {state.clip: state for state in (find(place, name) for name in names)}
     return [
@@ -103,7 +103,7 @@ def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str
             DeliveryError(
                 "{clip} was not brought: {why}.",
                 clip=Path(state.file).name,
-                why=waits_in_words(state) or tr(state.stage),
+                why=waits_in_words(state, rendering_lost(place, state)) or tr(state.stage),
             ),
         )
         for state in found.values()

@@ -12,7 +12,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say, word
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
-from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
+from pipeline.lesson.waiting import ended_in_words, failed_in_words, rendering_lost, waits_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
 MOST = 20
@@ -217,7 +217,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join([*names[:MOST], *more])
 
 
-def _clip_document(state: Any) -> dict[str, Any]:
+def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
     render = state.render or {}
     return {
         "clip": state.clip,
@@ -229,8 +229,8 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "recognised_wrongly": list(state.mistaken),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
-        "waits_for": state.waits_for,
-        "said": waits_in_words(state),
+        "waits_for": "lesveil run" if lost else state.waits_for,
+        "said": waits_in_words(state, lost),
         "notes": ended_in_words(state),
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendering": render.get("file"),
@@ -260,8 +260,9 @@ def status(args: argparse.Namespace) -> int:
         last = last_run(place)
         listed = any(not row.payload.get("staff") for row in place.ledger.entries("import"))
         makes = ("lesveil run", "lesveil repairs")
-        without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
-    rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s), *ended_in_words(s)]) for s in found]
+        lost = {s.clip for s in found if rendering_lost(place, s)}
+        without = [s for s in found if (s.waits_for in makes or s.clip in lost) and not place.vault.has(s.clip)]
+    rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s, s.clip in lost), *ended_in_words(s)]) for s in found]
     rows += [("-", one.path, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
     lines = [f"{clip:8}  {Path(file).name:24} {stage:12} {' '.join(said)}" for clip, file, stage, said in rows]
     if not lines:
@@ -306,7 +307,7 @@ def status(args: argparse.Namespace) -> int:
         lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
     lines += [last] if last else []
     document = {
-        "clips": [_clip_document(state) for state in found],
+        "clips": [_clip_document(state, state.clip in lost) for state in found],
         "not_copied": [{"file": one.path, "failure": one.why} for one in missing],
         "due": over,
         "due_soon": len(soon) - len(over),

@@ -343,6 +343,13 @@ def find(workspace: Workspace, name: str) -> State:
         if (wanted and state.clip.startswith(wanted))  # no name at all is not the start of the only clip there is
         or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
     ]
+    failed = [Path(row.payload["path"]) for row in workspace.ledger.entries("failure") if "card" in row.payload]
+    if not found and any(wanted in (path.name.lower(), path.stem.lower()) for path in failed):
+        raise ApprovalError(
+            "{clip} was never copied, so there is nothing of it here; play it in the camera, and delete it there if it "
+            "is of no use.",
+            clip=name,
+        )
     if not found:
         raise ApprovalError("There is no clip {clip}; look up the name with lesveil status.", clip=name)
     if len(found) > 1:

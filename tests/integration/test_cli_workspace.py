@@ -645,6 +645,26 @@ def test_a_clip_that_fails_does_not_stop_the_others(bare: School) -> None:
     assert "NotAVideoError" not in page.read_text(encoding="utf-8")
 
 
+def test_a_clip_that_cannot_be_read_can_be_given_up(bare: School) -> None:
+    broken = bare.card / "DCIM" / "100LESVL" / "MVI_0000.MP4"
+    for path in broken.parent.iterdir():
+        path.unlink()
+    broken.write_bytes(b"Dit is geen video.\n" * 500)
+    broken.with_name("MVI_0008.MOV").write_bytes(b"")
+    bare.lesveil("run", "--card", bare.card, code=11)
+    (clip,) = bare.lesveil("status")["clips"]
+    assert f"to give it up: lesveil used {clip['clip'][:8]} --by NAME, then lesveil purge" in clip["said"]
+    assert "because it failed" in bare.refused("approve", "MVI_0000", "--by", "A", code=55)
+    assert bare.words("used", "MVI_0000", "--by", "A") == ["MVI_0000.MP4: is given up; lesveil purge deletes it"]
+    assert "given up; waits for lesveil purge" in bare.lesveil("status")["clips"][0]["said"]
+    bare.lesveil("purge", "--execute", bare.lesveil("purge")["digest"])
+    (clip,) = bare.lesveil("status")["clips"]
+    assert clip["said"].endswith("because it has served")
+    assert "MVI_0008 was never copied" in bare.refused("used", "MVI_0008", "--by", "A", code=55)
+    broken.with_name("MVI_0008.MOV").unlink()
+    assert bare.lesveil("run", "--card", bare.card)["failed"] == []
+
+
 def test_a_ledger_or_register_that_is_gone_is_not_quietly_made_anew(tmp_path, capsys):
     assert main(["init", str(tmp_path / "place"), "--key-file"]) == 0
     for name in ("ledger.db", "register.db"):

@@ -17,6 +17,7 @@ import pytest
 
 import samples
 from pipeline import messages, workspace
+from pipeline.adapters import files
 from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import NoConsentError, NotReadyError, WorkspaceError
@@ -583,6 +584,28 @@ def test_a_workspace_is_made_once(bare: School) -> None:
     before = (bare.place / "lesveil.toml").read_bytes()
     bare.refused("init", bare.place, code=30)
     assert (bare.place / "lesveil.toml").read_bytes() == before
+
+
+def test_a_workspace_that_lost_its_settings_is_not_made_anew(bare: School) -> None:
+    bare.lesveil("consent", "import", bare.folder / "sample" / "toestemming.csv")
+    (bare.place / "lesveil.toml").unlink()
+    for command in (("status",), ("init", bare.place)):
+        assert "is a workspace that lost its lesveil.toml" in bare.refused(*command, code=50)
+    assert not (bare.place / "lesveil.toml").exists()
+    (bare.place / "ledger.db").unlink()
+    assert "is a workspace that lost its lesveil.toml" in bare.refused("init", bare.place, code=50)
+    assert not (bare.place / "ledger.db").exists()
+    bare.place.rename(bare.folder / "moved")
+    assert "There is no folder" in bare.refused("status", code=50)
+
+
+def test_init_goes_on_where_it_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(["init", str(tmp_path / "place"), "--key-file"]) == 130
+    assert main(["init", str(tmp_path / "place"), "--key-file"]) == 0
 
 
 @pytest.mark.parametrize(("name", "code"), [("", 2), ("  ", 2), ("file", 30), ("link", 30), ("file/deep", 31)])

@@ -149,7 +149,9 @@ def _find(folder: Path) -> tuple[list[_File], list[CardClip]]:
         raise _unreadable(Path(error.filename or folder), error) from error
     if not any(_kind(file.parts) for file in found) and not _has_layout(root):
         raise CardError(
-            "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card.", folder=folder
+            "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card, or, for clips "
+            "that lie loose, make a folder DCIM there and put them in it.",
+            folder=folder,
         )
     clips: list[CardClip] = []
     by_folder: dict[tuple[str, ...], list[_File]] = defaultdict(list)

@@ -12,7 +12,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say, word
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
-from pipeline.lesson.waiting import ended_in_words, failed_in_words, rendering_lost, waits_in_words
+from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
 from pipeline.messages import kept_in_words, printable, told, tr
 
 MOST = 20
@@ -103,18 +103,25 @@ def cards(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place:
         registered = place.settings.cards.registered
     found = [volume_of(args.card)] if args.card else candidates()
-    documents, lines = [], []
+    documents, lines, any_named = [], [], False
     for volume in found:
         cameras = sorted(camera_serials(volume.root))
+        names = [name for name in (volume.serial, volume.label, *cameras) if name]
         known = known_by(volume, registered)
         documents.append({**_card_document(volume), "cameras": cameras, "registered": known is not None})
         lines.append(f"{volume.root}  {volume.system}  " + (tr("registered") if known else tr("not registered")))
-        for name in [volume.serial, volume.label, *cameras]:
-            if name:
-                lines.append(f"    {name}")
+        lines += [f"    {name}" for name in names]
+        any_named = any_named or bool(names)
+        if not names:
+            lines.append(
+                tr(
+                    "    It has neither serial nor name, so it cannot be registered; give it a name on this computer, "
+                    "or take it each time with lesveil run --any-card."
+                )
+            )
     if not found:
         lines.append(tr("No card was found; put one in, or name its folder with --card."))
-    else:
+    elif any_named:
         lines.append(tr("To register a card or camera, put one of its lines into lesveil.toml:"))
         lines += ["    [cards]", '    registered = ["…"]']
     return answer(args, {"cards": documents}, *lines)
@@ -262,9 +269,12 @@ def status(args: argparse.Namespace) -> int:
         makes = ("lesveil run", "lesveil repairs")
         lost = {s.clip for s in found if rendering_lost(place, s)}
         without = [s for s in found if (s.waits_for in makes or s.clip in lost) and not place.vault.has(s.clip)]
-    rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s, s.clip in lost), *ended_in_words(s)]) for s in found]
-    rows += [("-", one.path, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
-    lines = [f"{clip:8}  {Path(file).name:24} {stage:12} {' '.join(said)}" for clip, file, stage, said in rows]
+    names = called(found)
+    rows = [
+        (s.clip[:8], names[s.clip], tr(s.stage), [waits_in_words(s, s.clip in lost), *ended_in_words(s)]) for s in found
+    ]
+    rows += [("-", Path(one.path).name, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
+    lines = [f"{clip:8}  {name:24} {stage:12} {' '.join(said)}" for clip, name, stage, said in rows]
     if not lines:
         lines.append(tr("No clip was copied yet; put the camera's card in and run lesveil run."))
     if not found and not listed:
@@ -300,7 +310,7 @@ def status(args: argparse.Namespace) -> int:
             tr(
                 "{n} {n:clip has|clips have} no working copy any more ({clips}): put the card in, then lesveil run.",
                 n=len(without),
-                clips=", ".join(Path(s.file).name for s in without),
+                clips=", ".join(names[s.clip] for s in without),
             )
         )
     if any(state.to_recall for state in found):
@@ -321,10 +331,13 @@ def approve(args: argparse.Namespace) -> int:
     from pipeline.lesson.state import find
 
     approves = args.command == "approve"
+    if len(args.clip) > 1:
+        raise UsageError("Say this of one clip at a time, after watching it.")
+    (name,) = args.clip
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        before = find(place, args.clip).rejected
+        before = find(place, name).rejected
         despite, anyway = (approves and getattr(args, f"despite_{what}") for what in ("second_look", "rejection"))
-        state = judge(place, args.clip, args.by, approves, despite=despite, despite_rejection=anyway)
+        state = judge(place, name, args.by, approves, despite=despite, despite_rejection=anyway)
     lines = [f"{Path(state.file).name}: {tr('approved') if approves else tr('rejected')}"]
     if approves and before is not None:
         lines.append(tr("The rejection by {by} of {day} no longer counts.", by=before.payload["by"], day=before.day))
@@ -351,7 +364,7 @@ def wipe(args: argparse.Namespace) -> int:
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)
-                films = {state.clip: Path(state.file).name for state in states(place)}
+                films = called(states(place))
                 unkept = wiping.unkept(place, plan)
         finally:
             bar.close()
@@ -428,7 +441,9 @@ def add_to(add: Add, group: Group) -> None:
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
-        judged.add_argument("clip", metavar="CLIP", help="a clip: its film's name, or the beginning of its number")
+        judged.add_argument(
+            "clip", nargs="+", metavar="CLIP", help="a clip: its film's name, or the beginning of its number"
+        )
         judged.add_argument("--by", required=True, metavar="NAME", help="who says so")
         if name == "approve":
             judged.add_argument(

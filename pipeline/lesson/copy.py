@@ -55,6 +55,12 @@ def admit(workspace: Workspace, volume: Volume, any_card: bool) -> bool:
     registered = workspace.settings.cards.registered
     if known_by(volume, registered) is not None:
         return True
+    if registered and not any_card and not (volume.serial or volume.label or camera_serials(volume.root)):
+        raise UnknownCardError(
+            "The card at {folder} has neither serial nor name, so it cannot be registered; give it a name on this "
+            "computer and register that under [cards] in lesveil.toml, or take it this once with --any-card.",
+            folder=volume.root,
+        )
     if registered and not any_card:
         raise UnknownCardError(
             "The card at {folder} (serial {serial}, label {label}) is not one of the school's; register it under"

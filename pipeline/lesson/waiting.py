@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 from pipeline.errors import NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.state import State
@@ -23,6 +27,23 @@ def rendering_lost(workspace: Workspace, state: State) -> bool:
 
 def failed_in_words(reason: str) -> str:
     return tr("failed: {reason}", reason=reason)
+
+
+def called(clips: Iterable[State]) -> dict[str, str]:
+    """What people call each clip, by its id: its film's name, and where several bear that, as cameras count from one
+    anew, what tells them apart: the day, the folder, the beginning of the id."""
+    every = list(clips)
+    names = {state.clip: Path(state.file).name for state in every}
+    more: tuple[Callable[[State], str], ...] = (
+        lambda one: one.filmed or "",
+        lambda one: Path(one.file).parent.name,
+        lambda one: one.clip[:8],
+    )
+    for says in more:
+        same = Counter(names.values())
+        meet = [one for one in every if same[names[one.clip]] > 1 and says(one)]
+        names |= {one.clip: f"{names[one.clip]} ({says(one)})" for one in meet}
+    return names
 
 
 def waits_in_words(state: State, lost: bool = False) -> str:

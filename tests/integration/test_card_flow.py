@@ -321,3 +321,32 @@ def test_after_a_wipe_what_formatting_would_lose_is_told(world: World, capsys: p
     digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
     said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
     assert "Still on the card" not in said
+
+
+def test_a_card_without_a_name_is_not_to_be_registered(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    said = lesveil(world, capsys, "cards", "--card", str(world.card), js=False)
+    assert "neither serial nor name" in said
+    assert "put one of its lines" not in said
+    (world.place / "lesveil.toml").write_text('[cards]\nregistered = ["0000-0001"]\n')
+    assert "cannot be registered; give it a name" in lesveil(world, capsys, "run", "--card", str(world.card), code=71)
+
+
+def test_one_clip_is_approved_at_a_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one clip at a time" in lesveil(world, capsys, "approve", "A", "B", "--by", "Jan", code=2)
+
+
+def test_clips_of_one_name_can_be_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    (world.card / "DCIM/101CANON").mkdir()
+    (world.card / "DCIM/101CANON/A.MP4").write_bytes(b"third lesson" * 999)
+    world.copy()
+    said = lesveil(world, capsys, "status", js=False)
+    assert "A.MP4 (100CANON)" in said
+    assert "A.MP4 (101CANON)" in said
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), js=False)
+    assert "Not wiped: A.MP4 (101CANON), because it was not rendered." in said
+
+
+def test_loose_clips_are_told_where_to_go(tmp_path: Path, capsys: pytest.CaptureFixture[str], world: World) -> None:
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose/les.mp4").write_bytes(b"x")
+    assert "make a folder DCIM" in lesveil(world, capsys, "run", "--card", str(tmp_path / "loose"), code=53)

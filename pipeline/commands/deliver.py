@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, named, say, word
 from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
-from pipeline.messages import told, tr
+from pipeline.messages import decimal, told, tr
 
 
 def leave_head(place: workspace.Workspace) -> None:
@@ -193,7 +193,7 @@ def login(args: argparse.Namespace) -> int:
         with Graph(said.graph, signing) as graph:
             drive = OneDrive.open(graph, said.site)
     free = None if drive.remaining is None else round(drive.remaining / 1e9, 1)
-    line = tr("Signed in.") if free is None else tr("Signed in; {free} GB are free there.", free=free)
+    line = tr("Signed in.") if free is None else tr("Signed in; {free} GB are free there.", free=decimal(free))
     return answer(args, {"signed_in": True, "drive": drive.id, "kept_by": signing.kept_by, "free_gb": free}, line)
 
 

@@ -13,7 +13,7 @@ from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, nam
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
-from pipeline.messages import kept_in_words, printable, told, tr
+from pipeline.messages import decimal, kept_in_words, printable, told, tr
 
 MOST = 20
 """Names of files in one line."""
@@ -176,7 +176,7 @@ def _summary(result: Any) -> list[str]:
     lines = [summary_line(figures)]
     for state in result.done:
         if state.render and state.render["doubts"]:
-            moments = ", ".join(f"{start:.1f}-{stop:.1f} s" for start, stop in state.render["doubts"])
+            moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])
             lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
         if state.render and undecided(state.render):
             lines.append(

@@ -261,7 +261,7 @@ def test_nothing_goes_out_or_away_before_approval(school: School) -> None:
     school.refused("wipe", "--execute", "0" * 64, "--card", school.card, code=57)
     school.approve()
     assert {entry["reason"] for entry in school.lesveil("wipe")["refused"]} == {
-        "what was approved did not verifiably arrive"
+        "it is not delivered yet, or was taken away again"
     }
     assert len(school.films) == 6
 

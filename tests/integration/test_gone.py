@@ -473,6 +473,9 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
     assert "What was delivered shows somebody who may not be shown any more: see lesveil recall." in told
+    nothing = batch | {"clips": [], "summary": figures | {"clips": 0}}
+    told = in_words({"batches": [nothing], "due": [], "ledger": {"findings": []}}, "batch")
+    assert told == ["1  2026-11-26  nothing new"]
     found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
     assert any("1 delivered clip shows somebody who may not be shown any more." in one["text"] for one in found)
 

@@ -24,8 +24,8 @@ SIDECAR = {".thm", ".lrv", ".lrf", ".xml", ".xmp", ".aae", ".srt", ".scr"}
 CAMERAS = ("dcim", "private", "avchd", "m4root")
 """Folders at the top of a card in which cameras keep films."""
 
-WINDOWS_OWN = "system volume information"
-"""Windows keeps this folder to itself on every volume; it holds no film."""
+WINDOWS_OWN = ("system volume information", "$recycle.bin")
+"""Windows keeps these folders to itself on every volume."""
 
 _GOPRO = re.compile(r"(?i)g([hxs])(\d\d)(\d{4})$")
 _GOPRO_OLD_FIRST = re.compile(r"(?i)gopr(\d{4})$")
@@ -183,7 +183,7 @@ def _walk(folder: Path, parts: tuple[str, ...], everything: bool = False) -> Ite
                 continue
             below = (*parts, name)
             if entry.is_dir(follow_symlinks=False):
-                if parts or name in CAMERAS or (everything and name != WINDOWS_OWN):
+                if parts or name in CAMERAS or (everything and name not in WINDOWS_OWN):
                     yield from _walk(Path(entry.path), below, everything)
             elif (parts or everything) and entry.is_file(follow_symlinks=False):
                 yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)

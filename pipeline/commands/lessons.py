@@ -173,7 +173,7 @@ def _summary(result: Any) -> list[str]:
         "doubts": sum(len(render["doubts"]) for render in renders),
         "delivered": sum(bool(state.standing) for state in result.done),
     }
-    lines = [summary_line(figures)]
+    lines = [summary_line(figures) if renders else tr("nothing new")]
     for state in result.done:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])

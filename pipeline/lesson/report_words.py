@@ -55,8 +55,7 @@ def in_words(document: Document, kind: str) -> list[str]:
         return lines
     lines = []
     for batch in document["batches"]:
-        new = batch["clips"] or batch["failed"]
-        said = summary_line(batch["summary"]) if new else tr("nothing new")
+        said = summary_line(batch["summary"]) if batch["clips"] else tr("nothing new")
         lines.append(f"{batch['number']}  {batch['day']}  {said}")
         for clip in batch["clips"]:
             lines.append(f"     {Path(clip['file']).name}: {stands_at(clip)}")

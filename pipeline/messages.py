@@ -50,6 +50,7 @@ SYSTEM = (
 """Reasons that Linux, macOS and FFmpeg give in English whatever the person speaks. Windows gives its own language's."""
 
 _catalogue: dict[str, str] = {}
+_spoken = "en"
 
 
 def choose(*wishes: str) -> str:
@@ -58,6 +59,8 @@ def choose(*wishes: str) -> str:
     if not system:
         system = (locale.getlocale()[0] or "").replace("Dutch", "nl")
     language = next((wish[:2].lower() for wish in (*wishes, system) if wish[:2].lower() in LANGUAGES), "en")
+    global _spoken
+    _spoken = language
     _catalogue.clear()
     _catalogue.update(_words(language))
     return language
@@ -84,6 +87,11 @@ def _filled(text: str, fields: Mapping[str, object], catalogue: Mapping[str, str
     if shown.get("why") in SYSTEM:
         shown["why"] = catalogue.get(str(shown["why"]), shown["why"])
     return fill(words, shown) if fields else words
+
+
+def decimal(value: float, places: int = 1) -> str:
+    """A number for people, with the sign before its decimals that the language chosen has."""
+    return f"{value:.{places}f}".replace(".", "," if _spoken == "nl" else ".")
 
 
 def printable(value: str | os.PathLike[str]) -> str:

@@ -5,9 +5,11 @@ A key that is not known is refused by name: a misspelt safety setting must not s
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
+import re
 import tomllib
 import types
 import typing
@@ -275,14 +277,55 @@ class Settings:
 
 
 def load(path: Path) -> Settings:
-    """Read ``path``; a missing file, bad TOML, an unknown key or a value of the wrong kind raises SettingsError."""
+    """Read ``path``; a missing file, bad TOML, an unknown key or a value of the wrong kind raises SettingsError.
+
+    A byte order mark, which editors on Windows write, is passed over.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise SettingsError("{file} cannot be read: {why}.", file=path, why=error.strerror) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError("{file} is not valid TOML: {why}.", file=path, why=error) from error
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            "{file}, line {line}: there are letters that are not UTF-8; save the file in your editor as UTF-8.",
+            file=path,
+            line=1 + raw.count(b"\n", 0, error.start),
+        ) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _not_toml(path, text, error) from error
     return typing.cast(Settings, _build(Settings, data, path, ""))
+
+
+def _not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> SettingsError:
+    """Which line it is, and what to write there instead: the parser's own words are for programmers."""
+    found = re.search(r"\(at line (\d+), column", str(error))
+    lines = text.splitlines() or [""]
+    number = min(int(found[1]), len(lines)) if found else len(lines)
+    where: dict[str, object] = {"file": path, "line": number}
+    line = lines[number - 1]
+    if "Unescaped" in str(error) or "hex value" in str(error):
+        return SettingsError(
+            "{file}, line {line}: write a path with slashes (C:/lessons) or between single quotes ('C:\\lessons').",
+            **where,
+        )
+    if line.lstrip().startswith("[") and ("twice" in str(error) or "overwrite" in str(error)):
+        return SettingsError(
+            "{file}, line {line}: {section} stands there for the second time; put what is below it under the first "
+            "one, and take this line out.",
+            section=line.strip(),
+            **where,
+        )
+    if "overwrite" in str(error) or "twice" in str(error):
+        return SettingsError("{file}, line {line}: this setting stands there twice; take one out.", **where)
+    return SettingsError(
+        '{file}, line {line} cannot be understood; write name = "text" with quotes around a text, and numbers, true '
+        "and false without.",
+        **where,
+    )
 
 
 def _build(kind: type, data: dict[str, Any], path: Path, prefix: str) -> object:
@@ -370,11 +413,17 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         or not isinstance(value, hint)
         or (hint is not bool and isinstance(value, bool))
     ):
+        said: dict[str, object] = {"file": path, "name": name, "key": name.rpartition(".")[2]}
+        if hint is bool:
+            raise SettingsError("{file}: {name}: write {key} = true or {key} = false, without quotes.", **said)
+        if hint in (int, float):
+            raise SettingsError("{file}: {name}: write a number without quotes, as in {key} = 30.", **said)
+        raise SettingsError('{file}: {name}: write a text between quotes, {key} = "…".', **said)
+    if isinstance(value, str) and not value.isprintable():  # "C:\new" between double quotes holds a line's end
         raise SettingsError(
-            "{file}: {name} cannot be {value!r}; it must be a {kind}.",
+            "{file}: {name} holds signs that cannot be shown; write a path with slashes (C:/lessons) or between single "
+            "quotes ('C:\\lessons').",
             file=path,
             name=name,
-            value=value,
-            kind="list of words" if hint == tuple[str, ...] else getattr(hint, "__name__", hint),
         )
     return typing.cast(object, value)

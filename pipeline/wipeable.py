@@ -105,6 +105,8 @@ def missing_link(chain: Chain) -> str | None:
         return "the rendering did not pass its check"
     if chain.approved != chain.rendered:
         return "the rendering was not approved"
+    if chain.delivered is None:
+        return "it is not delivered yet, or was taken away again"
     if chain.delivered != chain.rendered:
         return "what was approved did not verifiably arrive"
     if not chain.archived:

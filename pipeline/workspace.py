@@ -101,7 +101,7 @@ class Workspace:
 
 
 def create(folder: Path, *, key_file: bool = False) -> None:
-    """Make a workspace. Raises OutputExistsError where there is one already.
+    """Make a workspace. Raises OutputExistsError where there is one already, WorkspaceError where it lost its settings.
 
     ``key_file``: the vault's key lies in the workspace even where the system has a keyring.
     """
@@ -112,6 +112,8 @@ def create(folder: Path, *, key_file: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path):
             raise OutputExistsError("{folder} is a workspace already; nothing was changed.", folder=folder)
+        if _begun(folder):
+            raise _lost(folder)
         for name in ("redacted", VAULT):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         Vault(folder / VAULT, key_file=key_file)
@@ -192,11 +194,33 @@ def missing_list(workspace: Workspace) -> Entry | None:
 
 def settings_file(folder: Path) -> Path:
     """A workspace's lesveil.toml. Raises WorkspaceError where there is none."""
+    if not folder.is_dir():
+        raise WorkspaceError("There is no folder {folder}; look where the workspace is now.", folder=folder)
+    if not (folder / FILE_NAME).is_file() and _begun(folder):
+        raise _lost(folder)
     if not (folder / FILE_NAME).is_file():
         raise WorkspaceError(
             "{folder} is not a workspace: it has no {file}; make one with lesveil init.", folder=folder, file=FILE_NAME
         )
     return folder / FILE_NAME
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a workspace in this folder was used: an `init` that was interrupted leaves nothing in these two."""
+    ledger, register = folder / "ledger.db", folder / "register.db"
+    with contextlib.ExitStack() as stack:
+        if ledger.exists() and stack.enter_context(Ledger.open(ledger)).latest() is not None:
+            return True
+        return register.exists() and bool(stack.enter_context(Register.open(register)).people(date.today()))
+
+
+def _lost(folder: Path) -> WorkspaceError:
+    return WorkspaceError(
+        "{folder} is a workspace that lost its {file}; put back a copy of it, or write it anew (an empty file means "
+        "the defaults, and nobody is recognised).",
+        folder=folder,
+        file=FILE_NAME,
+    )
 
 
 @contextlib.contextmanager

@@ -21,6 +21,12 @@ VIDEO = {".mp4", ".mov", ".m4v", ".avi", ".mts", ".m2ts", ".mkv", ".3gp", ".mpg"
 SIDECAR = {".thm", ".lrv", ".lrf", ".xml", ".xmp", ".aae", ".srt", ".scr"}
 """Thumbnails, proxies and notes that a camera writes beside a take under its name; photographs are not among them."""
 
+CAMERAS = ("dcim", "private", "avchd", "m4root")
+"""Folders at the top of a card in which cameras keep films."""
+
+WINDOWS_OWN = ("system volume information", "$recycle.bin")
+"""Windows keeps these folders to itself on every volume."""
+
 _GOPRO = re.compile(r"(?i)g([hxs])(\d\d)(\d{4})$")
 _GOPRO_OLD_FIRST = re.compile(r"(?i)gopr(\d{4})$")
 _GOPRO_OLD = re.compile(r"(?i)gp(\d\d)(\d{4})$")
@@ -103,11 +109,24 @@ def tied_files(folder: Path) -> list[Collection[str]]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """What lies in the camera's folders and belongs to no take (photographs, indexes, shared thumbnails), but for
-    folders that cannot be read. Raises CardError."""
-    found, clips = _find(folder, lambda path, error: None)
-    known = {path for clip in clips for path in clip.files}
-    return [file.path for file in found if file.path not in known]
+    """What lies on the card and belongs to no take: photographs, indexes, films outside of the camera's folders; not
+    what lies in folders that cannot be read. Raises CardError."""
+    known = {path for clip in _find(folder, _pass_over)[1] for path in clip.files}
+    return [path for path in visible_files(folder) if path not in known]
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every plain file on the card that a person sees in it: not the hidden ones, nor what Windows keeps for itself, or
+    what lies in folders that cannot be read. Raises CardError."""
+    try:
+        found = sorted(_walk(folder.resolve(strict=True), (), _pass_over, everything=True), key=lambda file: file.parts)
+    except OSError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+    return [file.path for file in found]
+
+
+def _pass_over(path: Path, error: CardError) -> None:
+    """Nobody is told here."""
 
 
 def all_files(folder: Path) -> list[tuple[str, int]]:
@@ -140,7 +159,9 @@ def _find(folder: Path, unread: Unread | None) -> tuple[list[_File], list[CardCl
         raise _unreadable(Path(error.filename or folder), error) from error
     if not any(_kind(file.parts) for file in found) and not _has_layout(root):
         raise CardError(
-            "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card.", folder=folder
+            "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card, or, for clips "
+            "that lie loose, make a folder DCIM there and put them in it.",
+            folder=folder,
         )
     clips: list[CardClip] = []
     by_folder: dict[tuple[str, ...], list[_File]] = defaultdict(list)
@@ -157,8 +178,8 @@ def _find(folder: Path, unread: Unread | None) -> tuple[list[_File], list[CardCl
     return found, clips
 
 
-def _walk(folder: Path, parts: tuple[str, ...], unread: Unread | None) -> Iterator[_File]:
-    """Plain files in the camera's folders, never through a link or a Windows junction."""
+def _walk(folder: Path, parts: tuple[str, ...], unread: Unread | None, everything: bool = False) -> Iterator[_File]:
+    """Plain files in the camera's folders (``everything``: on the card), never through a link or a Windows junction."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -167,9 +188,9 @@ def _walk(folder: Path, parts: tuple[str, ...], unread: Unread | None) -> Iterat
                     continue
                 below = (*parts, name)
                 if entry.is_dir(follow_symlinks=False):
-                    if parts or name in ("dcim", "private", "avchd", "m4root"):
-                        yield from _walk(Path(entry.path), below, unread)
-                elif parts and entry.is_file(follow_symlinks=False):
+                    if parts or name in CAMERAS or (everything and name not in WINDOWS_OWN):
+                        yield from _walk(Path(entry.path), below, unread, everything)
+                elif (parts or everything) and entry.is_file(follow_symlinks=False):
                     yield _File(Path(entry.path), below, entry.stat(follow_symlinks=False).st_size)
     except OSError as error:
         if unread is None or not parts:

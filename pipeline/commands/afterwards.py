@@ -90,9 +90,7 @@ def used(args: argparse.Namespace) -> int:
             for state in found
         ]
     }
-    lines = [
-        f"{Path(state.file).name}: " + (tr("has served") if state.used else tr("has not served yet")) for state in found
-    ]
+    lines = [f"{Path(state.file).name}: {_ticked(state)}" for state in found]
     lines += [
         tr(
             "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in,"
@@ -102,6 +100,12 @@ def used(args: argparse.Namespace) -> int:
         for state in lost
     ]
     return answer(args, document, *lines)
+
+
+def _ticked(state: Any) -> str:
+    if state.used is None:
+        return tr("has not served yet")
+    return tr("is given up; lesveil purge deletes it") if state.render is None else tr("has served")
 
 
 def purge(args: argparse.Namespace) -> int:
@@ -116,6 +120,7 @@ def purge(args: argparse.Namespace) -> int:
             return _told(args, done)
         items = retention.due(place, today)
         held = retention.held(place, today)
+        last = retention.nowhere_else(place, items)
     lines = [_line(item) for item in items]
     lines += [
         tr(
@@ -127,6 +132,13 @@ def purge(args: argparse.Namespace) -> int:
         )
         for state in held
     ]
+    lines += [
+        tr(
+            "{clip} lies nowhere else: after this nothing of it is left, except perhaps on its card.",
+            clip=Path(state.file).name,
+        )
+        for state in last
+    ]
     digest = plans.digest_of(items)
     lines.append(
         tr("To delete exactly this: lesveil purge --execute {digest}", digest=digest)
@@ -136,7 +148,8 @@ def purge(args: argparse.Namespace) -> int:
         else tr("Nothing is past its term.")
     )
     not_yet = [{"clip": state.clip, "file": state.file, "waits_for": state.waits_for} for state in held]
-    return answer(args, {"digest": digest or None, "items": items, "not_yet": not_yet}, *lines)
+    document = {"digest": digest or None, "items": items, "not_yet": not_yet, "last": [state.clip for state in last]}
+    return answer(args, document, *lines)
 
 
 def _noted(place: workspace.Workspace, done: Sequence[Any]) -> None:

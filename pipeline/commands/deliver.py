@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.terminal import Add, Bar, Group, answer, say
+from pipeline.commands.terminal import Add, Bar, Group, answer, named, say
 from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
-from pipeline.messages import kept_in_words, told, tr
+from pipeline.messages import decimal, kept_in_words, quoted, told, tr
 
 
 def leave_head(place: workspace.Workspace) -> None:
@@ -48,6 +48,8 @@ def deliver(args: argparse.Namespace) -> int:
         return _audit(args)
     if args.remove is not None:
         return _remove(args)
+    if args.gone is not None:
+        return _gone(args)
     from pipeline.adapters.graph_names import Labels
     from pipeline.lesson import deliver as delivering
 
@@ -78,9 +80,26 @@ def deliver(args: argparse.Namespace) -> int:
                     n=what.versions_left,
                 )
             )
+        for where in what.may_lie_at:
+            lines.append(
+                tr(
+                    "{clip}: an earlier delivery was cut off at {where}, which is not there, and the film may lie there"
+                    " still; lesveil deliver looks when it is there again; if it is gone for good: "
+                    "lesveil deliver --gone {folder}",
+                    clip=Path(state.file).name,
+                    where=where,
+                    folder=quoted(Path(where).parent),
+                )
+            )
     document = {
         "delivered": [
-            {"clip": s.clip, "where": w.where, "replaced": w.replaced, "versions_left": w.versions_left}
+            {
+                "clip": s.clip,
+                "where": w.where,
+                "replaced": w.replaced,
+                "versions_left": w.versions_left,
+                "may_lie_at": list(w.may_lie_at),
+            }
             for s, w in arrived
         ],
         "failed": [{"clip": s.clip, "error": str(w), "code": w.code} for s, w in failed],
@@ -93,7 +112,7 @@ def deliver(args: argparse.Namespace) -> int:
 def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:
     """The clips that were named and that nothing was brought of, each with why; not those that lie there already."""
     from pipeline.lesson.state import find
-    from pipeline.lesson.waiting import waits_in_words
+    from pipeline.lesson.waiting import rendering_lost, waits_in_words
 
     found = {state.clip: state for state in (find(place, name) for name in names)}
     return [
@@ -102,7 +121,7 @@ def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str
             DeliveryError(
                 "{clip} was not brought: {why}.",
                 clip=Path(state.file).name,
-                why=waits_in_words(state) or tr(state.stage),
+                why=waits_in_words(state, rendering_lost(place, state)) or tr(state.stage),
             ),
         )
         for state in found.values()
@@ -147,6 +166,15 @@ def _remove(args: argparse.Namespace) -> int:
     return answer(args, document | outcome, *lines)
 
 
+def _gone(args: argparse.Namespace) -> int:
+    """lesveil deliver --gone FOLDER"""
+    from pipeline.lesson import deliver as delivering
+
+    with workspace.opened(args.workspace) as place, workspace.alone(place):
+        gone = delivering.give_up(place, args.gone)
+    return answer(args, {"given_up": gone}, *(tr("Counts as gone: {where}", where=where) for where in gone))
+
+
 def _removed(one: Any) -> str:
     if not one.found:
         return tr(
@@ -184,7 +212,7 @@ def login(args: argparse.Namespace) -> int:
             drive = OneDrive.open(graph, said.site)
     free = None if drive.remaining is None else round(drive.remaining / 1e9, 1)
     lines = [tr("Signed in as {person}.", person=signing.person) if signing.person else tr("Signed in.")]
-    lines += [] if free is None else [tr("{free} GB are free there.", free=free)]
+    lines += [] if free is None else [tr("{free} GB are free there.", free=decimal(free))]
     document = {"signed_in": True, "person": signing.person, "drive": drive.id, "kept_by": signing.kept_by}
     return answer(args, document | {"free_gb": free}, *lines)
 
@@ -199,4 +227,10 @@ def add_to(add: Add, group: Group) -> None:
     brought.add_argument("--teacher", metavar="CODE", help="for {teacher} in the layout: a code, not a name")
     brought.add_argument("--audit", action="store_true", help="compare what lies there with the ledger; brings nothing")
     brought.add_argument("--remove", metavar="CLIP", help="take a delivered clip away again; shows first")
+    brought.add_argument(
+        "--gone",
+        type=named,
+        metavar="FOLDER",
+        help="say that a folder to which a delivery was cut off is gone for good",
+    )
     brought.add_argument("--yes", action="store_true", help="with --remove: do it")

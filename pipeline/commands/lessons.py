@@ -12,8 +12,11 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
-from pipeline.lesson.waiting import ended_in_words, failed_in_words, waits_in_words
-from pipeline.messages import kept_in_words, printable, quoted, told, tr
+from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
+from pipeline.messages import decimal, kept_in_words, printable, quoted, told, tr
+
+MOST = 20
+"""Names of files in one line."""
 
 
 def run_card(args: argparse.Namespace) -> int:
@@ -102,18 +105,25 @@ def cards(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place:
         registered = place.settings.cards.registered
     found = [volume_of(args.card)] if args.card else candidates()
-    documents, lines = [], []
+    documents, lines, any_named = [], [], False
     for volume in found:
         cameras = sorted(camera_serials(volume.root))
+        names = [name for name in (volume.serial, volume.label, *cameras) if name]
         known = known_by(volume, registered)
         documents.append({**_card_document(volume), "cameras": cameras, "registered": known is not None})
         lines.append(f"{volume.root}  {volume.system}  " + (tr("registered") if known else tr("not registered")))
-        for name in [volume.serial, volume.label, *cameras]:
-            if name:
-                lines.append(f"    {name}")
+        lines += [f"    {name}" for name in names]
+        any_named = any_named or bool(names)
+        if not names:
+            lines.append(
+                tr(
+                    "    It has neither serial nor name, so it cannot be registered; give it a name on this computer, "
+                    "or take it each time with lesveil run --any-card."
+                )
+            )
     if not found:
         lines.append(tr("No card was found; put one in, or name its folder with --card."))
-    else:
+    elif any_named:
         lines.append(tr("To register a card or camera, put one of its lines into lesveil.toml:"))
         lines += ["    [cards]", '    registered = ["…"]']
     return answer(args, {"cards": documents}, *lines)
@@ -176,10 +186,10 @@ def _summary(result: Any) -> list[str]:
         "delivered": sum(bool(state.lies) for state in result.done),
         "begun": sum(bool(state.begun) for state in result.done),
     }
-    lines = [summary_line(figures)]
+    lines = [summary_line(figures) if renders else tr("nothing new")]
     for state in result.done:
         if state.render and state.render["doubts"]:
-            moments = ", ".join(f"{start:.1f}-{stop:.1f} s" for start, stop in state.render["doubts"])
+            moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])
             lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
         if state.render and undecided(state.render):
             lines.append(
@@ -217,11 +227,17 @@ def _summary(result: Any) -> list[str]:
         lines.append(line)
     lines += result.notes
     if result.left:
-        lines.append(tr("Left on the card: {files}", files=", ".join(result.left)))
+        lines.append(tr("Left on the card: {files}", files=_listed(result.left)))
     return lines
 
 
-def _clip_document(state: Any) -> dict[str, Any]:
+def _listed(names: list[str]) -> str:
+    """Names with commas between; of very many the first."""
+    more = [tr("{n} more", n=len(names) - MOST)] if len(names) > MOST else []
+    return ", ".join([*names[:MOST], *more])
+
+
+def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
     render = state.render or {}
     return {
         "clip": state.clip,
@@ -233,8 +249,8 @@ def _clip_document(state: Any) -> dict[str, Any]:
         "recognised_wrongly": list(state.mistaken),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
-        "waits_for": state.waits_for,
-        "said": waits_in_words(state),
+        "waits_for": "lesveil run" if lost else state.waits_for,
+        "said": waits_in_words(state, lost),
         "notes": ended_in_words(state),
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendering": render.get("file"),
@@ -264,10 +280,14 @@ def status(args: argparse.Namespace) -> int:
         last = last_run(place)
         listed = any(not row.payload.get("staff") for row in place.ledger.entries("import"))
         makes = ("lesveil run", "lesveil repairs")
-        without = [s for s in found if s.waits_for in makes and not place.vault.has(s.clip)]
-    rows = [(s.clip[:8], s.file, tr(s.stage), [waits_in_words(s), *ended_in_words(s)]) for s in found]
-    rows += [("-", one.path, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
-    lines = [f"{clip:8}  {Path(file).name:24} {stage:12} {' '.join(said)}" for clip, file, stage, said in rows]
+        lost = {s.clip for s in found if rendering_lost(place, s)}
+        without = [s for s in found if (s.waits_for in makes or s.clip in lost) and not place.vault.has(s.clip)]
+    names = called(found)
+    rows = [
+        (s.clip[:8], names[s.clip], tr(s.stage), [waits_in_words(s, s.clip in lost), *ended_in_words(s)]) for s in found
+    ]
+    rows += [("-", Path(one.path).name, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
+    lines = [f"{clip:8}  {name:24} {stage:12} {' '.join(said)}" for clip, name, stage, said in rows]
     for card in dict.fromkeys(one.card for one in missing):
         lines.append(
             tr(
@@ -312,14 +332,14 @@ def status(args: argparse.Namespace) -> int:
             tr(
                 "{n} {n:clip has|clips have} no working copy any more ({clips}): put the card in, then lesveil run.",
                 n=len(without),
-                clips=", ".join(Path(s.file).name for s in without),
+                clips=", ".join(names[s.clip] for s in without),
             )
         )
     if any(state.to_recall for state in found):
         lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
     lines += [last] if last else []
     document = {
-        "clips": [_clip_document(state) for state in found],
+        "clips": [_clip_document(state, state.clip in lost) for state in found],
         "not_copied": [{"file": one.path, "failure": one.why, "card": one.card} for one in missing],
         "due": over,
         "due_soon": len(soon) - len(over),
@@ -333,10 +353,13 @@ def approve(args: argparse.Namespace) -> int:
     from pipeline.lesson.state import find
 
     approves = args.command == "approve"
+    if len(args.clip) > 1:
+        raise UsageError("Say this of one clip at a time, after watching it.")
+    (name,) = args.clip
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        before = find(place, args.clip).rejected
+        before = find(place, name).rejected
         despite, anyway = (approves and getattr(args, f"despite_{what}") for what in ("second_look", "rejection"))
-        state = judge(place, args.clip, args.by, approves, despite=despite, despite_rejection=anyway)
+        state = judge(place, name, args.by, approves, despite=despite, despite_rejection=anyway)
     lines = [f"{Path(state.file).name}: {tr('approved') if approves else tr('rejected')}"]
     if approves and before is not None:
         lines.append(tr("The rejection by {by} of {day} no longer counts.", by=before.payload["by"], day=before.day))
@@ -364,10 +387,11 @@ def wipe(args: argparse.Namespace) -> int:
                     title = wiping.title(place, wanted.card, args.execute)
                     confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
                 done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
+                left = wiping.left(place, wanted.card)
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)
-                films = {state.clip: Path(state.file).name for state in states(place)}
+                films = called(states(place))
                 unkept = wiping.unkept(place, plan)
                 begun = wiping.begun(place)
         finally:
@@ -380,6 +404,7 @@ def wipe(args: argparse.Namespace) -> int:
             "bytes": done.bytes,
             "filled": done.filled,
             "promise": done.promise,
+            "left_on_card": left,
         }
         line = tr(
             "{files} {files:file|files} wiped from the card, {copies} working {copies:copy|copies} destroyed.",
@@ -387,7 +412,11 @@ def wipe(args: argparse.Namespace) -> int:
             copies=done.copies,
         )
         filled = [tr("The free space of the card was overwritten.")] if done.filled else []
-        return answer(args, document, line, *filled, tr(done.promise))
+        lost = tr(
+            "Still on the card, and gone once it is formatted: {files}; copy what is to be kept first.",
+            files=_listed(left),
+        )
+        return answer(args, document, line, *filled, tr(done.promise), *([lost] if left else []))
     document = {
         "digest": plan.digest if plan.items else None,
         "card": plan.card,
@@ -461,7 +490,9 @@ def add_to(add: Add, group: Group) -> None:
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
-        judged.add_argument("clip", metavar="CLIP", help="a clip: its film's name, or the beginning of its number")
+        judged.add_argument(
+            "clip", nargs="+", metavar="CLIP", help="a clip: its film's name, or the beginning of its number"
+        )
         judged.add_argument("--by", required=True, metavar="NAME", help="who says so")
         if name == "approve":
             judged.add_argument(

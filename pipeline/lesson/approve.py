@@ -74,6 +74,10 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
             " then lesveil run.",
             clip=name,
         )
+    if state.render is None and state.failure is not None:
+        raise ApprovalError(
+            "{clip} has no rendering, because it failed; lesveil status says why and what to do.", clip=name
+        )
     if state.render is None:
         raise ApprovalError("{clip} has no rendering yet; run lesveil run first.", clip=name)
     digest = state.render["sha256"]
@@ -86,6 +90,10 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
         )
     if state.outdated and not path.is_file():  # it was removed because of that
         raise _outdated(state, name)
+    if not path.is_file() and not state.standing and not workspace.vault.has(state.clip):
+        raise ApprovalError(
+            "The rendering of {clip} is gone; put its card in, then lesveil run makes it anew.", clip=name
+        )
     if not path.is_file() or files.sha256_of(path) != digest:
         if state.replaces and state.to_recall:  # there may be no film any more, but what lies there is enough
             raise ApprovalError("{file} is not the file that was checked; lesveil recall makes it anew.", file=path)

@@ -12,27 +12,17 @@ from pipeline.adapters import copies
 from pipeline.adapters.volumes import Volume
 from pipeline.elsewhere import Elsewhere
 from pipeline.engine import Here, opened, side_by_side
-from pipeline.errors import (
-    LesveilError,
-    NotAVideoError,
-    NoVideoStreamError,
-    QuarantinedError,
-    TruncatedVideoError,
-)
+from pipeline.errors import LesveilError
 from pipeline.lesson import making
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row, set_aside
 from pipeline.lesson.lookalikes import notes
 from pipeline.lesson.state import State, sealed_film, states
 from pipeline.lesson.teacher import teacher_of
+from pipeline.lesson.waiting import AT_FAULT, rendering_lost
 from pipeline.lesson.withdraw import reconcile, states_on
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.workspace import Workspace, load_templates
-
-AT_FAULT = frozenset(
-    kind.__name__ for kind in (NotAVideoError, TruncatedVideoError, NoVideoStreamError, QuarantinedError)
-)
-"""Failures that come again however often the same film is tried."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,7 @@ class CardRun:
     done: list[State]
     failed: list[tuple[str, LesveilError]]
     left: list[str]
-    """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    """Files that belong to no film that a camera wrote (photographs); they stay where they are."""
     notes: list[str]
     registered: bool
     card: Volume | None
@@ -86,17 +76,10 @@ def _copied(workspace: Workspace, today: date) -> list[State]:
     return [
         state
         for state in states_on(workspace, today)
-        if (state.waits_for == "lesveil run" or _rendering_lost(workspace, state))
+        if (state.waits_for == "lesveil run" or rendering_lost(workspace, state))
         and (state.failure is None or state.failure.payload["error"] not in AT_FAULT)
         and workspace.vault.has(state.clip)
     ]
-
-
-def _rendering_lost(workspace: Workspace, state: State) -> bool:
-    """The rendering that is to be approved, delivered or repaired is not here: each of these refuses, and names run."""
-    if state.render is None or state.hidden_again or (workspace.finished / state.render["file"]).is_file():
-        return False
-    return state.stage in ("rendered", "approved") or state.waits_for == "lesveil repairs"
 
 
 def _lacks_teacher(workspace: Workspace, state: State) -> bool:

@@ -38,7 +38,7 @@ class Copied:
     unread: list[tuple[str, LesveilError]]
     """Folders, and files beside a film, that cannot be read; what else there is was copied."""
     left: list[str]
-    """Files in the camera's folders that belong to no film (photographs); they stay where they are."""
+    """Files that belong to no film that a camera wrote (photographs); they stay where they are."""
     notes: list[str]
     """What a person should know, in the language chosen."""
     deleted: list[State]
@@ -57,6 +57,12 @@ def admit(workspace: Workspace, volume: Volume, any_card: bool) -> bool:
     registered = workspace.settings.cards.registered
     if known_by(volume, registered) is not None:
         return True
+    if registered and not any_card and not (volume.serial or volume.label or camera_serials(volume.root)):
+        raise UnknownCardError(
+            "The card at {folder} has neither serial nor name, so it cannot be registered; give it a name on this "
+            "computer and register that under [cards] in lesveil.toml, or take it this once with --any-card.",
+            folder=volume.root,
+        )
     if registered and not any_card:
         raise UnknownCardError(
             "The card at {folder} (serial {serial}, label {label}) is not one of the school's; register it under"
@@ -127,7 +133,19 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 break
     notes += _twins(clips)
     list_copies(workspace, volume)
-    left = [] if len(clips) + len(failed) == 0 and not on_card else _left(volume.root)
+    other = _other(volume.root)
+    notes += [
+        tr(
+            "{file} lies outside of the camera's folders and was not copied; move it into DCIM and repeat the command, "
+            "or keep it elsewhere before the card is formatted.",
+            file=path.relative_to(volume.root).as_posix(),
+        )
+        for path in other
+        if path.suffix.lower() in cards.VIDEO
+    ]
+    if not on_card:
+        notes.append(tr("No film lies in the camera's folders of this card."))
+    left = [path.name for path in other]
     return Copied(volume, registered, clips, failed, unread, left, notes, list(deleted.values()))
 
 
@@ -265,9 +283,9 @@ def _lacking(take: CardClip, card: str, workspace: Workspace) -> int | None:
         return 0  # told when it is its turn
 
 
-def _left(root: Path) -> list[str]:
+def _other(root: Path) -> list[Path]:
     try:
-        return [path.name for path in cards.other_files(root)]
+        return cards.other_files(root)
     except CardError:
         return []  # the card was pulled, and that is told already
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from pipeline.lesson.state import (
     consent_holds,
     find,
     made_anew_by,
+    may_lie,
     standing,
     states,
     unsettled,
@@ -40,11 +42,15 @@ KEY = ("sha256", "target", "where")
 
 @dataclass(frozen=True)
 class Arrived:
-    """One clip that arrived: where, and how many older versions OneDrive still keeps of it (0: none)."""
+    """One clip that arrived: where, and how many older versions OneDrive still keeps of it (0: none).
+
+    ``may_lie_at``: an earlier delivery was cut off there, and that place is not there to be asked.
+    """
 
     where: str
     replaced: bool = False
     versions_left: int = 0
+    may_lie_at: tuple[str, ...] = ()
 
 
 def deliver(
@@ -90,17 +96,25 @@ def _reached(
         yield target
 
 
-def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarget | None = None) -> list[Delivery]:
+def settle(
+    workspace: Workspace,
+    clip: str,
+    target: FolderTarget | OneDriveTarget | None = None,
+    which: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> list[Delivery]:
     """Find out what became of deliveries of a clip that ended before the ledger heard of them; those that lie there.
 
-    ``target``: of those to this target alone. Raises DeliveryError where that cannot be known.
+    ``which`` chooses by their payloads; ``target``: of those to this target alone, and not of those to another folder
+    that is not there. Raises DeliveryError where that cannot be known.
     """
     found: list[Delivery] = []
     unknown: LesveilError | None = None
     for row in unsettled(workspace.ledger.entries(clip=clip)):
         said = row.payload
-        if target is not None and said["target"] != target.kind:
+        if not which(said) or (target is not None and said["target"] != target.kind):
             continue
+        if isinstance(target, FolderTarget) and not target.reaches(said):
+            continue  # it may lie there still, and keeps nothing from going to this one
         try:
             with _reached(workspace, target, said["target"]) as there:
                 done = there.settle(clip, said)
@@ -116,15 +130,18 @@ def settle(workspace: Workspace, clip: str, target: FolderTarget | OneDriveTarge
     return found
 
 
-def lying(workspace: Workspace, clip: str) -> tuple[list[Entry], LesveilError | None]:
-    """The deliveries of a clip that stand, and why it cannot be known whether another lies somewhere as well.
+def lying(
+    workspace: Workspace, clip: str, which: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> tuple[list[Entry], LesveilError | None]:
+    """The deliveries of a clip that stand, and why it cannot be known whether another lies somewhere as well (of those
+    whose payload is ``which``).
 
     A place that cannot be asked (a disk that is not connected) keeps nothing in sight elsewhere: whoever asks goes on
     with what stands, and raises that error in the end.
     """
     unknown: LesveilError | None = None
     try:
-        settle(workspace, clip)
+        settle(workspace, clip, None, which)
     except LesveilError as error:
         unknown = error
     return standing(workspace.ledger.entries(clip=clip)), unknown
@@ -156,7 +173,7 @@ def _has_arrived(
             workspace.ledger.append("delivery_removed", done.clip, moved)
     workspace.ledger.append("delivery", done.clip, _row(done, workspace.ledger.head()))
     target.settled(done.clip)
-    lies = standing(workspace.ledger.entries(clip=done.clip))
+    lies = may_lie(workspace.ledger.entries(clip=done.clip))
     shown.forget(workspace.vault, done.clip, besides=[row.payload["sha256"] for row in lies])
 
 
@@ -243,7 +260,8 @@ class _Parcels:
         _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
         remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
-        return Arrived(done.where, bool(earlier), done.versions_left)
+        unheard = tuple(row.payload["where"] for row in unsettled(self._workspace.ledger.entries(clip=state.clip)))
+        return Arrived(done.where, bool(earlier), done.versions_left, unheard)
 
     def _place(self, state: State) -> str:
         return place(
@@ -363,7 +381,7 @@ def remove_all(
 ) -> list[Removed]:
     """Take away all deliveries of a clip (those whose payload is ``which``) that can be reached; then raise why another
     could not be."""
-    rows, failed = lying(workspace, clip)
+    rows, failed = lying(workspace, clip, which)
     gone: list[Removed] = []
     for row in rows:
         if which(row.payload):
@@ -373,6 +391,26 @@ def remove_all(
                 failed = failed or error
     if failed is not None:
         raise failed
+    return gone
+
+
+def give_up(workspace: Workspace, folder: Path) -> list[str]:
+    """Somebody says that a folder is gone for good: what may lie there of deliveries that were cut off counts as gone,
+    too. Returns where; what was delivered there whole is the matter of `remove_clip`. Raises DeliveryError."""
+    place = Path(os.path.abspath(folder))
+    if place.exists():
+        raise DeliveryError("{folder} is there; lesveil deliver looks what lies in it.", folder=place)
+    gone: list[str] = []
+    for state in states(workspace):
+        for row in unsettled(workspace.ledger.entries(clip=state.clip)):
+            if row.payload["target"] == FolderTarget.kind and Path(row.payload["where"]).is_relative_to(place):
+                key = {name: row.payload[name] for name in KEY}
+                workspace.ledger.append(UNSENT, state.clip, key | {"given_up": True})
+                gone.append(row.payload["where"])
+    if not gone:
+        raise DeliveryError(
+            "No delivery to {folder} was cut off; lesveil deliver --audit says what lies where.", folder=place
+        )
     return gone
 
 

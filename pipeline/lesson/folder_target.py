@@ -56,14 +56,24 @@ class FolderTarget:
             )
 
     def settle(self, clip: str, payload: dict[str, Any]) -> Delivery | None:
-        where = self._connected(payload)
+        if not self.reaches(payload):
+            raise DeliveryError(
+                "A delivery to {folder} was cut off, and that folder is not there; connect it and repeat the command, "
+                "or, if it is gone for good, say so with lesveil deliver --gone.",
+                folder=Path(payload["where"]).parent,
+            )
+        where = Path(payload["where"])
+        if not self._folder.is_dir() and self._holds(where):
+            raise not_connected(self._folder)
         if where.parent.is_dir():
             files.sweep_partials(where)
         if where.is_file() and not where.is_symlink() and where.stat().st_size == 0:
             with files.writing(where):  # no film: a name that was reserved for ours (`files.publish`)
                 files.remove(where)
-        if not self.still_there(payload):
-            if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
+        if not (where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]):
+            # where another folder is meant, the same film in this one is what was brought here since
+            gone = self._holds(where) and not os.path.lexists(where)
+            if gone and (other := self._elsewhere(payload, where)):
                 raise absent(payload["where"], other)
             return None
         return Delivery(
@@ -73,7 +83,7 @@ class FolderTarget:
             where=payload["where"],
             bytes=payload["bytes"],
             when=datetime.now(UTC).isoformat(timespec="seconds"),
-            is_archive=self.is_archive_of(payload),
+            is_archive=self._holds(where) and self.is_archive_of(payload),
         )
 
     def settled(self, clip: str) -> None:
@@ -112,6 +122,12 @@ class FolderTarget:
         with files.writing(where):
             files.remove(where)
         return True
+
+    def reaches(self, payload: dict[str, Any]) -> bool:
+        """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
+        True where this very folder is not there: that is told, and mended by connecting it."""
+        where = Path(payload["where"])
+        return self._holds(where) or where.parent.is_dir()
 
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""

@@ -115,9 +115,10 @@ def _key(workspace: Workspace) -> Iterator[Finding]:
 def _permissions(workspace: Workspace) -> Iterator[Finding]:
     vault = workspace.folder / VAULT
     places = [workspace.folder, workspace.finished, vault, workspace.folder / "ledger.db"]
-    blocked = [str(path) for path in places if not os.access(path, os.R_OK | os.W_OK)]
+    # what is gone is told as such, and is not to be made anew
+    blocked = [str(path) for path in places if path.exists() and not os.access(path, os.R_OK | os.W_OK)]
     if blocked:
-        todo = tr("Give yourself permission to write there, or make the workspace anew.")
+        todo = tr("Give yourself permission to read and write there.")
         yield Finding("bad", tr("These cannot be written: {paths}", paths=", ".join(blocked)), todo)
     if os.name == "posix":
         held = [*vault.glob("master.*"), *(vault / "keys").glob("*")]

@@ -18,7 +18,7 @@ from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
-from pipeline.lesson.waiting import ended_in_words, waits_in_words
+from pipeline.lesson.waiting import ended_in_words, rendering_lost, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
 
@@ -156,7 +156,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "bytes": state.ingest.payload["bytes"],
         "stage": state.stage,
         "waits_for": state.waits_for,
-        "said": waits_in_words(state),
+        "said": waits_in_words(state, rendering_lost(workspace, state)),
         "notes": ended_in_words(state),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "failure": failure_in_words(state.failure.payload) if state.failure else None,

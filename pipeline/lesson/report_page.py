@@ -11,7 +11,7 @@ from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
-from pipeline.lesson.report_words import LABELS, UNSAID, stands_at, summary_line
+from pipeline.lesson.report_words import LABELS, UNSAID, how_long, stands_at, summary_line
 from pipeline.messages import ground_in_words, kept_in_words, tr
 
 STYLE = """
@@ -106,7 +106,7 @@ def _clip(clip: Document) -> list[str]:
         (
             one["person"],
             one["name"],
-            _seconds(one["seconds"]),
+            how_long(one["seconds"]),
             ground_in_words(one["ground"] or ""),
             tr("by hand") if one["by_hand"] else "",
         )
@@ -204,7 +204,7 @@ def _person(document: Document) -> tuple[str, list[str]]:
             one["filmed"] or "?",
             Path(one["file"]).name,
             _at(one["rendered_at"]),
-            _seconds(one["seconds"]),
+            how_long(one["seconds"]),
             ground_in_words(one["ground"] or ""),
             "; ".join([*map(_delivered, one["deliveries"]), *map(_begun, one["begun"])]) or "-",
             tr("yes") if one["still_delivered"] else tr("not known") if one["may_be_delivered"] else tr("no"),
@@ -274,10 +274,6 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
         return ""
     top = "<tr>" + "".join(f"<th>{_e(head)}</th>" for head in heads) + "</tr>" if heads else ""
     return f"<table>{top}{''.join(lines)}</table>"
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value} s"
 
 
 def _at(moment: str) -> str:

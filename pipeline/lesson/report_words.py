@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.lesson.report import Document
-from pipeline.messages import ground_in_words, tr
+from pipeline.messages import decimal, ground_in_words, tr
 
 LABELS = {
     "processing": "processing",
@@ -54,14 +54,16 @@ def in_words(document: Document, kind: str) -> list[str]:
                 )
             )
         lines += [
-            f"  {one['filmed']}  {one['clip'][:8]}  {one['seconds']} s  ({ground_in_words(one['ground'] or '')})"
+            f"  {one['filmed']}  {one['clip'][:8]}  {how_long(one['seconds'])}"
+            f"  ({ground_in_words(one['ground'] or '')})"
             for one in document["shown_in"]
         ]
         lines.append(tr("All of it: lesveil report --person {person} --html FILE", person=document["person"]["id"]))
         return lines
     lines = []
     for batch in document["batches"]:
-        lines.append(f"{batch['number']}  {batch['day']}  {summary_line(batch['summary'])}")
+        said = summary_line(batch["summary"]) if batch["clips"] else tr("nothing new")
+        lines.append(f"{batch['number']}  {batch['day']}  {said}")
         for clip in batch["clips"]:
             lines.append(f"     {Path(clip['file']).name}: {stands_at(clip)}")
         for failure in batch["failed"]:
@@ -113,7 +115,12 @@ def summary_line(figures: Document) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:.0f}"
+    return decimal(seconds / 60, 1 if seconds < 600 else 0)
+
+
+def how_long(seconds: float | None) -> str:
+    """Seconds for people; "" where they are not known."""
+    return "" if seconds is None else f"{decimal(seconds)} s"
 
 
 def _joined(value: Any) -> str:

@@ -53,6 +53,17 @@ def held(workspace: Workspace, today: date) -> list[State]:
     return [state for state in states(workspace) if _awaits_wipe(workspace, state) and _due_of(workspace, state, today)]
 
 
+def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[State]:
+    """The clips on the plan that lie nowhere else, and that nobody decided to delete: only a card may still hold them.
+    One whose card was wiped is among them where it was taken away again."""
+    goes = {item["clip"] for item in items if item["kind"] in (COPY, RENDERING) and item["because"] == TERM}
+    return [
+        state
+        for state in states(workspace)
+        if state.clip in goes and not state.standing and state.deleted is None and state.used is None
+    ]
+
+
 def _awaits_wipe(workspace: Workspace, state: State) -> bool:
     """It lies in the archive, and on the card as well: without what purge deletes, the card could not be wiped.
 

@@ -200,7 +200,9 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
     there = standing(rows)
     lies, places = {row.seq for row in there}, {row.payload["where"] for row in there}
-    delivered = next((row for row in reversed(mine) if row.seq in lies), None)
+    here = [row for row in mine if row.seq in lies]
+    # at an earlier place it may have been found late: the archive's is the one that counts
+    delivered = next((row for row in reversed(here) if row.payload["is_archive"]), here[-1] if here else None)
     others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
     taken = [row for row in mine if row.kind == "delivery_removed" and row.seq > max(others, default=0)]
     removed = taken[-1] if taken and delivered is None else None
@@ -356,6 +358,13 @@ def find(workspace: Workspace, name: str) -> State:
         if (wanted and state.clip.startswith(wanted))  # no name at all is not the start of the only clip there is
         or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
     ]
+    failed = [Path(row.payload["path"]) for row in workspace.ledger.entries("failure") if "card" in row.payload]
+    if not found and any(wanted in (path.name.lower(), path.stem.lower()) for path in failed):
+        raise ApprovalError(
+            "{clip} was never copied, so there is nothing of it here; play it in the camera, and delete it there if it "
+            "is of no use.",
+            clip=name,
+        )
     if not found:
         raise ApprovalError("There is no clip {clip}; look up the name with lesveil status.", clip=name)
     if len(found) > 1:

@@ -13,7 +13,7 @@ from pipeline.adapters.sign_in import SignIn, certificate_ends, checked
 from pipeline.errors import LesveilError, SignInError
 from pipeline.lesson.checks import Finding
 from pipeline.lesson.onedrive_target import registration_of
-from pipeline.messages import told, tr
+from pipeline.messages import decimal, told, tr
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 
@@ -123,7 +123,7 @@ def _onedrive(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _room(free: int) -> Iterator[Finding]:
-    state = tr("{free} GB are free there.", free=round(free / 1e9, 1))
+    state = tr("{free} GB are free there.", free=decimal(free / 1e9))
     yield Finding("good", state) if free > LITTLE_ROOM else Finding("warning", state, tr("Make room in time."))
 
 

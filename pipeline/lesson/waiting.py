@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipeline.errors import NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.state import State
 from pipeline.messages import tr
+from pipeline.workspace import Workspace
+
+AT_FAULT = frozenset(
+    kind.__name__ for kind in (NotAVideoError, TruncatedVideoError, NoVideoStreamError, QuarantinedError)
+)
+"""Failures that come again however often the same film is tried."""
+
+
+def rendering_lost(workspace: Workspace, state: State) -> bool:
+    """The rendering that is to be approved, delivered or repaired is not here: each of these refuses, and names run."""
+    if state.render is None or state.hidden_again or (workspace.finished / state.render["file"]).is_file():
+        return False
+    return state.stage in ("rendered", "approved") or state.waits_for == "lesveil repairs"
 
 
 def failed_in_words(reason: str) -> str:
     return tr("failed: {reason}", reason=reason)
 
 
-def waits_in_words(state: State) -> str:
-    """What a clip waits for, or why it failed; empty where nothing more is to be done."""
-    if state.failure is not None and state.waits_for != "lesveil recall":  # no run makes what a recall makes
-        return failed_in_words(failure_in_words(state.failure.payload))
+def called(clips: Iterable[State]) -> dict[str, str]:
+    """What people call each clip, by its id: its film's name, and where several bear that, as cameras count from one
+    anew, what tells them apart: the day, the folder, the beginning of the id."""
+    every = list(clips)
+    names = {state.clip: Path(state.file).name for state in every}
+    more: tuple[Callable[[State], str], ...] = (
+        lambda one: one.filmed or "",
+        lambda one: Path(one.file).parent.name,
+        lambda one: one.clip[:8],
+    )
+    for says in more:
+        same = Counter(names.values())
+        meet = [one for one in every if same[names[one.clip]] > 1 and says(one)]
+        names |= {one.clip: f"{names[one.clip]} ({says(one)})" for one in meet}
+    return names
+
+
+def waits_in_words(state: State, lost: bool = False) -> str:
+    """What a clip waits for, or why it failed; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
+    gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
+    if state.failure is not None and not gone:
+        failed = failed_in_words(failure_in_words(state.failure.payload))
+        if state.failure.payload["error"] not in AT_FAULT:
+            return failed
+        if state.used is not None:
+            return f"{failed} {tr('(given up; waits for lesveil purge)')}"
+        return f"{failed} {tr('(to give it up: lesveil used {id} --by NAME, then lesveil purge)', id=state.clip[:8])}"
+    if lost:
+        return tr("its finished film is gone; waits for lesveil run")
     if state.rejected is not None and state.waits_for == "lesveil approve":
         return tr("rejected by {by}; waits for lesveil review", by=state.rejected.payload["by"])
     if state.rejected is not None and state.standing:

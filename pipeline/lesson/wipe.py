@@ -109,6 +109,15 @@ def title(workspace: Workspace, card: Path | None, digest: str) -> str:
     return volume.title if volume else ""
 
 
+def left(workspace: Workspace, card: Path | None) -> list[str]:
+    """The files that are on the card now, by their names on it; none where it cannot be read."""
+    try:
+        root = volume.root if (volume := _volume(workspace, card)) else MISSING
+        return [path.relative_to(root).as_posix() for path in cards.visible_files(root)]
+    except (CardError, WipeError):
+        return []
+
+
 def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
     """Cards besides the plan's of which something is left."""
     waiting = []

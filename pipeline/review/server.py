@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 import ssl
@@ -84,6 +85,13 @@ def listen(settings: Review, host: str, port: int) -> socket.socket:
         made.listen(256)
     except (OSError, OverflowError) as error:
         made.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise ReviewError(
+                "Something listens on {host}:{port} already, most often this page in another window; look in your "
+                "browser, or choose another --port.",
+                host=host,
+                port=port,
+            ) from error
         raise ReviewError(
             "The page cannot listen on {host}:{port} ({why}); choose another --port.",
             host=host,

@@ -108,6 +108,27 @@ def test_a_copy_that_was_interrupted_needs_no_room_for_what_is_there(
     assert len(world.copy().clips) == 3
 
 
+def test_what_stays_on_the_card_is_told_wherever_it_lies(world: World) -> None:
+    lay(world.card / "holiday", show=b"not a lesson" * 99)
+    (world.card / "holiday/show.mov").write_bytes(b"a lesson after all" * 99)
+    (world.card / "MISC").mkdir()
+    (world.card / "MISC/note.txt").write_text("x")
+    (world.card / "System Volume Information").mkdir()
+    (world.card / "System Volume Information/WPSettings.dat").write_text("x")
+    (world.card / ".Trashes").mkdir()
+    copied = world.copy()
+    assert copied.left == ["show.MP4", "show.mov", "note.txt"]
+    assert [one.split(" lies outside")[0] for one in copied.notes] == [f"holiday/{AT}/show.MP4", "holiday/show.mov"]
+
+
+def test_a_card_of_photographs_is_told_as_such(world: World) -> None:
+    for path in (world.card / AT).iterdir():
+        path.rename(path.with_suffix(".JPG"))
+    copied = world.copy()
+    assert copied.notes == ["No film lies in the camera's folders of this card."]
+    assert copied.left == ["A.JPG", "B.JPG"]
+
+
 # --- whose card -------------------------------------------------------------------------------------------------------
 
 
@@ -592,3 +613,48 @@ def test_a_take_in_chapters_is_rendered_as_one(tmp_path: Path, capsys: pytest.Ca
     again = lesveil(world, capsys, "run", "--card", str(world.card))
     assert again["clips"][0]["sha256"] == clip["sha256"]
     assert os.listdir(world.place / "redacted") == [finished.name]
+
+
+def test_after_a_wipe_what_formatting_would_lose_is_told(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.copy()
+    world.finish("A.MP4")
+    (world.card / AT / "IMG_1.JPG").write_bytes(b"x")
+    digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
+    assert f"gone once it is formatted: {AT}/B.MP4, {AT}/IMG_1.JPG; copy what is to be kept first." in said
+    for path in (world.card / AT).iterdir():
+        path.unlink()
+    world.finish("B.MP4")
+    lay(world.card, B=b"second lesson" * 999)
+    digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
+    assert "Still on the card" not in said
+
+
+def test_a_card_without_a_name_is_not_to_be_registered(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    said = lesveil(world, capsys, "cards", "--card", str(world.card), js=False)
+    assert "neither serial nor name" in said
+    assert "put one of its lines" not in said
+    (world.place / "lesveil.toml").write_text('[cards]\nregistered = ["0000-0001"]\n')
+    assert "cannot be registered; give it a name" in lesveil(world, capsys, "run", "--card", str(world.card), code=71)
+
+
+def test_one_clip_is_approved_at_a_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one clip at a time" in lesveil(world, capsys, "approve", "A", "B", "--by", "Jan", code=2)
+
+
+def test_clips_of_one_name_can_be_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    (world.card / "DCIM/101CANON").mkdir()
+    (world.card / "DCIM/101CANON/A.MP4").write_bytes(b"third lesson" * 999)
+    world.copy()
+    said = lesveil(world, capsys, "status", js=False)
+    assert "A.MP4 (100CANON)" in said
+    assert "A.MP4 (101CANON)" in said
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), js=False)
+    assert "Not wiped: A.MP4 (101CANON), because it was not rendered." in said
+
+
+def test_loose_clips_are_told_where_to_go(tmp_path: Path, capsys: pytest.CaptureFixture[str], world: World) -> None:
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose/les.mp4").write_bytes(b"x")
+    assert "make a folder DCIM" in lesveil(world, capsys, "run", "--card", str(tmp_path / "loose"), code=53)

@@ -17,6 +17,7 @@ import pytest
 
 import samples
 from pipeline import messages, workspace
+from pipeline.adapters import files
 from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import NoConsentError, NotReadyError, WorkspaceError
@@ -260,7 +261,7 @@ def test_nothing_goes_out_or_away_before_approval(school: School) -> None:
     school.refused("wipe", "--execute", "0" * 64, "--card", school.card, code=57)
     school.approve()
     assert {entry["reason"] for entry in school.lesveil("wipe")["refused"]} == {
-        "what was approved did not verifiably arrive"
+        "it is not delivered yet, or was taken away again"
     }
     assert len(school.films) == 6
 
@@ -585,6 +586,28 @@ def test_a_workspace_is_made_once(bare: School) -> None:
     assert (bare.place / "lesveil.toml").read_bytes() == before
 
 
+def test_a_workspace_that_lost_its_settings_is_not_made_anew(bare: School) -> None:
+    bare.lesveil("consent", "import", bare.folder / "sample" / "toestemming.csv")
+    (bare.place / "lesveil.toml").unlink()
+    for command in (("status",), ("init", bare.place)):
+        assert "is a workspace that lost its lesveil.toml" in bare.refused(*command, code=50)
+    assert not (bare.place / "lesveil.toml").exists()
+    (bare.place / "ledger.db").unlink()
+    assert "is a workspace that lost its lesveil.toml" in bare.refused("init", bare.place, code=50)
+    assert not (bare.place / "ledger.db").exists()
+    bare.place.rename(bare.folder / "moved")
+    assert "There is no folder" in bare.refused("status", code=50)
+
+
+def test_init_goes_on_where_it_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(["init", str(tmp_path / "place"), "--key-file"]) == 130
+    assert main(["init", str(tmp_path / "place"), "--key-file"]) == 0
+
+
 @pytest.mark.parametrize(("name", "code"), [("", 2), ("  ", 2), ("file", 30), ("link", 30), ("file/deep", 31)])
 def test_a_workspace_needs_a_folder(
     name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -643,6 +666,26 @@ def test_a_clip_that_fails_does_not_stop_the_others(bare: School) -> None:
     page = bare.folder / "verslag.html"
     bare.lesveil("report", "--html", page)
     assert "NotAVideoError" not in page.read_text(encoding="utf-8")
+
+
+def test_a_clip_that_cannot_be_read_can_be_given_up(bare: School) -> None:
+    broken = bare.card / "DCIM" / "100LESVL" / "MVI_0000.MP4"
+    for path in broken.parent.iterdir():
+        path.unlink()
+    broken.write_bytes(b"Dit is geen video.\n" * 500)
+    broken.with_name("MVI_0008.MOV").write_bytes(b"")
+    bare.lesveil("run", "--card", bare.card, code=11)
+    (clip,) = bare.lesveil("status")["clips"]
+    assert f"to give it up: lesveil used {clip['clip'][:8]} --by NAME, then lesveil purge" in clip["said"]
+    assert "because it failed" in bare.refused("approve", "MVI_0000", "--by", "A", code=55)
+    assert bare.words("used", "MVI_0000", "--by", "A") == ["MVI_0000.MP4: is given up; lesveil purge deletes it"]
+    assert "given up; waits for lesveil purge" in bare.lesveil("status")["clips"][0]["said"]
+    bare.lesveil("purge", "--execute", bare.lesveil("purge")["digest"])
+    (clip,) = bare.lesveil("status")["clips"]
+    assert clip["said"].endswith("because it has served")
+    assert "MVI_0008 was never copied" in bare.refused("used", "MVI_0008", "--by", "A", code=55)
+    broken.with_name("MVI_0008.MOV").unlink()
+    assert bare.lesveil("run", "--card", bare.card)["failed"] == []
 
 
 def test_a_ledger_or_register_that_is_gone_is_not_quietly_made_anew(tmp_path, capsys):

@@ -355,6 +355,70 @@ def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> 
     assert place.state().standing == ()
 
 
+@pytest.fixture
+def cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clip was being brought to a stick when that was full, and the stick is gone; lesveil.toml names the archive
+    again. Returns where the stick was."""
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    place.lesveil("approve", place.clip, "--by", "coach")
+    stick = place.folder / "stick"
+    stick.mkdir()
+    place.settle(stick)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        place.lesveil("deliver", code=32)
+    stick.rename(place.folder / "drawer")
+    place.settle(place.archive)
+    return stick
+
+
+def test_an_earlier_place_that_is_gone_keeps_nothing_from_the_new_one(place: Place, cut_off: Path) -> None:
+    (arrived,) = place.lesveil("deliver")["delivered"]
+    assert arrived["where"] == str(place.delivered)
+    assert arrived["may_lie_at"] == [str(cut_off / place.delivered.name)]
+    assert set(place.state().standing) == {str(place.delivered), arrived["may_lie_at"][0]}, "it is not forgotten"
+    assert place.lesveil("deliver")["failed"] == []
+    said = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert "--gone" in said
+
+
+def test_somebody_says_that_a_place_is_gone(place: Place, cut_off: Path) -> None:
+    assert "lesveil deliver --gone" in place.lesveil("deliver", json_too=False)
+    cut_off.mkdir()
+    assert "is there" in place.lesveil("deliver", "--gone", cut_off, code=56)
+    cut_off.rmdir()
+    assert len(place.lesveil("deliver", "--gone", cut_off)["given_up"]) == 1
+    assert place.state().standing == (str(place.delivered),)
+    assert "was cut off" in place.lesveil("deliver", "--gone", cut_off, code=56)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert place.state().standing == ()
+
+
+def test_what_arrived_at_the_earlier_place_after_all_is_found_when_it_is_there_again(
+    place: Place, cut_off: Path
+) -> None:
+    place.lesveil("deliver")
+    (place.folder / "drawer").rename(cut_off)
+    shutil.copy2(place.delivered, cut_off)
+    place.lesveil("deliver")
+    state = place.state()
+    assert len(state.standing) == 2
+    assert state.waits_for == "lesveil wipe"
+    assert (state.delivered.payload if state.delivered else {})["where"] == str(place.delivered), "the archive's"
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert place.state().standing == ()
+    assert not list(cut_off.glob("*.mp4"))
+
+
+def test_what_did_not_arrive_at_the_earlier_place_is_forgotten_when_it_is_there_again(
+    place: Place, cut_off: Path
+) -> None:
+    place.lesveil("deliver")
+    (place.folder / "drawer").rename(cut_off)
+    place.lesveil("deliver")
+    assert place.state().standing == (str(place.delivered),)
+
+
 def test_an_older_place_that_was_not_cleared_is_not_forgotten(place: Place) -> None:
     """Only what was replaced counts as gone: another delivery of the clip still lies where it was brought."""
     with place.opened() as opened:
@@ -411,6 +475,9 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
     assert "What was delivered shows somebody who may not be shown any more: see lesveil recall." in told
+    nothing = batch | {"clips": [], "summary": figures | {"clips": 0}}
+    told = in_words({"batches": [nothing], "due": [], "ledger": {"findings": []}}, "batch")
+    assert told == ["1  2026-11-26  nothing new"]
     found = [one for part in place.lesveil("doctor", code=4)["sections"] for one in part["findings"]]
     assert any("1 delivered clip shows somebody who may not be shown any more." in one["text"] for one in found)
 

@@ -154,7 +154,7 @@ def test_whose_rendering_is_gone_is_made_again(place: Waiting, repairs: bool) ->
     if repairs:
         muted(place, "MVI_0001.MP4")
     made.unlink()
-    assert place.stages()[0] == ("lesveil repairs" if repairs else "lesveil approve")
+    assert place.stages()[0] == "lesveil run"
     if repairs:
         assert "run lesveil run again" in place.lesveil("repairs", code=65)["failed"][0]["problem"]
     else:
@@ -175,3 +175,21 @@ def test_whose_copy_is_gone_while_repairs_wait_is_told_to_need_its_card(
             repair(opened, clip, TODAY)
     assert main(["status", "-C", str(place.world.place), "--lang", "en"]) == 0
     assert "1 clip has no working copy any more (MVI_0001.MP4)" in capsys.readouterr().out
+
+
+def test_what_only_the_card_still_holds_is_told_before_and_after_it_is_purged(place: Waiting) -> None:
+    """By its term, though nobody approved it yet: not where it was delivered, and not where somebody let it go."""
+    with (place.world.place / "lesveil.toml").open("a") as settings:
+        settings.write("[retention]\nworking_copy_days = 0\n")
+    place.lesveil("used", "MVI_0002", "--by", "Geertje")
+    (one, other) = place.lesveil("status")["clips"]
+    plan = place.lesveil("purge")
+    assert {item["clip"] for item in plan["items"]} == {one["clip"], other["clip"]}
+    assert plan["last"] == [one["clip"]]
+    place.lesveil("purge", "--execute", plan["digest"])
+    (one, _) = place.lesveil("status")["clips"]
+    assert (one["waits_for"], one["said"]) == ("lesveil run", "its finished film is gone; waits for lesveil run")
+    said = place.lesveil("approve", "MVI_0001", "--by", "A", code=55)
+    assert "put its card in, then lesveil run makes it anew" in said
+    place.lesveil("run", "--card", str(place.world.folder.parent / "in the drawer"))
+    assert place.stages()[0] == "lesveil approve"

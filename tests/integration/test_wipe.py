@@ -75,7 +75,7 @@ def test_a_whole_chain_is_planned_with_its_sidecars_and_its_copy() -> None:
         ({"checked": "e" * 64}, "check"),
         ({"approved": None}, "not approved"),
         ({"approved": "e" * 64}, "not approved"),
-        ({"delivered": None}, "arrive"),
+        ({"delivered": None}, "delivered yet"),
         ({"delivered": "e" * 64}, "arrive"),
         ({"archived": False}, "not the archive"),
         ({"consent": False}, "may not be shown"),

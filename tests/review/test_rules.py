@@ -401,6 +401,8 @@ def test_it_listens_on_this_machine_alone_unless_there_is_a_certificate() -> Non
         server.listen(Review(certificate="a", key="b"), "0.0.0.0", 0)
     with server.listen(Review(), "127.0.0.1", 0) as made, pytest.raises(ReviewError, match="another --port"):
         server.listen(Review(), "127.0.0.1", made.getsockname()[1])
+    with server.listen(Review(), "127.0.0.1", 0) as made, pytest.raises(ReviewError, match="most often this page"):
+        server.listen(Review(), "127.0.0.1", made.getsockname()[1])
     with pytest.raises(ReviewError, match="99999"):
         server.listen(Review(), "127.0.0.1", 99999)
     assert server.origins(Review(), "127.0.0.1", 8420)[0] == "http://127.0.0.1:8420"

@@ -28,6 +28,7 @@ class Film:
     def demux(self, _):
         for number, (pts, gives) in enumerate(self._packets):
             yield SimpleNamespace(
+                duration=None,
                 pts=pts, dts=pts or 40 * number, size=9, is_discard=False, is_corrupt=False, is_keyframe=number == 0,
                 gives=gives,
             )  # fmt: skip

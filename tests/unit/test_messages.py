@@ -274,6 +274,20 @@ def test_no_text_counts_a_thing_as_if_there_were_always_many(dutch: dict[str, st
     assert odd == set()
 
 
+def test_dutch_says_u_to_everybody(dutch: dict[str, str]) -> None:
+    assert [said for said in dutch.values() if re.search(r"\b[Jj](?:e|ij|ou|ouw|ezelf)\b", said)] == []
+
+
+def test_a_number_has_the_decimal_sign_of_the_language() -> None:
+    try:
+        messages.choose("nl")
+        assert (messages.decimal(56.94), messages.decimal(12, 0)) == ("56,9", "12")
+        messages.choose("en")
+        assert messages.decimal(2.25, 2) == "2.25"
+    finally:
+        messages.choose("en")
+
+
 def test_dutch_ends_as_the_english_does(dutch: dict[str, str]) -> None:
     def end(text: str) -> str:
         return text[-1] if text[-1] in ".:;!?" else ""

@@ -45,8 +45,8 @@ def settings(place: Path | None, *words: str) -> Settings:
 
 def test_without_a_workspace_all_is_as_it_comes(tmp_path: Path) -> None:
     assert settings(None) == Settings()
-    for typo in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(WorkspaceError, match="is not a workspace"):
+    for typo, told in ((tmp_path, "is not a workspace"), (tmp_path / "nowhere", "There is no folder")):
+        with pytest.raises(WorkspaceError, match=told):
             settings(typo)
 
 

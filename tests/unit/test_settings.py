@@ -110,10 +110,33 @@ def test_a_quarantine_share_that_is_no_share_is_refused(written, value):
         load(written(f"[rendering]\nquarantine_share = {value}\n"))
 
 
-@pytest.mark.parametrize("data", [b"[detection\n", b"faint = \n", b"\xff\xfe\x00", b"[a]\n[a]\n"])
-def test_what_is_not_toml_is_one_error(written, data):
-    with pytest.raises(SettingsError, match=r"lesveil\.toml is not valid TOML"):
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"[detection\n", "line 1 cannot be understood"),
+        (b"\nfaint = \n", "line 2 cannot be understood"),
+        (b"[recognition]\nmode = on\n", "line 2 cannot be understood; write name = "),
+        (b"\xff\xfe\x00", "line 1: there are letters that are not UTF-8"),
+        (b"[deliver]\nfolder = 'Caf\xe9'\n", "line 2: there are letters that are not UTF-8"),
+        (b"[consent]\n[deliver]\n[consent]\n", "line 3: [consent] stands there for the second time"),
+        (b"[rendering]\ncrf = 1\ncrf = 2\n", "line 3: this setting stands there twice"),
+        (b'[deliver]\nfolder = "C:\\Users\\A"\n', "line 2: write a path with slashes (C:/lessons)"),
+        (b'[deliver]\nfolder = "C:\\lessen"\n', "line 2: write a path with slashes (C:/lessons)"),
+        (b'[deliver]\nfolder = "C:\\foto"\n', "deliver.folder holds signs that cannot be shown; write a path"),
+        (b'[retention]\nworking_copy_days = "30"\n', "write a number without quotes, as in working_copy_days = 30"),
+        (b"[consent]\nteacher = 12\n", 'write a text between quotes, teacher = "'),
+        (b'[review]\ntwo_people = "yes"\n', "write two_people = true or two_people = false, without quotes"),
+    ],
+)
+def test_what_is_written_wrongly_is_told_with_what_to_write(written, data, said):
+    with pytest.raises(SettingsError) as caught:
         load(written(data))
+    assert said in str(caught.value)
+    assert "lesveil.toml" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_passed_over(written):
+    assert load(written(b"\xef\xbb\xbf[rendering]\ncrf = 20\n")).rendering.crf == 20
 
 
 def test_a_missing_file_is_named(tmp_path):

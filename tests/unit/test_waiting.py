@@ -9,7 +9,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.lesson.deleted import Deleted
 from pipeline.lesson.report_words import stands_at
 from pipeline.lesson.state import State
-from pipeline.lesson.waiting import ended_in_words, waits_in_words
+from pipeline.lesson.waiting import called, ended_in_words, waits_in_words
 
 
 def row(kind: str, **payload: Any) -> Entry:
@@ -38,6 +38,17 @@ def test_where_a_recall_waits_a_failure_of_a_run_is_not_what_is_said() -> None:
 def test_what_was_rejected_and_lies_there_is_to_be_taken_away() -> None:
     left = replace(RENDERED, rejected=REJECTED, standing=("/archive/a.mp4",), delivered=row("delivery"))
     assert "lesveil deliver --remove" in waits_in_words(left)
+
+
+def test_clips_of_one_name_are_told_apart() -> None:
+    one = replace(RENDERED, clip="a" * 64, filmed="2026-11-27", files=("DCIM/100CANON/MVI_0001.MP4",))
+    day = replace(one, clip="b" * 64, filmed="2026-11-28")
+    folder = replace(one, clip="c" * 64, files=("DCIM/101CANON/MVI_0001.MP4",))
+    other = replace(one, clip="d" * 64, files=("DCIM/100CANON/MVI_0002.MP4",))
+    assert list(called([one, other]).values()) == ["MVI_0001.MP4", "MVI_0002.MP4"]
+    assert list(called([one, day]).values()) == ["MVI_0001.MP4 (2026-11-27)", "MVI_0001.MP4 (2026-11-28)"]
+    assert called([one, day, folder])["c" * 64] == "MVI_0001.MP4 (2026-11-27) (101CANON)"
+    assert called([one, replace(one, clip="e" * 64)])["e" * 64].endswith("(eeeeeeee)")
 
 
 def test_why_a_clip_was_deleted_is_said() -> None:

@@ -88,11 +88,12 @@ class Elsewhere:
                 return None
             parts.append(part)
             frames += part.found.frames
-            _add(figures, part.figures)
             progress("detect", frames, max(frames, clip.info.frames))
         promised = clip.info.frames if "mp4" in clip.info.container else 0
         if parts[-1].following is not None or (promised and promised != frames):
             return None
+        for part in parts:  # of one that was cut in vain nothing counts: the whole is looked at
+            _add(figures, part.figures)
         progress("detect", frames, frames)
         return parts
 

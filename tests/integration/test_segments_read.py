@@ -291,10 +291,13 @@ def test_an_answer_that_does_not_meet_its_neighbour_is_not_believed(tmp_path):
     def odd(n, answer):
         return replace(answer, first=Mark(answer.first.pts, b"another")) if n == 2 else answer
 
-    engine = InTurn(odd)
-    found, _ = Elsewhere(engine, Film("a", path)).look(open_clip(path), [], _settings(), no_progress, Figures())
+    engine, alone, figures = InTurn(odd), InTurn(), (Figures(), Figures())
+    found, _ = Elsewhere(engine, Film("a", path)).look(open_clip(path), [], _settings(), no_progress, figures[0])
     assert engine.done[-1].stretch.whole
     assert found.frames == 85
+    # and what it cost is not told beside what the whole did
+    (whole,) = alone.map(jobs.look, [engine.done[-1]], 0)
+    assert figures[0].counts == whole.figures.counts
 
 
 def test_the_segment_before_the_first_keyframe_cannot_be_read_apart(tmp_path):

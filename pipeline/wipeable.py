@@ -128,14 +128,16 @@ def plan(
     number: int = 0,
     fill: bool = False,
     everything: Iterable[Source] | None = None,
+    sure: bool = True,
 ) -> WipePlan:
     """What may be wiped from one card: all files of the clips whose chain holds, then their working copies. Pure.
 
     ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_since`); a clip of which nothing is left is not
-    mentioned. ``gone`` are those that are not on the card any more for another reason. Neither says anything of what
-    lies under that name now. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds
-    the free space. ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip on
-    it that must stay, nothing goes; a film (kind "video") that no chain names must stay.
+    mentioned. ``gone`` are those that are not on the card any more for another reason; unless it is ``sure`` that
+    this is the card they were on, their clips stay. Neither says anything of what lies under that name now. A file
+    that two clips name goes only when both chains hold and agree on it. ``fill`` adds the free space.
+    ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip on it that
+    must stay, nothing goes; a film (kind "video") that no chain names must stay.
     """
 
     def there(file: Source) -> bool:
@@ -143,6 +145,9 @@ def plan(
 
     everyone = [chain for chain in chains if not _is_done(chain, wiped)]
     refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
+    for chain in everyone if not sure else ():
+        if any((file.path, file.sha256) in gone for file in chain.files):
+            refused.setdefault(chain.clip, "its film is not on this card, perhaps on another of that name")
     claims: dict[str, set[tuple[str, Source]]] = defaultdict(set)
     for chain in everyone:
         for file in filter(there, chain.files):

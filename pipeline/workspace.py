@@ -149,6 +149,9 @@ def heed_withdrawals(workspace: Workspace) -> None:
 
     What the register lacks counts again. The ledger comes to know what a list stated, and what a crash kept from it.
     """
+    ledger = workspace.ledger
+    if ledger.entries("clock") and (ledger.latest() or date.max) <= date.today():
+        workspace.register.settle_clock()  # an earlier version did not, or it was cut off
     lost = lost_withdrawals(workspace)
     for person, day in lost:
         workspace.register.heed(person, date.fromisoformat(day))

@@ -107,6 +107,17 @@ def recorded(
     return None
 
 
+def is_latest(entry: Any, ledger: Recorder) -> bool:
+    """Whether no later row says that another film took the place of one of this row's on its card."""
+    paths = {file["path"] for file in entry.payload["files"]}
+    return not any(
+        row.seq > entry.seq
+        and row.payload["card"] == entry.payload["card"]
+        and not paths.isdisjoint(file["path"] for file in row.payload["files"])
+        for row in ledger.entries(kind=KIND)
+    )
+
+
 def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:
     """Whether the copy of this row can be opened; one that could not be read since is read to its end."""
     id = entry.payload["sha256"][:16]

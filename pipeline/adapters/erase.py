@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -41,6 +42,16 @@ class Disk:
 
     def sync_folder(self, path: Path) -> None:
         files.sync_folder(path)
+
+
+def bears_mark(card: Path, name: str, digests: Collection[str]) -> bool:
+    """Whether a file on the card begins as one of these plans overwrites it: then it is no film any more."""
+    marks = {Victim(card, name, MARK, "", digest)._mark[:_SECTOR] for digest in digests}
+    try:
+        with open(card.joinpath(*PurePosixPath(name).parts), "rb") as file:
+            return file.read(_SECTOR) in marks
+    except OSError:
+        return False  # whoever reads it is told
 
 
 class Victim:

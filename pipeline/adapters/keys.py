@@ -86,7 +86,7 @@ def check(root: Path, key: bytes, *, in_use: bool, fits: Callable[[], bool]) -> 
             files.replace(partial, path)
         finally:
             files.remove(partial)
-    elif len(kept) == len(digest):
+    else:
         raise VaultError(
             "The master key of {folder} is not the one with which its working copies were sealed; put that one back.",
             folder=root,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from datetime import date
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer
-from pipeline.errors import NotReadyError
+from pipeline.errors import LesveilError, NotReadyError
 from pipeline.lesson.checks import Finding, tried
 from pipeline.messages import tr
 from pipeline.workspace import Workspace
@@ -72,8 +73,9 @@ def doctor(args: argparse.Namespace) -> int:
 
     with workspace.opened_in_part(args.workspace) as (place, broken), workspace.alone(place, tidy=False):
         if args.clock_is_right and date.today() >= EARLIEST:
-            place.register.settle_clock()
-            place.ledger.append("clock", None, {"said": date.today().isoformat()})
+            with contextlib.suppress(LesveilError):  # of a part that is broken, what is found says so
+                place.ledger.append("clock", None, {"said": date.today().isoformat()})
+                place.register.settle_clock()
         found = [(OPENING, part_findings(broken))]
         for title, work in SECTIONS:  # who needs a part that is broken says the same again
             found.append((title, [one for one in work(place) if one not in found[0][1]]))

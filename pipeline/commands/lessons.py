@@ -387,7 +387,7 @@ def wipe(args: argparse.Namespace) -> int:
                     title = wiping.title(place, wanted.card, args.execute)
                     confirmed = asked(tr("Everything on {title} goes. Type its name to confirm: ", title=title), args)
                 done = wiping.execute_wipe(place, args.execute, today, wanted, confirmed, bar)
-                left = wiping.left(place, wanted.card)
+                left = wiping.left(place, wanted.card, args.execute)
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
                 others = wiping.other_cards(place, plan)

@@ -15,6 +15,7 @@ from pipeline.adapters import copies, files, manifest, takes
 from pipeline.adapters.cameras import camera_serials
 from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
+from pipeline.adapters.erase import bears_mark
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
@@ -24,6 +25,7 @@ from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
+from pipeline.stages import wipe
 from pipeline.workspace import Workspace
 
 
@@ -92,8 +94,9 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     refuse_unfinished_wipe(workspace, volume)
     on_card, notes, folders = _takes(volume.root)
     deleted = _deleted(workspace, on_card)
-    found = [take for take in on_card if take not in deleted]
     card, vault, ledger = volume.identity, workspace.vault, workspace.ledger
+    half_wiped = _half_wiped(ledger, volume, on_card)
+    found = [take for take in on_card if take not in deleted and take not in half_wiped]
     sizes = {take: sum(look(path).st_size for path in take.paths) for take in found}
     copies.forget_unrecorded(vault, ledger)
     todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
@@ -113,6 +116,9 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
 
     for folder_name, why in folders:
         pass_over(folder_name, why)
+    for take in half_wiped:
+        begun = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
+        fail(take.relative(take.path), begun)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
     with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card, pass_over)) as outcomes:
@@ -147,6 +153,19 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
         notes.append(tr("No film lies in the camera's folders of this card."))
     left = [path.name for path in other]
     return Copied(volume, registered, clips, failed, unread, left, notes, list(deleted.values()))
+
+
+def _half_wiped(ledger: Ledger, volume: Volume, takes: Sequence[CardClip]) -> list[CardClip]:
+    """The takes of which a wipe that was called off overwrote a beginning: what is left of them is no film."""
+    plans: dict[str, set[str]] = {}
+    for (path, _), digest in wipe.half_gone(ledger, volume.identity).items():
+        plans.setdefault(path, set()).add(digest)
+
+    def begun(take: CardClip) -> bool:
+        names = [take.relative(path) for path in take.files]
+        return any(name in plans and bears_mark(volume.root, name, plans[name]) for name in names)
+
+    return [take for take in takes if plans and begun(take)]
 
 
 GONE = "card_gone"

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import LesveilError, SettingsError
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget, open_onedrive
+from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
 
@@ -71,6 +72,6 @@ def proof(workspace: Workspace, *heads: str) -> Proof:
     if workspace.settings.deliver.target:
         try:
             left = heads_left(workspace)
-        except LesveilError as error:
-            unasked = error
+        except (LesveilError, OSError) as error:
+            unasked = ours(error)
     return Proof(workspace.ledger.verify(*heads, *left), len(heads) + len(left), unasked)

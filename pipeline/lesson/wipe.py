@@ -64,26 +64,23 @@ def wipe_plan(
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
-    replaced = {(path, sha256) for path, sha256 in copied if lies[path] != sha256}
+    begun_with = wipe.half_gone(workspace.ledger, volume.identity).keys()
+    replaced = {(path, sha256) for path, sha256 in copied - begun_with if lies[path] != sha256}
     missing = _missing(workspace, volume, copied - replaced)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
 
-    def made(gone: set[tuple[str, str]]) -> WipePlan:
-        return wipeable.plan(
-            chains,
-            wiped,
-            gone,
-            card=volume.identity,
-            number=wipe.plans_done(workspace.ledger),
-            fill=wanted.fill or wanted.whole,
-            everything=everything,
-        )
-
-    plan = made(replaced | missing)
-    films = [item for item in plan.items if item.kind not in (*wipeable.NO_FILE, wipeable.OTHER)]
-    # a card that is known by its place alone may be another, unless something is there that will be compared
-    return made(replaced) if missing and not films and os.path.isabs(volume.identity) else plan
+    return wipeable.plan(
+        chains,
+        wiped,
+        replaced | missing,
+        card=volume.identity,
+        number=wipe.plans_done(workspace.ledger),
+        fill=wanted.fill or wanted.whole,
+        everything=everything,
+        # cards may share a label, and folders a place
+        sure=bool(volume.serial) and not os.path.isabs(volume.serial),
+    )
 
 
 def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -109,10 +106,12 @@ def title(workspace: Workspace, card: Path | None, digest: str) -> str:
     return volume.title if volume else ""
 
 
-def left(workspace: Workspace, card: Path | None) -> list[str]:
-    """The files that are on the card now, by their names on it; none where it cannot be read."""
+def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
+    """The files that are on the card now of which the plan with this digest was carried out, by their names on it; none
+    where it cannot be read."""
+    begun = [row.payload["card"] for row in workspace.ledger.entries(wipe.BEGIN) if row.payload["digest"] == digest]
     try:
-        root = volume.root if (volume := _volume(workspace, card)) else MISSING
+        root = volume.root if (volume := _volume(workspace, card, *begun[-1:])) else MISSING
         return [path.relative_to(root).as_posix() for path in cards.visible_files(root)]
     except (CardError, WipeError):
         return []

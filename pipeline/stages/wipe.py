@@ -30,6 +30,11 @@ PROMISE = (
     "The originals can no longer be read through the card's normal interface, and the keys of the working copies are"
     " destroyed; remnants inside the memory chip cannot be excluded. Format the card in the camera before its next use."
 )
+NOT_ALL_THERE = (
+    "What was wiped can no longer be read through the card's normal interface; what was not on the card any more was"
+    " not overwritten, and recovery may still find it (lesveil wipe --fill overwrites what is free). The keys of the"
+    " working copies are destroyed. Format the card in the camera before its next use."
+)
 DELETED_ONLY = (
     "This camera can only be told to delete its files, not to overwrite them: they are gone from its list, and"
     " recovery may still find them. The keys of the working copies are destroyed. Format the memory in the camera"
@@ -146,6 +151,15 @@ def overwritten_only(ledger: Recorder, card: str) -> set[tuple[str, str]]:
     }
 
 
+def half_gone(ledger: Recorder, card: str) -> dict[tuple[str, str], str]:
+    """Of the files on this card that a wipe began with and did not end, by (path, sha256): whose mark they bear."""
+    return {
+        (path, sha256): row.get("mark", row["digest"])
+        for (at, path, sha256), row in _half_gone(ledger).items()
+        if at == card
+    }
+
+
 def going(ledger: Recorder, clip: str) -> bool:
     """Whether a wipe that takes this clip's working copy was begun and did not come to its end."""
     return any(item.kind == COPY and item.path == clip for begun in all_unfinished(ledger) for item in begun.items)
@@ -215,7 +229,8 @@ def execute(
                 ledger.append(OVERWRITTEN, clip, dict(row))
                 victims[item].remove(disk)
             ledger.append(OUTCOME, clip, dict(row))
-        ledger.append(END, None, {"digest": digest, "promise": PROMISE if in_place else DELETED_ONLY})
+        promise = _promise(plan, in_place)
+        ledger.append(END, None, {"digest": digest, "promise": promise})
     except OSError as error:
         raise WipeError(
             "{file} could not be wiped: {why}; the plan is not done: repeat the command.",
@@ -229,8 +244,15 @@ def execute(
         sum(item.kind == COPY for item in plan.items),
         sum(item.bytes for item in files),
         any(item.kind == FREE_SPACE for item in plan.items),
-        PROMISE if in_place else DELETED_ONLY,
+        promise,
     )
+
+
+def _promise(plan: WipePlan, in_place: bool) -> str:
+    if not in_place:
+        return DELETED_ONLY
+    kinds = {item.kind for item in plan.items}
+    return NOT_ALL_THERE if GONE in kinds and FREE_SPACE not in kinds else PROMISE
 
 
 def _inspect(
@@ -250,11 +272,7 @@ def _inspect(
     ended = [e.payload for e in ledger.entries(kind=OUTCOME) if e.payload["digest"] == plan.digest]
     gone = {(row["path"], row["sha256"]) for row in ended}
     done = {item for item in plan.items if (item.path, item.sha256) in gone}
-    half = {
-        (path, sha256): row.get("mark", row["digest"])
-        for (at, path, sha256), row in _half_gone(ledger).items()
-        if at == plan.card
-    }
+    half = half_gone(ledger, plan.card)
     overwritten = overwritten_only(ledger, plan.card)
     on_card = [item for item in plan.items if item.kind not in NO_FILE]
     victims = {

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.adapters import volumes
+from pipeline.adapters import files, volumes
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
@@ -256,8 +256,9 @@ def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
         assert place.vault.ids() == []
 
 
-def test_week_after_week_a_camera_may_use_the_same_name(world: World) -> None:
+def test_week_after_week_a_camera_may_use_the_same_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wiped each time, or written over in the camera: what was there before keeps nothing."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     digests = set()
     for week in range(3):
         lay(world.card, A=b"week %d" % week * 999)
@@ -292,6 +293,7 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str, whole: bool
 ) -> None:
     monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "one", "vfat", True))
     world.copy()
     world.finish()
     shown = world.plan(whole=whole)
@@ -318,12 +320,16 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
 def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty folder where a plain one lay may be any; a card has a serial."""
-    with monkeypatch.context() as patch:
-        patch.setattr(wiping, "is_there", lambda *_: False)
-        world.copy()
-        world.finish()
-        assert {item.kind for item in world.plan().items} == {"video", "working_copy"}
+    """An empty folder where a plain one lay may be any, and so may a card of the same label; a serial is one card's."""
+    world.copy()
+    world.finish()
+    not_here = "its film is not on this card, perhaps on another of that name"
+    for card in (volumes.volume_of(world.card), Volume(world.card, "", "EOS_DIGITAL", "vfat", True)):
+        with monkeypatch.context() as patch:
+            as_volume(patch, card)
+            world.copy()
+            patch.setattr(wiping, "is_there", lambda *_: False)
+            assert (world.plan().items, {why for _, why in world.plan().refused}) == ((), {not_here})
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     world.copy()
     for film in (world.card / AT).iterdir():
@@ -410,6 +416,40 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
             world.wipe(again.digest, fill=True)
     monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
     world.wipe(again.digest)
+    assert world.on_card() == {}
+
+
+def test_what_a_wipe_left_half_done_is_no_film_to_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be copied as another that took the place of the first, which would count as gone."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    with monkeypatch.context() as patch:
+        digest = begun(world, patch, "pipeline.adapters.erase.Disk.sync")
+    with world.open() as place:
+        wiping.call_off(place, digest, "A. Jansen")
+    copied = world.copy()
+    assert [name for name, _ in copied.failed] == [f"{AT}/A.MP4"]
+    plan = world.plan()
+    assert (f"{AT}/A.MP4", "video") in {(item.path, item.kind) for item in plan.items}
+    world.wipe(plan.digest)
+    assert world.on_card() == {}
+
+
+def test_a_film_that_comes_back_under_its_name_is_what_lies_there(world: World) -> None:
+    """A, then B, then A again: the latest row of that name must be of what is there."""
+    first = world.on_card()
+    world.copy()
+    world.finish()
+    lay(world.card, A=b"another lesson" * 999)
+    world.copy()
+    world.finish()
+    for name, data in first.items():
+        (world.card / name).write_bytes(data)
+        os.utime(world.card / name, (1e9, 1e9))
+    world.copy()
+    plan = world.plan()
+    there = {item.path: item.sha256 for item in plan.items if item.kind == "video"}
+    assert there[f"{AT}/A.MP4"] == files.sha256_of(world.card / AT / "A.MP4")
+    world.wipe(plan.digest)
     assert world.on_card() == {}
 
 

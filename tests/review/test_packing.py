@@ -46,8 +46,7 @@ def example(tracks: int = 3) -> Old:
         "les", 4, Style.SOLID, rows, np.ones((4, 4), np.float32), rows.astype(np.uint8), rows, (1, 3), "s", "m", "r"
     )
     made = [
-        Track(n, n, np.full((n + 1, 4), n, np.float32), np.zeros(n + 1, np.uint8), rows[:n], (n,), 0.5)
-        for n in range(tracks)
+        Track(n, n, np.full((n + 1, 4), n, np.float32), np.zeros(n + 1, np.uint8), rows[:n], 0.5) for n in range(tracks)
     ]
     said = [Decision(n, 0, 2, n % 2 == 0, Reason.MATCHED, "7" if n else None, 0.25) for n in range(tracks)]
     return Old("les", Fraction(1, 3), plan, made, said, 4, {"a": ((1, 2), (3, 4))}, Reason.UNSURE)

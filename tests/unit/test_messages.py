@@ -122,6 +122,7 @@ def wanted() -> dict[str, str]:
     for text in (
         wipe.PROMISE,
         wipe.DELETED_ONLY,
+        wipe.NOT_ALL_THERE,
         wipeable.COPY,
         wipeable.FREE_SPACE,
         wipeable.OTHER,
@@ -130,6 +131,7 @@ def wanted() -> dict[str, str]:
     ):
         found.setdefault(text, "stages/wipe.py")
     found.setdefault("it was never copied from this card", "wipeable.plan")
+    found.setdefault("its film is not on this card, perhaps on another of that name", "wipeable.plan")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")
     for text in _remarks():

@@ -419,7 +419,7 @@ def _convert(hint: Any, value: Any, path: Path, name: str) -> object:
         if hint in (int, float):
             raise SettingsError("{file}: {name}: write a number without quotes, as in {key} = 30.", **said)
         raise SettingsError('{file}: {name}: write a text between quotes, {key} = "…".', **said)
-    if isinstance(value, str) and not value.isprintable():  # "C:\new" between double quotes holds a line's end
+    if isinstance(value, str) and not value.strip().isprintable():  # "C:\new" between double quotes holds a line's end
         raise SettingsError(
             "{file}: {name} holds signs that cannot be shown; write a path with slashes (C:/lessons) or between single "
             "quotes ('C:\\lessons').",

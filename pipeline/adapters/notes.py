@@ -26,9 +26,11 @@ class Note:
     def save(self, data: bytes) -> None:
         """Keep ``data`` from now on; what was kept before is destroyed."""
         before = self._numbers()
+        name = f"{self._prefix}{(before[-1] if before else 0) + 1}"
+        self._vault.destroy(name)  # half of one may be left, where a kill came between its key and its data
         with self._vault.writer() as writer:
             writer.write(data)
-            writer.commit(f"{self._prefix}{(before[-1] if before else 0) + 1}")
+            writer.commit(name)
         self._destroy(before)
 
     def load(self) -> bytes | None:

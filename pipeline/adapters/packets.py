@@ -25,6 +25,9 @@ LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.p
 KEY_KNOWERS = frozenset({"h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9", "libdav1d", "av1"})
 """Decoders that say of a picture whether it stands alone; others leave that to the container."""
 
+FRAMES_AT_MOST = 40
+"""Frames a second that no interlaced film comes to: where a container says that it does, it counts fields."""
+
 REORDERING = 16
 """The most pictures that H.264 and HEVC may hold back to put them in display order."""
 
@@ -247,7 +250,7 @@ class Samples:
         if second.pts is None or (sample.pts is not None and 0 <= second.pts - sample.pts < 0.75 * self._step):
             second.field = True
             sample.corrupt |= second.corrupt
-        elif sample.pts is not None and not self._halved:
+        elif sample.pts is not None and not self._halved and self.rate > FRAMES_AT_MOST:
             self._maybe = second, sample.pts, self._faults
 
     def _learn_of_fields(self, arrived: Sample) -> None:

@@ -84,6 +84,8 @@ class Sound:
         opening = -EVER if first is None else float(first) + ROUNDING
         self._mutes = tuple((-EVER if since <= opening else since, until) for since, until in mutes)
         self._disguise = disguise
+        self._slipped = 0.0
+        """The most seconds by which sound that is drawn out lay beside its own time so far."""
         self.silences: list[tuple[float, float]] = []
         self.present = False
         self.start: Fraction | None = None
@@ -251,7 +253,7 @@ class Sound:
             if resampler is None or now != shape:
                 if resampler is not None:
                     yield from self._pushed(resampler, None, place)
-                # channels that are mixed keep their loudness: added up in full they would be cut off at the top
+                # channels that are mixed become quieter, some 5 dB: added up in full they would be cut off at the top
                 options = {"rematrix_maxval": "1"}
                 resampler, shape = av.AudioResampler("fltp", self.layout, self.rate, options=options), now
                 off, pulling = 0, False
@@ -267,6 +269,7 @@ class Sound:
                     place, off, pulling = wanted, 0, False
                 else:  # the sound's clock runs a little faster or slower than the picture's
                     pulling = abs(off) > (JITTER / 10 if pulling else JITTER) * self.rate
+                    self._slipped = max(self._slipped, abs(off) / self.rate if pulling else 0)
             if time is not None and frame.time_base is not None:
                 promised = round((time + (frame.duration or 0) * frame.time_base) * self.rate)
             try:
@@ -320,6 +323,8 @@ class Sound:
     def _muted(self, place: int, samples: Samples) -> Samples:
         """The samples, of which the first lies at ``place``, with what is to be muted silent."""
         for since, until in self._mutes:
+            # what was drawn out lies beside its own time
+            since, until = since - self._slipped, until + self._slipped
             first, last = math.floor(since * self.rate) - place, math.ceil(until * self.rate) - place
             if first < samples.shape[1] and last > 0:
                 samples = samples.copy()

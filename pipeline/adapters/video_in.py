@@ -51,8 +51,12 @@ LEAP = 3600
 BACK = 1
 """Seconds before what went before from which a frame's time is of another clock."""
 
-PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd][\x81-\x84]")
-"""How Matroska writes the elements PixelCropBottom, -Top, -Left and -Right, and the length of their numbers."""
+PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd](?:\x81(.)|\x82(..))", re.DOTALL)
+"""How Matroska writes the elements PixelCropBottom, -Top, -Left and -Right: the length of a number, and the number."""
+
+HARDLY = 0.05
+"""Share of a side that may be kept from sight without being what somebody cut away: the clean aperture of old cameras
+and programs, whose edges are noise."""
 
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
@@ -298,7 +302,7 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
 
 
 def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Whether the container says that edges of the picture are not to be shown.
+    """Whether the container says that edges of the picture are not to be shown, and more than a hair of them.
 
     PyAV does not hand that out, but FFmpeg passes it on to a file of the same stream, of which the head is enough.
     """
@@ -310,9 +314,11 @@ def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> 
             copy.add_stream_from_template(stream)
             copy.start_encoding()
     except (av.error.FFmpegError, ValueError):
-        return False  # a codec that Matroska does not know
-    told = head.getvalue().replace(stream.codec_context.extradata or b"-", b"")
-    return PIXEL_CROP.search(told) is not None
+        return False  # a stream that cannot be copied so (AV1, DV, DNxHD): nobody can tell
+    told, setup = head.getvalue(), stream.codec_context.extradata
+    cut = PIXEL_CROP.findall(told.replace(setup, b"") if setup else told)
+    pixels = sum(int.from_bytes(one or other) for one, other in cut)
+    return pixels > HARDLY * min(stream.codec_context.width, stream.codec_context.height)
 
 
 def _refuse_stream(path: Path) -> None:

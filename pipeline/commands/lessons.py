@@ -12,7 +12,6 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Bars, Group, answer, asked, named, say
 from pipeline.errors import CardError, UsageError, code_of
 from pipeline.lesson.failures import failure_in_words
-from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
 from pipeline.messages import decimal, kept_in_words, printable, quoted, told, tr
 
 MOST = 20
@@ -238,6 +237,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
+    from pipeline.lesson.waiting import ended_in_words, waits_in_words
+
     render = state.render or {}
     return {
         "clip": state.clip,
@@ -270,6 +271,7 @@ def status(args: argparse.Namespace) -> int:
     from pipeline.commands.unattended import last_run
     from pipeline.lesson.copy import not_copied
     from pipeline.lesson.retention import due
+    from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
     from pipeline.lesson.withdraw import states_on
 
     today = date.today()
@@ -370,6 +372,7 @@ def wipe(args: argparse.Namespace) -> int:
     """lesveil wipe"""
     from pipeline.lesson import wipe as wiping
     from pipeline.lesson.state import states
+    from pipeline.lesson.waiting import called
     from pipeline.wipeable import GONE
 
     today = date.today()

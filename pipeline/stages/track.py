@@ -210,9 +210,10 @@ def _known(series: list[I32], leaps: list[I32], found: Detections) -> dict[int, 
     surely before a leap, and is faint after it, is no less there."""
     of = {row: at for at, rows in enumerate(series) for row in rows.tolist()}
     best = [float(found.score[rows].max()) for rows in series]
-    for pair in (*leaps, *reversed(leaps)):  # they follow one another in time, so to and fro reaches all of a way
-        one, other = (of[int(row)] for row in pair)
-        best[one] = best[other] = max(best[one], best[other])
+    joined = [(of[int(one)], of[int(other)]) for one, other in leaps]
+    while uneven := [pair for pair in joined if best[pair[0]] != best[pair[1]]]:
+        for one, other in uneven:
+            best[one] = best[other] = max(best[one], best[other])
     return {row: best[at] for row, at in of.items()}
 
 

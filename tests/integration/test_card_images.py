@@ -253,7 +253,7 @@ def test_the_cards_serial_tells_it_from_others(tmp_path: Path) -> None:
         world = World(tmp_path, card).create(f'[cards]\nregistered = ["{volume.serial.lower()}"]\n')
         assert world.copy().registered
         (tmp_path / "private" / "DCIM").mkdir(parents=True)
-        with pytest.raises(CardError.__mro__[1], match="not one of the school's"):
+        with pytest.raises(CardError.__mro__[1], match="cannot be registered"):
             World(tmp_path, tmp_path / "private").copy()
 
 

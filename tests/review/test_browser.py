@@ -567,16 +567,33 @@ def test_who_is_joined_is_looked_at_first(tab: Any, house: Page) -> None:
     one = tab("reviewer", "Truus")
     one.open_clip("<script>")
     before = len(_repairs(house, 1))
-    for key in ("ArrowDown", "j", "ArrowDown"):
-        one.page.keyboard.press(key)
+    one.page.click(".people li:nth-child(2) button.person")  # the focus stays there: Enter is not for it
+    one.page.keyboard.press("j")
+    for _ in range(2):
+        one.page.keyboard.press("ArrowDown")
     one.page.wait_for_selector("#status:has-text('Enter')")
+    shown = one.page.text_content("#status").split("?")[0]
     one.shot("13-join")
     assert len(_repairs(house, 1)) == before
     one.page.keyboard.press("Enter")
     until(lambda: len(_repairs(house, 1)) == before + 1)
-    one.page.wait_for_selector("#repairs li:has-text('dezelfde persoon als')")
+    one.page.wait_for_selector(f"#repairs li:has-text('dezelfde persoon als {shown}')")
     one.page.keyboard.press("u")
     until(lambda: one.page.evaluate("localStorage.length") == 0)
+
+
+def test_trouble_of_the_house_is_told_and_loses_nothing(tab: Any, house: Page) -> None:
+    """A disk that is full, a ledger that somebody changed: what was asked for waits, and the page says for what."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = len(_repairs(house, 1))
+    full = {"problem": "De schijf is vol."}
+    one.page.route("**/repairs", lambda route: route.fulfill(status=503, json=full))
+    one.page.click(".people button.person")
+    one.page.keyboard.press("h")
+    one.page.wait_for_selector("#offline:has-text('De schijf is vol.')")
+    one.page.unroute("**/repairs")
+    until(lambda: len(_repairs(house, 1)) == before + 1)
 
 
 def test_the_keyboard_is_enough(tab: Any, house: Page) -> None:

@@ -60,6 +60,7 @@ def test_what_gives_a_picture_is_a_frame_whatever_its_time():
 
 
 def test_a_picture_that_never_comes_is_damage():
+    assert read([(0, True), (40, False), (80, True)])[1] == (40, True)
     assert read([(0, True), (40, True), (80, False), (120, True)])[2] == (80, True)
     assert read([(0, True), (40, None), (80, True)])[1] == (40, True)
 

@@ -272,6 +272,17 @@ def test_who_was_sure_before_a_leap_or_after_it_is_held_as_such_on_the_rest_of_t
     assert (min(t.start for t in tracks), max(t.stop for t in tracks)) == (20 - 9, 36 + 9)
 
 
+@given(st.permutations(range(6)), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=9))
+def test_all_that_leaps_join_is_known_alike(scores, pairs):
+    found = detections([(n, at(50), (score + 1) / 10) for n, score in enumerate(scores)])
+    leaps = [np.array(pair, np.int32) for pair in pairs]
+    known = tracking._known([np.array([n], np.int32) for n in range(6)], leaps, found)
+    for one, other in pairs:
+        assert known[one] == known[other]
+    for n, score in enumerate(scores):
+        assert known[n] >= np.float32((score + 1) / 10)
+
+
 def test_who_goes_as_another_comes_is_hidden_until_then_and_so_is_the_other_from_then_on():
     """Neighbours: one turns away as another, two faces further, turns round. Neither moved, and nobody knows when."""
     for apart in (30, 50, 75):

@@ -404,7 +404,7 @@ async function judge(approve) {
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
     refreshVerdict();
   } catch (error) {
-    say(error instanceof Lost ? words.verdict_lost : isOut(error) ? signedOut() : error.message, true);
+    say(error instanceof Lost ? error.message || words.verdict_lost : isOut(error) ? signedOut() : error.message, true);
   }
 }
 
@@ -418,11 +418,14 @@ function ask(id) {
 
 // --- the connection and the work
 
+let trouble = ""; // what the house says of its own trouble while things wait for it
+
 function queueTold(what, item, text) {
   if (what === "refused") {
     say(text, true);
     made = made.filter((one) => one.id !== item.body.id);
   }
+  trouble = what === "lost" ? text : "";
   setLost(what === "lost" ? "lost" : what === "signed out" ? "out" : false);
   if (what === "sent" || what === "empty" || what === "refused") {
     by("offline").hidden = true;
@@ -441,6 +444,7 @@ function setLost(state) {
   by("offline").hidden = !state;
   const count = queue.items.length;
   if (state === "out") by("offline").textContent = signedOut();
+  else if (state && trouble) by("offline").textContent = trouble;
   else if (state) by("offline").textContent = count ? fill(words.offline, { n: count }) : words.offline_none;
 }
 
@@ -512,7 +516,6 @@ const HANDS = {
   j: startJoin,
   u: () => undo(),
   a: () => judge(true),
-  Enter: () => { if (candidate !== null) choose(candidate); },
   Escape: () => { setJoining(false); clearMarks(); refresh(); },
 };
 
@@ -527,6 +530,10 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const field = event.target.closest?.("input:not([type=range]), select, textarea");
   if (field) return;
+  if (key === "Enter" && candidate !== null) { // whoever is shown is meant, wherever the focus lies
+    event.preventDefault();
+    return choose(candidate);
+  }
   // what a button or slider does with a key of its own stays with it
   if (event.target.closest?.("button, a, summary") && (key === " " || key === "Enter")) return;
   if (event.target.id === "seek" && key.startsWith("Arrow")) return;

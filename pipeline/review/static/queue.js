@@ -44,7 +44,7 @@ export class Queue {
           this.told("sent", first);
         } catch (error) {
           if (error instanceof Lost || isOut(error)) {
-            this.told(isOut(error) ? "signed out" : "lost", first);
+            this.told(isOut(error) ? "signed out" : "lost", first, error.message);
             this.wait = Math.min(this.wait * 2, 10000);
             setTimeout(() => this.send(), this.wait);
             return;

@@ -1,4 +1,5 @@
-// Talking to the server. A connection that is lost is no error of the person who sits here.
+// Talking to the server. A connection that is lost is no error of the person who sits here; nor is trouble of the house
+// (503), which says what it is.
 
 export class Lost extends Error {}
 export class Refused extends Error {
@@ -49,8 +50,8 @@ export class Talk {
     } catch {
       throw new Lost();
     }
-    if (answer.status === 429 || answer.status >= 500) throw new Lost();
     const said = await answer.json().catch(() => ({}));
+    if (answer.status === 429 || answer.status >= 500) throw new Lost(answer.status === 503 ? said.problem : "");
     if (!answer.ok) throw new Refused(answer.status, said.problem || String(answer.status));
     return said;
   }

@@ -488,7 +488,9 @@ def add_to(add: Add, group: Group) -> None:
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
     found.add_argument("--card", type=named, metavar="DIR", help="only this one")
     found.add_argument(
-        "--gone", metavar="CARD", help="say that this card is lost or was formatted: nothing more of it is waited for"
+        "--gone",
+        metavar="CARD",
+        help="say that this card is lost or was formatted: what was not copied from it is waited for no more",
     )
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):

@@ -47,7 +47,7 @@ def lacking(card_clip: CardClip, card: str, vault: Vault, ledger: Recorder) -> i
     before = [look(path) for path in card_clip.paths]
     sizes = [found.st_size for found in before]
     sample = sample_of(card_clip.paths, sizes)
-    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    entry, _ = recorded(card_clip, card, sizes, sample, vault, ledger)
     if entry is not None and is_readable(entry, vault, ledger):
         return None
     source = source_of(card_clip, card, before, sample)
@@ -96,26 +96,21 @@ def clip_of(path: Path, id: str, sha256: str, sizes: tuple[int, ...], vault: Vau
 
 def recorded(
     card_clip: CardClip, card: str, sizes: Sequence[int], sample: str, vault: Vault, ledger: Recorder
-) -> Any | None:
-    """The latest row of `KIND` about films of these names, sizes and sample on this card, if the vault has the copy."""
+) -> tuple[Any | None, bool]:
+    """The latest row of `KIND` about films of these names, sizes and sample on this card, if the vault has the copy;
+    and whether no later one says that another film took the place of one of this row's there."""
     films = [(card_clip.relative(path), size) for path, size in zip(card_clip.paths, sizes, strict=True)]
+    later: set[str] = set()
     for entry in reversed(ledger.entries(kind=KIND)):
         held = entry.payload
+        if held["card"] != card:
+            continue
+        paths = {file["path"] for file in held["files"]}
         named = [(file["path"], file["bytes"]) for file in held["files"] if file["kind"] == "video"]
-        if (held["card"], held["sample"], named) == (card, sample, films) and vault.has(held["sha256"][:16]):
-            return entry
-    return None
-
-
-def is_latest(entry: Any, ledger: Recorder) -> bool:
-    """Whether no later row says that another film took the place of one of this row's on its card."""
-    paths = {file["path"] for file in entry.payload["files"]}
-    return not any(
-        row.seq > entry.seq
-        and row.payload["card"] == entry.payload["card"]
-        and not paths.isdisjoint(file["path"] for file in row.payload["files"])
-        for row in ledger.entries(kind=KIND)
-    )
+        if (held["sample"], named) == (sample, films) and vault.has(held["sha256"][:16]):
+            return entry, paths.isdisjoint(later)
+        later |= paths
+    return None, False
 
 
 def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:

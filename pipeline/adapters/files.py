@@ -317,11 +317,20 @@ def create_private(path: Path) -> BinaryIO:
 def write_new(path: Path, data: bytes) -> None:
     """A small new file, whole or not there, readable by its owner alone. Raises OutputExistsError, DiskFullError and
     OutputNotWritableError."""
+    _write_private(path, data, publish)
+
+
+def write_over(path: Path, data: bytes) -> None:
+    """The same in place of what is there, if anything is."""
+    _write_private(path, data, replace)
+
+
+def _write_private(path: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
     partial = partial_path(path)
     try:
         with writing(path), create_private(partial) as file:
             file.write(data)
-        publish(partial, path)
+        name(partial, path)
     finally:
         remove(partial)
 

@@ -79,13 +79,7 @@ def check(root: Path, key: bytes, *, in_use: bool, fits: Callable[[], bool]) -> 
     if kept == digest:
         return
     if not in_use or fits():
-        partial = files.partial_path(path)
-        try:
-            with files.writing(path), files.create_private(partial) as file:
-                file.write(digest)
-            files.replace(partial, path)
-        finally:
-            files.remove(partial)
+        files.write_over(path, digest)
     else:
         raise VaultError(
             "The master key of {folder} is not the one with which its working copies were sealed; put that one back.",

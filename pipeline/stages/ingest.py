@@ -36,7 +36,6 @@ from pipeline.adapters.copies import (
     Recorder,
     clip_of,
     digest_of,
-    is_latest,
     is_readable,
     recorded,
     source_of,
@@ -154,9 +153,9 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     sizes = tuple(found.st_size for found in before)
     sample = sample_of(card_clip.paths, sizes)
     beside, unread = _beside(card_clip, told)
-    entry = recorded(card_clip, card, sizes, sample, vault, ledger)
+    entry, latest = recorded(card_clip, card, sizes, sample, vault, ledger)
     as_recorded = entry is not None and _is_as_recorded(entry.payload, card_clip, before, beside, unread)
-    if entry is not None and as_recorded and is_latest(entry, ledger) and is_readable(entry, vault, ledger):
+    if entry is not None and as_recorded and latest and is_readable(entry, vault, ledger):
         sha256 = entry.payload["sha256"]
         return clip_of(card_clip.path, sha256[:16], sha256, sizes, vault)
     source = source_of(card_clip, card, before, sample)

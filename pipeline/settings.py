@@ -54,10 +54,10 @@ class Detection:
     """From here on a detection counts where it persists."""
     alone: float = 0.28
     """From here on a detection counts by itself, though it is seen only once."""
-    together: float = 0.44
+    together: float = 0.49
     """So much must the three best sights of a fainter face of ordinary size come to; of a larger one more."""
-    sure: float = 0.35
-    """What was seen so surely at its best is held for a third of a second before and after; what was not, an eighth."""
+    sure: float = 0.4
+    """What was seen so surely at its best is held for a third of a second before and after; what was not, a twelfth."""
     device: Literal["cpu", "auto"] = "cpu"
     """Where faces are looked for. "auto": on Intel graphics, where there are any."""
 

@@ -38,6 +38,14 @@ HEAD_SIDE_BY_HEIGHT = 0.62
 below (of whoever wears a mask the detector often sees the upper half alone). Half the head's width is never less than
 HEAD_SIDE_BY_HEIGHT of the face's height: a profile's box is narrow, its head is not."""
 
+FAINT = 0.4
+FAINT_UP = 0.26
+FAINT_DOWN = 0.32
+FAINT_SIDE = 0.16
+FAINT_SIDE_BY_HEIGHT = 0.5
+"""The same around a face whose track never came to FAINT: the face and a margin. Most tracks as faint are of no face,
+and so less of the picture is lost for nothing. (docs/measured/finding.md)"""
+
 CORE = 0.08
 """A hidden face grown by this share of its size is never uncovered for the sake of a kept neighbour."""
 
@@ -135,14 +143,18 @@ def _one(identity: Identity, start: int, stop: int, grounds: Mapping[str, str]) 
     )
 
 
-def head(box: F32) -> F32:
-    """Face boxes (N, 4) -> boxes of the whole head with its margin (N, 4); an ellipse is drawn into each."""
+def head(box: F32, strength: F32 | float = 1.0) -> F32:
+    """Face boxes (N, 4) -> boxes of the whole head with its margin (N, 4); an ellipse is drawn into each.
+
+    ``strength`` (N,) is that of their tracks: what is fainter than FAINT has less of a margin."""
     width, height = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
     middle = (box[:, 0] + box[:, 2]) / 2
-    half = np.maximum((0.5 + HEAD_SIDE) * width, HEAD_SIDE_BY_HEIGHT * height)
-    return np.stack(
-        [middle - half, box[:, 1] - HEAD_UP * height, middle + half, box[:, 3] + HEAD_DOWN * height], axis=1
-    ).astype(np.float32)
+    faint = np.asarray(strength) < FAINT
+    side, by_height = np.where(faint, FAINT_SIDE, HEAD_SIDE), np.where(faint, FAINT_SIDE_BY_HEIGHT, HEAD_SIDE_BY_HEIGHT)
+    half = np.maximum((0.5 + side) * width, by_height * height)
+    top = box[:, 1] - np.where(faint, FAINT_UP, HEAD_UP) * height
+    bottom = box[:, 3] + np.where(faint, FAINT_DOWN, HEAD_DOWN) * height
+    return np.stack([middle - half, top, middle + half, bottom], axis=1).astype(np.float32)
 
 
 def body(face: F32) -> F32:
@@ -191,15 +203,17 @@ def core(face: F32) -> F32:
 def spared(
     frame: I32,
     face: F32,
+    heads: F32,
     certainty: F32,
     sights: I32,
     kept_frame: I32,
     kept_face: F32,
     kept_sights: I32,
 ) -> tuple[F32, npt.NDArray[np.bool_]]:
-    """Head regions (R, 4) of hidden faces, drawn back where they reach over a kept face; and which (R,) remain.
+    """Regions (R, 4) of hidden faces, drawn back where they reach over a kept face; and which (R,) remain.
 
-    ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``certainty`` (R,) their best scores around that moment;
+    ``frame`` (R,), ``face`` (R, 4) are the hidden faces, ``heads`` (R, 4) what is to be hidden of each where nobody is
+    kept beside it, ``certainty`` (R,) their best scores around that moment;
     ``kept_frame`` (K,), ``kept_face`` (K, 4) are the kept ones. The region of a firm face never shrinks into that face
     grown by CORE: where the faces themselves overlap, hiding wins. That of a doubtful one leaves the kept face free
     whatever it takes, also the part of its own face that one straight cut takes along; it is gone where its own middle
@@ -208,7 +222,7 @@ def spared(
     ``sights`` (R, 2) and ``kept_sights`` (K, 2) are the frames of the last sight until then and the next from then on.
     Beside somebody who was not seen at both of its own sights a doubtful face counts as firm: it may be before them.
     """
-    region = head(face)
+    region = heads.copy()
     remains = np.ones(len(frame), bool)
     room = (EDGE / 2 * (region[:, 2:] - region[:, :2]).min(axis=1, initial=np.inf)).astype(np.float32)
     order = np.argsort(kept_frame, kind="stable")
@@ -265,12 +279,14 @@ def spared(
 @dataclass(frozen=True)
 class _Rows:
     """Stretches of tracks frame by frame: ``frame`` (R,), the face's box (R, 4), ``owner`` (R,) the track's number,
-    ``certainty`` (R,): the best score of a sight around that moment, FIRM where nothing is known of that, and
-    ``sights`` (R, 2): the frames of the last sight until then and of the next from then on."""
+    ``strength`` (R,): the best score of its track, ``certainty`` (R,): that of a sight around that moment, FIRM where
+    nothing is known of that, and ``sights`` (R, 2): the frames of the last sight until then and of the next from then
+    on."""
 
     frame: I32
     face: F32
     owner: I32
+    strength: F32
     certainty: F32
     sights: I32
 
@@ -292,7 +308,8 @@ def _sights(track: Track, frames: I32, keep: bool) -> I32:
 
 def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows:
     frames, faces, owners = [np.empty(0, np.int32)], [np.empty((0, 4), np.float32)], [np.empty(0, np.int32)]
-    certainties, sights = [np.empty(0, np.float32)], [np.empty((0, 2), np.int32)]
+    strengths, certainties = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    sights = [np.empty((0, 2), np.int32)]
     for decision in decisions:
         track = tracks[decision.track]
         stretch = np.arange(decision.start, decision.stop, dtype=np.int32)
@@ -300,12 +317,14 @@ def _spread(decisions: Iterable[Decision], tracks: Mapping[int, Track]) -> _Rows
         faces.append(track.box[stretch - track.start])
         owners.append(np.full(len(stretch), track.number, np.int32))
         known = len(track.certainty) > 0 and decision.reason not in FACES
+        strengths.append(np.full(len(stretch), track.strength if known else FIRM, np.float32))
         certainties.append(track.certainty[stretch - track.start] if known else np.full(len(stretch), FIRM, np.float32))
         sights.append(_sights(track, stretch, decision.keep))
     return _Rows(
         np.concatenate(frames),
         np.concatenate(faces),
         np.concatenate(owners),
+        np.concatenate(strengths),
         np.concatenate(certainties),
         np.concatenate(sights),
     )
@@ -326,11 +345,12 @@ def _regions(decisions: Sequence[Decision], tracks: Mapping[int, Track], extent:
     hidden = _spread([d for d in decisions if not d.keep], tracks)
     kept = _spread([d for d in decisions if d.keep], tracks)
     frame, face, owner = hidden.frame, hidden.face, hidden.owner
-    region, remains = spared(frame, face, hidden.certainty, hidden.sights, kept.frame, kept.face, kept.sights)
+    heads = head(face, hidden.strength)
+    region, remains = spared(frame, face, heads, hidden.certainty, hidden.sights, kept.frame, kept.face, kept.sights)
     more = remains if extent is Extent.PERSON else np.zeros(len(frame), bool)
     under = bodies(frame[more], face[more], owner[more], kept.frame, kept.face)
     # where a region was drawn back, its ellipse may uncover corners of the face: the core is hidden besides, as a box
-    back = np.flatnonzero((region != head(face)).any(axis=1))
+    back = np.flatnonzero((region != heads).any(axis=1))
     box = core(face[back])
     box = np.concatenate([np.maximum(box[:, :2], region[back, :2]), np.minimum(box[:, 2:], region[back, 2:])], axis=1)
     remains = np.concatenate([remains, remains[back] & (box[:, 2:] > box[:, :2]).all(axis=1)])

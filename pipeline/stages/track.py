@@ -37,7 +37,7 @@ PROVEN = 3
 HOLD_SECONDS = 0.35
 """A track goes on this long beyond its first and last sight."""
 
-WEAK_HOLD_SECONDS = 0.12
+WEAK_HOLD_SECONDS = 0.08
 """So does one that was never seen surely: most of those are no faces. (docs/measured/finding.md)"""
 
 PERSISTS = 3
@@ -47,7 +47,7 @@ USUAL = 0.055
 """Height of an ordinary face as a share of the picture's shorter side. The detector is sure of large faces, so a large
 faint sight is more likely no face than a small one, and needs more behind it, by the power SIZE_COUNTS."""
 
-SIZE_COUNTS = 0.75
+SIZE_COUNTS = 0.5
 
 NEAR_SECONDS = 0.6
 """Sights at most this far from a moment tell whether there is a face at that moment."""

@@ -16,7 +16,7 @@ from pipeline.hiding.residues import RESIDUE_LIMIT, residues
 from pipeline.records import Decision, Extent, Identity, Reason, Shape, Style, Support, Track
 from pipeline.stages import decide as deciding
 from pipeline.stages import redact
-from pipeline.stages.decide import CORE, EDGE, PLAIN, SMALL, body, decide, head, plan, spared
+from pipeline.stages.decide import CORE, EDGE, FAINT, PLAIN, SMALL, body, decide, head, plan, spared
 
 PEOPLE = ["ann", "ben", "eve"]
 FRAMES = 40
@@ -229,6 +229,36 @@ def test_a_profile_is_covered_as_wide_as_its_head():
     assert narrow[2] - narrow[0] == pytest.approx(124)
 
 
+def _of_strength(strength, track=None):
+    track = replace(track or _still(length=1), strength=strength, certainty=np.full(1, strength, np.float32))
+    return track, _plan([track], decide([track], [], {})).region[0]
+
+
+def test_what_was_never_seen_surely_has_less_of_a_margin_and_is_under_it_all_the_same():
+    """To the oval of the face, with room on every side."""
+    track, faint = _of_strength(FAINT - 0.01)
+    _, sure = _of_strength(FAINT + 0.01)
+    face = track.box[0]
+    assert (faint[:2] > sure[:2]).all()
+    assert (faint[2:] < sure[2:]).all()
+    assert _in_ellipse(_oval(face + 0.1 * (face[2:] - face[:2]).max() * np.array([-1, -1, 1, 1])), faint).all()
+
+
+def test_whom_a_person_hid_has_all_of_the_margin_however_faint():
+    track, faint = _of_strength(0.1)
+    by_hand = Decision(track.number, track.start, track.stop, False, Reason.HIDDEN_BY_HAND)
+    whole = _plan([track], [by_hand]).region[0]
+    assert (faint[:2] > whole[:2]).all()
+    np.testing.assert_array_equal(whole, head(track.box[:1])[0])
+
+
+def test_of_a_track_of_unknown_strength_all_is_hidden():
+    """Of an analysis made before strengths were known, say."""
+    track = _still(length=1)
+    assert not len(track.certainty)
+    np.testing.assert_array_equal(_plan([track], decide([track], [], {})).region[0], head(track.box[:1])[0])
+
+
 def _points(box, count):
     """Points (count * count, 2) over a box, its corners among them."""
     across, down = (np.linspace(box[i], box[i + 2], count) for i in range(2))
@@ -250,7 +280,7 @@ def _in_ellipse(points, box):
 def _beside(frame, hidden, certainty, kept_frame, kept):
     """``spared``, of faces that are all seen in their frames."""
     sights, kept_sights = (np.stack([at, at], axis=1) for at in (frame, kept_frame))
-    return spared(frame, hidden, certainty, sights, kept_frame, kept, kept_sights)
+    return spared(frame, hidden, head(hidden), certainty, sights, kept_frame, kept, kept_sights)
 
 
 def _firm(frame, hidden, kept_frame, kept):

@@ -7,6 +7,7 @@ two encodings do not share their parameter sets, or anything else is not as it s
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -109,6 +110,7 @@ def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound 
                 position = piece.stop
             else:
                 packet.stream = picture
+                packet.duration = clock.lasts(packet.pts)
                 out.mux(packet)
                 position += 1
             if new is not None:
@@ -121,18 +123,28 @@ def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound 
 
 @dataclass(frozen=True)
 class _Clock:
-    """``pts`` in order of display, ``dts`` and ``durations`` in order of decoding of every picture in a file."""
+    """``pts`` in order of display and ``dts`` in order of decoding of every picture in a file, and its ``end``."""
 
     pts: list[int]
     dts: list[int]
-    durations: list[int]
+    end: int
 
     @classmethod
     def of(cls, container: Any, video: Any) -> _Clock:
         packets = [p for p in container.demux(video) if p.size or p.dts is not None]
         if any(p.pts is None or p.dts is None for p in packets):
             raise SpliceError("a picture has no time")
-        return cls(sorted(int(p.pts) for p in packets), [int(p.dts) for p in packets], [p.duration for p in packets])
+        pts = sorted(int(p.pts) for p in packets)
+        return cls(pts, [int(p.dts) for p in packets], pts[-1] + int(packets[-1].duration) if packets else 0)
+
+    def lasts(self, pts: int) -> int:
+        """For how long the picture at ``pts`` is shown.
+
+        What a packet read from an MP4 says is until the next is decoded, in an uneven film another distance: the file
+        would be said to end later than it does.
+        """
+        after = bisect.bisect_right(self.pts, pts)
+        return (self.pts[after] if after < len(self.pts) else self.end) - pts
 
 
 def _renewed(piece: Piece, clock: _Clock, old: Any) -> Iterator[Any]:
@@ -153,7 +165,7 @@ def _renewed(piece: Piece, clock: _Clock, old: Any) -> Iterator[Any]:
             if pts < dts:
                 raise SpliceError("a picture would be shown before it is decoded")
             packet.pts, packet.dts, packet.time_base = pts, dts, old.time_base
-            packet.duration = clock.durations[at]
+            packet.duration = clock.lasts(pts)
             yield packet
 
 
@@ -191,7 +203,8 @@ class _Sounding:
 
 
 def _compare(old: Path, pieces: Sequence[Piece], new: Path) -> None:
-    """Read back: outside the pieces every picture's packet and time is the old one's, inside it is the piece's."""
+    """Read back: outside the pieces every picture's packet and time is the old one's, inside it is the piece's; and
+    the film is as long as it was."""
     inside = {number for piece in pieces for number in range(piece.start, piece.stop)}
     with av.open(files.url(old)) as a, av.open(files.url(new)) as b:
         if a.streams.video[0].codec_context.extradata != b.streams.video[0].codec_context.extradata:
@@ -210,6 +223,8 @@ def _compare(old: Path, pieces: Sequence[Piece], new: Path) -> None:
             raise SpliceError("a picture is missing")
         if sorted(times[0]) != sorted(times[1]):
             raise SpliceError("the times of the pictures changed")
+        if a.streams.video[0].duration != b.streams.video[0].duration:
+            raise SpliceError("the length of the film changed")
 
 
 def _bytes_of(path: Path) -> Iterator[bytes]:

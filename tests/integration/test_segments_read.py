@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -14,8 +15,10 @@ import pytest
 from pipeline import jobs
 from pipeline.adapters import files
 from pipeline.adapters.film import Film
+from pipeline.adapters.part import Part, keyframes
 from pipeline.adapters.pictures import fingerprint
 from pipeline.adapters.segment import Mark, Segment, SegmentError, can_be_cut
+from pipeline.adapters.splice import Piece, SpliceError, _Clock, splice
 from pipeline.adapters.video_in import open_clip
 from pipeline.elsewhere import Elsewhere, segments
 from pipeline.errors import DiskFullError, OutputNotWritableError, QuarantinedError
@@ -306,3 +309,24 @@ def test_the_segment_before_the_first_keyframe_cannot_be_read_apart(tmp_path):
         list(Segment(clip, Fraction(100), None).frames())
     with pytest.raises(SegmentError):
         list(Segment(clip, None, Fraction(100)).frames())
+
+
+def test_a_spliced_film_of_uneven_times_is_as_long_as_it_was(tmp_path, monkeypatch):
+    """A packet of an MP4 says how long it is until the next is decoded, not for how long its picture is shown."""
+    dice, times = random.Random(6), [Fraction(0)]
+    while len(times) < 60:
+        times.append(times[-1] + Fraction(dice.choice((17, 40, 100, 900)), 1000))
+    clip = open_clip(clips.uneven(tmp_path / "a.mp4", times, Fraction(1, 25)))
+    pts, prints = zip(*((frame.pts, fingerprint(frame.picture)) for frame in clip.frames()), strict=True)
+    plan = replace(plan_for(len(pts)), prints=np.array(prints, np.uint64))
+    old, piece, new = (tmp_path / name for name in ("old.mp4", "piece.mp4", "new.mp4"))
+    _, written = jobs.carry_out(clip, clip, plan, old, Rendering(audio="mute"), [])
+    start, stop = keyframes(old, np.array(pts))[-2:]  # up to the last picture, which is a keyframe of its own
+    part = Part(clip, np.array(pts), start, stop)
+    jobs.carry_out(clip, part, plan.part(start, stop), piece, Rendering(audio="mute"), [])
+    splice(old, [Piece(piece, start, stop)], new)
+    assert open_clip(new).info.duration == pytest.approx(written.seconds)
+    monkeypatch.setattr(_Clock, "lasts", lambda self, pts: 5000)
+    with pytest.raises(SpliceError, match="length"):  # so that the film is rendered in one go
+        splice(old, [Piece(piece, start, stop)], new)
+    assert not new.exists()

@@ -28,8 +28,18 @@ OTHER = "other"
 GONE = "gone"
 """The kind of a file that is not on the card any more, though no wipe took it: nothing is to be done but to say so."""
 
-NO_FILE = (COPY, FREE_SPACE, GONE)
+UNSEEN = "unseen"
+"""The kind of a file of which somebody said that it is gone, and of which nobody saw it: no wipe is told of it."""
+
+NO_FILE = (COPY, FREE_SPACE, GONE, UNSEEN)
 """The kinds of items that stand for no file on the card."""
+
+
+NOT_HERE = (
+    "its film is not on this card, perhaps on another of that name (if it was deleted: lesveil wipe --gone CLIP --by"
+    " NAME)"
+)
+"""Why a clip stays that is not on the card, where another card may bear its name."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,7 @@ def plan(
     chains: Iterable[Chain],
     wiped: Collection[tuple[str, str]] = (),
     gone: Collection[tuple[str, str]] = (),
+    given_up: Collection[tuple[str, str]] = (),
     *,
     card: str = "",
     number: int = 0,
@@ -134,20 +145,26 @@ def plan(
 
     ``wiped`` are the (path, sha256) of earlier outcomes (see `wiped_since`); a clip of which nothing is left is not
     mentioned. ``gone`` are those that are not on the card any more for another reason; unless it is ``sure`` that
-    this is the card they were on, their clips stay. Neither says anything of what lies under that name now. A file
-    that two clips name goes only when both chains hold and agree on it. ``fill`` adds the free space.
+    this is the card they were on, their clips stay. ``given_up`` are those of which that is not sure, and of which
+    somebody said so: a clip of which nothing else is left is not mentioned either. None of these says anything of what
+    lies under that name now. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds
+    the free space.
     ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip on it that
     must stay, nothing goes; a film (kind "video") that no chain names must stay.
     """
 
     def there(file: Source) -> bool:
-        return (file.path, file.sha256) not in wiped and (file.path, file.sha256) not in gone
+        return not any((file.path, file.sha256) in names for names in (wiped, gone, given_up))
 
-    everyone = [chain for chain in chains if not _is_done(chain, wiped)]
+    def kind(file: Source) -> str:
+        name = (file.path, file.sha256)
+        return UNSEEN if name in given_up else GONE if name in gone else file.kind
+
+    everyone = [chain for chain in chains if not _is_done(chain, wiped, given_up)]
     refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
     for chain in everyone if not sure else ():
-        if any((file.path, file.sha256) in gone for file in chain.files):
-            refused.setdefault(chain.clip, "its film is not on this card, perhaps on another of that name")
+        if any(kind(file) == GONE for file in chain.files):
+            refused.setdefault(chain.clip, NOT_HERE)
     claims: dict[str, set[tuple[str, Source]]] = defaultdict(set)
     for chain in everyone:
         for file in filter(there, chain.files):
@@ -164,8 +181,7 @@ def plan(
     for chain in everyone:
         if chain.clip not in refused and chain.copied is not None:
             for file in chain.files:
-                kind = GONE if (file.path, file.sha256) in gone else file.kind
-                items.add(WipeItem(file.path, file.bytes, file.sha256, kind))
+                items.add(WipeItem(file.path, file.bytes, file.sha256, kind(file)))
             items.add(WipeItem(chain.clip, chain.bytes, chain.copied, COPY))
     for file in everything or ():
         claimed = {source for _, source in claims.get(folded(file.path), ())}
@@ -202,15 +218,17 @@ def digest_of(plan: WipePlan) -> str:
     return hashlib.sha256(json.dumps(text, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _is_done(chain: Chain, wiped: Collection[tuple[str, str]]) -> bool:
-    """Whether all of a clip was wiped: whatever is known of it now, it keeps nothing on the card."""
-    names = [(file.path, file.sha256) for file in chain.files]
-    return bool(names) and chain.copied is not None and {*names, (chain.clip, chain.copied)} <= set(wiped)
+def _is_done(chain: Chain, wiped: Collection[tuple[str, str]], given_up: Collection[tuple[str, str]]) -> bool:
+    """Whether all of a clip was wiped, or all that was not is given up: whatever is known of it now, it keeps nothing
+    on the card."""
+    names = {(file.path, file.sha256) for file in chain.files}
+    copy = chain.copied is not None and (chain.clip, chain.copied) in wiped
+    return bool(names) and (names <= set(given_up) or (copy and names <= {*wiped, *given_up}))
 
 
 def _order(item: WipeItem) -> tuple[bool, bool, bool, str, int]:
     """Files, then the free space, then the copies; last what is gone: told of a clip, it must be told of all of it."""
-    return item.kind == GONE, item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes
+    return item.kind in (GONE, UNSEEN), item.kind == COPY, item.kind == FREE_SPACE, item.path, item.bytes
 
 
 def _reason(chain: Chain) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,9 @@ sidecars that could not be read, and are not among the files.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
+CARD_GONE, FILM_GONE = "card_gone", "film_gone"
+"""Rows in which a person (``by``) says that a card, or what of a clip lay on cards, is gone: lost, formatted, deleted
+or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file."""
 FAILURE = "failure"
 """Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 
@@ -98,7 +101,8 @@ def recorded(
     card_clip: CardClip, card: str, sizes: Sequence[int], sample: str, vault: Vault, ledger: Recorder
 ) -> tuple[Any | None, bool]:
     """The latest row of `KIND` about films of these names, sizes and sample on this card, if the vault has the copy;
-    and whether no later one says that another film took the place of one of this row's there."""
+    and whether nothing later says that one of this row's files is not there any more: another took its place, or a
+    person said so (`given_up`)."""
     films = [(card_clip.relative(path), size) for path, size in zip(card_clip.paths, sizes, strict=True)]
     later: set[str] = set()
     for entry in reversed(ledger.entries(kind=KIND)):
@@ -108,9 +112,25 @@ def recorded(
         paths = {file["path"] for file in held["files"]}
         named = [(file["path"], file["bytes"]) for file in held["files"] if file["kind"] == "video"]
         if (held["sample"], named) == (sample, films) and vault.has(held["sha256"][:16]):
-            return entry, paths.isdisjoint(later)
+            return entry, paths.isdisjoint(later) and not given_up(ledger, [entry])
         later |= paths
     return None, False
+
+
+def given_up(ledger: Recorder, ingests: Iterable[Any]) -> dict[tuple[str, str, str], Any]:
+    """By (card, path, sha256), of the files that these rows of `KIND` name: the row in which somebody said since then
+    that it is gone. Nobody saw what became of it."""
+    said = [*ledger.entries(kind=CARD_GONE), *ledger.entries(kind=FILM_GONE)]
+    found: dict[tuple[str, str, str], Any] = {}
+    for row in ingests if said else ():
+        for file in row.payload["files"]:
+            key = (row.payload["card"], file["path"], file["sha256"])
+            found.pop(key, None)
+            for one in said:
+                names = one.payload.get("files", ())
+                if one.seq > row.seq and (one.payload.get("card") == key[0] or list(key) in names):
+                    found[key] = one
+    return found
 
 
 def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:

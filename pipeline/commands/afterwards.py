@@ -79,7 +79,7 @@ def _waits(state: Any) -> str:
 def used(args: argparse.Namespace) -> int:
     """lesveil used"""
     from pipeline.lesson.retention import tick
-    from pipeline.lesson.state import nothing_left
+    from pipeline.lesson.state import NOTHING_LEFT, nothing_left
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         found = [tick(place, name, args.by, not args.undo) for name in args.clips]
@@ -91,14 +91,7 @@ def used(args: argparse.Namespace) -> int:
         ]
     }
     lines = [f"{Path(state.file).name}: {_ticked(state)}" for state in found]
-    lines += [
-        tr(
-            "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in,"
-            " then lesveil run.",
-            clip=Path(state.file).name,
-        )
-        for state in lost
-    ]
+    lines += [tr(NOTHING_LEFT, clip=Path(state.file).name) for state in lost]
     return answer(args, document, *lines)
 
 
@@ -125,7 +118,7 @@ def purge(args: argparse.Namespace) -> int:
     lines += [
         tr(
             "Not yet: {clip}, because its originals on the card are not wiped; {command} comes first"
-            " (if the card is lost: lesveil deliver --remove {id}).",
+            " (if they or their card are gone: lesveil wipe --gone {id} --by NAME).",
             clip=Path(state.file).name,
             command=state.waits_for,
             id=state.clip[:8],

@@ -133,9 +133,26 @@ def _gone(args: argparse.Namespace) -> int:
     from pipeline.lesson.copy import write_off
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        lost = write_off(place, args.gone)
-    document = {"card": args.gone, "written_off": [one.path for one in lost]}
-    return answer(args, document, *(tr("Not waited for any more: {file}", file=one.path) for one in lost))
+        lost = write_off(place, args.gone, args.by or "")
+    document = {
+        "card": args.gone,
+        "written_off": [one.path for one in lost.not_copied],
+        "not_wiped": [_clip_document(state) for state in lost.not_wiped],
+        "half": lost.half,
+    }
+    lines = [tr("Not waited for any more: {file}", file=one.path) for one in lost.not_copied]
+    lines += [_given_up(state) for state in lost.not_wiped]
+    return answer(
+        args, document, *(lines or [tr("Nothing waits for this card any more.")]), *map(_half_gone, lost.half)
+    )
+
+
+def _given_up(state: Any) -> str:
+    return tr(
+        "No card is waited for any more to wipe {clip}; it is not called wiped, and what is here of it goes by its term"
+        " (lesveil purge).",
+        clip=Path(state.file).name,
+    )
 
 
 def _card_document(volume: Any) -> dict[str, Any]:
@@ -237,7 +254,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
-    from pipeline.lesson.waiting import ended_in_words, waits_in_words
+    from pipeline.lesson.waiting import notes_of, waits_for, waits_in_words
 
     render = state.render or {}
     return {
@@ -250,9 +267,9 @@ def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
         "recognised_wrongly": list(state.mistaken),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "stage": state.stage,
-        "waits_for": "lesveil run" if lost else state.waits_for,
+        "waits_for": waits_for(state, lost),
         "said": waits_in_words(state, lost),
-        "notes": ended_in_words(state),
+        "notes": notes_of(state),
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendering": render.get("file"),
         "sha256": render.get("sha256"),
@@ -271,7 +288,7 @@ def status(args: argparse.Namespace) -> int:
     from pipeline.commands.unattended import last_run
     from pipeline.lesson.copy import not_copied
     from pipeline.lesson.retention import due
-    from pipeline.lesson.waiting import called, ended_in_words, failed_in_words, rendering_lost, waits_in_words
+    from pipeline.lesson.waiting import called, failed_in_words, notes_of, rendering_lost, waits_in_words
     from pipeline.lesson.withdraw import states_on
 
     today = date.today()
@@ -285,16 +302,14 @@ def status(args: argparse.Namespace) -> int:
         lost = {s.clip for s in found if rendering_lost(place, s)}
         without = [s for s in found if (s.waits_for in makes or s.clip in lost) and not place.vault.has(s.clip)]
     names = called(found)
-    rows = [
-        (s.clip[:8], names[s.clip], tr(s.stage), [waits_in_words(s, s.clip in lost), *ended_in_words(s)]) for s in found
-    ]
+    rows = [(s.clip[:8], names[s.clip], tr(s.stage), [waits_in_words(s, s.clip in lost), *notes_of(s)]) for s in found]
     rows += [("-", Path(one.path).name, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
     lines = [f"{clip:8}  {name:24} {stage:12} {' '.join(said)}" for clip, name, stage, said in rows]
     for card in dict.fromkeys(one.card for one in missing):
         lines.append(
             tr(
                 "Something was not copied from the card {card}: put it in, then lesveil run; if it is lost or was "
-                "formatted: lesveil cards --gone {quoted}",
+                "formatted: lesveil cards --gone {quoted} --by NAME",
                 card=card,
                 quoted=quoted(card),
             )
@@ -304,7 +319,7 @@ def status(args: argparse.Namespace) -> int:
     if not found and not listed:
         lines.append(tr("No consent list was imported, so everyone is hidden."))
         lines.append(tr("Run lesveil consent import with administration's export."))
-    elsewhere = [s for s in found if s.delivered and not s.wiped and not s.delivered.payload["is_archive"]]
+    elsewhere = [s for s in found if s.delivered and s.to_wipe and not s.delivered.payload["is_archive"]]
     if elsewhere:
         lines.append(
             tr(
@@ -373,7 +388,7 @@ def wipe(args: argparse.Namespace) -> int:
     from pipeline.lesson import wipe as wiping
     from pipeline.lesson.state import states
     from pipeline.lesson.waiting import called
-    from pipeline.wipeable import GONE
+    from pipeline.wipeable import GONE, UNSEEN
 
     today = date.today()
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
@@ -382,6 +397,10 @@ def wipe(args: argparse.Namespace) -> int:
             half = wiping.call_off(place, args.call_off, args.by or "")
             line = tr("The wipe {digest} was called off; what it wiped stays wiped.", digest=args.call_off)
             return answer(args, {"digest": args.call_off, "half": half}, line, *map(_half_gone, half))
+        if args.gone:
+            state = wiping.give_up(place, args.gone, args.by or "")
+            line = _given_up(state) if not state.to_wipe else tr("{clip} still lies on another card.", clip=args.gone)
+            return answer(args, _clip_document(state), line)
         bar = Bar(tr("card"), args.quiet or args.json)
         try:
             if args.execute:
@@ -393,7 +412,7 @@ def wipe(args: argparse.Namespace) -> int:
                 left = wiping.left(place, wanted.card, args.execute)
             else:
                 plan = wiping.wipe_plan(place, today, wanted, bar)
-                others = wiping.other_cards(place, plan)
+                others = [one for one in wiping.cards_left(place) if one != plan.card]
                 films = called(states(place))
                 unkept = wiping.unkept(place, plan)
                 begun = wiping.begun(place)
@@ -434,9 +453,14 @@ def wipe(args: argparse.Namespace) -> int:
     lines += [
         f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
-        if item.kind != GONE
+        if item.kind not in (GONE, UNSEEN)
     ]
     lines += [tr("Not on the card any more: {file}", file=item.path) for item in plan.items if item.kind == GONE]
+    lines += [
+        tr("Said to be gone, and not called wiped: {file}", file=item.path)
+        for item in plan.items
+        if item.kind == UNSEEN
+    ]
     lines += [
         tr(
             "Of {clip} nothing is kept anywhere: it was deleted on {day}, because {reason}.",
@@ -466,14 +490,20 @@ def wipe(args: argparse.Namespace) -> int:
         for one in begun
     ]
     if others:
-        lines.append(tr("Other cards of which something is left: {cards}", cards=", ".join(others)))
+        lines.append(
+            tr(
+                "Other cards of which something is left: {cards} (if one is lost, was formatted or has another name"
+                " now: lesveil cards --gone CARD --by NAME)",
+                cards=", ".join(others),
+            )
+        )
     return answer(args, document, *lines)
 
 
 def _half_gone(file: str) -> str:
     return tr(
-        "{file} may be overwritten in part and be no film any more; wipe it by a new plan (lesveil wipe) before lesveil"
-        " run reads this card, or format the card in the camera.",
+        "{file} may be overwritten in part and be no film any more; the next lesveil wipe of this card takes the rest,"
+        " and so does formatting it in the camera.",
         file=file,
     )
 
@@ -490,8 +520,9 @@ def add_to(add: Add, group: Group) -> None:
     found.add_argument(
         "--gone",
         metavar="CARD",
-        help="say that this card is lost or was formatted: what was not copied from it is waited for no more",
+        help="say that this card is lost, was formatted or has another name now: it is waited for no more",
     )
+    found.add_argument("--by", metavar="NAME", help="who says so")
     add("status", status, "every clip, its stage, and what it waits for")
     for name, text in (("approve", "approve a clip's rendering"), ("reject", "reject a clip's rendering")):
         judged = add(name, approve, text)
@@ -518,7 +549,10 @@ def add_to(add: Add, group: Group) -> None:
     wiped.add_argument(
         "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"
     )
-    wiped.add_argument("--by", metavar="NAME", help="who calls it off")
+    wiped.add_argument(
+        "--gone", metavar="CLIP", help="say that a film was deleted from its card otherwise: it is waited for no more"
+    )
+    wiped.add_argument("--by", metavar="NAME", help="who says so")
     wiped.add_argument("--fill", action="store_true", help="also overwrite the free space of the card")
     wiped.add_argument("--whole-card", action="store_true", help="everything on the card, if every film on it may go")
     wiped.add_argument("--confirm", metavar="NAME", help="the card's name, to confirm that the whole card goes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
@@ -12,7 +13,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import State, consent_holds, find, made_anew_by, nothing_left
+from pipeline.lesson.state import NOTHING_LEFT, State, consent_holds, find, made_anew_by, nothing_left
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -69,11 +70,7 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
             day=state.deleted.day,
         )
     if nothing_left(workspace, state):  # somebody took its deletion back
-        raise ApprovalError(
-            "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in,"
-            " then lesveil run.",
-            clip=name,
-        )
+        raise ApprovalError(NOTHING_LEFT, clip=Path(state.file).name)
     if state.render is None and state.failure is not None:
         raise ApprovalError(
             "{clip} has no rendering, because it failed; lesveil status says why and what to do.", clip=name

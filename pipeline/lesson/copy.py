@@ -21,7 +21,7 @@ from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_in_words, failure_row
 from pipeline.lesson.state import State, states
-from pipeline.lesson.wipe import refuse_unfinished_wipe
+from pipeline.lesson.wipe import cards_left, refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
@@ -168,10 +168,6 @@ def _half_wiped(ledger: Ledger, volume: Volume, takes: Sequence[CardClip]) -> li
     return [take for take in takes if plans and begun(take)]
 
 
-GONE = "card_gone"
-"""Rows that say that a card is lost or was formatted, so that nothing more can be copied from it: ``{card}``."""
-
-
 @dataclass(frozen=True)
 class NotCopied:
     """A film that its card's latest run could not copy: its path on the card, the reason in words, and the card."""
@@ -185,7 +181,7 @@ def not_copied(ledger: Ledger) -> list[NotCopied]:
     """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten."""
     latest: dict[str, list[NotCopied]] = {}
     for row in ledger.entries():
-        if row.kind in ("card", GONE):
+        if row.kind in ("card", copies.CARD_GONE):
             latest[row.payload["card"]] = []
         elif row.kind == "failure" and "card" in row.payload:
             card = row.payload["card"]
@@ -193,14 +189,34 @@ def not_copied(ledger: Ledger) -> list[NotCopied]:
     return [one for those in latest.values() for one in those]
 
 
-def write_off(workspace: Workspace, card: str) -> list[NotCopied]:
-    """Say that a card is gone, named as `not_copied` names it: what was not copied from it is told no more, until a
-    run reads that card again. Returns what that is. Raises CardError where there is nothing of such a card."""
+@dataclass(frozen=True)
+class WrittenOff:
+    """What waited for a card that is gone."""
+
+    not_copied: list[NotCopied]
+    not_wiped: list[State]
+    half: list[str]
+    """Files of which a wipe that was under way may have overwritten something."""
+
+
+def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
+    """Say that a card is gone, by the name that the ledger has for it: what was not copied or not wiped from it is
+    waited for no more, and a wipe of it that was begun is called off, until a run finds those films on a card of that
+    name again. Nothing is called wiped by that. Raises CardError where nothing waits for such a card."""
+    by = " ".join(by.split())
+    if not by:
+        raise CardError("A card is written off in somebody's name; say whose with --by.")
     lost = [one for one in not_copied(workspace.ledger) if one.card == card]
-    if not lost:
-        raise CardError("Nothing is left to be copied from a card {card}; lesveil status names those.", card=card)
-    workspace.ledger.append(GONE, None, {"card": card})
-    return lost
+    begun = wipe.unfinished(workspace.ledger, card)
+    before = {state.clip for state in states(workspace) if state.to_wipe and card in state.cards}
+    if not lost and begun is None and card not in cards_left(workspace):
+        raise CardError(
+            "Nothing waits for a card {card}; lesveil status and lesveil wipe name those for which something waits.",
+            card=card,
+        )
+    half = wipe.call_off(workspace.ledger, begun.digest, by) if begun is not None else []
+    workspace.ledger.append(copies.CARD_GONE, None, {"card": card, "by": by})
+    return WrittenOff(lost, [state for state in states(workspace) if state.clip in before and not state.to_wipe], half)
 
 
 def list_copies(workspace: Workspace, volume: Volume) -> Path | None:

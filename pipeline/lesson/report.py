@@ -18,7 +18,7 @@ from pipeline.lesson import seen
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
-from pipeline.lesson.waiting import ended_in_words, rendering_lost, waits_in_words
+from pipeline.lesson.waiting import notes_of, rendering_lost, waits_for, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
 
@@ -146,6 +146,7 @@ def _done_since(workspace: Workspace, failure: Entry) -> bool:
 def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document:
     rows = workspace.ledger.entries(clip=state.clip)
     render = state.render or {}
+    lost = rendering_lost(workspace, state)
     rate = render["frames"] / render["seconds"] if render.get("frames") and render.get("seconds") else None
     return {
         "clip": state.clip,
@@ -155,9 +156,9 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "copied_at": state.ingest.at,
         "bytes": state.ingest.payload["bytes"],
         "stage": state.stage,
-        "waits_for": state.waits_for,
-        "said": waits_in_words(state, rendering_lost(workspace, state)),
-        "notes": ended_in_words(state),
+        "waits_for": waits_for(state, lost),
+        "said": waits_in_words(state, lost),
+        "notes": notes_of(state),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
         "rendered": bool(render),
@@ -190,6 +191,9 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "used": None if state.used is None else {"at": state.used.at, "by": state.used.payload["by"]},
         "deleted": None if state.deleted is None else {"on": state.deleted.day, "because": state.deleted.because},
         "wiped_from_card": state.wiped,
+        "given_up": None
+        if state.given_up is None
+        else {"at": state.given_up.at, "by": state.given_up.payload.get("by") or "?"},
         "working_copy_here": workspace.vault.has(state.clip),
         "finished_clip_here": bool(render) and (workspace.finished / render["file"]).is_file(),
     }

@@ -101,6 +101,9 @@ def _clip(clip: Document) -> list[str]:
     if clip["used"]:
         rows.append((tr("has served"), f"{clip['used']['by']}, {_at(clip['used']['at'])}"))
     rows.append((tr("wiped from the card"), tr("yes") if clip["wiped_from_card"] else tr("no")))
+    if clip["given_up"]:
+        told = tr("{by} said so; nobody saw it wiped", by=clip["given_up"]["by"])
+        rows.append((tr("gone from its card"), f"{told}, {_at(clip['given_up']['at'])}"))
     rows.append((tr("still on this machine"), _still(clip)))
     shown = [
         (

@@ -70,7 +70,7 @@ def _awaits_wipe(workspace: Workspace, state: State) -> bool:
     What was delivered elsewhere permits no wipe, and what was not delivered is made again from the card; those keep
     their terms.
     """
-    return state.delivered is not None and not state.wiped and in_archive(workspace, state.delivered.payload)
+    return state.delivered is not None and state.to_wipe and in_archive(workspace, state.delivered.payload)
 
 
 def due(workspace: Workspace, today: date) -> list[plans.Item]:

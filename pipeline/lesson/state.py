@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from pipeline.adapters import copies
 from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.film import Film, Key
 from pipeline.adapters.ledger import Entry, Ledger
@@ -75,6 +76,8 @@ class State:
     """The cards on which its film was met and copied."""
     since: int = 0
     """The row that last took a deletion back: what was approved or delivered before it counts no more."""
+    given_up: Entry | None = None
+    """Not all of its film was wiped, and somebody said of the rest that it is gone: no card is waited for."""
     files: tuple[str, ...] = ()
     """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
 
@@ -82,6 +85,11 @@ class State:
     def hidden_again(self) -> bool:
         """The latest rendering was made from what had been delivered, not from the film."""
         return bool((self.render or {}).get("released"))
+
+    @property
+    def to_wipe(self) -> bool:
+        """Something of its film lies on a card, for all that is known."""
+        return not self.wiped and self.given_up is None
 
     @property
     def stage(self) -> str:
@@ -121,7 +129,7 @@ class State:
     @property
     def waits_for(self) -> str:
         if self.stage == "deleted":
-            return "" if self.wiped else "lesveil wipe"
+            return "lesveil wipe" if self.to_wipe else ""
         if self.replaces and not self.outdated and self.approved is None and not self.repairs_wait:
             return "lesveil approve"
         if self.to_recall and (self.outdated or not self.to_deliver):  # else what is to be delivered takes its place
@@ -138,7 +146,7 @@ class State:
             "copied": "lesveil run",
             "rendered": "lesveil approve",
             "approved": "lesveil deliver",
-            "delivered": "lesveil wipe",
+            "delivered": "lesveil wipe" if self.to_wipe else "",
         }.get(self.stage, "")
 
     @property
@@ -150,6 +158,14 @@ class State:
 def made_anew_by(state: State) -> str:
     """The command that makes a clip anew which shows somebody who may not be shown."""
     return "lesveil recall" if state.standing else "lesveil run"
+
+
+NOTHING_LEFT = (
+    "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in, then"
+    " lesveil run."
+)
+"""What is said where `nothing_left` is so: to who takes a deletion back, which is done all the same, and to who wants
+to approve, which is refused."""
 
 
 def nothing_left(workspace: Workspace, state: State) -> bool:
@@ -167,14 +183,21 @@ def states(workspace: Workspace) -> list[State]:
             clips.setdefault(row.clip, []).append(row)
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
+    given = copies.given_up(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     return [
-        _state(clip, mine, gone, failures.get(clip))
+        _state(clip, mine, gone, given, failures.get(clip))
         for clip, mine in clips.items()
         if any(row.kind == "ingest" for row in mine)
     ]
 
 
-def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failure: Entry | None) -> State:
+def _state(
+    clip: str,
+    rows: list[Entry],
+    gone: set[tuple[str, str, str]],
+    given: Mapping[tuple[str, str, str], Entry],
+    failure: Entry | None,
+) -> State:
     ingests = [row for row in rows if row.kind == "ingest"]
     copied = ingests[-1]
     renders = [row for row in rows if row.kind == "receipt" and row.payload["stage"] == "render"]
@@ -195,7 +218,9 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
     marks = _marks(rows, _since(rows) | latest_made)
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
-    wiped = all((card, file["path"], file["sha256"]) in gone for card, held in cards.items() for file in held["files"])
+    lay = {(card, file["path"], file["sha256"]) for card, held in cards.items() for file in held["files"]}
+    wiped = lay <= gone
+    said = [given[key] for key in lay - gone if key in given]
     # what was found out late about another rendering, or another place, says nothing of where this one lies
     mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
     there = standing(rows)
@@ -234,6 +259,7 @@ def _state(clip: str, rows: list[Entry], gone: set[tuple[str, str, str]], failur
         begun=tuple(row.payload["where"] for row in unsettled(rows) if row.payload["where"] not in places),
         cards=frozenset(cards),
         since=now.since,
+        given_up=max(said, key=lambda row: row.seq) if said and lay - gone <= given.keys() else None,
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
 

@@ -46,6 +46,11 @@ def called(clips: Iterable[State]) -> dict[str, str]:
     return names
 
 
+def waits_for(state: State, lost: bool = False) -> str:
+    """The command that a clip waits for; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
+    return "lesveil run" if lost else state.waits_for
+
+
 def waits_in_words(state: State, lost: bool = False) -> str:
     """What a clip waits for, or why it failed; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
     gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
@@ -68,6 +73,17 @@ def waits_in_words(state: State, lost: bool = False) -> str:
     if state.deleted is not None and state.stage == "deleted":
         return tr("on {day}, because {reason}", day=state.deleted.day, reason=tr(state.deleted.because))
     return f"{tr('waits for')} {state.waits_for}" if state.waits_for else ""
+
+
+def notes_of(state: State) -> list[str]:
+    """What is to be known of a clip besides its stage and what it waits for."""
+    notes = ended_in_words(state)
+    if state.given_up is not None:
+        who, day = state.given_up.payload.get("by") or "?", state.given_up.day
+        notes.append(
+            tr("(not all wiped: {by} said on {day} that the rest of it, or its card, is gone)", by=who, day=day)
+        )
+    return notes
 
 
 def ended_in_words(state: State) -> list[str]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pipeline import wipeable
 from pipeline.adapters import card as cards
+from pipeline.adapters import copies
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.erase import is_there
+from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.state import State, consent_holds, made_anew_by, states
+from pipeline.lesson.state import State, consent_holds, find, made_anew_by, states
 from pipeline.lesson.targets import in_archive
 from pipeline.messages import quoted
 from pipeline.records import Progress, WipePlan, no_progress
@@ -56,31 +58,64 @@ def wipe_plan(
     if interrupted is not None:
         return interrupted
     if wanted.whole and volume.root == MISSING:
-        raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
+        raise _not_in(volume)
     if wanted.whole:
         _refuse_our_own(workspace, volume.root)
     everything = _everything(volume.root, progress) if wanted.whole else None
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
-    lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
-    copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
-    begun_with = wipe.half_gone(workspace.ledger, volume.identity).keys()
-    replaced = {(path, sha256) for path, sha256 in copied - begun_with if lies[path] != sha256}
-    missing = _missing(workspace, volume, copied - replaced)
+    not_there = _not_there(workspace, volume, rows, wiped)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
 
     return wipeable.plan(
         chains,
         wiped,
-        replaced | missing,
+        not_there,
+        _given_up(workspace, volume, rows, not_there),
         card=volume.identity,
         number=wipe.plans_done(workspace.ledger),
         fill=wanted.fill or wanted.whole,
         everything=everything,
-        # cards may share a label, and folders a place
-        sure=bool(volume.serial) and not os.path.isabs(volume.serial),
+        sure=_is_known(volume),
     )
+
+
+def _not_in(volume: Volume) -> WipeError:
+    return WipeError(
+        "The card {card} is not here; put it in, or name its place with --card (if it is lost or has another name now:"
+        " lesveil cards --gone {quoted} --by NAME).",
+        card=volume.identity,
+        quoted=quoted(volume.identity),
+    )
+
+
+def _is_known(volume: Volume) -> bool:
+    """Whether no other card has its identity: cards may share a label, and folders a place."""
+    return bool(volume.serial) and not os.path.isabs(volume.serial)
+
+
+def _not_there(
+    workspace: Workspace, volume: Volume, rows: Sequence[Entry], wiped: Set[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """What of the (path, sha256) that these rows say were copied from this card, and that were not wiped, it does not
+    hold any more: another film has the name, or none has. Raises CardError."""
+    lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
+    copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
+    begun_with = wipe.half_gone(workspace.ledger, volume.identity).keys()
+    replaced = {(path, sha256) for path, sha256 in copied - begun_with if lies[path] != sha256}
+    return replaced | _missing(workspace, volume, copied - replaced)
+
+
+def _given_up(
+    workspace: Workspace, volume: Volume, rows: Sequence[Entry], not_there: Set[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """The (path, sha256) on this card of which somebody said that they are gone, unless the card itself says what
+    became of them."""
+    said = {(path, sha256) for _, path, sha256 in copies.given_up(workspace.ledger, rows)}
+    if not os.path.isdir(volume.root):
+        return said
+    return set() if _is_known(volume) else said & not_there
 
 
 def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -117,14 +152,14 @@ def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
         return []
 
 
-def other_cards(workspace: Workspace, plan: WipePlan) -> list[str]:
-    """Cards besides the plan's of which something is left."""
+def cards_left(workspace: Workspace) -> list[str]:
+    """The cards of which something is left, in the order in which they were first read."""
     waiting = []
     rows = workspace.ledger.entries("ingest")
-    for card in dict.fromkeys(row.payload["card"] for row in rows if row.payload["card"] != plan.card):
+    for card in dict.fromkeys(row.payload["card"] for row in rows):
         mine = [row for row in rows if row.payload["card"] == card]
         files_of = {(card, file["path"], file["sha256"]) for row in mine for file in row.payload["files"]}
-        if files_of - wipe.wiped_since(workspace.ledger, mine):
+        if files_of - wipe.wiped_since(workspace.ledger, mine) - copies.given_up(workspace.ledger, mine).keys():
             waiting.append(str(card))
     return waiting
 
@@ -170,6 +205,33 @@ def call_off(workspace: Workspace, digest: str, by: str) -> list[str]:
     return wipe.call_off(workspace.ledger, digest, by)
 
 
+def give_up(workspace: Workspace, name: str, by: str) -> State:
+    """Say that a film that is not wiped lies on no card any more, as it was deleted in the camera or its card is lost:
+    its wipe is waited for no longer, and what is here of it keeps its term. Nothing is called wiped by that.
+
+    Raises ApprovalError where no such clip is, WipeError where its card is in and holds it, CardError.
+    """
+    state = find(workspace, name)
+    by = " ".join(by.split())
+    if not by:
+        raise WipeError("A film is given up in somebody's name; say whose with --by.")
+    if not state.to_wipe:
+        raise WipeError("No card of {clip} waits to be wiped.", clip=name)
+    gone: list[list[str]] = []
+    for card in sorted(state.cards):
+        rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == card]
+        wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+        mine = {(f["path"], f["sha256"]) for row in rows if row.clip == state.clip for f in row.payload["files"]}
+        volume = _volume(workspace, None, card)
+        if volume is not None and os.path.isdir(volume.root):
+            mine &= _not_there(workspace, volume, rows, wiped)
+        gone += [[card, path, sha256] for path, sha256 in sorted(mine - wiped)]
+    if not gone:
+        raise WipeError("{clip} lies on the card that is in; wipe it with lesveil wipe.", clip=name)
+    workspace.ledger.append(copies.FILM_GONE, state.clip, {"files": gone, "by": by})
+    return find(workspace, state.clip)
+
+
 def execute_wipe(
     workspace: Workspace,
     digest: str,
@@ -188,10 +250,8 @@ def execute_wipe(
     volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
-    if volume.root == MISSING:
-        raise WipeError("The card {card} is not here; put it in, or name its place with --card.", card=volume.serial)
     if not os.path.isdir(volume.root):
-        raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=volume.root)
+        raise _not_in(volume)
     if plan.items and volume.identity != plan.card:
         raise WipeError(
             "The card at {folder} is {here}, and the plan is for {card}; put that one in.",

@@ -15,7 +15,7 @@ from pipeline.adapters.erase import Disk, Victim
 from pipeline.adapters.fill import Filler
 from pipeline.errors import WipeError
 from pipeline.records import Progress, WipeItem, WipePlan, no_progress
-from pipeline.wipeable import COPY, FREE_SPACE, GONE, NO_FILE, digest_of, folded
+from pipeline.wipeable import COPY, FREE_SPACE, GONE, NO_FILE, UNSEEN, digest_of, folded
 
 BEGIN, INTENT, OVERWRITTEN, OUTCOME, END = (f"wipe_{w}" for w in ("begin", "intent", "overwritten", "outcome", "end"))
 """Ledger rows: ``{digest, card, whole, number, items}`` first (``unkept`` with it, if there is any), ``{digest, card,
@@ -211,7 +211,7 @@ def execute(
                 raise
         for n, item in enumerate(plan.items):
             progress("wipe", n, len(plan.items))
-            if item in done:
+            if item in done or item.kind == UNSEEN:
                 continue
             row = {"digest": digest, "card": plan.card, "path": item.path, "sha256": item.sha256, "kind": item.kind}
             if item in victims and victims[item].digest != digest:
@@ -252,7 +252,8 @@ def _promise(plan: WipePlan, in_place: bool) -> str:
     if not in_place:
         return DELETED_ONLY
     kinds = {item.kind for item in plan.items}
-    return NOT_ALL_THERE if GONE in kinds and FREE_SPACE not in kinds else PROMISE
+    lacks = UNSEEN in kinds or (GONE in kinds and FREE_SPACE not in kinds)
+    return NOT_ALL_THERE if lacks else PROMISE
 
 
 def _inspect(

@@ -27,6 +27,7 @@ from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
 from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import DELETED_ONLY
+from pipeline.wipeable import NOT_HERE
 from tests import clips
 from tests.world import World
 
@@ -179,16 +180,12 @@ def test_two_cards_with_equal_names(world: World, tmp_path: Path) -> None:
     with world.open() as place:
         stages = {Path(s.file).name + s.clip[:4]: s.stage for s in states(place)}
         assert sorted(stages.values()) == ["delivered", "delivered", "wiped"], "B lies on the other card still"
-        assert wiping.other_cards(place, world_plan(place)) == [str(other.card)]
+        assert wiping.cards_left(place) == [str(other.card)]
     other.wipe(other.plan().digest)
     assert other.on_card() == {}
     with world.open() as place:
         assert {s.stage for s in states(place)} == {"wiped"}
         assert place.vault.ids() == []
-
-
-def world_plan(place: Any) -> Any:
-    return wiping.wipe_plan(place, wiping.date(2026, 11, 25), wiping.Wanted(place.folder.parents[1] / "one"))
 
 
 def test_another_card_in_the_machine_is_not_wiped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +320,7 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     """An empty folder where a plain one lay may be any, and so may a card of the same label; a serial is one card's."""
     world.copy()
     world.finish()
-    not_here = "its film is not on this card, perhaps on another of that name"
+    not_here = NOT_HERE
     for card in (volumes.volume_of(world.card), Volume(world.card, "", "EOS_DIGITAL", "vfat", True)):
         with monkeypatch.context() as patch:
             as_volume(patch, card)
@@ -405,6 +402,7 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
     digest = begun(world, monkeypatch, f"pipeline.adapters.erase.{step}")
     said = lesveil(world, capsys, "wipe", "--call-off", digest, "--by", "A. Jansen", js=False)
     assert f"{AT}/A.MP4 may be overwritten in part" in said
+    assert "the next lesveil wipe of this card takes the rest" in said
     with world.open() as place:
         assert place.ledger.entries("wipe_called_off")[-1].payload["half"] == [f"{AT}/A.MP4"]
     again = world.plan(fill=True)

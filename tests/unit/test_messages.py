@@ -18,7 +18,7 @@ import pytest
 from pipeline import cli, consent, errors, messages, wipeable
 from pipeline.commands import afterwards, doctor, house, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report_page, report_person, report_words, retention
-from pipeline.lesson.state import State
+from pipeline.lesson.state import NOTHING_LEFT, State
 from pipeline.stages import wipe
 
 PIPELINE = Path(messages.__file__).parent
@@ -27,7 +27,17 @@ SPOKEN = {"tr", "say"}
 KINDS = {kind.__name__ for kind in errors.all_errors()}
 PASSED_ON = {"text", "stage", "reason", "error.template", "done.promise", "s.stage", "item.kind", "one.template"}
 PASSED_ON |= {f"TEXTS[{why}]" for why in ("why", "answer.why", "end.why", "person.answer.why", "Why(one.reason)")}
-PASSED_ON |= {"line.verdict", "title", "outcome", "HIDDEN", "RIGHTS", "FALLS_BACK", "item['action']", "item['kind']"}
+PASSED_ON |= {
+    "line.verdict",
+    "title",
+    "outcome",
+    "HIDDEN",
+    "RIGHTS",
+    "FALLS_BACK",
+    "NOTHING_LEFT",
+    "item['action']",
+    "item['kind']",
+}
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
 PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
@@ -131,7 +141,8 @@ def wanted() -> dict[str, str]:
     ):
         found.setdefault(text, "stages/wipe.py")
     found.setdefault("it was never copied from this card", "wipeable.plan")
-    found.setdefault("its film is not on this card, perhaps on another of that name", "wipeable.plan")
+    found.setdefault(wipeable.NOT_HERE, "wipeable.NOT_HERE")
+    found.setdefault(NOTHING_LEFT, "state.NOTHING_LEFT")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")
     for text in _remarks():

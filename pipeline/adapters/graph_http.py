@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.utils
 import ipaddress
 import logging
+import math
 import random
 import threading
 import time
@@ -35,7 +36,8 @@ LONGEST_WAIT = 600.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds of the pauses that nobody asked for: they double, and are drawn at random up to that."""
 AGAIN = frozenset({429, 500, 502, 503, 504})
-TIMEOUT = httpx.Timeout(120, connect=20)
+LONGEST_CALL, LONGEST_CONNECT = 120.0, 20.0
+"""Seconds that an answer may take, and reaching the service."""
 
 # httpx logs every address it calls, httpcore every header: both hold secrets here. Of the others only warnings are of
 # use to anyone.
@@ -102,13 +104,14 @@ class Patience:
                 "OneDrive asks to come back in {minutes} {minutes:minute|minutes}; run lesveil deliver again then.",
                 minutes=round(asked / 60) or 1,
             )
-        if self._failures >= ATTEMPTS:
+        limit = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
+        pause = self._graph.clock.chance() * limit if asked is None else asked
+        if self._failures >= ATTEMPTS or pause >= self._graph.left:
             raise unreachable(failure)
         if asked is not None:
             self._graph.hold(asked)
         else:
-            limit = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
-            self._graph.pause(self._graph.clock.chance() * limit)
+            self._graph.pause(pause)
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -160,17 +163,25 @@ def unreachable(failure: httpx.Response | Exception) -> DeliveryError:
 
 
 class Graph:
-    """One connection to Graph; threads may share it. ``base`` is checked (see `checked_service`)."""
+    """One connection to Graph; threads may share it. ``base`` is checked (see `checked_service`).
 
-    def __init__(self, base: str, tokens: Tokens, clock: Clock | None = None) -> None:
+    ``within``: so many seconds from now on nothing is tried any more, for whoever has no time for more.
+    """
+
+    def __init__(self, base: str, tokens: Tokens, clock: Clock | None = None, within: float = math.inf) -> None:
         self.base = checked_service("graph", base, MICROSOFT)
         self.local = loopback(self.base)
         self.clock = clock or Clock()
         self._tokens = tokens
         self._not_before = 0.0
+        self._until = self.clock.now() + within
         self._stopping = threading.Event()
         # A proxy of the environment may see where we go, but nothing for this machine leaves it.
-        self._client = httpx.Client(timeout=TIMEOUT, trust_env=not self.local, follow_redirects=False)
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(LONGEST_CALL, connect=LONGEST_CONNECT),
+            trust_env=not self.local,
+            follow_redirects=False,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +197,11 @@ class Graph:
     def stop(self) -> None:
         """End every pause in every thread, and let none begin: the person wants to go home."""
         self._stopping.set()
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of ``within``."""
+        return self._until - self.clock.now()
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises DeliveryError when we were told to stop."""
@@ -222,7 +238,9 @@ class Graph:
             self._wait_for_it()
             bearer = {"Authorization": f"Bearer {self._tokens(fresh)}"}
             try:
-                response = self._client.request(method, path, json=json, headers=(headers or {}) | bearer)
+                response = self._client.request(
+                    method, path, json=json, headers=(headers or {}) | bearer, timeout=self._timeout()
+                )
             except httpx.TransportError as error:
                 patience.wait(error)
                 continue
@@ -234,6 +252,12 @@ class Graph:
                 patience.wait(response)
             else:
                 return response
+
+    def _timeout(self) -> httpx.Timeout:
+        """Raises DeliveryError where the time is up."""
+        if self.left <= 0:
+            raise unreachable(TimeoutError())
+        return httpx.Timeout(min(LONGEST_CALL, self.left), connect=min(LONGEST_CONNECT, self.left))
 
     def bare(
         self,

@@ -34,6 +34,8 @@ SITES_SCOPES = ["Sites.Selected"]
 """Delegated: only sites that an administrator gave to this program, as far as the person may go there."""
 APPS_SCOPES = ["https://graph.microsoft.com/.default"]
 """What an administrator granted to the program itself: Sites.Selected, and one site."""
+TIMEOUT = 30.0
+"""Seconds that an answer of the sign-in service may take."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class _OnThisMachine:
     msal speaks to nothing but https, rightly; this is used for a checked loopback address only.
     """
 
-    def __init__(self, authority: str) -> None:
+    def __init__(self, authority: str, timeout: float) -> None:
         self._authority = httpx.URL(authority)
+        self._timeout = timeout
 
     def get(self, url: str, params: Any = None, headers: dict[str, str] | None = None, **_: Any) -> httpx.Response:
         return self._send("GET", url, params=params, headers=headers)
@@ -93,15 +96,19 @@ class _OnThisMachine:
 
     def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
         there = httpx.URL(url).copy_with(scheme="http", host=self._authority.host, port=self._authority.port)
-        with httpx.Client(trust_env=False, timeout=30) as client:
+        with httpx.Client(trust_env=False, timeout=self._timeout) as client:
             return client.request(method, there, **more)
 
 
 class SignIn:
-    """One registration on one machine. Calling it gives an access token for Graph, without asking anybody."""
+    """One registration on one machine. Calling it gives an access token for Graph, without asking anybody.
 
-    def __init__(self, registration: Registration, vault: Vault) -> None:
+    ``timeout``: seconds that each answer of the sign-in service may take.
+    """
+
+    def __init__(self, registration: Registration, vault: Vault, timeout: float = TIMEOUT) -> None:
         self._said = checked(registration)
+        self._timeout = timeout
         # A cache of its own for each: a token of one service must never be shown to another.
         mark = hashlib.sha256("\n".join((registration.authority, registration.tenant, registration.client_id)).encode())
         self._name = f"signin-{mark.hexdigest()[:16]}"
@@ -210,9 +217,9 @@ class SignIn:
         said = self._said
         how: dict[str, Any] = {"authority": f"{AUTHORITY}/{said.tenant}", "instance_discovery": False}
         if loopback(said.authority):
-            how["http_client"] = _OnThisMachine(said.authority)
+            how["http_client"] = _OnThisMachine(said.authority, self._timeout)
         else:
-            how["timeout"] = 30
+            how["timeout"] = self._timeout
         if said.way == "certificate":
             how["client_credential"] = read_certificate(Path(said.certificate))
             return msal.ConfidentialClientApplication(said.client_id, **how)

@@ -15,6 +15,9 @@ from pipeline.consent import TEXTS, Why
 from pipeline.errors import LedgerError
 from pipeline.messages import ground_in_words, printable, tr
 
+ASKED_FOR = 10.0
+"""Seconds in which OneDrive is asked for the ledger's heads, while who took consent back waits; recall asks again."""
+
 AT_A_GLANCE = 40
 """Of a first list, so many people are named one by one; of a school's there are a thousand."""
 
@@ -214,7 +217,10 @@ def consent_withdraw(args: argparse.Namespace) -> int:
     on = args.on or today
     with workspace.opened(args.workspace, old_register=True) as place:
         reach = withdraw(place, args.id, on, today)
-        lacking, _ = gaps(place)
+        if not args.json:
+            answer(args, None, *_withdrawn(args.id, on, today, reach))
+            sys.stdout.flush()  # it counts: nobody waits for what the archive says
+        lacking, _ = gaps(place, ASKED_FOR)
     document = {
         "ledger": lacking,
         "id": args.id,
@@ -230,13 +236,17 @@ def consent_withdraw(args: argparse.Namespace) -> int:
             for state in reach.clips
         ],
     }
-    lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=args.id, on=on)]
+    answer(args, document, *lacking)
+    return LedgerError.code if lacking else 0
+
+
+def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
+    lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=person, on=on)]
     lines += [_clip_line(state, on if on > today else None) for state in reach.clips]
-    others = [person for person in reach.templates if person != args.id]
+    others = [one for one in reach.templates if one != person]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
-    answer(args, document, *lines, *lacking)
-    return LedgerError.code if lacking else 0
+    return lines
 
 
 def consent_alike(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -24,12 +25,12 @@ def leave_head(place: workspace.Workspace) -> None:
         say("The ledger's head could not be left in the archive: {why}", why=told(error))
 
 
-def gaps(place: workspace.Workspace) -> tuple[list[str], bool]:
+def gaps(place: workspace.Workspace, within: float = math.inf) -> tuple[list[str], bool]:
     """A line for people where the ledger is not whole, so that it may not know of every delivery; and whether it is
-    known to be whole. That the archive could not be asked is told."""
+    known to be whole. That the archive could not be asked is told; OneDrive is waited for ``within`` seconds."""
     from pipeline.lesson import targets
 
-    found = targets.proof(place)
+    found = targets.proof(place, within=within)
     if found.unasked is not None:
         say("The heads in the archive could not be asked: {why}", why=told(found.unasked))
     if not found.findings:

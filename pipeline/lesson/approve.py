@@ -46,11 +46,11 @@ def judge(
         _refuse_outdated(workspace, state, name)
         told = _known(state, name, despite, despite_rejection)
         before = approvals(workspace, state)
-        if state.stage in ("approved", "delivered") and _known_as(by) in map(_known_as, before):
+        if state.stage in ("approved", "delivered") and known_as(by) in map(known_as, before):
             return state
         verdict = "approved"
         if workspace.settings.review.two_people and state.approved is None:
-            others = [one for one in before if _known_as(one) != _known_as(by)]
+            others = [one for one in before if known_as(one) != known_as(by)]
             if before and not others:
                 raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
             verdict = "approved" if others else FIRST
@@ -150,9 +150,9 @@ def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> d
     return told | ({"despite_rejection": rejection.seq} if rejection is not None else {})
 
 
-def _known_as(name: str) -> str:
+def known_as(name: str) -> str:
     """By what two spellings are one person's: keyboards and systems write é as one character or as two."""
-    return unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def approvals(workspace: Workspace, state: State) -> list[str]:
@@ -168,6 +168,6 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
             continue
         if row.payload["verdict"] == "rejected":
             names.clear()
-        elif _known_as(row.payload["by"]) not in map(_known_as, names):
+        elif known_as(row.payload["by"]) not in map(known_as, names):
             names.append(row.payload["by"])
     return names

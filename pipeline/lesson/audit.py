@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import DeliveryError
-from pipeline.lesson.deliver import settle
+from pipeline.lesson.deliver import KEY, settle
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.state import may_lie, states
+from pipeline.lesson.state import CLEARED, may_lie, states
 from pipeline.lesson.target import Found
 from pipeline.lesson.targets import open_target
 from pipeline.workspace import Workspace
@@ -51,7 +51,12 @@ def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = N
             there = may_lie(workspace.ledger.entries(clip=state.clip))
             rows += [(state.clip, row.payload) for row in there if row.payload["target"] == target.kind]
         listed = list(target.listing())
-        lines = [_compared(clip, payload, listed, target) for clip, payload in rows]
+        lines = []
+        for clip, payload in rows:
+            line = _compared(clip, payload, listed, target)
+            if line.fine and payload.get("versions_left"):  # there are none any more: nobody is in sight in them
+                workspace.ledger.append(CLEARED, clip, {name: payload[name] for name in KEY})
+            lines.append(line)
     known = {line.where for line in lines} | {payload["where"] for _, payload in rows}
     return lines + [Line(found.where, None, "unknown") for found in listed if found.where not in known]
 

@@ -15,7 +15,7 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
-from pipeline.lesson.approve import approvers, judge
+from pipeline.lesson.approve import approvers, judge, known_as
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
@@ -186,7 +186,7 @@ class Desk:
             one = known.get(repair)
             if one is None:
                 raise RepairError("There is no repair {id} of {clip}.", id=repair, clip=state.file)
-            if one.by != by and role is not Role.COACH and one.kind not in UNHIDES:
+            if known_as(one.by) != known_as(by) and role is not Role.COACH and one.kind not in UNHIDES:
                 raise RepairError("Only the coach undoes what somebody else hid.")
             if not one.undone:
                 self._refuse_going(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from pipeline.adapters.graph_http import Clock, Graph, Tokens
 from pipeline.adapters.graph_names import legal
 from pipeline.adapters.notes import Note, note_names
 from pipeline.adapters.onedrive import Item, OneDrive
+from pipeline.adapters.sign_in import TIMEOUT as SIGN_IN
 from pipeline.adapters.sign_in import Registration, SignIn
 from pipeline.adapters.upload_session import Line
 from pipeline.errors import DeliveryError, SettingsError
@@ -160,14 +162,20 @@ def registration_of(settings: Settings) -> Registration:
 
 
 def open_onedrive(
-    workspace: Workspace, tokens: Tokens | None = None, clock: Clock | None = None, line: Line | None = None
+    workspace: Workspace,
+    tokens: Tokens | None = None,
+    clock: Clock | None = None,
+    line: Line | None = None,
+    within: float = math.inf,
 ) -> OneDriveTarget:
-    """The school's OneDrive, reached and asked for its drive. Raises SettingsError, SignInError, DeliveryError."""
+    """The school's OneDrive, reached and asked for its drive; ``within``: seconds after which it is no longer waited
+    for. Raises SettingsError, SignInError, DeliveryError."""
     said = workspace.settings.onedrive
     folder = said.folder.strip("/")
     if folder and not all(map(legal, folder.split("/"))):
         raise SettingsError("[onedrive] folder cannot be {folder}; OneDrive takes no such name.", folder=repr(folder))
-    graph = Graph(said.graph, tokens or SignIn(registration_of(workspace.settings), workspace.vault), clock)
+    signing = tokens or SignIn(registration_of(workspace.settings), workspace.vault, timeout=min(SIGN_IN, within))
+    graph = Graph(said.graph, signing, clock, within)
     try:
         return OneDriveTarget(OneDrive.open(graph, said.site), folder, workspace, said.simultaneous, line)
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,6 +29,9 @@ recognition is off."""
 
 SENDING, UNSENT = "delivery_sending", "delivery_unsent"
 """Kinds of rows: a rendering is about to be brought somewhere; it turned out that it does not lie there."""
+
+CLEARED = "delivery_cleared"
+"""Kind of row: older versions that OneDrive kept of a delivery are gone since."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,8 @@ def _state(
     # what was found out late about another rendering, or another place, says nothing of where this one lies
     mine = [row for row in rows if row.seq > now.since and row.payload.get("sha256") == digest]
     there = standing(rows)
-    lies, places = {row.seq for row in there}, {row.payload["where"] for row in there}
-    here = [row for row in mine if row.seq in lies]
+    places, of_this = {row.payload["where"] for row in there}, {row.seq for row in mine}
+    here = [row for row in there if row.seq in of_this]
     # at an earlier place it may have been found late: the archive's is the one that counts
     delivered = next((row for row in reversed(here) if row.payload["is_archive"]), here[-1] if here else None)
     others = [row.seq for row in rows if row.kind == "delivery" and row.payload["sha256"] != digest]
@@ -343,6 +346,10 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
             found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
         elif row.kind == "delivery_removed":
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
+        elif row.kind == CLEARED:
+            mine = [one.payload["where"] == row.payload["where"] for one in found]
+            none = {"versions_left": 0}
+            found = [replace(o, payload=o.payload | none) if its else o for o, its in zip(found, mine, strict=True)]
     return found
 
 

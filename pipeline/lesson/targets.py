@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,18 @@ from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
 
-def open_target(workspace: Workspace, kind: str = "") -> FolderTarget | OneDriveTarget:
+def open_target(workspace: Workspace, kind: str = "", within: float = math.inf) -> FolderTarget | OneDriveTarget:
     """The target of lesveil.toml, or the one of this kind (for what was delivered before it was changed).
 
-    Raises SettingsError where lesveil.toml names none.
+    ``within``: seconds after which OneDrive is no longer waited for. Raises SettingsError where lesveil.toml names
+    none.
     """
     said = workspace.settings.deliver
     kind = kind or said.target
     if kind == "folder" and (said.folder or said.target != "folder"):
         return FolderTarget(workspace.target_folder, said.folder_is_the_archive)
     if kind == "onedrive":
-        return open_onedrive(workspace)
+        return open_onedrive(workspace, within=within)
     raise SettingsError(
         'lesveil.toml does not say where clips go: write target = "onedrive" under [deliver], or target = "folder" and'
         ' folder = "..." with the folder in which they belong.'
@@ -49,9 +51,9 @@ def leave_head(workspace: Workspace) -> None:
         target.note(workspace.ledger.mark(), workspace.ledger.head())
 
 
-def heads_left(workspace: Workspace) -> list[str]:
-    """Every head that was left where clips go. Raises what reaching the target raises."""
-    target = open_target(workspace)
+def heads_left(workspace: Workspace, within: float = math.inf) -> list[str]:
+    """Every head that was left where clips go, asked for so many seconds. Raises what reaching the target raises."""
+    target = open_target(workspace, within=within)
     with target if isinstance(target, OneDriveTarget) else contextlib.nullcontext():
         return target.noted(workspace.ledger.mark())
 
@@ -66,12 +68,15 @@ class Proof:
     unasked: LesveilError | None = None
 
 
-def proof(workspace: Workspace, *heads: str) -> Proof:
-    """Look at every row of the ledger, and compare it with ``heads`` and with those that were left where clips go."""
+def proof(workspace: Workspace, *heads: str, within: float = math.inf) -> Proof:
+    """Look at every row of the ledger, and compare it with ``heads`` and with those that were left where clips go.
+
+    ``within``: seconds after which OneDrive is no longer waited for, and counts as not asked.
+    """
     left, unasked = list[str](), None
     if workspace.settings.deliver.target:
         try:
-            left = heads_left(workspace)
+            left = heads_left(workspace, within)
         except (LesveilError, OSError) as error:
             unasked = ours(error)
     return Proof(workspace.ledger.verify(*heads, *left), len(heads) + len(left), unasked)

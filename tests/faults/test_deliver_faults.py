@@ -437,6 +437,12 @@ def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made,
         assert [line.verdict for line in audit(place, there)] == ["old versions"], "refused for the third time"
         assert [line.verdict for line in audit(place, there)] == ["as delivered"]
         assert graph.state(drive)["files"][0]["versions"] == 1
+        assert still_delivered(place.ledger.entries(clip=made.clip)) == {newer.sha256}, "and no older one any more"
+        (state,) = states(place)
+        assert state.delivered is not None
+        assert state.delivered.payload["versions_left"] == 0
+        assert [line.verdict for line in audit(place, there)] == ["as delivered"]
+        assert len(place.ledger.entries("delivery_cleared")) == 1, "told once"
         row = place.ledger.entries("delivery", made.clip)[-1].payload
         delivering.remove_delivered(place, made.clip, row, there)
         assert still_delivered(place.ledger.entries(clip=made.clip)) == set(), "taken away, no version shows anybody"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import signal
@@ -13,20 +14,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pipeline import messages, workspace
+from pipeline.adapters import graph_http
+from pipeline.adapters.graph_http import Clock
 from pipeline.adapters.graph_names import Labels
 from pipeline.cli import main
 from pipeline.errors import DeliveryError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson import targets
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import states
 from pipeline.lesson.targets import open_target
 from tests.faults import school
-from tests.faults.school import Made
+from tests.faults.school import Made, NoWaiting
 from tests.graph.control import Control, running
 
 ONEDRIVE = """\
@@ -134,6 +139,36 @@ def test_from_login_to_removal(place: Place, graph: Control, drive: str) -> None
 
     place.lesveil("login", "--forget")
     assert "run lesveil login" in place.lesveil("deliver", "--audit", code=60)
+
+
+def test_a_withdrawal_is_answered_before_the_archive_is_asked(
+    place: Place, graph: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A parent waits, and there is no line: the answer comes first, and the archive is given ten seconds."""
+    place.lesveil("login", "--device-code")
+    names = "Leerlingnummer;Roepnaam;Achternaam;Geboortedatum;Beeldcoaching;Gezichtsherkenning;Toestemming van\n"
+    (tmp_path / "lijst.csv").write_text(names + "41207;Noa;Jansen;01-02-2005;Ja;Ja;leerling\n", encoding="utf-8")
+    place.lesveil("consent", "import", tmp_path / "lijst.csv")
+    withdrawn_by_then, waits, asked = list[str](), NoWaiting(), targets.heads_left
+    request = httpx.Client.request
+
+    def heads_left(*said: Any) -> list[str]:
+        withdrawn_by_then.append(capsys.readouterr().out)
+        return asked(*said)
+
+    def no_line(client: httpx.Client, method: str, url: Any, **more: Any) -> httpx.Response:
+        if str(url).startswith(f"{graph.url}/v1.0/"):
+            raise httpx.ConnectError("no")
+        return request(client, method, url, **more)
+
+    monkeypatch.setattr(targets, "heads_left", heads_left)
+    slow = functools.partial(Clock, waits.clock.sleep, waits.clock.now, waits.clock.chance)
+    monkeypatch.setattr(graph_http, "Clock", slow)
+    monkeypatch.setattr(httpx.Client, "request", no_line)
+    assert main(["consent", "withdraw", "41207", "-C", str(place.made.folder), "--lang", "en"]) == 0
+    assert "Consent of 41207 is withdrawn" in withdrawn_by_then[0]
+    assert "could not be asked" in capsys.readouterr().err
+    assert sum(waits.waited) < 10
 
 
 def test_ctrl_c_stops_soon_and_the_next_run_goes_on(place: Place, graph: Control, drive: str) -> None:

@@ -208,6 +208,16 @@ def test_reviewers_undo_their_own(school: School) -> None:
         assert [one.undone_at for one in seen.repairs(place.ledger, clip)] == [row.seq]
 
 
+def test_whose_a_repair_is_is_asked_as_who_approved_is(school: School) -> None:
+    with desk(school) as house:
+        clip = school.state().clip
+        id = house.add(clip, hide(school), "Ren\u00e9e  Bos", Role.REVIEWER)
+        with pytest.raises(RepairError, match="Only the coach"):
+            house.undo(clip, id, "Ren\u00e9e", Role.REVIEWER)
+        house.undo(clip, id, "rene\u0301e Bos ", Role.REVIEWER)
+        assert [one.undone for one in house.clip(clip).repairs] == [True]
+
+
 def test_the_timeline_shows_a_repair_before_it_is_rendered(school: School) -> None:
     with desk(school) as house:
         clip = school.state().clip

@@ -126,6 +126,27 @@ def test_pauses_grow_at_random_and_end() -> None:
             patience.wait(answer("6000"))
 
 
+@pytest.mark.parametrize("answers", [httpx.ConnectError("no"), answer("30")], ids=["no line", "asked to wait"])
+def test_whoever_has_little_time_is_told_within_it(
+    answers: httpx.Response | Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, timeouts = NoWaiting(), list[float]()
+
+    def request(*_: object, timeout: httpx.Timeout, **__: object) -> httpx.Response:
+        timeouts.append(timeout.as_dict()["read"] or 0)
+        if isinstance(answers, Exception):
+            raise answers
+        return answers
+
+    with Graph(LOCAL, lambda fresh: "t", waits.clock, 10) as graph:
+        monkeypatch.setattr(graph._client, "request", request)
+        with pytest.raises(DeliveryError, match="cannot be reached"):
+            graph.call("GET", "/me/drive")
+    assert sum(waits.waited) < 10
+    assert timeouts[0] == 10
+    assert timeouts[-1] == 10 - sum(waits.waited), "a call that hangs ends then too"
+
+
 @given(st.integers(0, 1 << 28), st.floats(0, 1000), st.integers(1, 40), st.integers(1, 40))
 def test_pieces_are_always_what_the_service_takes(size: int, took: float, smallest: int, more: int) -> None:
     line = Line(smallest * GRANULE, smallest * GRANULE, (smallest + more) * GRANULE)

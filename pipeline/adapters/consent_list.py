@@ -254,7 +254,14 @@ def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[Liste
         answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}
         torn |= {one.id for one in group} if len(answers) > 1 else set()
         for listed in group[1:] if len(answers) == 1 else ():
-            sheet.remark(listed.row, "id", "Row {row}: the same person has another number too, with the same answers.")
+            sheet.remark(
+                listed.row,
+                "id",
+                "Row {row}: {number} seems to be the same person as {other}, so a withdrawal under either counts for"
+                " both; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
+                listed.id,
+                group[0].id,
+            )
     for listed in people:
         if listed.id in torn:
             sheet.remark(

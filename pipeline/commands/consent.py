@@ -57,8 +57,7 @@ def consent_import(args: argparse.Namespace) -> int:
         "unchanged": len(plan.unchanged),
         "needs_allow_loss": plan.mass_loss,
         "remarks": [
-            {"row": one.row, "column": one.column, "text": tr(one.template, row=one.row, column=one.column)}
-            for one in plan.remarks
+            {"row": one.row, "column": one.column, "text": tr(one.template, **one.fields)} for one in plan.remarks
         ],
         "templates_destroyed": reach.templates if reach else [],
         "clips": [{"clip": state.clip, "stage": state.stage, "people": state.lapsed} for state in reach.clips]
@@ -81,7 +80,7 @@ def consent_import(args: argparse.Namespace) -> int:
 
 def _difference(plan: Any, names: dict[str, str]) -> list[str]:
     """What an import changes, the losses last: they are what a person must not miss."""
-    lines = [tr(one.template, row=one.row, column=one.column) for one in plan.remarks]
+    lines = [tr(one.template, **one.fields) for one in plan.remarks]
     lines.append(
         tr(
             "{n} {n:person|people} on the list: {new} new, {gone} gone, {changed} changed.",
@@ -225,6 +224,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
         "ledger": lacking,
         "id": args.id,
         "on": on.isoformat(),
+        "counts_for": list(reach.selves),
         "templates_destroyed": reach.templates,
         "clips": [
             {
@@ -243,7 +243,16 @@ def consent_withdraw(args: argparse.Namespace) -> int:
 def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
     lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=person, on=on)]
     lines += [_clip_line(state, on if on > today else None) for state in reach.clips]
-    others = [one for one in reach.templates if one != person]
+    for one in reach.selves:
+        lines.append(
+            tr(
+                "It counts for {other} too, who seems to be the same person; if they are two people, say lesveil"
+                " consent alike {id} {other} --are two --by NAME.",
+                id=person,
+                other=one,
+            )
+        )
+    others = [one for one in reach.templates if one != person and one not in reach.selves]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
     return lines

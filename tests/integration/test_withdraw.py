@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import workspace
@@ -20,6 +21,7 @@ from pipeline.lesson.recall import recall_plan
 from pipeline.lesson.state import State, consent_holds, find, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
+from pipeline.records import Person
 from pipeline.workspace import Workspace
 
 TODAY = date(2026, 11, 25)
@@ -246,6 +248,22 @@ def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) 
     place.register.decide_alike("1", "2", 1, "Geertje")
     place.register.withdraw("2", FILMED - timedelta(1))
     assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}, "one person: withdrawn is withdrawn"
+
+
+def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspace) -> None:
+    """Two numbers on one list, and a third that somebody said is the same person."""
+    people = [person(one, last_name="Dam") for one in ("1", "2")]
+    bring(place, TODAY, *people, *(person(str(n)) for n in range(3, 6)))
+    place.register.decide_alike("1", "3", 1, "Geertje")
+    ids = ("1", "2", "3", "4")
+    workspace.save_templates(place, [Person(one, np.ones(128, np.float32), 1) for one in ids])
+    path = clip(place, "a", "2")
+    deliver(place, path)
+    ahead = TODAY + timedelta(3)
+    reach = withdraw(place, "1", ahead, TODAY)
+    assert reach.templates == ["1", "2", "3"]
+    assert (list(reach.selves), [one.clip for one in reach.clips]) == (["2", "3"], ["a" * 8])
+    assert [(one["clip"][0], one["people"]) for one in recall_plan(place, ahead)] == [("a", ["2"])]
 
 
 # --- the teacher --------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def _refuse_without_number(sheet: Sheet) -> None:
     if wrong:
         raise ConsentError(
             "{file}, row {row}, column {column}: this is not a number of a person; write at most 32 letters, digits,"
-            " dots or dashes, without spaces.",
+            " dots or dashes, without spaces, or take the row out if it names nobody, as a total does.",
             **sheet.place(rows(wrong), "id"),
         )
     if missing:
@@ -153,7 +153,7 @@ def _refuse_wrong_widths(sheet: Sheet) -> None:
             raise ConsentError(
                 "{file}, row {row} has {found} {found:column|columns} where the header has {width}, so the file was "
                 "cut off or cells"
-                " have shifted; export the list again.",
+                " have shifted; export the list again, or take the row out if it names nobody, as a total does.",
                 **sheet.place(number, ""),
                 found=len(row),
                 width=width,

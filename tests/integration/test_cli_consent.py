@@ -346,9 +346,7 @@ def test_a_schools_first_list_is_told_in_a_line_and_what_changes_later_by_name(p
         answers = ("Ja", "Ja" if n % 2 else "Nee", "ouder", days_ago(80), "", "")
         school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(13.3 * 365), "2HA", *answers])
     out = place.run("consent", "import", write(tmp_path, "list.xlsx", school), "--dry-run")[0]
-    assert (
-        "+ from now on 30 people could be recognised, but recognition is off, and 30 more people may be" in out
-    )
+    assert "+ from now on 30 people could be recognised, but recognition is off, and 30 more people may be" in out
     place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')
     out = place.run("consent", "import", write(tmp_path, "list.xlsx", school))[0]
     assert "+ from now on 30 people may be recognised, and 30 more people filmed: see lesveil consent list." in out

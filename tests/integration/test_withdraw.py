@@ -18,6 +18,9 @@ from pipeline.consent import Giver
 from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.recall import recall_plan
+from pipeline.lesson.report_page import page
+from pipeline.lesson.report_person import about_person
+from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, consent_holds, find, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
@@ -373,3 +376,12 @@ def test_without_recognition_nothing_leaves_that_shows_people_by_it(place: Works
         assert [state(off, name).lapsed for name in "abc"] == [("1",), (), ()]
         assert (state(off, "a").waits_for, a.exists()) == ("lesveil run", False)
         assert (state(off, "b").waits_for, b.exists()) == ("lesveil wipe", True), "it was made while it was on"
+
+
+def test_a_request_for_access_names_the_other_numbers(place: Workspace) -> None:
+    bring(place, TODAY, *(person(one, last_name="Dam") for one in ("1", "2")), *(person(str(n)) for n in range(3, 6)))
+    document = about_person(place, "1", TODAY)
+    assert document["other_numbers"] == ["2"]
+    said = "2 seems to be the same person: lesveil report --person 2 tells the rest."
+    assert said in in_words(document, "person")
+    assert said in page(document, "person")

@@ -414,8 +414,8 @@ def _number(id: str) -> int:
 def prune_templates(workspace: Workspace, today: date, withdrawn: str | None = None) -> list[str]:
     """Destroy the templates of everyone who may not be recognised today, and return who that is.
 
-    Without recognition that is everyone. ``withdrawn`` is destroyed whatever the day is from which it counts. Templates
-    that cannot be read are destroyed all together. Raises BusyError.
+    Without recognition that is everyone. That of ``withdrawn``, under whatever number, is destroyed whatever the day is
+    from which it counts. Templates that cannot be read are destroyed all together. Raises BusyError.
     """
     with _templates_held(workspace):
         return _prune_templates(workspace, today, withdrawn)
@@ -429,7 +429,8 @@ def _prune_templates(workspace: Workspace, today: date, withdrawn: str | None) -
             workspace.vault.destroy(id)
         return []
     allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
-    left = [person for person in people if person.id in allowed and person.id != withdrawn]
+    gone = {withdrawn, *workspace.register.selves(withdrawn)} if withdrawn is not None else set()
+    left = [person for person in people if person.id in allowed and person.id not in gone]
     if len(left) < len(people):
         _save_templates(workspace, left)
     return sorted({person.id for person in people} - {person.id for person in left})
@@ -463,12 +464,7 @@ def grounds(
 def _double_allows(
     register: Register, double: str, people: int, filmed: date, used: date, recognised: bool = True
 ) -> bool:
-    """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school.
-
-    Where the two numbers are one person, a withdrawal under either is a withdrawal.
-    """
+    """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school."""
     if people != UNDECIDED and register.may_be_shown(double, filmed, used, recognised=recognised).kept:
         return True
-    if people == 1 and any(withdrawal.on <= used for withdrawal in register.record(double).withdrawals):
-        return False
     return register.left_out_on(double, filmed)

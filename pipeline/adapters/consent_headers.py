@@ -17,11 +17,11 @@ WITHIN = 10
 """Rows from the top among which the header is looked for; some exports begin with a title."""
 
 _KNOWN: dict[str, str] = {
-    "id": "Leerlingnummer|leerlingnr|leerling nr|stamnummer|stamnr|studentnummer"
-    "|student number|student id|pupil number|personeelsnummer",
-    "first_name": "Roepnaam|voornaam|first name|given name",
-    "infix": "Tussenvoegsel|tussenvoegsels|voorvoegsel|voorvoegsels|infix|name prefix",
-    "last_name": "Achternaam|geslachtsnaam|surname|last name|family name",
+    "id": "Leerlingnummer|leerlingnr|leerling nr|leerling nummer|lln nr|llnr|lln nummer|llnnummer|stamnummer|stamnr"
+    "|stam nr|studentnummer|student number|student id|pupil number|personeelsnummer",
+    "first_name": "Roepnaam|roepn|voornaam|voorn|first name|given name",
+    "infix": "Tussenvoegsel|tussenvoegsels|tussenv|tussenvoegs|voorvoegsel|voorvoegsels|infix|name prefix",
+    "last_name": "Achternaam|achtern|geslachtsnaam|surname|last name|family name",
     "name": "Naam|volledige naam|naam leerling|naam medewerker|naam docent|name|full name",
     "birth": "Geboortedatum|geb datum|gebdatum|date of birth|birth date|birthdate|dob",
     "group": "Klas|groep|stamgroep|stamklas|class|group|form",
@@ -96,8 +96,8 @@ def find_columns(table: Sequence[Sequence[Cell]], layout: Layout, file: str) -> 
     for at, name in found[best]:
         if name in index:
             raise ConsentError(
-                "{file}, row {row}: the columns {one} and {other} hold the same thing; keep the one that counts and"
-                " remove the other, or name it in lesveil.toml under [consent.columns].",
+                "{file}, row {row}: the columns {one} and {other} hold the same thing; keep the one that counts, and"
+                " remove the other or name that in lesveil.toml under [consent] ignore.",
                 file=file,
                 row=best + 1,
                 one=text(table[best][index[name]]),

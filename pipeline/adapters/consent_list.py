@@ -127,7 +127,7 @@ def _refuse_without_number(sheet: Sheet) -> None:
     if wrong:
         raise ConsentError(
             "{file}, row {row}, column {column}: this is not a number of a person; write at most 32 letters, digits,"
-            " dots or dashes, without spaces.",
+            " dots or dashes, without spaces, or take the row out if it names nobody, as a total does.",
             **sheet.place(rows(wrong), "id"),
         )
     if missing:
@@ -153,7 +153,7 @@ def _refuse_wrong_widths(sheet: Sheet) -> None:
             raise ConsentError(
                 "{file}, row {row} has {found} {found:column|columns} where the header has {width}, so the file was "
                 "cut off or cells"
-                " have shifted; export the list again.",
+                " have shifted; export the list again, or take the row out if it names nobody, as a total does.",
                 **sheet.place(number, ""),
                 found=len(row),
                 width=width,
@@ -254,7 +254,14 @@ def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[Liste
         answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}
         torn |= {one.id for one in group} if len(answers) > 1 else set()
         for listed in group[1:] if len(answers) == 1 else ():
-            sheet.remark(listed.row, "id", "Row {row}: the same person has another number too, with the same answers.")
+            sheet.remark(
+                listed.row,
+                "id",
+                "Row {row}: {number} seems to be the same person as {other}, so a withdrawal under either counts for"
+                " both; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
+                listed.id,
+                group[0].id,
+            )
     for listed in people:
         if listed.id in torn:
             sheet.remark(

@@ -36,16 +36,23 @@ READERS: dict[str, Callable[[Cell], Any]] = {
 class Remark:
     """Something in the list that a person should look at. ``row`` counts from 1 as a spreadsheet shows it.
 
-    ``template`` has the fields ``{row}`` and ``{column}``; the command line translates it. The cell's content is left
-    out on purpose: where columns were swapped it is somebody's name.
+    ``template`` has the fields ``{row}``, ``{column}``, ``{number}`` and ``{other}`` (the numbers of two lines that the
+    remark is about); the command line translates it. The cell's content is left out on purpose: where columns were
+    swapped it is somebody's name.
     """
 
     row: int
     column: str
     template: str
+    number: str = ""
+    other: str = ""
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"row": self.row, "column": self.column, "number": self.number, "other": self.other}
 
     def __str__(self) -> str:
-        return self.template.format(row=self.row, column=self.column)
+        return self.template.format(**self.fields)
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,8 @@ class Sheet:
         """The fields ``file``, ``row`` and ``column`` of a message."""
         return {"file": self.file, "row": number, "column": self.columns.title.get(name, "")}
 
-    def remark(self, number: int, name: str, template: str) -> None:
-        self.remarks.append(Remark(number, self.columns.title.get(name, ""), template))
+    def remark(self, row: int, name: str, template: str, *people: str) -> None:
+        self.remarks.append(Remark(row, self.columns.title.get(name, ""), template, *people))
 
 
 def rows(numbers: Sequence[int | str]) -> str:

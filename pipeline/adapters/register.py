@@ -35,6 +35,7 @@ from pipeline.consent import (
 )
 from pipeline.errors import ConsentError
 
+WITHDREW = "SELECT person FROM withdrawals UNION SELECT person FROM versions WHERE withdrawn IS NOT NULL"
 UNDECIDED = 0
 """Instead of a number of people: nobody has looked yet at two who look alike."""
 
@@ -238,6 +239,11 @@ class Register(database.Held):
                 )
         return found
 
+    def selves(self, person: str) -> list[str]:
+        """The other numbers that seem to be the same person: a withdrawal under any of them counts for all."""
+        with self._lock, _told(self._path), database.reading(self._connection):
+            return self._history().selves(person)
+
     def portrait_folder(self, person: str) -> str | None:
         """The folder that the latest list names for this person; None when it names none or leaves the person out."""
         with self._lock, _told(self._path), database.reading(self._connection):
@@ -321,11 +327,12 @@ class Register(database.Held):
     def _base(self) -> str:
         imports = self._connection.execute("SELECT count(*) FROM imports").fetchone()[0]
         withdrawals = self._connection.execute("SELECT count(*) FROM withdrawals").fetchone()[0]
-        return f"{imports}.{withdrawals}"
+        alikes = self._connection.execute("SELECT max(number) FROM alikes").fetchone()[0]
+        return f"{imports}.{withdrawals}.{alikes}"
 
     def _history(self, person: str | None = None) -> History:
-        """The whole memory, or that of one person."""
-        only, whose = ("WHERE person = ?", (person,)) if person is not None else ("", ())
+        """The whole memory, or that of one person and of all who withdrew: they may be that person."""
+        only, whose = (f"WHERE person = ? OR person IN ({WITHDREW})", (person,)) if person is not None else ("", ())
         imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
         today = day_of(database.now())
         days = {number: _counted(at, day, today) for number, at, day, _ in imports}
@@ -333,14 +340,14 @@ class Register(database.Held):
         versions: dict[str, list[Version]] = defaultdict(list)
         for row in self._connection.execute(f"SELECT {VERSION} FROM versions {only} ORDER BY import, row", whose):
             versions[row[2]].append(from_row(row))
-        return History(days, dict(versions), self._withdrawals(person), staff)
+        decided = {(one, other): people for one, other, people in self.alikes()}
+        return History(days, dict(versions), self._withdrawals(), staff, decided)
 
-    def _withdrawals(self, person: str | None = None) -> dict[str, list[Withdrawal]]:
-        """All that were said here, or those of one person; none that was entered while the clock ran ahead once it was
-        settled, or said again: that has another row."""
-        only, whose = ("WHERE person = ?", (person,)) if person is not None else ("", ())
-        asked = f"SELECT number, at, person, day FROM withdrawals {only} ORDER BY number"
-        rows, today = self._connection.execute(asked, whose).fetchall(), day_of(database.now())
+    def _withdrawals(self) -> dict[str, list[Withdrawal]]:
+        """All that were said here; none that was entered while the clock ran ahead once it was settled, or said again:
+        that has another row."""
+        asked = "SELECT number, at, person, day FROM withdrawals ORDER BY number"
+        rows, today = self._connection.execute(asked).fetchall(), day_of(database.now())
         settled = {who: number for number, at, who, day in rows if day_of(at).isoformat() == day <= today.isoformat()}
         found: dict[str, list[Withdrawal]] = defaultdict(list)
         for number, at, who, day in rows:

@@ -6,9 +6,11 @@ consent stays the row in which it was first stated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
 from pipeline.adapters.consent_cells import plain
 from pipeline.adapters.consent_list import ConsentList
@@ -33,16 +35,49 @@ class Version:
 
 
 @dataclass(frozen=True)
+class _Named:
+    """What a line calls somebody: the words of the name, all its letters in order of the alphabet, the birth date."""
+
+    words: frozenset[str]
+    letters: str
+    birth: date | None
+
+    @property
+    def keys(self) -> tuple[str | date, ...]:
+        """Whoever seems to be the same person has one of these too."""
+        return tuple(key for key in (self.letters, self.birth) if key)
+
+    def same_person(self, other: _Named) -> bool:
+        """Whether two lines with different numbers seem to be of one person.
+
+        An infix or a second name may be missing, words may be in another order or run together. Without both birth
+        dates only whole names that are the same say so. It takes consent away alone, so it may be too often true.
+        """
+        if self.birth is None or other.birth is None:
+            return self.letters == other.letters and min(len(self.words), len(other.words)) > 1
+        if self.birth != other.birth or not self.words or not other.words:
+            return False
+        return self.letters == other.letters or self.words <= other.words or other.words <= self.words
+
+
+def _named(listed: ListedPerson) -> _Named:
+    words = plain(f"{listed.first_name} {listed.infix} {listed.last_name}").split()
+    return _Named(frozenset(words), "".join(sorted("".join(words))), listed.birth)
+
+
+@dataclass(frozen=True)
 class History:
     """The register's memory: the day of each import, the versions of each person (oldest first), the withdrawals.
 
-    ``staff`` holds the numbers of the imports of the staff's own list.
+    ``staff`` holds the numbers of the imports of the staff's own list, ``decided`` how many people somebody said that
+    two numbers are (the first sorts first).
     """
 
     days: Mapping[int, date]
     versions: Mapping[str, Sequence[Version]]
     withdrawals: Mapping[str, Sequence[Withdrawal]]
     staff: frozenset[int] = frozenset()
+    decided: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def last_import(self) -> int:
@@ -65,13 +100,41 @@ class History:
     def record(self, person: str, known: date | None = None) -> ConsentRecord:
         """Everything that counts for the answers of whoever had this number on the day ``known`` (default: now has).
 
-        A withdrawal that a list once stated stays one. A number that passed on to somebody else takes no consent along.
+        A withdrawal that a list once stated stays one, and one under another number of the same person is theirs. A
+        number that passed on to somebody else takes no consent along.
         """
         versions = self.versions.get(person, ())
         upto = [one for one in versions if known is None or self.days[one.import_number] <= known] or versions
         rows = tuple(self._row(one) for one in versions if not is_another(one.listed, upto[-1].listed))
         stated = tuple(Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None)
-        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated))
+        elsewhere = [one for other in self.selves(person) for one in self.withdrawn_under(other)]
+        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated, *elsewhere))
+
+    def withdrawn_under(self, number: str) -> list[Withdrawal]:
+        """Every withdrawal under a number, said or stated by a list, whoever has the number now."""
+        rows = map(self._row, self.versions.get(number, ()))
+        stated = [Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None]
+        return [*self.withdrawals.get(number, ()), *stated]
+
+    def selves(self, person: str) -> list[str]:
+        """The other numbers of whoever has this one: by the lists' names and birth dates, and by what people said."""
+        versions = self.versions.get(person, ())
+        own = [_named(one.listed) for one in versions if not is_another(one.listed, versions[-1].listed)]
+        found = {
+            number for one in own for key in one.keys for number, other in self._lines[key] if one.same_person(other)
+        }
+        found |= {one for pair, people in self.decided.items() if people == 1 and person in pair for one in pair}
+        return sorted(one for one in found - {person} if self.decided.get((min(person, one), max(person, one))) != 2)
+
+    @cached_property
+    def _lines(self) -> dict[date | str, list[tuple[str, _Named]]]:
+        """The numbers with what each version calls them, by the birth date and by the letters of the name."""
+        found: dict[date | str, list[tuple[str, _Named]]] = defaultdict(list)
+        for person, versions in self.versions.items():
+            for named in {_named(one.listed) for one in versions}:
+                for key in named.keys:
+                    found[key].append((person, named))
+        return dict(found)
 
     def _row(self, version: Version) -> ConsentRow:
         listed, until = version.listed, version.superseded_by
@@ -173,7 +236,7 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
         losses=tuple(person for person in everyone if not answers[person].kept and person in kept),
         filmed_gains=tuple(person for person in everyone if filmed[person].kept and person not in seen),
         filmed_losses=tuple(person for person in everyone if not filmed[person].kept and person in seen),
-        remarks=(*listed.remarks, *_remarks(listed.people, answers)),
+        remarks=(*listed.remarks, *_remarks(after, listed.people, filmed)),
         answers=answers,
         added=tuple(added),
         before=len(known),
@@ -244,7 +307,7 @@ def _after(
     for version in added:
         versions[version.listed.id].append(version)
     lists = history.staff | {number} if staff else history.staff
-    return History({**history.days, number: on}, versions, history.withdrawals, lists)
+    return replace(history, days={**history.days, number: on}, versions=versions, staff=lists)
 
 
 def _same(version: Version | None, person: ListedPerson) -> bool:
@@ -274,14 +337,29 @@ def _last_no(history: History, person: str) -> date | None:
     return None
 
 
-def _remarks(people: Iterable[ListedPerson], answers: Mapping[str, Answer]) -> list[Remark]:
-    return [
-        Remark(
-            person.row,
-            "",
-            "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the answer"
-            " is no.",
-        )
-        for person in people
-        if person.granted and person.withdrawn is None and answers[person.id].why is Why.WITHDRAWN
-    ]
+def _remarks(history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer]) -> Iterator[Remark]:
+    """Of each yes that a withdrawal undoes; ``filmed`` are the answers to being filmed, which it undoes as well."""
+    for person in people:
+        if not person.granted or person.withdrawn is not None or filmed[person.id].why is not Why.WITHDRAWN:
+            continue
+        ground = filmed[person.id].ground
+        others = [
+            one for one in history.selves(person.id) if ground in {it.ground for it in history.withdrawn_under(one)}
+        ]
+        if others:
+            yield Remark(
+                person.row,
+                "",
+                "Row {row}: {number} seems to be the same person as {other}, who withdrew consent, so the answer is no;"
+                " only a consent with a later date undoes that; if they are two people, say lesveil consent alike"
+                " {number} {other} --are two --by NAME.",
+                person.id,
+                others[0],
+            )
+        else:
+            yield Remark(
+                person.row,
+                "",
+                "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the"
+                " answer is no.",
+            )

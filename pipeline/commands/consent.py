@@ -33,7 +33,7 @@ def consent_import(args: argparse.Namespace) -> int:
         names = {person.id: person.name for person in place.register.people(today)}
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
         plan = place.register.plan_import(listed, today)
-        lines = _difference(plan, names)
+        lines = _difference(plan, names, place.recognises)
         refused = plan.mass_loss and not args.allow_loss
         if refused and not args.dry_run and not args.json:
             print(*map(printable, lines), sep="\n", file=sys.stderr)
@@ -57,8 +57,7 @@ def consent_import(args: argparse.Namespace) -> int:
         "unchanged": len(plan.unchanged),
         "needs_allow_loss": plan.mass_loss,
         "remarks": [
-            {"row": one.row, "column": one.column, "text": tr(one.template, row=one.row, column=one.column)}
-            for one in plan.remarks
+            {"row": one.row, "column": one.column, "text": tr(one.template, **one.fields)} for one in plan.remarks
         ],
         "templates_destroyed": reach.templates if reach else [],
         "clips": [{"clip": state.clip, "stage": state.stage, "people": state.lapsed} for state in reach.clips]
@@ -79,9 +78,10 @@ def consent_import(args: argparse.Namespace) -> int:
     return answer(args, document, *lines)
 
 
-def _difference(plan: Any, names: dict[str, str]) -> list[str]:
-    """What an import changes, the losses last: they are what a person must not miss."""
-    lines = [tr(one.template, row=one.row, column=one.column) for one in plan.remarks]
+def _difference(plan: Any, names: dict[str, str], recognises: bool) -> list[str]:
+    """What an import changes, the losses last: they are what a person must not miss. ``recognises``: the program does
+    in this workspace; otherwise nobody is, whatever they agreed to."""
+    lines = [tr(one.template, **one.fields) for one in plan.remarks]
     lines.append(
         tr(
             "{n} {n:person|people} on the list: {new} new, {gone} gone, {changed} changed.",
@@ -93,16 +93,27 @@ def _difference(plan: Any, names: dict[str, str]) -> list[str]:
     )
     only_filmed = sorted(set(plan.filmed_gains) - set(plan.gains))
     if not plan.before and len(plan.gains) + len(only_filmed) > AT_A_GLANCE:
-        lines.append(
-            tr(
+        if recognises:
+            many = tr(
                 "+ from now on {recognised} {recognised:person|people} may be recognised, and {filmed} more"
                 " {filmed:person|people} filmed: see lesveil consent list.",
                 recognised=len(plan.gains),
                 filmed=len(only_filmed),
             )
-        )
+        else:
+            many = tr(
+                "+ from now on {recognised} {recognised:person|people} could be recognised, but recognition is off, and"
+                " {filmed} more {filmed:person|people} may be filmed: see lesveil consent list.",
+                recognised=len(plan.gains),
+                filmed=len(only_filmed),
+            )
+        lines.append(many)
     else:
-        lines += [tr("+ may be recognised from now on: {person}", person=_who(one, names)) for one in plan.gains]
+        for one in plan.gains:
+            if recognises:
+                lines.append(tr("+ may be recognised from now on: {person}", person=_who(one, names)))
+            else:
+                lines.append(tr("+ agreed to be recognised, and recognition is off: {person}", person=_who(one, names)))
         lines += [tr("+ may be filmed from now on: {person}", person=_who(one, names)) for one in only_filmed]
     if plan.before:  # of a first list that would be everyone
         arrived = sorted(set(plan.new) - set(plan.gains) - set(plan.filmed_gains))
@@ -225,6 +236,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
         "ledger": lacking,
         "id": args.id,
         "on": on.isoformat(),
+        "counts_for": list(reach.selves),
         "templates_destroyed": reach.templates,
         "clips": [
             {
@@ -243,7 +255,16 @@ def consent_withdraw(args: argparse.Namespace) -> int:
 def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
     lines = [tr("Consent of {id} is withdrawn from {on} on; no template of this person is left.", id=person, on=on)]
     lines += [_clip_line(state, on if on > today else None) for state in reach.clips]
-    others = [one for one in reach.templates if one != person]
+    for one in reach.selves:
+        lines.append(
+            tr(
+                "It counts for {other} too, who seems to be the same person; if they are two people, say lesveil"
+                " consent alike {id} {other} --are two --by NAME.",
+                id=person,
+                other=one,
+            )
+        )
+    others = [one for one in reach.templates if one != person and one not in reach.selves]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
     return lines

@@ -11,7 +11,7 @@ from pipeline.adapters import files
 from pipeline.errors import OutputExistsError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
-from pipeline.lesson.report_words import LABELS, UNSAID, how_long, stands_at, summary_line
+from pipeline.lesson.report_words import LABELS, UNSAID, another_number, how_long, stands_at, summary_line
 from pipeline.messages import ground_in_words, kept_in_words, tr
 
 STYLE = """
@@ -216,6 +216,7 @@ def _person(document: Document) -> tuple[str, list[str]]:
     ]
     body = [
         _table((), [(tr("number"), who["id"]), (tr("name"), who["name"]), (tr("class"), who["class"] or "-")]),
+        *(f'<p class="bad">{_e(another_number(one))}</p>' for one in document["other_numbers"]),
         f"<h2>{_e(tr('Consent as it was listed'))}</h2>",
         _table(
             (

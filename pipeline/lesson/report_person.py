@@ -45,6 +45,7 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
         "lesveil": __version__,
         "made_on": today.isoformat(),
         "person": {"id": known.id, "name": known.name, "class": known.group, "staff": known.staff},
+        "other_numbers": workspace.register.selves(person),
         "may_be_filmed": {"answer": known.filmed.kept, "why": str(known.filmed.why), "ground": known.filmed.ground},
         "may_be_recognised": {"answer": known.answer.kept, "why": str(known.answer.why), "ground": known.answer.ground},
         "consent": [_plain(asdict(row)) for row in record.rows],

@@ -33,6 +33,17 @@ LABELS = {
 UNSAID = "not filled in: put it in lesveil.toml"
 
 
+def another_number(number: str) -> str:
+    """What is said of another number of a person to who answers a request for access."""
+    return tr("{other} seems to be the same person: lesveil report --person {other} tells the rest.", other=number)
+
+
+def _there(shown: Document) -> str:
+    if shown["still_delivered"]:
+        return tr("delivered now")
+    return tr("not known whether it is delivered") if shown["may_be_delivered"] else tr("not delivered")
+
+
 def in_words(document: Document, kind: str) -> list[str]:
     """A document as lines for a terminal: the coach's summary; the other two are read as a page or as JSON."""
     if kind == "processing":
@@ -40,12 +51,13 @@ def in_words(document: Document, kind: str) -> list[str]:
     if kind == "person":
         lines = [
             tr(
-                "{person}: shown in {n} {n:rendering|renderings}, {still} of them delivered now.",
+                "{person}: shown in {n} {n:clip|clips}, in {still} of them as delivered now.",
                 person=document["person"]["id"],
-                n=len(document["shown_in"]),
-                still=sum(one["still_delivered"] for one in document["shown_in"]),
+                n=len({one["clip"] for one in document["shown_in"]}),
+                still=len({one["clip"] for one in document["shown_in"] if one["still_delivered"]}),
             )
         ]
+        lines += [another_number(one) for one in document["other_numbers"]]
         if unknown := sum(one["may_be_delivered"] for one in document["shown_in"]):
             lines.append(
                 tr(
@@ -53,10 +65,13 @@ def in_words(document: Document, kind: str) -> list[str]:
                     n=unknown,
                 )
             )
+        latest = {one["clip"]: one for one in document["shown_in"]}  # the latest rendering of each
+        for there in ("may_be_delivered", "still_delivered"):  # but first what can be seen elsewhere
+            latest |= {one["clip"]: one for one in document["shown_in"] if one[there]}
         lines += [
             f"  {one['filmed']}  {one['clip'][:8]}  {how_long(one['seconds'])}"
-            f"  ({ground_in_words(one['ground'] or '')})"
-            for one in document["shown_in"]
+            f"  ({ground_in_words(one['ground'] or '')}; {_there(one)})"
+            for one in latest.values()
         ]
         lines.append(tr("All of it: lesveil report --person {person} --html FILE", person=document["person"]["id"]))
         return lines

@@ -4,7 +4,7 @@ recognised by what does not hold any more: what they are shown in is found and m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -27,10 +27,14 @@ from pipeline.workspace import Workspace, grounds, prune_templates
 
 @dataclass(frozen=True)
 class Reach:
-    """What lapsed consent came to: whose templates were destroyed, and the clips that show somebody it was of."""
+    """What lapsed consent came to: whose templates were destroyed, and the clips that show somebody it was of.
+
+    ``selves`` are the other numbers for which a withdrawal counts, as they seem to be the same person.
+    """
 
     templates: list[str]
     clips: list[State]
+    selves: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
     workspace.ledger.append("withdrawal", None, {"person": person, "day": on.isoformat()})
     gone = prune_templates(workspace, today, person)
     reconcile(workspace, today)
-    return Reach(gone, [state for state in states(workspace) if _shows(workspace, state, person)])
+    selves = workspace.register.selves(person)
+    shown = [one for one in states(workspace) if any(_shows(workspace, one, who) for who in (person, *selves))]
+    return Reach(gone, shown, selves)
 
 
 def reconcile(workspace: Workspace, today: date) -> Reach:

@@ -334,11 +334,20 @@ def test_the_list_of_the_open_evaluation(place: Place, eval_folder: Path) -> Non
     assert all(one["ground"] for one in refused if one["reason"] == "withdrawn")
 
 
+def test_where_recognition_is_off_an_import_says_so_of_whom_it_could_recognise(place: Place, tmp_path: Path) -> None:
+    out = place.run("consent", "import", write(tmp_path, "list.xlsx", a_class()))[0]
+    assert out.count("+ agreed to be recognised, and recognition is off: ") == 10
+    assert "may be recognised" not in out
+
+
 def test_a_schools_first_list_is_told_in_a_line_and_what_changes_later_by_name(place: Place, tmp_path: Path) -> None:
     school = [HEADER]
     for n in range(60):
         answers = ("Ja", "Ja" if n % 2 else "Nee", "ouder", days_ago(80), "", "")
         school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(13.3 * 365), "2HA", *answers])
+    out = place.run("consent", "import", write(tmp_path, "list.xlsx", school), "--dry-run")[0]
+    assert "+ from now on 30 people could be recognised, but recognition is off, and 30 more people may be" in out
+    place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')
     out = place.run("consent", "import", write(tmp_path, "list.xlsx", school))[0]
     assert "+ from now on 30 people may be recognised, and 30 more people filmed: see lesveil consent list." in out
     assert len(out.splitlines()) < 8

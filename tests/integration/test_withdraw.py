@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import workspace
@@ -17,9 +18,13 @@ from pipeline.consent import Giver
 from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.recall import recall_plan
+from pipeline.lesson.report_page import page
+from pipeline.lesson.report_person import about_person
+from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, consent_holds, find, states
 from pipeline.lesson.teacher import note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
+from pipeline.records import Person
 from pipeline.workspace import Workspace
 
 TODAY = date(2026, 11, 25)
@@ -248,6 +253,22 @@ def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) 
     assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}, "one person: withdrawn is withdrawn"
 
 
+def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspace) -> None:
+    """Two numbers on one list, and a third that somebody said is the same person."""
+    people = [person(one, last_name="Dam") for one in ("1", "2")]
+    bring(place, TODAY, *people, *(person(str(n)) for n in range(3, 6)))
+    place.register.decide_alike("1", "3", 1, "Geertje")
+    ids = ("1", "2", "3", "4")
+    workspace.save_templates(place, [Person(one, np.ones(128, np.float32), 1) for one in ids])
+    path = clip(place, "a", "2")
+    deliver(place, path)
+    ahead = TODAY + timedelta(3)
+    reach = withdraw(place, "1", ahead, TODAY)
+    assert reach.templates == ["1", "2", "3"]
+    assert (list(reach.selves), [one.clip for one in reach.clips]) == (["2", "3"], ["a" * 8])
+    assert [(one["clip"][0], one["people"]) for one in recall_plan(place, ahead)] == [("a", ["2"])]
+
+
 # --- the teacher --------------------------------------------------------------------------------------------------
 
 
@@ -355,3 +376,12 @@ def test_without_recognition_nothing_leaves_that_shows_people_by_it(place: Works
         assert [state(off, name).lapsed for name in "abc"] == [("1",), (), ()]
         assert (state(off, "a").waits_for, a.exists()) == ("lesveil run", False)
         assert (state(off, "b").waits_for, b.exists()) == ("lesveil wipe", True), "it was made while it was on"
+
+
+def test_a_request_for_access_names_the_other_numbers(place: Workspace) -> None:
+    bring(place, TODAY, *(person(one, last_name="Dam") for one in ("1", "2")), *(person(str(n)) for n in range(3, 6)))
+    document = about_person(place, "1", TODAY)
+    assert document["other_numbers"] == ["2"]
+    said = "2 seems to be the same person: lesveil report --person 2 tells the rest."
+    assert said in in_words(document, "person")
+    assert said in page(document, "person")

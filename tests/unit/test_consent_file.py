@@ -240,6 +240,33 @@ def test_a_staff_list_that_is_taken_for_the_pupils_is_told_how_to_go_in(read: Re
     assert "[consent.columns]" not in str(refused.value)
 
 
+def test_two_columns_for_one_thing_are_told_with_what_helps(read: Read) -> None:
+    """For the staff's list as well, to which [consent.columns] says nothing."""
+    table = [["Personeelsnummer", "Docentcode", "Beeldcoaching", "Gezichtsherkenning"], ["1", "HUL", "Ja", "Ja"]]
+    with pytest.raises(ConsentError, match=r"name that in lesveil.toml under \[consent\] ignore"):
+        read(table, staff=True)
+    (one,) = read(table, staff=True, ignored=frozenset({"Personeelsnummer"})).people
+    assert one.id == "HUL"
+
+
+def test_a_line_with_a_total_is_told_as_what_it_may_be(read: Read) -> None:
+    total = as_csv([HEADER, *ROWS]) + ";;;;;;;\r\nTotaal: 5 leerlingen\r\n"
+    with pytest.raises(ConsentError, match="take the row out if it names nobody, as a total does"):
+        read(total)
+    with pytest.raises(ConsentError, match="take the row out if it names nobody, as a total does"):
+        read([HEADER, *ROWS, ["Totaal: 5 leerlingen", *[""] * 11]])
+
+
+@pytest.mark.parametrize(
+    ("usual", "short"),
+    [("Leerlingnummer", "Lln.nr"), ("Leerlingnummer", "Llnr."), ("Tussenvoegsel", "Tussenv."), ("Roepnaam", "Roepn.")],
+)
+def test_headers_that_are_cut_short_are_read(read: Read, usual: str, short: str) -> None:
+    header = [short if one == usual else one for one in HEADER]
+    assert header != HEADER
+    assert read([header, *ROWS]).people == read([HEADER, *ROWS]).people
+
+
 def test_another_purpose_is_not_this_one(read: Read) -> None:
     table = [[cell if cell != "Beeldcoaching" else "Website" for cell in HEADER], *ROWS]
     with pytest.raises(ConsentError, match="Beeldcoaching"):

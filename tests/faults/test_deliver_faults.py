@@ -19,7 +19,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.onedrive_target import UPLOADS
-from pipeline.lesson.state import states, still_delivered
+from pipeline.lesson.state import standing, states, still_delivered
 from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
 from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
@@ -374,8 +374,34 @@ def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, m
     assert len(graph.state(drive)["files"]) == 1
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         there._drive.remove(before["id"])  # by hand, as it says
+        delivering.remove_delivered(place, made.clip, standing(place.ledger.entries())[0].payload, there, given_up=True)
     assert failures(school.deliver(newer, graph, drive), ears) == []
     judge(newer, graph, drive, ears.text)
+
+
+def test_what_is_to_be_replaced_and_is_gone_is_not_called_replaced(
+    graph: Control, made: Made, new_drive: NewDrive, tmp_path: Path
+) -> None:
+    """Somebody threw it away, and the recycle bin has it; or brought it to another library: it shows people still."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert there._drive.graph.call("DELETE", f"/drives/{drive}/items/{before['id']}").status_code == 204
+        with pytest.raises(DeliveryError, match="Lesveil did not remove it"):  # a recall begins so
+            there.download(standing(place.ledger.entries())[0].payload, tmp_path / "film.mp4")
+    for _ in range(2):
+        (error,) = school.deliver(newer, graph, drive)
+        assert "Lesveil did not remove it" in str(error)
+        with workspace.opened(made.folder) as place:
+            assert still_delivered(place.ledger.entries(clip=made.clip)) == {made.sha256}
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        row = standing(place.ledger.entries())[0].payload
+        assert not delivering.remove_delivered(place, made.clip, row, there, given_up=True).found
+    (arrived,) = school.deliver(newer, graph, drive)
+    assert isinstance(arrived, Arrived), arrived
+    assert not arrived.replaced
 
 
 @pytest.mark.parametrize("times", [1, STARTS, STARTS + 1])

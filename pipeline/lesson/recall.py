@@ -161,6 +161,8 @@ def _recall(
             clip=state.file,
             n=arrived.versions_left,
         )
+    if unknown is not None:  # an older film may lie at a place that could not be asked
+        raise unknown
     return Recalled("replaced", arrived.where, left)
 
 

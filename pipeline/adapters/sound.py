@@ -53,6 +53,9 @@ EVER = 1e9
 PATIENCE = 200
 """Packets tried before the sound is said to be undecodable."""
 
+LOUDEST = 1e6
+"""What is farther from 0 than this, where 1 is full scale, or no number at all, is no sound: no encoder takes it."""
+
 ROUNDING = 1e-6
 """Seconds."""
 
@@ -289,6 +292,7 @@ class Sound:
     ) -> Iterator[tuple[int, Samples]]:
         for out in resampler.resample(frame):
             samples = cast(Samples, out.to_ndarray())
+            samples = np.where(np.abs(samples) < LOUDEST, samples, np.float32(0))
             yield place, samples
             place += samples.shape[1]
 

@@ -20,6 +20,7 @@ from pipeline.lesson.failures import set_aside
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
+    CLEARED,
     SENDING,
     UNSENT,
     State,
@@ -31,7 +32,7 @@ from pipeline.lesson.state import (
     states,
     unsettled,
 )
-from pipeline.lesson.target import Parcel
+from pipeline.lesson.target import Parcel, not_ours
 from pipeline.lesson.targets import open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
@@ -358,6 +359,22 @@ def remove_delivered(
     shown.forget(workspace.vault, clip, besides=left)  # before it counts as done
     workspace.ledger.append("delivery_removed", clip, row)
     return done
+
+
+def clear_versions(workspace: Workspace, clip: str, payload: dict[str, Any]) -> int:
+    """Try again to remove older versions that OneDrive kept of a delivery (the payload of its row); how many are left.
+
+    Raises DeliveryError where what lies there is no longer what was delivered.
+    """
+    if not payload.get("versions_left"):
+        return 0
+    with _reached(workspace, kind=payload["target"]) as target:
+        if not target.still_there(payload):
+            raise not_ours(payload["where"])
+        left = target.old_versions(payload) if isinstance(target, OneDriveTarget) else 0
+    if not left:
+        workspace.ledger.append(CLEARED, clip, {name: payload[name] for name in KEY})
+    return left
 
 
 def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:

@@ -130,6 +130,8 @@ class OneDriveTarget:
 
     def download(self, payload: dict[str, Any], into: Path) -> None:
         self._check(payload)
+        if self._drive.item(payload["item"]) is None:
+            raise absent(payload["where"])
         fetch(self._drive.content(payload["item"]), payload, into)
 
     def _is(self, item: Item, payload: dict[str, Any]) -> bool:

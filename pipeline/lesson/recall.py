@@ -137,9 +137,12 @@ def _recall(
         left = undecided(state.render or {}) if done else 0
         return Recalled("replaced" if done else "no longer needed", ", ".join(item["where"]), left)
     there = state.delivered.payload if state.delivered is not None and not state.outdated else None
-    if there is not None and not there.get("versions_left") and not state.repairs_wait:
-        latest, where = there["sha256"], str(there["where"])  # an older film lies at another place, or may lie there
+    if there is not None and not state.repairs_wait:
+        # an older film lies at another place, or may lie there, or OneDrive keeps it as an older version
+        latest, where = there["sha256"], str(there["where"])
         delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
+        if left := delivering.clear_versions(workspace, clip, there):
+            raise _versions_stay(state, left)
         return Recalled("replaced", where, undecided(state.render or {}))
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
@@ -155,13 +158,19 @@ def _recall(
         _carry_approval_over(workspace, state, payload["sha256"])
     arrived = _bring(workspace, state, today, progress)
     if arrived.versions_left:
-        raise DeliveryError(
-            "{clip} was replaced, but OneDrive still keeps {n} older {n:version that shows|versions that show} "
-            "somebody; remove {n:it|them} there, or take the clip away with lesveil deliver --remove.",
-            clip=state.file,
-            n=arrived.versions_left,
-        )
+        raise _versions_stay(state, arrived.versions_left)
+    if unknown is not None:  # an older film may lie at a place that could not be asked
+        raise unknown
     return Recalled("replaced", arrived.where, left)
+
+
+def _versions_stay(state: State, left: int) -> DeliveryError:
+    return DeliveryError(
+        "{clip} was replaced, but OneDrive still keeps {n} older {n:version that shows|versions that show} "
+        "somebody; remove {n:it|them} there, or take the clip away with lesveil deliver --remove.",
+        clip=state.file,
+        n=left,
+    )
 
 
 def _bring(workspace: Workspace, state: State, today: date, progress: Progress) -> delivering.Arrived:

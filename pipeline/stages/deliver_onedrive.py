@@ -93,7 +93,8 @@ def deliver_to_onedrive(
     ``note`` keeps the upload's address for a later run, ``spoilt`` what a session of ours left in the item that is
     replaced, if that is not right; the caller destroys both once the delivery is in the ledger.
     ``may_leave`` is called before the first byte and raises when consent no longer holds; ``begin`` is then told
-    where it goes (for `arrived_in_onedrive`). ``earlier`` is replaced: the same item, its older versions removed.
+    where it goes (for `arrived_in_onedrive`). ``earlier`` is replaced: the same item, its older versions removed; where
+    it is gone nothing is brought, for it may lie in a recycle bin or in another library.
     ``told`` hears how many bytes the server has. Raises DeliveryError.
     """
     film = measured(render_path, sha256)
@@ -114,7 +115,6 @@ def deliver_to_onedrive(
             there = _look_before(drive, path, film, earlier, load_document(spoilt))
             if isinstance(there, str):
                 return _delivery(drive, film, clip, path, there, "sha256", earlier)
-            earlier = earlier if there is not None else None
             url = _begin(drive, path, there)
             if url is None:
                 continue
@@ -208,8 +208,14 @@ def _look_before(
     other name is chosen.
     """
     item = drive.item(earlier.item) if earlier is not None else drive.at(path)
-    if item is None:
-        return None if earlier is None else _look_before(drive, path, film, None, None)
+    if item is None and earlier is None:
+        return None
+    if item is None:  # by whose hand, and where to, nobody knows: what it shows is not hidden by another film
+        raise DeliveryError(
+            "{file} is not there any more, and Lesveil did not remove it: put it back and repeat the command, or, if "
+            "it is gone for good, say so with lesveil deliver --remove.",
+            file=f"OneDrive:/{path}",
+        )
     right = (film.size, film.quickxor)
     alike = not item.is_folder and (item.size, item.quickxor or film.quickxor) == right
     if alike and drive.sha256(item.id) == (film.sha256, film.size):
@@ -218,7 +224,8 @@ def _look_before(
         return item
     if earlier is not None:  # moved away it would be the same item still
         raise DeliveryError(
-            "{file} is no longer what was delivered; look at it, and if it may go, delete it, then deliver again.",
+            "{file} is no longer what was delivered, so it was left; look at it, and if it may go, delete it and say "
+            "so with lesveil deliver --remove.",
             file=f"OneDrive:/{path}",
         )
     raise DeliveryError(

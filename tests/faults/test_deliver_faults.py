@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline import workspace
+from pipeline import run, workspace
 from pipeline.adapters.graph_http import Clock
 from pipeline.adapters.notes import Note, note_names, save_document
 from pipeline.adapters.onedrive import OneDrive
 from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
+from pipeline.lesson import recall
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.onedrive_target import UPLOADS
-from pipeline.lesson.state import states, still_delivered
+from pipeline.lesson.state import standing, states, still_delivered
+from pipeline.records import no_progress
 from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
-from tests.faults.school import PIECES, Ears, Made, NoWaiting, failures, judge
+from tests.faults.school import PIECES, TODAY, Ears, Made, NoWaiting, failures, judge
 from tests.graph.control import Control
 
 NewDrive = Callable[..., str]
@@ -374,8 +377,34 @@ def test_a_replacement_never_writes_over_what_somebody_changed(graph: Control, m
     assert len(graph.state(drive)["files"]) == 1
     with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
         there._drive.remove(before["id"])  # by hand, as it says
+        delivering.remove_delivered(place, made.clip, standing(place.ledger.entries())[0].payload, there, given_up=True)
     assert failures(school.deliver(newer, graph, drive), ears) == []
     judge(newer, graph, drive, ears.text)
+
+
+def test_what_is_to_be_replaced_and_is_gone_is_not_called_replaced(
+    graph: Control, made: Made, new_drive: NewDrive, tmp_path: Path
+) -> None:
+    """Somebody threw it away, and the recycle bin has it; or brought it to another library: it shows people still."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    (before,) = graph.state(drive)["files"]
+    newer = renewed(made)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        assert there._drive.graph.call("DELETE", f"/drives/{drive}/items/{before['id']}").status_code == 204
+        with pytest.raises(DeliveryError, match="Lesveil did not remove it"):  # a recall begins so
+            there.download(standing(place.ledger.entries())[0].payload, tmp_path / "film.mp4")
+    for _ in range(2):
+        (error,) = school.deliver(newer, graph, drive)
+        assert "Lesveil did not remove it" in str(error)
+        with workspace.opened(made.folder) as place:
+            assert still_delivered(place.ledger.entries(clip=made.clip)) == {made.sha256}
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        row = standing(place.ledger.entries())[0].payload
+        assert not delivering.remove_delivered(place, made.clip, row, there, given_up=True).found
+    (arrived,) = school.deliver(newer, graph, drive)
+    assert isinstance(arrived, Arrived), arrived
+    assert not arrived.replaced
 
 
 @pytest.mark.parametrize("times", [1, STARTS, STARTS + 1])
@@ -446,6 +475,31 @@ def test_versions_that_may_not_be_seen_count_as_left(graph: Control, made: Made,
         row = place.ledger.entries("delivery", made.clip)[-1].payload
         delivering.remove_delivered(place, made.clip, row, there)
         assert still_delivered(place.ledger.entries(clip=made.clip)) == set(), "taken away, no version shows anybody"
+
+
+def test_a_recall_tries_older_versions_again_and_makes_nothing_anew(
+    graph: Control, made: Made, new_drive: NewDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there hides them already: made of it, another film would only be worse, and leave one version more."""
+    drive = new_drive()
+    school.deliver(made, graph, drive)
+    newer = renewed(made)
+    refused = {"event": "versions", "status": 403, "times": 2}
+    graph.post("faults", drive=drive, faults=[refused])
+    school.deliver(newer, graph, drive)
+    with workspace.opened(made.folder) as place, contextlib.ExitStack() as stack:
+        row = {"person": "41207", "day": TODAY.isoformat(), "renderings": [made.sha256]}
+        place.ledger.append("lapsed", made.clip, row)
+        opening = lambda *_: stack.enter_context(school.target(place, graph, drive))  # noqa: E731
+        monkeypatch.setattr(delivering, "open_target", opening)
+        monkeypatch.setattr(recall, "_make", lambda *_: pytest.fail("it is made again"))
+        networks = run.Networks(False)
+        (item,) = recall.recall_plan(place, TODAY)
+        with pytest.raises(DeliveryError, match="still keeps 1 older version"):
+            recall._recall(place, item, TODAY, networks, no_progress)
+        assert recall._recall(place, item, TODAY, networks, no_progress).outcome == "replaced"
+        assert recall.recall_plan(place, TODAY) == []
+    judge(newer, graph, drive, "")
 
 
 def test_versions_that_cannot_be_removed_are_told_and_tried_again(

@@ -18,7 +18,7 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
 from pipeline.lesson import copy, recall, retention, shown
 from pipeline.lesson.desk import Desk
-from pipeline.lesson.state import find
+from pipeline.lesson.state import SENDING, find
 from pipeline.stages.rehide import Face
 from tests import clips
 from tests.integration.test_second_look import BOX, DETAIL, Eyes, detail, inside
@@ -282,3 +282,17 @@ def test_a_voice_is_not_disguised_twice(
     monkeypatch.setattr(recall.run, "render_checked", rendered)
     assert place.recall()["outcome"] == "replaced"
     assert (asked, place.render["audio"]) == ([now], "disguise")
+
+
+def test_an_older_film_that_may_lie_elsewhere_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery to a stick was cut off, and the stick is out: what lies in the archive is replaced all the same."""
+    looked_at_by(monkeypatch, None)
+    stick = place.folder.parent / "stick"
+    with workspace.opened(place.folder) as opened:
+        row = {"sha256": place.digest, "target": "folder", "bytes": 9, "where": str(stick / "les.mp4")}
+        opened.ledger.append(SENDING, CLIP, row)
+    assert "lesveil deliver --gone" in place.recall(code=56)["error"]
+    assert files.sha256_of(place.delivered) != place.digest, "what could be done is done"
+    assert "lesveil deliver --gone" in place.recall(code=56)["error"], "until it is known"
+    place.lesveil("deliver", "--gone", stick)
+    assert place.lesveil("recall")["items"] == []

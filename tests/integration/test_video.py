@@ -749,6 +749,29 @@ def test_channels_that_are_mixed_are_not_cut_off_at_the_top(channels: int, tmp_p
     assert 0.3 < loudest(tmp_path / "out.mp4", 0.2, 1.8) < 0.7
 
 
+@pytest.mark.parametrize("audio", ["keep", "disguise"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1e20])
+def test_samples_that_are_no_sound_cost_no_film_and_nothing_besides_them(
+    wrong: float, audio: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mov"
+    with av.open(str(path), "w") as out:
+        pictures = out.add_stream("libx264", rate=25, options={"bf": "0"})
+        pictures.width, pictures.height, pictures.pix_fmt = 128, 96, "yuv420p"
+        track = out.add_stream("pcm_f32le", rate=48000, layout="mono")
+        for n in range(50):
+            picture = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 99, np.uint8), "rgb24")
+            tone = np.sin(np.arange(n * 1920, (n + 1) * 1920, dtype=np.float32) * 0.05)[None] * 0.3
+            tone[:, 5:9] = wrong if n == 10 else 0
+            sound = av.AudioFrame.from_ndarray(tone.astype(np.float32), "flt", "mono")
+            picture.pts, picture.time_base = n, Fraction(1, 25)
+            sound.pts, sound.sample_rate, sound.time_base = n * 1920, 48000, Fraction(1, 48000)
+            out.mux([*pictures.encode(picture), *track.encode(sound)])
+        out.mux([*pictures.encode(None), *track.encode(None)])
+    passed_through(open_clip(path), tmp_path / "out.mp4", audio=audio)
+    assert 0.1 < loudest(tmp_path / "out.mp4", 1, 1.9) <= 1
+
+
 def quiet(path: Path) -> int:
     """How many stretches of 5 ms hold next to nothing, of a tone of 48 kHz."""
     with av.open(str(path)) as container:

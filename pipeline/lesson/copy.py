@@ -149,6 +149,15 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
         for path in other
         if path.suffix.lower() in cards.VIDEO
     ]
+    notes += [
+        tr(
+            "{file} is a film that cannot be read here and was not copied; keep it elsewhere before the card is "
+            "formatted.",
+            file=path.relative_to(volume.root).as_posix(),
+        )
+        for path in other
+        if path.suffix.lower() in cards.FOREIGN
+    ]
     if not on_card:
         notes.append(tr("No film lies in the camera's folders of this card."))
     left = [path.name for path in other]

@@ -459,4 +459,4 @@ def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
 
 
 def _is_film(name: str) -> bool:
-    return Path(name).suffix.lower() in cards.VIDEO
+    return Path(name).suffix.lower() in cards.VIDEO | cards.FOREIGN

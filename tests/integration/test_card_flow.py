@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.adapters import files, volumes
+from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
@@ -603,6 +604,29 @@ def test_what_can_hold_no_film_keeps_no_whole_card(world: World, monkeypatch: py
         (world.card / AT / name).unlink()
     world.wipe(world.plan(whole=True).digest, "one", whole=True)
     assert world.on_card() == {}
+
+
+@pytest.mark.parametrize("end", ["M2T", "MXF", "TOD", "3GPP", "360", "CRM"])
+def test_a_film_of_any_ending_keeps_a_whole_card_until_it_is_copied(world: World, end: str) -> None:
+    """What `redact` takes for a clip a run copies; what only a maker's program reads is a film all the same."""
+    film = world.card / AT / f"C.{end}"
+    film.write_bytes(b"third lesson" * 999)
+    before = world.on_card()
+    copied = world.copy()
+    world.finish("A.MP4", "B.MP4")
+    plan = world.plan(whole=True)
+    assert (plan.items, len(plan.refused)) == ((), 1)
+    with pytest.raises(WipeError, match="nothing to wipe"):
+        world.wipe(plan.digest, "one", whole=True)
+    assert world.on_card() == before
+    if f".{end.lower()}" in VIDEO:
+        assert [take.path.name for take, _ in copied.clips] == ["A.MP4", "B.MP4", film.name]
+    else:
+        assert copied.left == [film.name]
+        assert copied.notes == [
+            f"{AT}/{film.name} is a film that cannot be read here and was not copied; keep it elsewhere before the card"
+            " is formatted."
+        ]
 
 
 @pytest.mark.parametrize("ours", ["workspace", "archive"])

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from pipeline import wipeable
 from pipeline.adapters import copies
 from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.film import Film, Key
@@ -220,8 +221,7 @@ def _state(
     latest_made = {digest: renders[-1].seq} if digest is not None else {}
     marks = _marks(rows, _since(rows) | latest_made)
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
-    cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
-    lay = {(card, file["path"], file["sha256"]) for card, held in cards.items() for file in held["files"]}
+    lay = lay_at(ingests)
     wiped = lay <= gone
     said = [given[key] for key in lay - gone if key in given]
     # what was found out late about another rendering, or another place, says nothing of where this one lies
@@ -260,11 +260,18 @@ def _state(
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in there},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         begun=tuple(row.payload["where"] for row in unsettled(rows) if row.payload["where"] not in places),
-        cards=frozenset(cards),
+        cards=frozenset(row.payload["card"] for row in ingests),
         since=now.since,
         given_up=max(said, key=lambda row: row.seq) if said and lay - gone <= given.keys() else None,
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
+
+
+def lay_at(ingests: Iterable[Entry]) -> set[tuple[str, str, str]]:
+    """(card, path, sha256) of every file of one clip by its ingest rows: its film may lie on two cards, and on one of
+    them twice."""
+    held = wipeable.latest(row.payload for row in ingests)
+    return {(row["card"], file["path"], file["sha256"]) for row in held for file in row["files"]}
 
 
 def _since(rows: Iterable[Entry]) -> dict[str, int]:

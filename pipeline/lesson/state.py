@@ -82,6 +82,9 @@ class State:
     """The row that last took a deletion back: what was approved or delivered before it counts no more."""
     given_up: Entry | None = None
     """Not all of its film was wiped, and somebody said of the rest that it is gone: no card is waited for."""
+    nothing_left: bool = False
+    """Its film is wiped from every card from which it was copied, or said to be gone from there, and nothing of it is
+    left: neither copy nor rendering, here or where it was delivered."""
     files: tuple[str, ...] = ()
     """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
 
@@ -132,6 +135,8 @@ class State:
 
     @property
     def waits_for(self) -> str:
+        if self.nothing_left:
+            return ""
         if self.stage == "deleted":
             return "lesveil wipe" if self.to_wipe else ""
         if self.replaces and not self.outdated and self.approved is None and not self.repairs_wait:
@@ -168,14 +173,13 @@ NOTHING_LEFT = (
     "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in, then"
     " lesveil run."
 )
-"""What is said where `nothing_left` is so: to who takes a deletion back, which is done all the same, and to who wants
-to approve, which is refused."""
+"""What is said where `State.nothing_left` is so: to who takes a deletion back, which is done all the same, and to who
+wants to approve, which is refused."""
 
 
-def nothing_left(workspace: Workspace, state: State) -> bool:
-    """Whether its film is wiped from every card from which it was copied, and neither copy nor rendering is left."""
+def _nothing_left(workspace: Workspace, state: State) -> bool:
     rendered = state.render is not None and (workspace.finished / state.render["file"]).is_file()
-    return state.wiped and not rendered and not state.standing and not workspace.vault.has(state.clip)
+    return not (state.to_wipe or state.standing or rendered or workspace.vault.has(state.clip))
 
 
 def states(workspace: Workspace) -> list[State]:
@@ -188,11 +192,12 @@ def states(workspace: Workspace) -> list[State]:
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
     given = copies.given_up(workspace.ledger, [row for row in rows if row.kind == "ingest"])
-    return [
+    found = [
         _state(clip, mine, gone, given, failures.get(clip))
         for clip, mine in clips.items()
         if any(row.kind == "ingest" for row in mine)
     ]
+    return [replace(state, nothing_left=_nothing_left(workspace, state)) for state in found]
 
 
 def _state(

@@ -224,6 +224,29 @@ def test_a_film_that_is_deleted_here_and_turns_up_on_its_card_waits_for_its_wipe
     assert of(world).stage == "wiped"
 
 
+def test_a_film_of_which_nothing_is_left_waits_for_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """And before the last of it goes that is said: no card may hold it any more."""
+    lay(world.card, C=b"third lesson" * 999)
+    world.copy()
+    away = world.card.rename(world.folder / "lost")
+    only = "C.MP4 lies nowhere else"
+    settings = world.place / "lesveil.toml"
+    settings.write_text(settings.read_text() + "\n[retention]\nworking_copy_days = 0\n")
+    assert f"{only}: after this nothing of it is left, except perhaps" in lesveil(world, capsys, "purge", js=False)
+    lesveil(world, capsys, "cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen")
+    assert f"{only}, and for all that is known on no card any more" in lesveil(world, capsys, "purge", js=False)
+    assert "C.MP4" not in str(lesveil(world, capsys, "purge")["not_yet"])
+    lesveil(world, capsys, "purge", "--execute", lesveil(world, capsys, "purge")["digest"])
+    told = clip_in(lesveil(world, capsys, "status"), "C.MP4")
+    assert (told["stage"], told["waits_for"]) == ("copied", "")
+    assert "should its card turn up" in told["said"]
+    assert "put the card in" not in lesveil(world, capsys, "status", js=False)
+    assert clip_in(lesveil(world, capsys, "report")["batches"][-1], "C.MP4")["waits_for"] == ""
+    away.rename(world.card)
+    world.copy()
+    assert of(world, "C.MP4").waits_for == "lesveil run"
+
+
 def test_a_report_says_that_a_lost_rendering_waits_for_what_status_says(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

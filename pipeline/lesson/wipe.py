@@ -91,8 +91,10 @@ def _not_in(volume: Volume) -> WipeError:
 
 
 def _is_known(volume: Volume) -> bool:
-    """Whether no other card has its identity: cards may share a label, and folders a place."""
-    return bool(volume.serial) and not os.path.isabs(volume.serial)
+    """Whether no other card has its identity: cards may share a label, and folders a place, and what formatted them may
+    have left their serials blank (0000-0000, FFFF-FFFF)."""
+    blank = len(set(volume.serial.replace("-", ""))) < 2
+    return not blank and not os.path.isabs(volume.serial)
 
 
 def _not_there(

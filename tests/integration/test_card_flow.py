@@ -318,11 +318,14 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
 def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty folder where a plain one lay may be any, and so may a card of the same label; a serial is one card's."""
+    """An empty folder where a plain one lay may be any, and so may a card of the same label, or of a blank serial;
+    any other serial is one card's."""
     world.copy()
     world.finish()
     not_here = NOT_HERE
-    for card in (volumes.volume_of(world.card), Volume(world.card, "", "EOS_DIGITAL", "vfat", True)):
+    label = Volume(world.card, "", "EOS_DIGITAL", "vfat", True)
+    blank = [replace(label, serial=serial) for serial in ("0000-0000", "FFFF-FFFF")]
+    for card in (volumes.volume_of(world.card), label, *blank):
         with monkeypatch.context() as patch:
             as_volume(patch, card)
             world.copy()
@@ -418,8 +421,12 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
     assert world.on_card() == {}
 
 
-def test_what_a_wipe_left_half_done_is_no_film_to_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [400, 12000], ids=["less than a sector", "more than the mark"])
+def test_what_a_wipe_left_half_done_is_no_film_to_a_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     """It would be copied as another that took the place of the first, which would count as gone."""
+    lay(world.card, A=b"film" * (size // 4))
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     with monkeypatch.context() as patch:
         digest = begun(world, patch, "pipeline.adapters.erase.Disk.sync")

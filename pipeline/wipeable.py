@@ -86,15 +86,16 @@ def sources_of(payloads: Iterable[dict[str, Any]], card: str | None = None) -> t
 
     ``card`` chooses those on one card; None takes all.
     """
-    return tuple(Source(**file) for row in _latest(payloads, card) for file in row["files"])
+    return tuple(Source(**file) for row in latest(payloads, card) for file in row["files"])
 
 
 def lacks_sidecar(payloads: Iterable[dict[str, Any]], card: str) -> bool:
     """Whether by the same rows something beside its film could not be read on this card."""
-    return any(row.get("unread") for row in _latest(payloads, card))
+    return any(row.get("unread") for row in latest(payloads, card))
 
 
-def _latest(payloads: Iterable[dict[str, Any]], card: str | None) -> list[dict[str, Any]]:
+def latest(payloads: Iterable[dict[str, Any]], card: str | None = None) -> list[dict[str, Any]]:
+    """Of one clip's ingest rows those that count, one for each place on a card where its film lay."""
     return list({(p["card"], p["files"][0]["path"]): p for p in payloads if card in (None, p["card"])}.values())
 
 

@@ -17,7 +17,15 @@ from typing import Literal
 from pipeline.errors import CardError
 
 Kind = Literal["dcim", "avchd", "m4root"]
-VIDEO = {".mp4", ".mov", ".m4v", ".avi", ".mts", ".m2ts", ".mkv", ".3gp", ".mpg", ".mpeg", ".webm", ".wmv", ".mod"}
+ENDINGS = (
+    "mp4 mov qt m4v mts m2ts m2t ts trp mkv avi divx webm mpg mpeg mpe m2v vob mod tod 3gp 3gpp 3g2 mxf wmv asf flv "
+    "f4v ogv dv"
+)
+VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
+"""Ends of names, in small letters, that are taken for clips, on a card and in a folder alike."""
+
+FOREIGN = frozenset({".360", ".insv", ".braw", ".crm", ".nev", ".r3d", ".rsv"})
+"""Those of films that only their makers' programs read (all around, raw, cut short): they are no clips, and films."""
 SIDECAR = {".thm", ".lrv", ".lrf", ".xml", ".xmp", ".aae", ".srt", ".scr"}
 """Thumbnails, proxies and notes that a camera writes beside a take under its name; photographs are not among them."""
 

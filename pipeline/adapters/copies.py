@@ -28,9 +28,10 @@ sidecars that could not be read, and are not among the files.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
-CARD_GONE, FILM_GONE = "card_gone", "film_gone"
+CARD_GONE, FILM_GONE, FILM_BACK = "card_gone", "film_gone", "film_back"
 """Rows in which a person (``by``) says that a card, or what of a clip lay on cards, is gone: lost, formatted, deleted
-or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file."""
+or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file. The last says
+of such files that a run saw them on their card and had nothing to copy of them: ``{files}``."""
 FAILURE = "failure"
 """Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 
@@ -120,7 +121,7 @@ def recorded(
 def given_up(ledger: Recorder, ingests: Iterable[Any]) -> dict[tuple[str, str, str], Any]:
     """By (card, path, sha256), of the files that these rows of `KIND` name: the row in which somebody said since then
     that it is gone. Nobody saw what became of it."""
-    said = [*ledger.entries(kind=CARD_GONE), *ledger.entries(kind=FILM_GONE)]
+    said = sorted((row for kind in (CARD_GONE, FILM_GONE, FILM_BACK) for row in ledger.entries(kind=kind)), key=_seq)
     found: dict[tuple[str, str, str], Any] = {}
     for row in ingests if said else ():
         for file in row.payload["files"]:
@@ -130,7 +131,13 @@ def given_up(ledger: Recorder, ingests: Iterable[Any]) -> dict[tuple[str, str, s
                 names = one.payload.get("files", ())
                 if one.seq > row.seq and (one.payload.get("card") == key[0] or list(key) in names):
                     found[key] = one
+            if key in found and found[key].kind == FILM_BACK:
+                del found[key]
     return found
+
+
+def _seq(row: Any) -> int:
+    return int(row.seq)
 
 
 def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:

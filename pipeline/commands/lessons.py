@@ -399,7 +399,8 @@ def wipe(args: argparse.Namespace) -> int:
             return answer(args, {"digest": args.call_off, "half": half}, line, *map(_half_gone, half))
         if args.gone:
             state = wiping.give_up(place, args.gone, args.by or "")
-            line = _given_up(state) if not state.to_wipe else tr("{clip} still lies on another card.", clip=args.gone)
+            more = tr("What else there is of {clip} on a card still waits for lesveil wipe.", clip=args.gone)
+            line = more if state.to_wipe else _given_up(state)
             return answer(args, _clip_document(state), line)
         bar = Bar(tr("card"), args.quiet or args.json)
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import interruption, workspace
 from pipeline.adapters import files
+from pipeline.adapters.card import VIDEO
 from pipeline.commands.terminal import Add, Bars, Group, named, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
@@ -35,13 +36,6 @@ if TYPE_CHECKING:
     from pipeline.run import Outcome
 
 Item = TypeVar("Item")
-
-ENDINGS = (
-    "mp4 mov qt m4v mts m2ts m2t ts trp mkv avi divx webm mpg mpeg mpe m2v vob mod tod 3gp 3gpp 3g2 mxf wmv asf flv "
-    "f4v ogv dv"
-)
-VIDEO = frozenset(f".{end}" for end in ENDINGS.split())
-"""Ends of names in a folder that are taken for clips."""
 
 SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"})
 """Folders, in small letters, in which Windows and Linux keep what was deleted or found again."""

@@ -98,7 +98,7 @@ def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[st
         codes += [entry["code"] for entry in told_of["failed"]]
     if args.deliver:
         codes += _deliver(place, document, today)
-    standing = [state.file for state in states(place) if state.failure is not None]
+    standing = [state.file for state in states(place) if state.failure is not None and not state.nothing_left]
     document["still_failed"] = len(standing) + len(not_copied(place.ledger))
     reconcile(place, today)
     document["to_recall"] = sum(state.to_recall for state in states(place))

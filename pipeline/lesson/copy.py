@@ -21,7 +21,7 @@ from pipeline.adapters.volumes import Volume, candidates, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_in_words, failure_row
 from pipeline.lesson.state import State, states
-from pipeline.lesson.wipe import cards_left, refuse_unfinished_wipe
+from pipeline.lesson.wipe import cards_left, lying, refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage
@@ -102,6 +102,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
     stage.check_room(vault, volume.root, sum(todo.values()))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
+    if back := _found_again(ledger, card, deleted, half_wiped):
+        ledger.append(copies.FILM_BACK, None, {"files": back})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
 
@@ -149,6 +151,15 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
         for path in other
         if path.suffix.lower() in cards.VIDEO
     ]
+    notes += [
+        tr(
+            "{file} is a film that cannot be read here and was not copied; keep it elsewhere before the card is "
+            "formatted.",
+            file=path.relative_to(volume.root).as_posix(),
+        )
+        for path in other
+        if path.suffix.lower() in cards.FOREIGN
+    ]
     if not on_card:
         notes.append(tr("No film lies in the camera's folders of this card."))
     left = [path.name for path in other]
@@ -166,6 +177,25 @@ def _half_wiped(ledger: Ledger, volume: Volume, takes: Sequence[CardClip]) -> li
         return any(name in plans and bears_mark(volume.root, name, plans[name]) for name in names)
 
     return [take for take in takes if plans and begun(take)]
+
+
+def _found_again(
+    ledger: Ledger, card: str, deleted: Mapping[CardClip, State], half_wiped: Sequence[CardClip]
+) -> list[list[str]]:
+    """What was said to be gone and lies on the card all the same, of the takes that are not copied: `ingest_all` tells
+    of the others. Each as `FILM_GONE` names it."""
+    rows = [row for row in ledger.entries(kind=copies.KIND) if row.payload["card"] == card]
+    half = wipe.half_gone(ledger, card).keys()
+    clips = {take: {str(state.clip)} for take, state in deleted.items()}
+    for take in half_wiped:
+        names = {take.relative(path) for path in take.files}
+        begun = {(path, sha256) for path, sha256 in half if path in names}
+        clips[take] = {
+            str(row.clip) for row in rows for file in row.payload["files"] if (file["path"], file["sha256"]) in begun
+        }
+    here = {(clip, take.relative(path)) for take, mine in clips.items() for clip in mine for path in take.files}
+    found = {key for row in rows for key in copies.given_up(ledger, [row]) if (str(row.clip), key[1]) in here}
+    return [list(key) for key in sorted(found)]
 
 
 @dataclass(frozen=True)
@@ -202,7 +232,8 @@ class WrittenOff:
 def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
     """Say that a card is gone, by the name that the ledger has for it: what was not copied or not wiped from it is
     waited for no more, and a wipe of it that was begun is called off, until a run finds those films on a card of that
-    name again. Nothing is called wiped by that. Raises CardError where nothing waits for such a card."""
+    name again. Nothing is called wiped by that. Raises CardError where nothing waits for such a card, and where it is
+    in and holds something of what was copied from it."""
     by = " ".join(by.split())
     if not by:
         raise CardError("A card is written off in somebody's name; say whose with --by.")
@@ -213,6 +244,13 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
         raise CardError(
             "Nothing waits for a card {card}; lesveil status and lesveil wipe name those for which something waits.",
             card=card,
+        )
+    if here := sorted(lying(workspace, card)):
+        raise CardError(
+            "The card {card} is in, and {file} lies on it; if it is another of that name that is gone, take this one"
+            " out first.",
+            card=card,
+            file=here[0][0],
         )
     half = wipe.call_off(workspace.ledger, begun.digest, by) if begun is not None else []
     workspace.ledger.append(copies.CARD_GONE, None, {"card": card, "by": by})

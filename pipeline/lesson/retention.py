@@ -29,7 +29,7 @@ UNKNOWN = "the ledger does not know it"
 def tick(workspace: Workspace, name: str, by: str, used: bool = True) -> State:
     """Say that a clip has served, or take that back; if it was deleted, `run` then makes it again from the card.
 
-    Where that was wiped (`nothing_left`) only another card may hold its film. Raises ApprovalError.
+    Where that was wiped (`State.nothing_left`) only another card may hold its film. Raises ApprovalError.
     """
     state = find(workspace, name)
     by = " ".join(by.split())
@@ -55,7 +55,7 @@ def held(workspace: Workspace, today: date) -> list[State]:
 
 def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[State]:
     """The clips on the plan that lie nowhere else, and that nobody decided to delete: only a card may still hold them.
-    One whose card was wiped is among them where it was taken away again."""
+    One that is wiped, or said to be gone, is among them where it was taken away again or never delivered."""
     goes = {item["clip"] for item in items if item["kind"] in (COPY, RENDERING) and item["because"] == TERM}
     return [
         state

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from pipeline import wipeable
 from pipeline.adapters import copies
 from pipeline.adapters.chapters import Opener, windows
 from pipeline.adapters.film import Film, Key
@@ -81,6 +82,9 @@ class State:
     """The row that last took a deletion back: what was approved or delivered before it counts no more."""
     given_up: Entry | None = None
     """Not all of its film was wiped, and somebody said of the rest that it is gone: no card is waited for."""
+    nothing_left: bool = False
+    """Its film is wiped from every card from which it was copied, or said to be gone from there, and nothing of it is
+    left: neither copy nor rendering, here or where it was delivered."""
     files: tuple[str, ...] = ()
     """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
 
@@ -131,6 +135,8 @@ class State:
 
     @property
     def waits_for(self) -> str:
+        if self.nothing_left:
+            return ""
         if self.stage == "deleted":
             return "lesveil wipe" if self.to_wipe else ""
         if self.replaces and not self.outdated and self.approved is None and not self.repairs_wait:
@@ -167,14 +173,13 @@ NOTHING_LEFT = (
     "Nothing of {clip} is left, neither here nor on its card; if its film lies on another card: put that in, then"
     " lesveil run."
 )
-"""What is said where `nothing_left` is so: to who takes a deletion back, which is done all the same, and to who wants
-to approve, which is refused."""
+"""What is said where `State.nothing_left` is so: to who takes a deletion back, which is done all the same, and to who
+wants to approve, which is refused."""
 
 
-def nothing_left(workspace: Workspace, state: State) -> bool:
-    """Whether its film is wiped from every card from which it was copied, and neither copy nor rendering is left."""
+def _nothing_left(workspace: Workspace, state: State) -> bool:
     rendered = state.render is not None and (workspace.finished / state.render["file"]).is_file()
-    return state.wiped and not rendered and not state.standing and not workspace.vault.has(state.clip)
+    return not (state.to_wipe or state.standing or rendered or workspace.vault.has(state.clip))
 
 
 def states(workspace: Workspace) -> list[State]:
@@ -187,11 +192,12 @@ def states(workspace: Workspace) -> list[State]:
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
     given = copies.given_up(workspace.ledger, [row for row in rows if row.kind == "ingest"])
-    return [
+    found = [
         _state(clip, mine, gone, given, failures.get(clip))
         for clip, mine in clips.items()
         if any(row.kind == "ingest" for row in mine)
     ]
+    return [replace(state, nothing_left=_nothing_left(workspace, state)) for state in found]
 
 
 def _state(
@@ -220,8 +226,7 @@ def _state(
     latest_made = {digest: renders[-1].seq} if digest is not None else {}
     marks = _marks(rows, _since(rows) | latest_made)
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
-    cards = {row.payload["card"]: row.payload for row in ingests}  # one film may lie on two cards
-    lay = {(card, file["path"], file["sha256"]) for card, held in cards.items() for file in held["files"]}
+    lay = lay_at(ingests)
     wiped = lay <= gone
     said = [given[key] for key in lay - gone if key in given]
     # what was found out late about another rendering, or another place, says nothing of where this one lies
@@ -260,11 +265,18 @@ def _state(
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in there},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         begun=tuple(row.payload["where"] for row in unsettled(rows) if row.payload["where"] not in places),
-        cards=frozenset(cards),
+        cards=frozenset(row.payload["card"] for row in ingests),
         since=now.since,
         given_up=max(said, key=lambda row: row.seq) if said and lay - gone <= given.keys() else None,
         files=tuple(dict.fromkeys(str(row.payload["files"][0]["path"]) for row in ingests)),
     )
+
+
+def lay_at(ingests: Iterable[Entry]) -> set[tuple[str, str, str]]:
+    """(card, path, sha256) of every file of one clip by its ingest rows: its film may lie on two cards, and on one of
+    them twice."""
+    held = wipeable.latest(row.payload for row in ingests)
+    return {(row["card"], file["path"], file["sha256"]) for row in held for file in row["files"]}
 
 
 def _since(rows: Iterable[Entry]) -> dict[str, int]:

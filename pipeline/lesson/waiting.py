@@ -20,7 +20,12 @@ AT_FAULT = frozenset(
 
 def rendering_lost(workspace: Workspace, state: State) -> bool:
     """The rendering that is to be approved, delivered or repaired is not here: each of these refuses, and names run."""
-    if state.render is None or state.hidden_again or (workspace.finished / state.render["file"]).is_file():
+    if (
+        state.render is None
+        or state.hidden_again
+        or state.nothing_left
+        or (workspace.finished / state.render["file"]).is_file()
+    ):
         return False
     return state.stage in ("rendered", "approved") or state.waits_for == "lesveil repairs"
 
@@ -53,6 +58,8 @@ def waits_for(state: State, lost: bool = False) -> str:
 
 def waits_in_words(state: State, lost: bool = False) -> str:
     """What a clip waits for, or why it failed; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
+    if state.nothing_left and state.stage not in ("wiped", "deleted"):
+        return tr("nothing of it is left; should its card turn up: put that in, then lesveil run")
     gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
     if state.failure is not None and not gone:
         failed = failed_in_words(failure_in_words(state.failure.payload))

@@ -18,7 +18,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
-from pipeline.lesson.state import State, consent_holds, find, made_anew_by, states
+from pipeline.lesson.state import State, consent_holds, find, lay_at, made_anew_by, states
 from pipeline.lesson.targets import in_archive
 from pipeline.messages import quoted
 from pipeline.records import Progress, WipePlan, no_progress
@@ -91,8 +91,10 @@ def _not_in(volume: Volume) -> WipeError:
 
 
 def _is_known(volume: Volume) -> bool:
-    """Whether no other card has its identity: cards may share a label, and folders a place."""
-    return bool(volume.serial) and not os.path.isabs(volume.serial)
+    """Whether no other card has its identity: cards may share a label, and folders a place, and what formatted them may
+    have left their serials blank (0000-0000, FFFF-FFFF)."""
+    blank = len(set(volume.serial.replace("-", ""))) < 2
+    return not blank and not os.path.isabs(volume.serial)
 
 
 def _not_there(
@@ -154,14 +156,23 @@ def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
 
 def cards_left(workspace: Workspace) -> list[str]:
     """The cards of which something is left, in the order in which they were first read."""
-    waiting = []
     rows = workspace.ledger.entries("ingest")
-    for card in dict.fromkeys(row.payload["card"] for row in rows):
-        mine = [row for row in rows if row.payload["card"] == card]
-        files_of = {(card, file["path"], file["sha256"]) for row in mine for file in row.payload["files"]}
-        if files_of - wipe.wiped_since(workspace.ledger, mine) - copies.given_up(workspace.ledger, mine).keys():
-            waiting.append(str(card))
-    return waiting
+    lay = {key for clip in {row.clip for row in rows} for key in lay_at(row for row in rows if row.clip == clip)}
+    left = lay - wipe.wiped_since(workspace.ledger, rows) - copies.given_up(workspace.ledger, rows).keys()
+    waiting = {card for card, _, _ in left}
+    return [card for card in dict.fromkeys(str(row.payload["card"]) for row in rows) if card in waiting]
+
+
+def lying(workspace: Workspace, card: str) -> set[tuple[str, str]]:
+    """The (path, sha256) that were copied from this card and that it holds, so far as names tell; nothing where it is
+    not in the machine. Raises CardError."""
+    volume = _volume(workspace, None, card)
+    if volume is None or not os.path.isdir(volume.root):
+        return set()
+    rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == card]
+    wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
+    copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]}
+    return copied - wiped - _not_there(workspace, volume, rows, wiped)
 
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
@@ -217,15 +228,10 @@ def give_up(workspace: Workspace, name: str, by: str) -> State:
         raise WipeError("A film is given up in somebody's name; say whose with --by.")
     if not state.to_wipe:
         raise WipeError("No card of {clip} waits to be wiped.", clip=name)
-    gone: list[list[str]] = []
-    for card in sorted(state.cards):
-        rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == card]
-        wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
-        mine = {(f["path"], f["sha256"]) for row in rows if row.clip == state.clip for f in row.payload["files"]}
-        volume = _volume(workspace, None, card)
-        if volume is not None and os.path.isdir(volume.root):
-            mine &= _not_there(workspace, volume, rows, wiped)
-        gone += [[card, path, sha256] for path, sha256 in sorted(mine - wiped)]
+    rows = workspace.ledger.entries("ingest", state.clip)
+    here = {(card, *file) for card in state.cards for file in lying(workspace, card)}
+    known = wipe.wiped_since(workspace.ledger, rows) | copies.given_up(workspace.ledger, rows).keys()
+    gone = [list(key) for key in sorted(lay_at(rows) - known - here)]
     if not gone:
         raise WipeError("{clip} lies on the card that is in; wipe it with lesveil wipe.", clip=name)
     workspace.ledger.append(copies.FILM_GONE, state.clip, {"files": gone, "by": by})
@@ -459,4 +465,4 @@ def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
 
 
 def _is_film(name: str) -> bool:
-    return Path(name).suffix.lower() in cards.VIDEO
+    return Path(name).suffix.lower() in cards.VIDEO | cards.FOREIGN

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.adapters import files, volumes
+from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
@@ -317,11 +318,14 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
 def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty folder where a plain one lay may be any, and so may a card of the same label; a serial is one card's."""
+    """An empty folder where a plain one lay may be any, and so may a card of the same label, or of a blank serial;
+    any other serial is one card's."""
     world.copy()
     world.finish()
     not_here = NOT_HERE
-    for card in (volumes.volume_of(world.card), Volume(world.card, "", "EOS_DIGITAL", "vfat", True)):
+    label = Volume(world.card, "", "EOS_DIGITAL", "vfat", True)
+    blank = [replace(label, serial=serial) for serial in ("0000-0000", "FFFF-FFFF")]
+    for card in (volumes.volume_of(world.card), label, *blank):
         with monkeypatch.context() as patch:
             as_volume(patch, card)
             world.copy()
@@ -417,8 +421,12 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
     assert world.on_card() == {}
 
 
-def test_what_a_wipe_left_half_done_is_no_film_to_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [400, 12000], ids=["less than a sector", "more than the mark"])
+def test_what_a_wipe_left_half_done_is_no_film_to_a_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     """It would be copied as another that took the place of the first, which would count as gone."""
+    lay(world.card, A=b"film" * (size // 4))
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     with monkeypatch.context() as patch:
         digest = begun(world, patch, "pipeline.adapters.erase.Disk.sync")
@@ -603,6 +611,29 @@ def test_what_can_hold_no_film_keeps_no_whole_card(world: World, monkeypatch: py
         (world.card / AT / name).unlink()
     world.wipe(world.plan(whole=True).digest, "one", whole=True)
     assert world.on_card() == {}
+
+
+@pytest.mark.parametrize("end", ["M2T", "MXF", "TOD", "3GPP", "360", "CRM"])
+def test_a_film_of_any_ending_keeps_a_whole_card_until_it_is_copied(world: World, end: str) -> None:
+    """What `redact` takes for a clip a run copies; what only a maker's program reads is a film all the same."""
+    film = world.card / AT / f"C.{end}"
+    film.write_bytes(b"third lesson" * 999)
+    before = world.on_card()
+    copied = world.copy()
+    world.finish("A.MP4", "B.MP4")
+    plan = world.plan(whole=True)
+    assert (plan.items, len(plan.refused)) == ((), 1)
+    with pytest.raises(WipeError, match="nothing to wipe"):
+        world.wipe(plan.digest, "one", whole=True)
+    assert world.on_card() == before
+    if f".{end.lower()}" in VIDEO:
+        assert [take.path.name for take, _ in copied.clips] == ["A.MP4", "B.MP4", film.name]
+    else:
+        assert copied.left == [film.name]
+        assert copied.notes == [
+            f"{AT}/{film.name} is a film that cannot be read here and was not copied; keep it elsewhere before the card"
+            " is formatted."
+        ]
 
 
 @pytest.mark.parametrize("ours", ["workspace", "archive"])

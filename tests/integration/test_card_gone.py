@@ -147,19 +147,104 @@ def test_all_that_waits_for_a_card_that_is_lost_ends(
     )
     away.rename(world.card)
     world.copy()
-    assert [of(world, name).waits_for for name in ("A.MP4", "B.MP4")] == ["", "lesveil wipe"]
+    assert [of(world, name).waits_for for name in ("A.MP4", "B.MP4")] == ["lesveil wipe"] * 2
     world.wipe(world.plan().digest)
-    assert of(world, "B.MP4").stage == "wiped"
+    assert [of(world, name).stage for name in ("A.MP4", "B.MP4")] == ["wiped"] * 2
 
 
 def test_a_lost_card_takes_no_film_that_is_not_done(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     lay(world.card, C=b"third lesson" * 999)
     world.copy()
+    world.card.rename(world.folder / "lost")
     lesveil(world, capsys, "cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen")
     told = clip_in(lesveil(world, capsys, "status"), "C.MP4")
     assert (told["stage"], told["waits_for"]) == ("copied", "lesveil run")
     with world.open() as place:
         assert len(place.vault.ids()) == 3
+
+
+def test_of_a_film_that_is_twice_on_a_card_only_what_is_not_there_is_gone(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lay(world.card, A2=b"first lesson" * 999)
+    world.copy()
+    (world.card / AT / "A2.MP4").unlink()
+    said = lesveil(world, capsys, "wipe", "--gone", "A.MP4", "--by", "A. Jansen", js=False)
+    assert "What else there is of A.MP4 on a card still waits for lesveil wipe" in said
+    assert of(world).waits_for == "lesveil wipe"
+    assert ("A.MP4", "working copy") not in due(world, date.today() + timedelta(40))
+    assert "lies on the card" in lesveil(world, capsys, "wipe", "--gone", "A.MP4", "--by", "A", code=WipeError.code)
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    assert (of(world).wiped, of(world).waits_for) == (False, ""), "nobody saw what became of the other"
+
+
+def test_a_thumbnail_that_is_deleted_says_nothing_of_its_film(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    thumbnail = world.card / AT / "A.THM"
+    thumbnail.write_bytes(b"small")
+    world.copy()
+    thumbnail.unlink()
+    world.copy()
+    assert "lies on the card" in lesveil(world, capsys, "wipe", "--gone", "A.MP4", "--by", "A", code=WipeError.code)
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        assert wiping.cards_left(place) == []
+
+
+def test_a_card_that_is_in_and_holds_its_films_is_not_written_off(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was formatted is, though it is in; so is another of that name once this one is out."""
+    gone = ["cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen"]
+    assert f"{AT}/A.MP4 lies on it" in lesveil(world, capsys, *gone, code=CardError.code)
+    assert of(world).waits_for == "lesveil wipe"
+    for film in (world.card / AT).iterdir():
+        film.unlink()
+    assert len(lesveil(world, capsys, *gone)["not_wiped"]) == 2
+
+
+def test_a_film_that_is_deleted_here_and_turns_up_on_its_card_waits_for_its_wipe(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = world.card.rename(world.folder / "lost")
+    lesveil(world, capsys, "cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen")
+    lesveil(world, capsys, "used", "A.MP4", "--by", "A. Jansen")
+    lesveil(world, capsys, "purge", "--execute", lesveil(world, capsys, "purge")["digest"])
+    assert (of(world).stage, of(world).waits_for) == ("deleted", "")
+    away.rename(world.card)
+    assert [state.file for state in world.copy().deleted] == [f"{AT}/A.MP4"]
+    assert (of(world).stage, of(world).waits_for) == ("deleted", "lesveil wipe")
+    with world.open() as place:
+        rows = len(place.ledger.entries("film_back"))
+    world.copy()
+    with world.open() as place:
+        assert len(place.ledger.entries("film_back")) == rows == 1
+        assert wiping.cards_left(place) == ["EOS_DIGITAL"]
+    world.wipe(world.plan().digest)
+    assert of(world).stage == "wiped"
+
+
+def test_a_film_of_which_nothing_is_left_waits_for_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """And before the last of it goes that is said: no card may hold it any more."""
+    lay(world.card, C=b"third lesson" * 999)
+    world.copy()
+    away = world.card.rename(world.folder / "lost")
+    only = "C.MP4 lies nowhere else"
+    settings = world.place / "lesveil.toml"
+    settings.write_text(settings.read_text() + "\n[retention]\nworking_copy_days = 0\n")
+    assert f"{only}: after this nothing of it is left, except perhaps" in lesveil(world, capsys, "purge", js=False)
+    lesveil(world, capsys, "cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen")
+    assert f"{only}, and for all that is known on no card any more" in lesveil(world, capsys, "purge", js=False)
+    assert "C.MP4" not in str(lesveil(world, capsys, "purge")["not_yet"])
+    lesveil(world, capsys, "purge", "--execute", lesveil(world, capsys, "purge")["digest"])
+    told = clip_in(lesveil(world, capsys, "status"), "C.MP4")
+    assert (told["stage"], told["waits_for"]) == ("copied", "")
+    assert "should its card turn up" in told["said"]
+    assert "put the card in" not in lesveil(world, capsys, "status", js=False)
+    assert clip_in(lesveil(world, capsys, "report")["batches"][-1], "C.MP4")["waits_for"] == ""
+    away.rename(world.card)
+    world.copy()
+    assert of(world, "C.MP4").waits_for == "lesveil run"
 
 
 def test_a_report_says_that_a_lost_rendering_waits_for_what_status_says(

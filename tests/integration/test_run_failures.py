@@ -106,11 +106,15 @@ def test_what_was_not_copied_from_a_card_that_is_gone_can_be_written_off(films: 
     command = f"lesveil cards --gone {shlex.quote(missing['card'])} --by NAME"
     assert command in lesveil("status", json_too=False)
     lesveil("cards", "--gone", "another", "--by", "A", code=CardError.code)
+    lesveil(*shlex.split(command)[1:], code=CardError.code)
+    place = Path(card(films))
+    away = place.rename(place.with_name("away"))
     assert lesveil(*shlex.split(command)[1:])["written_off"] == ["DCIM/100CANON/MVI_0001.MP4"]
     assert lesveil("status")["not_copied"] == []
     assert lesveil("run", "--unattended")["still_failed"] == 0
     assert "--gone" not in lesveil("status", json_too=False)
     lesveil("cards", "--gone", missing["card"], "--by", "A", code=CardError.code)
+    away.rename(place)
     lesveil("run", "--card", card(films), code=NotAVideoError.code)
     assert len(lesveil("status")["not_copied"]) == 1, "it was not gone after all"
 

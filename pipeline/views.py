@@ -27,7 +27,10 @@ class Look(StrEnum):
 
 @dataclass(frozen=True)
 class ClipRow:
-    """One line of the list. ``looked`` are the people who opened this rendering, ``approved`` who approved it."""
+    """One line of the list. ``looked`` are the people who opened this rendering, ``approved`` who approved it.
+
+    ``digest`` is None where there is nothing to watch.
+    """
 
     id: str
     name: str

@@ -79,11 +79,11 @@ def _waits(state: Any) -> str:
 def used(args: argparse.Namespace) -> int:
     """lesveil used"""
     from pipeline.lesson.retention import tick
-    from pipeline.lesson.state import NOTHING_LEFT, nothing_left
+    from pipeline.lesson.state import NOTHING_LEFT
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         found = [tick(place, name, args.by, not args.undo) for name in args.clips]
-        lost = [state for state in found if args.undo and nothing_left(place, state)]
+        lost = [state for state in found if args.undo and state.gone]
     document = {
         "clips": [
             {"clip": state.clip, "file": state.file, "used": state.used is not None, "nothing_left": state in lost}

@@ -13,7 +13,7 @@ from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.repair import waiting
-from pipeline.lesson.state import NOTHING_LEFT, State, consent_holds, find, made_anew_by, nothing_left
+from pipeline.lesson.state import NOTHING_LEFT, State, consent_holds, find, made_anew_by
 from pipeline.workspace import Workspace
 
 FIRST = "first"
@@ -69,7 +69,7 @@ def _still_there(workspace: Workspace, state: State, name: str, watched: str | N
             clip=name,
             day=state.deleted.day,
         )
-    if nothing_left(workspace, state):  # somebody took its deletion back
+    if state.gone:  # somebody took its deletion back
         raise ApprovalError(NOTHING_LEFT, clip=Path(state.file).name)
     if state.render is None and state.failure is not None:
         raise ApprovalError(

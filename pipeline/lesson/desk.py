@@ -238,7 +238,7 @@ class Desk:
 
     def _state(self, id: str) -> State:
         for state in self._states():
-            if state.clip == id and state.render is not None:
+            if state.clip == id and state.render is not None and not state.gone:
                 return state
         raise RepairError("There is no clip {clip} that can be shown.", clip=id)
 
@@ -313,7 +313,7 @@ class Desk:
             needed=2 if self._place.settings.review.two_people else 1,
             rejected_by=state.rejected.payload["by"] if state.rejected else None,
             waiting=self._waiting(state) if state.render else 0,
-            digest=digest,
+            digest=None if state.gone else digest,
         )
 
     def _bare(self, state: State, row: ClipRow) -> ClipView:

@@ -83,6 +83,8 @@ class State:
     """Not all of its film was wiped, and somebody said of the rest that it is gone: no card is waited for."""
     files: tuple[str, ...] = ()
     """The film's paths on the cards, in the order in which it was met there: it may lie there more than once."""
+    gone: bool = False
+    """Nothing of it is left anywhere, see `nothing_left`."""
 
     @property
     def hidden_again(self) -> bool:
@@ -96,7 +98,7 @@ class State:
 
     @property
     def stage(self) -> str:
-        if self.wiped and not (self.hidden_again and self.delivered is None):
+        if self.wiped and (self.gone or not self.hidden_again or self.delivered is not None):
             return "wiped"
         if self.delivered:
             return "delivered"
@@ -187,11 +189,12 @@ def states(workspace: Workspace) -> list[State]:
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
     given = copies.given_up(workspace.ledger, [row for row in rows if row.kind == "ingest"])
-    return [
+    found = [
         _state(clip, mine, gone, given, failures.get(clip))
         for clip, mine in clips.items()
         if any(row.kind == "ingest" for row in mine)
     ]
+    return [replace(state, gone=nothing_left(workspace, state)) for state in found]
 
 
 def _state(

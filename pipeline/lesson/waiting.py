@@ -53,6 +53,8 @@ def waits_for(state: State, lost: bool = False) -> str:
 
 def waits_in_words(state: State, lost: bool = False) -> str:
     """What a clip waits for, or why it failed; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
+    if state.gone and state.deleted is None:
+        return tr("nothing of it is left")
     gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
     if state.failure is not None and not gone:
         failed = failed_in_words(failure_in_words(state.failure.payload))

@@ -160,10 +160,11 @@ class Offered:
 
 @dataclass(frozen=True)
 class LogRow:
-    """One row of the ledger that tells what a person did."""
+    """One row of the ledger that tells what a person did; ``of`` is another person whom ``what`` is about."""
 
     at: str
     kind: str
     clip: str
     by: str
     what: str
+    of: str = ""

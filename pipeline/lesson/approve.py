@@ -171,3 +171,10 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
         elif known_as(row.payload["by"]) not in map(known_as, names):
             names.append(row.payload["by"])
     return names
+
+
+def rejecters_of(rows: Sequence[Entry]) -> dict[int, str]:
+    """Who rejected a rendering, by the number of the row, by which an approval names what it takes back."""
+    return {
+        row.seq: row.payload["by"] for row in rows if row.kind == "approval" and row.payload["verdict"] == "rejected"
+    }

@@ -15,7 +15,7 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
-from pipeline.lesson.approve import approvers, judge, known_as
+from pipeline.lesson.approve import approvers, judge, known_as, rejecters_of
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
@@ -225,7 +225,8 @@ class Desk:
         """What people did, newest first."""
         names = {state.clip: Path(state.file).name for state in self._states()}
         rows = [row for row in self._place.ledger.entries() if row.kind in TOLD]
-        return [log_row(row, names) for row in reversed(rows[-1000:])]
+        rejecters = rejecters_of(rows)
+        return [log_row(row, names, rejecters) for row in reversed(rows[-1000:])]
 
     def _states(self) -> list[State]:
         """Where every clip stands, read anew when the ledger has grown."""

@@ -50,8 +50,8 @@ def role(speech: Speech, key: str) -> str:
     return {"coach": tr("coach"), "reviewer": tr("reviewer"), "officer": tr("privacy officer")}.get(key, key)
 
 
-def kind(speech: Speech, key: str) -> str:
-    """A row of the log."""
+def kind(speech: Speech, key: str, of: str = "") -> str:
+    """A row of the log; ``of`` is another person whom it is about."""
     tr = speech.tr
     return {
         "approval": tr("judged a rendering"),
@@ -65,6 +65,10 @@ def kind(speech: Speech, key: str) -> str:
         "approved": tr("approved"),
         "rejected": tr("rejected"),
         "first": tr("approved as the first of two"),
+        "carried": tr("carried over from the approval by {name}, after a recall", name=of),
+        "despite_rejection": tr("approved, which took back the rejection by {name}", name=of),
+        "folder": tr("folder"),
+        "onedrive": tr("OneDrive"),
         "hide": tr("hide"),
         "show": tr("show"),
         "region": tr("drawn region"),

@@ -33,6 +33,7 @@ from pipeline.lesson.approve import judge
 from pipeline.lesson.asked import checked
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.worker import work
+from pipeline.messages import Speech
 from pipeline.review import rates, server
 from pipeline.review.media import _piece
 from pipeline.settings import Review
@@ -40,6 +41,8 @@ from pipeline.views import Look, Role
 from pipeline.workspace import alone
 
 SIZE = (960, 540)
+TOOK_BACK = "approved, which took back the rejection by {name}"
+CARRIED = "carried over from the approval by {name}, after a recall"
 
 
 @contextlib.contextmanager
@@ -285,6 +288,26 @@ def test_a_rejection_is_taken_back_only_by_name(school: School, capsys: pytest.C
     assert approval.payload["despite_rejection"] == rejection.seq
     assert school.state().stage == "approved"
     assert school.state().rejected is None
+
+
+def test_reports_and_the_log_tell_a_rejection_that_was_taken_back_and_an_approval_carried_over(
+    school: School, tmp_path: Path
+) -> None:
+    state = school.state()
+    school.lesveil("reject", state.clip, "--by", "Truus")
+    school.lesveil("approve", state.clip, "--by", "Bob", "--despite-rejection")
+    assert state.render is not None
+    with school.opened() as place:  # as a recall writes it
+        row = {"sha256": state.render["sha256"], "by": "Bob", "verdict": "approved", "carried": "0" * 64}
+        place.ledger.append("approval", state.clip, row)
+    school.lesveil("report", "--html", tmp_path / "r.html")
+    with reviewing(school) as page:
+        log = page.client("coach").ask("GET", "/log").body.decode()
+    assert "took back the rejection by Truus" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "carried over from the approval by Bob, after a recall" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    told = [Speech(one) for one in ("nl", "en")]
+    assert any(speech.tr(TOOK_BACK, name="Truus") in log for speech in told)
+    assert any(speech.tr(CARRIED, name="Bob") in log for speech in told)
 
 
 def test_the_page_takes_a_rejection_back_knowingly(school: School) -> None:

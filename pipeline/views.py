@@ -29,7 +29,8 @@ class Look(StrEnum):
 class ClipRow:
     """One line of the list. ``looked`` are the people who opened this rendering, ``approved`` who approved it.
 
-    ``digest`` is None where there is nothing to watch.
+    ``digest`` is None where there is nothing to watch. ``carried``: a recall made it and took the approval over from
+    what it takes the place of; ``approvable``, ``rejectable``: that would do something.
     """
 
     id: str
@@ -47,6 +48,9 @@ class ClipRow:
     rejected_by: str | None
     waiting: int
     digest: str | None
+    carried: bool = False
+    approvable: bool = False
+    rejectable: bool = False
 
 
 @dataclass(frozen=True)

@@ -194,11 +194,19 @@ class Desk:
                 self._refuse_going(state)
 
     def judge(
-        self, id: str, digest: str, by: str, approve: bool, despite: bool = False, despite_rejection: bool = False
+        self,
+        id: str,
+        digest: str,
+        by: str,
+        approve: bool,
+        despite: bool = False,
+        despite_rejection: bool = False,
+        played: float | None = None,
     ) -> None:
-        """Approve or reject the rendering that was watched. Raises ApprovalError."""
+        """Approve or reject the rendering that was opened; ``played`` seconds of it, as far as the page knows. Raises
+        ApprovalError."""
         with self._lock:
-            judge(self._place, self._state(id).clip, by, approve, digest, despite, despite_rejection)
+            judge(self._place, self._state(id).clip, by, approve, digest, despite, despite_rejection, played)
 
     def looked(self, id: str, digest: str, by: str) -> None:
         """Somebody watches this rendering: written down once."""
@@ -296,6 +304,8 @@ class Desk:
         render = state.render or {}
         rows = self._place.ledger.entries("approval", state.clip)
         digest = render.get("sha256")
+        there = bool(render) and state.deleted is None and (self._place.finished / render["file"]).is_file()
+        open_ = state.stage in ("rendered", "approved", "removed")
         looked = [
             r.payload["by"] for r in self._place.ledger.entries("watched", state.clip) if r.payload["sha256"] == digest
         ]
@@ -315,6 +325,9 @@ class Desk:
             rejected_by=state.rejected.payload["by"] if state.rejected else None,
             waiting=self._waiting(state) if state.render else 0,
             digest=None if state.gone else digest,
+            carried=state.approved is not None and "carried" in state.approved.payload,
+            approvable=there and open_,
+            rejectable=there and (open_ or bool(state.standing)),  # then it is said to be taken away there
         )
 
     def _bare(self, state: State, row: ClipRow) -> ClipView:

@@ -181,6 +181,7 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
             {"at": row.at, "by": row.payload["by"], "verdict": row.payload["verdict"], "sha256": row.payload["sha256"]}
             | ({"carried_over": True} if row.payload.get("carried") else {})
             | ({"despite_rejection_by": rejecters[over]} if (over := row.payload.get("despite_rejection")) else {})
+            | {key: row.payload[key] for key in ("played", "of") if key in row.payload}
             for row in rows
             if row.kind == "approval"
         ],

@@ -130,7 +130,13 @@ def _judged(one: Document) -> str:
     told = f"{one['by']}, {_at(one['at'])}"
     if over := one.get("despite_rejection_by"):
         told += "; " + tr("took back the rejection by {name}", name=over)
+    if "played" in one:
+        told += "; " + tr("{played} of {all} played", played=_clock(one["played"]), all=_clock(one["of"]))
     return told
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _still(clip: Document) -> str:

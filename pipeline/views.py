@@ -27,7 +27,11 @@ class Look(StrEnum):
 
 @dataclass(frozen=True)
 class ClipRow:
-    """One line of the list. ``looked`` are the people who opened this rendering, ``approved`` who approved it."""
+    """One line of the list. ``looked`` are the people who opened this rendering, ``approved`` who approved it.
+
+    ``digest`` is None where there is nothing to watch. ``carried``: a recall made it and took the approval over from
+    what it takes the place of; ``approvable``, ``rejectable``: that would do something.
+    """
 
     id: str
     name: str
@@ -44,6 +48,9 @@ class ClipRow:
     rejected_by: str | None
     waiting: int
     digest: str | None
+    carried: bool = False
+    approvable: bool = False
+    rejectable: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,10 +164,11 @@ class Offered:
 
 @dataclass(frozen=True)
 class LogRow:
-    """One row of the ledger that tells what a person did."""
+    """One row of the ledger that tells what a person did; ``of`` is another person whom ``what`` is about."""
 
     at: str
     kind: str
     clip: str
     by: str
     what: str
+    of: str = ""

@@ -28,23 +28,25 @@ def judge(
     watched: str | None = None,
     despite: bool = False,
     despite_rejection: bool = False,
+    played: float | None = None,
 ) -> State:
     """Approve or reject the latest rendering of a clip; bound to the digest of the file as it lies there now.
 
     ``watched`` is the digest of the file that was looked at, where that is known: another one is not approved.
     ``despite``: who approves says that what the second look sees in it is nobody who must be hidden;
-    ``despite_rejection``: that they know that somebody rejected this very rendering. Raises ApprovalError.
+    ``despite_rejection``: that they know that somebody rejected this very rendering. ``played``: how many seconds of it
+    the page played to them, for the ledger. Raises ApprovalError.
     """
     state = find(workspace, name)
     by = " ".join(by.split())
     if not by:
         raise ApprovalError("An approval needs the name of who gives it.")
     digest = _still_there(workspace, state, name, watched)
-    told: dict[str, int] = {}
+    told: dict[str, float] = {}
     verdict = "rejected"
     if approve:
         _refuse_outdated(workspace, state, name)
-        told = _known(state, name, despite, despite_rejection)
+        told = {**_known(state, name, despite, despite_rejection)}
         before = approvals(workspace, state)
         if state.stage in ("approved", "delivered") and known_as(by) in map(known_as, before):
             return state
@@ -54,6 +56,9 @@ def judge(
             if before and not others:
                 raise ApprovalError("{by} approved {clip} already; a second person must, too.", by=by, clip=name)
             verdict = "approved" if others else FIRST
+    if played is not None and state.render is not None:
+        all_ = float(state.render["seconds"])
+        told = {**told, "played": round(min(played, all_), 1), "of": round(all_, 1)}
     workspace.ledger.append("approval", state.clip, {"sha256": digest, "by": by, "verdict": verdict, **told})
     return find(workspace, state.clip)
 
@@ -171,3 +176,10 @@ def approvers(rows: Sequence[Entry], state: State) -> list[str]:
         elif known_as(row.payload["by"]) not in map(known_as, names):
             names.append(row.payload["by"])
     return names
+
+
+def rejecters_of(rows: Sequence[Entry]) -> dict[int, str]:
+    """Who rejected a rendering, by the number of the row, by which an approval names what it takes back."""
+    return {
+        row.seq: row.payload["by"] for row in rows if row.kind == "approval" and row.payload["verdict"] == "rejected"
+    }

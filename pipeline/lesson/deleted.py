@@ -3,6 +3,8 @@
 On purpose is: somebody said that it has served, and the plan of a purge was carried out; it was deleted where it had
 been delivered because its term was over; or a recall deleted it. A working copy or finished clip that went by its own
 term alone is no such decision: the card may hold all that there is of it, and it is made again from there.
+
+Somebody may take it back. Who says after that, once more, that it has served ends that, if nothing was made in between.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class Fate:
 def fate(rows: Iterable[Entry]) -> Fate:
     """What the rows of one clip, in order, say of it."""
     found: Deleted | None = None
+    before: Deleted | None = None  # that was taken back, and nothing of the clip was made or brought since
     since, ticked = 0, ""
     there: set[str] = set()
     for row in rows:
@@ -45,8 +48,13 @@ def fate(rows: Iterable[Entry]) -> Fate:
         if row.kind == "used":
             ticked = row.at[:10] if said["used"] else ""
             if not said["used"] and found is not None:
-                found, since = None, row.seq
+                found, before, since = None, found, row.seq
+            elif said["used"]:
+                found, before = found or before, None
+        elif row.kind in ("ingest", "receipt", "approval"):
+            before = None
         elif row.kind == "delivery":
+            before = None
             there.add(said["where"])
         elif row.kind == "delivery_removed":
             there.discard(said["where"])

@@ -15,7 +15,7 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
-from pipeline.lesson.approve import approvers, judge, known_as
+from pipeline.lesson.approve import approvers, judge, known_as, rejecters_of
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
@@ -194,11 +194,19 @@ class Desk:
                 self._refuse_going(state)
 
     def judge(
-        self, id: str, digest: str, by: str, approve: bool, despite: bool = False, despite_rejection: bool = False
+        self,
+        id: str,
+        digest: str,
+        by: str,
+        approve: bool,
+        despite: bool = False,
+        despite_rejection: bool = False,
+        played: float | None = None,
     ) -> None:
-        """Approve or reject the rendering that was watched. Raises ApprovalError."""
+        """Approve or reject the rendering that was opened; ``played`` seconds of it, as far as the page knows. Raises
+        ApprovalError."""
         with self._lock:
-            judge(self._place, self._state(id).clip, by, approve, digest, despite, despite_rejection)
+            judge(self._place, self._state(id).clip, by, approve, digest, despite, despite_rejection, played)
 
     def looked(self, id: str, digest: str, by: str) -> None:
         """Somebody watches this rendering: written down once."""
@@ -225,7 +233,8 @@ class Desk:
         """What people did, newest first."""
         names = {state.clip: Path(state.file).name for state in self._states()}
         rows = [row for row in self._place.ledger.entries() if row.kind in TOLD]
-        return [log_row(row, names) for row in reversed(rows[-1000:])]
+        rejecters = rejecters_of(rows)
+        return [log_row(row, names, rejecters) for row in reversed(rows[-1000:])]
 
     def _states(self) -> list[State]:
         """Where every clip stands, read anew when the ledger has grown."""
@@ -238,7 +247,7 @@ class Desk:
 
     def _state(self, id: str) -> State:
         for state in self._states():
-            if state.clip == id and state.render is not None:
+            if state.clip == id and state.render is not None and not state.nothing_left:
                 return state
         raise RepairError("There is no clip {clip} that can be shown.", clip=id)
 
@@ -295,6 +304,8 @@ class Desk:
         render = state.render or {}
         rows = self._place.ledger.entries("approval", state.clip)
         digest = render.get("sha256")
+        there = bool(render) and state.deleted is None and (self._place.finished / render["file"]).is_file()
+        open_ = state.stage in ("rendered", "approved", "removed")
         looked = [
             r.payload["by"] for r in self._place.ledger.entries("watched", state.clip) if r.payload["sha256"] == digest
         ]
@@ -313,7 +324,10 @@ class Desk:
             needed=2 if self._place.settings.review.two_people else 1,
             rejected_by=state.rejected.payload["by"] if state.rejected else None,
             waiting=self._waiting(state) if state.render else 0,
-            digest=digest,
+            digest=None if state.nothing_left else digest,
+            carried=state.approved is not None and "carried" in state.approved.payload,
+            approvable=there and open_,
+            rejectable=there and (open_ or bool(state.standing)),  # then it is said to be taken away there
         )
 
     def _bare(self, state: State, row: ClipRow) -> ClipView:

@@ -15,6 +15,7 @@ from pipeline import __version__, wipeable
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
+from pipeline.lesson.approve import rejecters_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
@@ -146,6 +147,7 @@ def _done_since(workspace: Workspace, failure: Entry) -> bool:
 def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document:
     rows = workspace.ledger.entries(clip=state.clip)
     render = state.render or {}
+    rejecters = rejecters_of(rows)
     lost = rendering_lost(workspace, state)
     rate = render["frames"] / render["seconds"] if render.get("frames") and render.get("seconds") else None
     return {
@@ -178,6 +180,8 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "approvals": [
             {"at": row.at, "by": row.payload["by"], "verdict": row.payload["verdict"], "sha256": row.payload["sha256"]}
             | ({"carried_over": True} if row.payload.get("carried") else {})
+            | ({"despite_rejection_by": rejecters[over]} if (over := row.payload.get("despite_rejection")) else {})
+            | {key: row.payload[key] for key in ("played", "of") if key in row.payload}
             for row in rows
             if row.kind == "approval"
         ],

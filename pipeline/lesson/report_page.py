@@ -89,7 +89,7 @@ def _clip(clip: Document) -> list[str]:
         (tr("repaired by hand"), clip["repairs"]),
     ]
     rows += [(tr("original looked at by"), f"{one['by']}, {_at(one['at'])}") for one in clip["looks_at_originals"]]
-    rows += [(tr(one["verdict"]), f"{one['by']}, {_at(one['at'])}") for one in clip["approvals"]]
+    rows += [(tr(one["verdict"]), _judged(one)) for one in clip["approvals"]]
     for one in clip["deliveries"]:
         people = ", ".join(one["shows"])
         told = tr("shows {people}", people=people) if people else tr("shows nobody")
@@ -120,6 +120,23 @@ def _clip(clip: Document) -> list[str]:
         heads = (tr("Shown"), "", tr("how long"), tr("on what ground"), "")
         body.append(_table(heads, shown))
     return body
+
+
+def _judged(one: Document) -> str:
+    """Whose word it was on a rendering, and when."""
+    if one.get("carried_over"):  # nobody saw this one
+        told = tr("carried over from the approval by {name}, after a recall", name=one["by"])
+        return f"{told}, {_at(one['at'])}"
+    told = f"{one['by']}, {_at(one['at'])}"
+    if over := one.get("despite_rejection_by"):
+        told += "; " + tr("took back the rejection by {name}", name=over)
+    if "played" in one:
+        told += "; " + tr("{played} of {all} played", played=_clock(one["played"]), all=_clock(one["of"]))
+    return told
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _still(clip: Document) -> str:

@@ -100,7 +100,7 @@ class State:
 
     @property
     def stage(self) -> str:
-        if self.wiped and not (self.hidden_again and self.delivered is None):
+        if self.wiped and (self.nothing_left or not self.hidden_again or self.delivered is not None):
             return "wiped"
         if self.delivered:
             return "delivered"

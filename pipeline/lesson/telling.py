@@ -50,15 +50,27 @@ def _withdrawn(said: Mapping[str, Any], noted: str) -> str:
     return person if day == noted else f"{person} ({day})"
 
 
-def log_row(row: Entry, names: dict[str, str]) -> LogRow:
-    """A row of the ledger as people read it; ``names`` are those of the clips by id."""
+def _judged(said: Mapping[str, Any]) -> str:
+    """What was said of a rendering, where the verdict alone would tell something else: a key of the page's words."""
+    if said.get("carried"):
+        return "carried"
+    return "despite_rejection" if "despite_rejection" in said else str(said.get("verdict", ""))
+
+
+def log_row(row: Entry, names: dict[str, str], rejecters: Mapping[int, str]) -> LogRow:
+    """A row of the ledger as people read it; ``names`` are those of the clips by id, ``rejecters`` who rejected, by the
+    number of the row."""
     said = row.payload
+    by = str(said.get("by", ""))
+    # nobody approved what a recall made: it is told whose word it goes by
+    of = by if said.get("carried") else rejecters.get(said.get("despite_rejection", 0), "")
     what = {
-        "approval": said.get("verdict", ""),
+        "approval": _judged(said),
         "repair": said.get("kind", ""),
         "look": f"{said.get('track', '')}:{said.get('frame', '')}",
         "delivery": said.get("target", ""),
         "delivery_removed": said.get("target", ""),
         "withdrawal": _withdrawn(said, row.day.isoformat()),
     }.get(row.kind, "")
-    return LogRow(row.at, row.kind, names.get(row.clip or "", ""), str(said.get("by", "")), str(what))
+    by = "" if said.get("carried") else by
+    return LogRow(row.at, row.kind, names.get(row.clip or "", ""), by, str(what), of)

@@ -58,7 +58,9 @@ def waits_for(state: State, lost: bool = False) -> str:
 
 def waits_in_words(state: State, lost: bool = False) -> str:
     """What a clip waits for, or why it failed; empty where nothing more is to be done. ``lost``: `rendering_lost`."""
-    if state.nothing_left and state.stage not in ("wiped", "deleted"):
+    if state.nothing_left and state.deleted is None:
+        if state.wiped:
+            return tr("nothing of it is left")
         return tr("nothing of it is left; should its card turn up: put that in, then lesveil run")
     gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
     if state.failure is not None and not gone:

@@ -12,6 +12,9 @@ from pipeline.review.door import Asked
 from pipeline.review.words import reason
 from pipeline.views import Role
 
+LONGEST = 1e6
+"""Seconds; nobody played more of a film."""
+
 
 def session(asked: Asked) -> Response:
     """Who this browser is signed in as by now, and the token that changes need, for a page from before that."""
@@ -76,7 +79,11 @@ def judge(asked: Asked) -> Response:
     if not isinstance(digest, str) or not isinstance(approve, bool):
         raise RepairError("This repair cannot be understood ({field}); load the page again.", field="digest")
     despite, anyway = (asked.form.get(word) is True for word in ("despite", "despite_rejection"))
-    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve, despite, anyway)
+    said = asked.form.get("played")
+    played = (
+        float(said) if isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < LONGEST else None
+    )
+    asked.desk.house.judge(asked.path("clip"), digest, asked.name, approve, despite, anyway, played)
     return JSONResponse({})
 
 

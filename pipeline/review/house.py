@@ -30,7 +30,14 @@ class House(Protocol):
     def undo(self, id: str, repair: str, by: str, role: Role) -> None: ...
 
     def judge(
-        self, id: str, digest: str, by: str, approve: bool, despite: bool = False, despite_rejection: bool = False
+        self,
+        id: str,
+        digest: str,
+        by: str,
+        approve: bool,
+        despite: bool = False,
+        despite_rejection: bool = False,
+        played: float | None = None,
     ) -> None: ...
 
     def looked(self, id: str, digest: str, by: str) -> None: ...

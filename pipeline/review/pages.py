@@ -40,7 +40,7 @@ def page(asked: Asked, template: str, status: int = 200, **fields: Any) -> Respo
         "role": words.role(speech, session.role) if session else "",
         "may_read_log": session is not None and session.role in (Role.COACH, Role.OFFICER),
         "stage": lambda key: words.stage(speech, key),
-        "kind": lambda key: words.kind(speech, key),
+        "kind": lambda key, of="": words.kind(speech, key, of),
     }
     return HTMLResponse(_templates.get_template(template).render(given | fields), status)
 

@@ -50,21 +50,25 @@ def role(speech: Speech, key: str) -> str:
     return {"coach": tr("coach"), "reviewer": tr("reviewer"), "officer": tr("privacy officer")}.get(key, key)
 
 
-def kind(speech: Speech, key: str) -> str:
-    """A row of the log."""
+def kind(speech: Speech, key: str, of: str = "") -> str:
+    """A row of the log; ``of`` is another person whom it is about."""
     tr = speech.tr
     return {
         "approval": tr("judged a rendering"),
         "repair": tr("asked for a repair"),
         "repair_undone": tr("took a repair back"),
         "look": tr("looked at an original"),
-        "watched": tr("watched"),
+        "watched": tr("opened a clip"),
         "delivery": tr("delivered"),
         "delivery_removed": tr("removed"),
         "withdrawal": tr("consent was withdrawn"),
         "approved": tr("approved"),
         "rejected": tr("rejected"),
         "first": tr("approved as the first of two"),
+        "carried": tr("carried over from the approval by {name}, after a recall", name=of),
+        "despite_rejection": tr("approved, which took back the rejection by {name}", name=of),
+        "folder": tr("folder"),
+        "onedrive": tr("OneDrive"),
         "hide": tr("hide"),
         "show": tr("show"),
         "region": tr("drawn region"),
@@ -121,7 +125,9 @@ def script(speech: Speech) -> dict[str, str]:
         "work_failed": tr("The repair could not be carried out: {why}"),
         "approved": tr("Approved."),
         "rejected": tr("Rejected."),
-        "approved_by": tr("Approved by {name} ({n} of {of})."),
+        "approved_by": tr("Approved by {name}."),
+        "approved_in_part": tr("Approved by {name} ({n} of {of})."),
+        "carried_over": tr("Carried over from the approval by {name}, after a recall."),
         "rejected_by": tr("Rejected by {name}."),
         "stage_rendered": stage(speech, "rendered"),
         "stage_approved": stage(speech, "approved"),

@@ -13,11 +13,13 @@ import pytest
 from pipeline import workspace
 from pipeline.adapters import database
 from pipeline.adapters.ledger import Entry
+from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, WipeError
+from pipeline.errors import ApprovalError, RepairError, WipeError
 from pipeline.lesson import approve, plans, recall, retention
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.deleted import TERM, USED, Deleted, fate
+from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import State, find
 from pipeline.workspace import Workspace
 from tests.world import World, complete
@@ -276,6 +278,49 @@ def test_who_takes_back_what_was_deleted_and_wiped_is_told_that_nothing_is_left(
         approve.judge(place, "A.MP4", "Geertje", True)
     assert main(undo) == 0
     assert "Nothing of" not in capsys.readouterr().out
+
+
+def test_a_clip_of_which_nothing_is_left_waits_for_nothing_and_is_closed_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was hidden anew where it lay, so what is gone is a rendering that once waited for approval."""
+    world.finish("A.MP4")
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        state = find(place, "A.MP4")
+        assert state.render is not None
+        made = {**state.render, "released": state.render["sha256"]}
+        place.ledger.record("render", state.ingest.payload["sha256"], "recall", state.clip, made)
+        retention.tick(place, "A.MP4", "Geertje")
+        purged(place)
+
+    def line(*more: str) -> str:
+        assert main(["used", "A.MP4", "--by", "Geertje", *more, "-C", str(world.place), "--lang", "en"]) == 0
+        capsys.readouterr()
+        assert main(["status", "-C", str(world.place), "--lang", "en"]) == 0
+        return next(one for one in capsys.readouterr().out.splitlines() if "A.MP4" in one)
+
+    undone = line("--undo")
+    assert "nothing of it is left" in undone
+    assert "approve" not in undone
+    with world.open() as place, ReviewBook.open(world.place / "review.db") as book:
+        desk = Desk(place, book)
+        row = next(one for one in desk.clips() if one.name == "A.MP4")
+        assert (row.stage, row.digest) == ("wiped", None)
+        with pytest.raises(RepairError):
+            desk.row(row.id)
+    assert line().rstrip().endswith("wiped")
+    with world.open() as place:
+        assert find(place, "A.MP4").deleted == Deleted(NOW.isoformat(), USED)
+
+
+def test_who_takes_back_that_it_is_needed_after_all_deletes_it_again() -> None:
+    told = [entry(1, "used", used=True), entry(2, "purge_done", item=item(since="2026-11-21"))]
+    undone, again = entry(3, "used", used=False), entry(5, "used", used=True)
+    assert fate([*told, undone]).deleted is None
+    assert fate([*told, undone, again]).deleted == Deleted("2026-11-22", USED)
+    for kind in ("ingest", "receipt", "approval", "delivery"):
+        assert fate([*told, undone, entry(4, kind, where="/a"), again]).deleted is None, "a purge shows what goes"
 
 
 def test_a_deleted_film_on_a_card_that_is_not_known_is_said_to_be_deleted_there(

@@ -15,6 +15,7 @@ import sys
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,13 +34,16 @@ from pipeline.lesson.approve import judge
 from pipeline.lesson.asked import checked
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.worker import work
-from pipeline.review import rates, server
+from pipeline.messages import Speech
+from pipeline.review import data, rates, server
 from pipeline.review.media import _piece
 from pipeline.settings import Review
 from pipeline.views import Look, Role
 from pipeline.workspace import alone
 
 SIZE = (960, 540)
+TOOK_BACK = "approved, which took back the rejection by {name}"
+CARRIED = "carried over from the approval by {name}, after a recall"
 
 
 @contextlib.contextmanager
@@ -287,6 +291,26 @@ def test_a_rejection_is_taken_back_only_by_name(school: School, capsys: pytest.C
     assert school.state().rejected is None
 
 
+def test_reports_and_the_log_tell_a_rejection_that_was_taken_back_and_an_approval_carried_over(
+    school: School, tmp_path: Path
+) -> None:
+    state = school.state()
+    school.lesveil("reject", state.clip, "--by", "Truus")
+    school.lesveil("approve", state.clip, "--by", "Bob", "--despite-rejection")
+    assert state.render is not None
+    with school.opened() as place:  # as a recall writes it
+        row = {"sha256": state.render["sha256"], "by": "Bob", "verdict": "approved", "carried": "0" * 64}
+        place.ledger.append("approval", state.clip, row)
+    school.lesveil("report", "--html", tmp_path / "r.html")
+    with reviewing(school) as page:
+        log = page.client("coach").ask("GET", "/log").body.decode()
+    assert "took back the rejection by Truus" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "carried over from the approval by Bob, after a recall" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    told = [Speech(one) for one in ("nl", "en")]
+    assert any(speech.tr(TOOK_BACK, name="Truus") in log for speech in told)
+    assert any(speech.tr(CARRIED, name="Bob") in log for speech in told)
+
+
 def test_the_page_takes_a_rejection_back_knowingly(school: School) -> None:
     state = school.state()
     school.lesveil("reject", state.clip, "--by", "Truus")
@@ -296,6 +320,44 @@ def test_the_page_takes_a_rejection_back_knowingly(school: School) -> None:
         house.judge(state.clip, view.digest, "Bob", True, despite_rejection=True)
         assert house.clip(state.clip).row.rejected_by is None
     assert school.state().stage == "approved"
+
+
+def test_reports_say_how_much_was_played_before_it_was_approved(school: School, tmp_path: Path) -> None:
+    state = school.state()
+    with reviewing(school) as page:
+        client = page.client("coach")
+        assert state.render is not None
+        said = {"digest": state.render["sha256"], "approve": True, "played": 0.04}
+        assert client.ask("POST", f"/data/clips/{state.clip}/verdict", said).status == 200
+    school.lesveil("approve", school.state(1).clip, "--by", "Bob")
+    school.lesveil("report", "--html", tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").count("0:00 of 0:0") == 1, (
+        "the command knows nothing of it"
+    )
+
+
+@pytest.mark.parametrize("played", [None, "3", True, -1, float("nan"), float("inf"), 10**400])
+def test_what_a_page_says_was_played_is_a_number_of_seconds_or_nothing(school: School, played: Any) -> None:
+    asked = SimpleNamespace(form={"digest": "d", "approve": True, "played": played}, path=str, name="Bob")
+    told: list[Any] = []
+    asked.desk = SimpleNamespace(house=SimpleNamespace(judge=lambda *said: told.append(said[-1])))
+    data.judge(asked)  # type: ignore[arg-type]
+    assert told == [None]
+
+
+def test_approving_and_rejecting_are_offered_where_they_do_something(school: School) -> None:
+    def offered() -> tuple[bool, bool]:
+        with desk(school) as house:
+            row = house.row(school.state().clip)
+        return row.approvable, row.rejectable
+
+    clip = school.state().clip
+    assert offered() == (True, True)
+    school.lesveil("approve", clip, "--by", "Bob")
+    school.lesveil("deliver", clip)
+    assert offered() == (False, True), "rejected, it is to be taken away there"
+    school.rendering().unlink()
+    assert offered() == (False, False)
 
 
 def test_what_was_watched_is_what_is_approved(school: School) -> None:

@@ -31,9 +31,26 @@ def row(kind: str, **payload: Any) -> Entry:
     ],
 )
 def test_what_a_row_is_about(kind: str, payload: dict[str, Any], what: str) -> None:
-    told = log_row(row(kind, **payload), {"ab": "les.mp4"})
+    told = log_row(row(kind, **payload), {"ab": "les.mp4"}, {})
     assert (told.what, told.clip, told.by) == (what, "les.mp4", payload.get("by", ""))
     assert kind in TOLD
+
+
+def test_what_a_recall_made_was_approved_by_nobody() -> None:
+    told = log_row(row("approval", verdict="approved", by="Geertje", carried="d"), {}, {})
+    assert (told.by, told.what, told.of) == ("", "carried", "Geertje")
+    assert "overgenomen van de goedkeuring van Geertje" in words.kind(Speech("nl"), told.what, told.of)
+
+
+def test_whose_rejection_was_taken_back_is_told() -> None:
+    told = log_row(row("approval", verdict="approved", by="Geertje", despite_rejection=7), {}, {7: "Truus"})
+    assert (told.by, told.what, told.of) == ("Geertje", "despite_rejection", "Truus")
+    assert words.kind(Speech("en"), told.what, told.of) == "approved, which took back the rejection by Truus"
+
+
+@pytest.mark.parametrize("key", ["folder", "carried", "despite_rejection"])
+def test_every_word_beside_a_row_is_in_both_languages(key: str) -> None:
+    assert words.kind(Speech("nl"), key) != words.kind(Speech("en"), key)
 
 
 @pytest.mark.parametrize("kind", TOLD)

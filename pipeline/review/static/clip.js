@@ -128,10 +128,14 @@ function refreshVerdict() {
   by("state").textContent = row.rejected_by ? words.stage_rejected : words[`stage_${row.stage}`] || row.stage;
   by("state").dataset.stage = row.rejected_by ? "rejected" : row.stage;
   if (row.rejected_by) parts.push(fill(words.rejected_by, { name: row.rejected_by }));
-  else if (row.approved.length) parts.push(fill(words.approved_by, { name: row.approved.join(", "), n: row.approved.length, of: row.needed }));
+  else if (row.approved.length) {
+    const said = row.carried ? words.carried_over : row.approved.length < row.needed ? words.approved_in_part : words.approved_by;
+    parts.push(fill(said, { name: row.approved.join(", "), n: row.approved.length, of: row.needed }));
+  }
   if (view.repairable) parts.push(words[view.repairable]);
   by("verdictstate").textContent = parts.join(" ");
-  if (by("approve")) by("approve").disabled = row.stage === "delivered" || busy();
+  if (by("approve")) by("approve").disabled = !row.approvable || busy();
+  if (by("reject")) by("reject").disabled = !row.rejectable;
   for (const id of ["draw", "mute"]) if (by(id)) by(id).disabled = Boolean(view.repairable);
   for (const id of ["nextdoubt", "prevdoubt"]) by(id).disabled = !view.doubts.length;
 }
@@ -383,8 +387,12 @@ function undo(one = lastUndoable()) {
 // What is sent is what was told when it was asked: a rendering, sightings or a rejection that came since were not seen.
 async function judge(approve) {
   if (busy()) return say(words.work_waiting);
+  if (!(approve ? view.row.approvable : view.row.rejectable)) return;
   const { digest, sightings } = view, rejected = view.row.rejected_by;
+  const played = player.played(), all = clock.time(clock.frames) - clock.time(0);
   if (approve) {
+    by("unplayed").hidden = played > all - 1;
+    by("unplayed").textContent = fill(by("unplayed").dataset.text, { played: minutes(played), all: minutes(all) });
     const left = view.doubts.length - view.doubts.filter((one) => seenDoubts().has(doubtKey(one))).length;
     by("unseen").hidden = !left;
     by("unseen").textContent = fill(by("unseen").dataset.text, { n: left });
@@ -398,7 +406,7 @@ async function judge(approve) {
   if (digest !== view.digest) return say(words.newer, true);
   try {
     const despite = { despite: approve && sightings > 0, despite_rejection: approve && Boolean(rejected) };
-    await talk.ask("/verdict", { digest, approve, ...despite });
+    await talk.ask("/verdict", { digest, approve, played, ...despite });
     await load();
     const first = approve && view.row.stage === "rendered";
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
@@ -406,6 +414,10 @@ async function judge(approve) {
   } catch (error) {
     say(error instanceof Lost ? error.message || words.verdict_lost : isOut(error) ? signedOut() : error.message, true);
   }
+}
+
+function minutes(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }
 
 // A dialog's answer; Escape is no.

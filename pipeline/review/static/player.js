@@ -40,6 +40,14 @@ export class Player {
     this.go(at);
   }
 
+  // Seconds of this rendering that were played since it was loaded; what is played twice counts once.
+  played() {
+    const { played } = this.film;
+    let sum = 0;
+    for (let i = 0; i < played.length; i++) sum += played.end(i) - played.start(i);
+    return sum;
+  }
+
   watch() {
     if (this.precise) {
       this.film.requestVideoFrameCallback((_, about) => {

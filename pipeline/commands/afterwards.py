@@ -198,6 +198,14 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
 OUTCOMES = ("deleted", "was gone already", "deleted; the recycle bin keeps it for its term")
 
 
+def _batch(given: str) -> str:
+    """A batch's number, or a day however it was written, as ISO 8601 has it."""
+    try:
+        return given if given.isdecimal() else day(given).isoformat()
+    except argparse.ArgumentTypeError:
+        return given  # then there is none, which is said
+
+
 def report(args: argparse.Namespace) -> int:
     """lesveil report"""
     from pipeline.lesson.processing import processing_entry
@@ -207,7 +215,7 @@ def report(args: argparse.Namespace) -> int:
     from pipeline.lesson.report_person import about_person
     from pipeline.lesson.report_words import in_words
 
-    wanted = Wanted(args.batch, getattr(args, "from"), args.to)
+    wanted = Wanted(args.batch and _batch(args.batch), getattr(args, "from"), args.to)
     if wanted.first and wanted.last and wanted.first > wanted.last:
         raise UsageError("--from {first} lies after --to {last}; swap the two.", first=wanted.first, last=wanted.last)
     with workspace.opened(args.workspace, old_register=True) as place:

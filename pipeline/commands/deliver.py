@@ -195,6 +195,10 @@ def login(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         said = place.settings.onedrive
+        if place.settings.deliver.target == "folder" and not said.tenant:
+            return answer(
+                args, {"signed_in": False}, tr("Clips are delivered to a folder, so nobody needs to sign in.")
+            )
         signing = SignIn(registration_of(place.settings), place.vault)
         if args.forget:
             signing.forget()

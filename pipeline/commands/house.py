@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, named, say
 from pipeline.errors import LesveilError, UsageError
-from pipeline.messages import kept_in_words, told, tr
+from pipeline.messages import kept_in_words, quoted, told, tr
 
 NO_HEAD = "no head of this ledger lies in the archive, though clips were delivered"
 
@@ -23,7 +23,15 @@ def init(args: argparse.Namespace) -> int:
         raise UsageError("Give the folder for the workspace a name: lesveil init lessons.")
     folder = Path(args.folder)
     workspace.create(folder, key_file=args.key_file)
-    return answer(args, {"workspace": str(folder)}, tr("Workspace made in {folder}.", folder=folder))
+    lines = [
+        tr("Workspace made in {folder}.", folder=folder),
+        tr(
+            "Next: fill in {settings}, then lesveil consent import FILE -C {folder} with administration's list.",
+            settings=folder / "lesveil.toml",
+            folder=quoted(folder),
+        ),
+    ]
+    return answer(args, {"workspace": str(folder)}, *lines)
 
 
 def ledger(args: argparse.Namespace) -> int:

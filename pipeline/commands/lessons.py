@@ -51,7 +51,11 @@ def run_card(args: argparse.Namespace) -> int:
         say("{clip}: {error}", clip=name, error=told(error))
     if result.failed:
         bad, all_ = len(result.failed), len(result.failed) + len(result.done)
-        lines.append(tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_))
+        lines.append(
+            tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_)
+            if result.done
+            else tr("{n} {n:clip was|clips were} not done.", n=bad)
+        )
     answer(args, run_document(result), *lines)
     return code_of(error.code for _, error in result.troubles)
 
@@ -202,7 +206,7 @@ def _summary(result: Any) -> list[str]:
         "delivered": sum(bool(state.lies) for state in result.done),
         "begun": sum(bool(state.begun) for state in result.done),
     }
-    lines = [summary_line(figures) if renders else tr("nothing new")]
+    lines = [summary_line(figures)] if renders else [] if result.failed else [tr("nothing new")]
     for state in result.done:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])

@@ -27,7 +27,7 @@ from pipeline.errors import (
     UsageError,
     code_of,
 )
-from pipeline.messages import told
+from pipeline.messages import decimal, told
 from pipeline.records import Extent, Style
 from pipeline.settings import RANGES, Engine, SecondOpinion, Settings, load
 from pipeline.unforeseen import ours
@@ -163,7 +163,7 @@ def _say_done(clip: str, outcome: Outcome, entry: dict[str, Any]) -> None:
         "{clip}: done, {frames} {frames:frame|frames} at {speed} per second.",
         clip=clip,
         frames=entry["frames"],
-        speed=speed,
+        speed="?" if speed is None else decimal(speed),
     )
     if outcome.render.damaged:
         say(

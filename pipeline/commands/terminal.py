@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 from tqdm import tqdm
 
 from pipeline.errors import UsageError
-from pipeline.messages import printable, tr
+from pipeline.messages import decimal, printable, tr
 
 NAME = 32
 """Letters of a clip's name before a bar; of a longer one its middle is left out, so that the bar still fits."""
@@ -24,6 +24,17 @@ NAME = 32
 def _shortened(name: str) -> str:
     half = (NAME - 3) // 2
     return name if len(name) <= NAME else f"{name[:half]}...{name[-half:]}"
+
+
+class _Meter(tqdm):  # type: ignore[misc]
+    """tqdm, with the sign before decimals that the language chosen has."""
+
+    @staticmethod
+    def format_meter(*args: Any, **fields: Any) -> str:
+        told = str(tqdm.format_meter(*args, **fields))
+        # what comes before may be a name
+        name, sign, figures = told.rpartition("|" if "|" in told else "[")
+        return name + sign + re.sub(r"(?<=\d)\.(?=\d)", decimal(0.0)[1], figures)
 
 
 class Bar:
@@ -50,7 +61,7 @@ class Bar:
                 unit = " %"
             if stage == "enrol":
                 unit = " " + tr("people")
-            self._bar = tqdm(
+            self._bar = _Meter(
                 total=total or None,
                 desc=f"{self._name}: {tr(stage)}",
                 unit=unit,

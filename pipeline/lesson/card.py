@@ -15,7 +15,7 @@ from pipeline.engine import Here, opened, side_by_side
 from pipeline.errors import LesveilError
 from pipeline.lesson import making
 from pipeline.lesson.copy import copy_card
-from pipeline.lesson.failures import failure_row, set_aside
+from pipeline.lesson.failures import failure_row, of_its_film, set_aside
 from pipeline.lesson.lookalikes import notes
 from pipeline.lesson.state import State, sealed_film, states
 from pipeline.lesson.teacher import teacher_of
@@ -137,7 +137,7 @@ def run_card(
                 making.make(workspace, clip, people, networks, today, told, job.teacher, elsewhere)
                 done.add(clip.id)
             except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
-                error = set_aside(unknown)
+                error = of_its_film(set_aside(unknown), job.name)
                 workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
                 failed[clip.id] = error
 

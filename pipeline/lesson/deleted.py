@@ -17,6 +17,11 @@ from pipeline.adapters.ledger import Entry
 USED, TERM, TEACHER = "it has served", "its term is over", "its teacher took consent back"
 """Why a clip is deleted."""
 
+GIVEN_UP = "it was given up"
+"""The same of one that was ticked though it was never rendered."""
+
+TICKED = (USED, GIVEN_UP)
+
 COPY, RENDERING, DELIVERED = "working copy", "finished clip here", "delivered clip"
 """What there is of a clip to be deleted."""
 
@@ -63,8 +68,8 @@ def fate(rows: Iterable[Entry]) -> Fate:
         elif row.kind == "purge_done":
             item = said["item"]
             # one that was not carried out any more (a tick that was taken back meanwhile) decides nothing
-            served = item["because"] == USED and ticked != "" and item["since"] == ticked
-            over = item["because"] != USED and item["kind"] == DELIVERED and item["where"] not in there
+            served = item["because"] in TICKED and ticked != "" and item["since"] == ticked
+            over = item["because"] not in TICKED and item["kind"] == DELIVERED and item["where"] not in there
             if served or over:
                 found = found or Deleted(row.day.isoformat(), item["because"])
     return Fate(found, since)

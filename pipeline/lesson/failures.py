@@ -14,12 +14,27 @@ from pipeline.unforeseen import ours
 FILES = ("clip", "file", "folder")
 """Fields of an error that name a file; of a path only its last part is kept."""
 
+COPY_AGAIN = "copy it from the card again."
+"""How the sentences end that ask for another copy."""
+
 
 def set_aside(error: Exception) -> LesveilError:
     """Why this one is not done, where the others are done all the same. Raises KeyboardInterrupt instead if the user
     asked for an end: what was let go because of that is no failure."""
     interruption.heed()
     return ours(error)
+
+
+def of_its_film(error: LesveilError, film: str) -> LesveilError:
+    """The same of a verified copy: to copy the film once more helps nothing, so it is the one on the card that is at
+    fault, and it is that one that is named."""
+    if not error.template.endswith(COPY_AGAIN):
+        return error
+    return type(error)(
+        "{file} is broken on the card itself, and its copy is exact; play it in the camera, and if it does not play "
+        "there either, give it up as lesveil status says.",
+        file=PurePath(film).name,
+    )
 
 
 def failure_row(path: str, error: LesveilError, clip: str | None = None, card: str | None = None) -> dict[str, Any]:

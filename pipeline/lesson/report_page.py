@@ -99,7 +99,12 @@ def _clip(clip: Document) -> list[str]:
     rows += [(tr("another clip has a double of"), f"{one['person']}, {_at(one['at'])}") for one in clip["look_alikes"]]
     rows += [(tr("no longer recognised"), f"{one['person']}, {_at(one['at'])}") for one in clip["recognised_wrongly"]]
     if clip["used"]:
-        rows.append((tr("has served"), f"{clip['used']['by']}, {_at(clip['used']['at'])}"))
+        rows.append(
+            (
+                tr("has served") if clip["rendered"] else tr("given up"),
+                f"{clip['used']['by']}, {_at(clip['used']['at'])}",
+            )
+        )
     rows.append((tr("wiped from the card"), tr("yes") if clip["wiped_from_card"] else tr("no")))
     if clip["given_up"]:
         told = tr("{by} said so; nobody saw it wiped", by=clip["given_up"]["by"])

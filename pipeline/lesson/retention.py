@@ -15,7 +15,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import ApprovalError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
-from pipeline.lesson.deleted import COPY, DELIVERED, RENDERING, TERM, USED
+from pipeline.lesson.deleted import COPY, DELIVERED, GIVEN_UP, RENDERING, TERM, TICKED, USED
 from pipeline.lesson.state import State, find, may_lie, states
 from pipeline.lesson.targets import in_archive
 from pipeline.workspace import Workspace, drop_template, load_templates
@@ -54,13 +54,15 @@ def held(workspace: Workspace, today: date) -> list[State]:
 
 
 def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[State]:
-    """The clips on the plan that lie nowhere else, and that nobody decided to delete: only a card may still hold them.
-    One that is wiped, or said to be gone, is among them where it was taken away again or never delivered."""
-    goes = {item["clip"] for item in items if item["kind"] in (COPY, RENDERING) and item["because"] == TERM}
+    """The clips on the plan that lie nowhere else, and of which nobody said that they have served: only a card may still
+    hold them. One that is wiped, or said to be gone, is among them where it was taken away again or never delivered."""
+    why = {item["clip"]: item["because"] for item in items if item["kind"] in (COPY, RENDERING)}
     return [
         state
         for state in states(workspace)
-        if state.clip in goes and not state.standing and state.deleted is None and state.used is None
+        if (why.get(state.clip) == GIVEN_UP or (why.get(state.clip) == TERM and state.used is None))
+        and not state.standing
+        and state.deleted is None
     ]
 
 
@@ -89,7 +91,7 @@ def due(workspace: Workspace, today: date) -> list[plans.Item]:
 def _due_of(workspace: Workspace, state: State, today: date) -> list[plans.Item]:
     found: list[plans.Item] = []
     used = state.used is not None
-    why = USED if used else TERM
+    why = TERM if not used else GIVEN_UP if state.render is None else USED
     rows = workspace.ledger.entries(clip=state.clip)
     there = may_lie(rows)
     until = _delivered_until(workspace, state)
@@ -155,7 +157,7 @@ def _item(state: State, kind: str, why: str, since: date | None, **more: Any) ->
         "clip": state.clip,
         "file": state.file,
         "because": why,
-        "since": _tick_day(state) if why == USED else since.isoformat() if since else "",
+        "since": _tick_day(state) if why in TICKED else since.isoformat() if since else "",
         **more,
     }
 

@@ -14,7 +14,7 @@ def reason(speech: Speech, key: str) -> str:
         "not_looked": tr("Not seen well enough here to be recognised, so hidden."),
         "too_small": tr("The face is too small to be recognised."),
         "too_few_views": tr("Seen from too few sides to be sure."),
-        "stranger": tr("Not one of the people who agreed."),
+        "stranger": tr("Looks like nobody who may be recognised."),
         "unsure": tr("May be somebody who agreed, but not surely enough."),
         "ambiguous": tr("Looks like two people who agreed; hidden, because it is not sure which."),
         "two_places": tr("The same person seemed to be in two places at once."),

@@ -66,6 +66,10 @@ def clips(place: Place) -> list[Path]:
     return sorted(place.archive.rglob("*.mp4"))
 
 
+def test_who_delivers_to_a_folder_need_not_sign_in(place: Place) -> None:
+    assert place.lesveil("login") == {"signed_in": False}
+
+
 # --- retention ----------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +324,8 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert not [mark for mark in ("http://", "https://", "<script", "<img", "url(", "@import") if mark in text]
     place.lesveil("report", "--html", page, code=30)
     assert place.lesveil("report", batch["day"], lang="nl")["batches"] == document["batches"]
+    dutch = "-".join(reversed(batch["day"].split("-")))
+    assert place.lesveil("report", dutch)["batches"][0]["number"] == batch["number"]
     assert place.lesveil("report", "--from", "2001-01-01", "--to", "2001-02-01")["batches"] == []
     place.lesveil("report", "--from", "02-02-2001", "--to", "01-02-2001", code=2)
     assert "no batch 9" in place.lesveil("report", "9", code=68)

@@ -685,12 +685,20 @@ def test_a_clip_that_cannot_be_read_can_be_given_up(bare: School) -> None:
     assert "because it failed" in bare.refused("approve", "MVI_0000", "--by", "A", code=55)
     assert bare.words("used", "MVI_0000", "--by", "A") == ["MVI_0000.MP4: is given up; lesveil purge deletes it"]
     assert "given up; waits for lesveil purge" in bare.lesveil("status")["clips"][0]["said"]
-    bare.lesveil("purge", "--execute", bare.lesveil("purge")["digest"])
+    plan = bare.lesveil("purge")
+    assert plan["last"] == [clip["clip"]], "nothing else holds it"
+    assert {item["because"] for item in plan["items"]} == {"it was given up"}
+    bare.lesveil("purge", "--execute", plan["digest"])
     (clip,) = bare.lesveil("status")["clips"]
-    assert clip["said"].endswith("because it has served")
+    assert clip["said"].endswith("because it was given up")
     assert "MVI_0008 was never copied" in bare.refused("used", "MVI_0008", "--by", "A", code=55)
     broken.with_name("MVI_0008.MOV").unlink()
     assert bare.lesveil("run", "--card", bare.card)["failed"] == []
+
+
+def test_who_makes_a_workspace_is_told_what_comes_next(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "place"), "--key-file", "--lang", "en"]) == 0
+    assert f"lesveil consent import FILE -C {tmp_path / 'place'}" in capsys.readouterr().out
 
 
 def test_a_ledger_or_register_that_is_gone_is_not_quietly_made_anew(tmp_path, capsys):

@@ -243,7 +243,7 @@ def test_run_and_status_name_it(world: World, capsys: pytest.CaptureFixture[str]
         place.vault.destroy(find(place, "B.MP4").clip)  # else it would be done from its copy, card or not
         id = find(place, "A.MP4").clip[:8]
     said = lesveil("run", "--card", str(world.card))
-    assert f"A.MP4 was deleted on {NOW}, because it has served, and is left alone" in said
+    assert f"A.MP4 was deleted on {NOW}, because it was given up, and is left alone" in said
     assert f"lesveil used {id} --undo" in said
     document = json.loads(lesveil("run", "--card", str(world.card), "--json"))
     assert [(one["file"], one["deleted"]["on"]) for one in document["deleted"]] == [(A, NOW.isoformat())]
@@ -251,9 +251,9 @@ def test_run_and_status_name_it(world: World, capsys: pytest.CaptureFixture[str]
     assert json.loads(lesveil("run", "--unattended", "--card", str(world.card)))["deleted"][0]["file"] == A
     (line,) = [line for line in lesveil("status").splitlines() if "A.MP4" in line]
     assert "deleted" in line
-    assert "because it has served" in line
+    assert "because it was given up" in line
     wiped = lesveil("wipe", "--card", str(world.card))
-    assert f"Of {A} nothing is kept anywhere: it was deleted on {NOW}, because it has served." in wiped
+    assert f"Of {A} nothing is kept anywhere: it was deleted on {NOW}, because it was given up." in wiped
 
 
 def test_who_takes_back_what_was_deleted_and_wiped_is_told_that_nothing_is_left(

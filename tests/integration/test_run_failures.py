@@ -16,7 +16,7 @@ from pipeline import messages, run, workspace
 from pipeline.adapters import files
 from pipeline.adapters.card_reader import CardReader, unreadable
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, CardError, DiskFullError, NotAVideoError, PartialError
+from pipeline.errors import ApprovalError, CardError, DiskFullError, NotAVideoError, PartialError, TruncatedVideoError
 from pipeline.lesson import copy
 from pipeline.lesson.state import find
 from tests import clips
@@ -59,6 +59,20 @@ def test_one_reason_has_its_own_code_however_many_clips_it_fails(films: Path, le
     said = lesveil("run", "--card", card(films), code=NotAVideoError.code, json_too=False)
     assert "2 of 3 clips were not done." in said
     assert lesveil("run", "--unattended", "--card", card(films), code=NotAVideoError.code)["still_failed"] == 2
+
+
+def test_a_film_that_is_cut_off_on_the_card_is_told_by_its_own_name(films: Path, lesveil: Lesveil) -> None:
+    """Its copy was verified: to copy it once more helps nothing."""
+    clips.cut(clips.make(films.parent / "whole.mp4", frames=5, size="160x96"), films / "MVI_0003.MP4", 0.5)
+    (films.parent / "whole.mp4").unlink()
+    said = lesveil("run", "--card", card(films), code=TruncatedVideoError.code, json_too=False)
+    assert "MVI_0003.MP4 is broken on the card itself" in said
+    assert "1 clip was not done." in said
+    assert "nothing new" not in said
+    (clip,) = lesveil("status")["clips"]
+    assert "again" not in clip["said"]
+    assert "MVI_0003.MP4 is broken on the card itself" in clip["said"]
+    assert f"lesveil used {clip['clip'][:8]}" in clip["said"]
 
 
 def test_what_nobody_foresaw_in_one_clip_leaves_the_others_to_be_done(

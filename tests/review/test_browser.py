@@ -491,6 +491,9 @@ def _repairs(house: Page, number: int) -> list[Any]:
 
 def test_what_is_approved_is_what_was_watched(tab: Any, house: Page) -> None:
     """While somebody is asked whether they approve, another rendering takes the place of the one they watched."""
+    delivered = house.school.state().render["sha256"]  # type: ignore[index]
+    house.school.add("mute", 20, 30)  # what was delivered is approved no more
+    until(lambda: house.school.state().render["sha256"] != delivered)  # type: ignore[index]
     one = tab("coach", "Geertje")
     one.open_clip()
     before = house.school.state().render["sha256"]  # type: ignore[index]
@@ -498,6 +501,7 @@ def test_what_is_approved_is_what_was_watched(tab: Any, house: Page) -> None:
     one.page.keyboard.press("a")
     one.page.wait_for_selector("#judge[open]")
     assert one.page.locator("#renewed").is_hidden()
+    assert "0:00 van 0:0" in str(one.page.text_content("#unplayed:not([hidden])")), "only opened"
     house.school.add("mute", 0, 10)
     until(lambda: house.school.state().render["sha256"] != before)  # type: ignore[index]
     digest = house.school.state().render["sha256"]  # type: ignore[index]

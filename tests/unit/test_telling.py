@@ -48,6 +48,12 @@ def test_whose_rejection_was_taken_back_is_told() -> None:
     assert words.kind(Speech("en"), told.what, told.of) == "approved, which took back the rejection by Truus"
 
 
+def test_who_is_like_no_template_is_not_said_to_have_refused() -> None:
+    """They may have agreed, and not be enrolled."""
+    assert words.reason(Speech("nl"), "stranger") == "Lijkt op niemand die herkend mag worden."
+    assert "agreed" not in words.reason(Speech("en"), "stranger")
+
+
 @pytest.mark.parametrize("key", ["folder", "carried", "despite_rejection"])
 def test_every_word_beside_a_row_is_in_both_languages(key: str) -> None:
     assert words.kind(Speech("nl"), key) != words.kind(Speech("en"), key)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import messages
 from pipeline.cli import main
-from pipeline.commands.terminal import Bar, answer, day
+from pipeline.commands.terminal import Bar, _Meter, answer, day
 
 ODD = "les\n1\x1b[2J\udcff.mp4"
 
@@ -38,6 +38,18 @@ def test_a_bar_of_a_long_name_still_tells_how_far_it_is(capsys: pytest.CaptureFi
     assert "50%" in said
     assert "Les 3B" in said
     assert "links.mp4: detect" in said
+
+
+def test_a_bar_has_the_signs_of_the_language_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"n": 50, "total": 100, "elapsed": 2.0, "rate": 108.67, "unit": " beelden", "prefix": "les 1.5.mp4: kijken"}
+    assert "108.67 beelden/s" in _Meter.format_meter(**told)
+    messages.choose("nl")
+    try:
+        assert "108,67 beelden/s" in _Meter.format_meter(**told)
+        assert "108,67 beelden/s" in _Meter.format_meter(**told | {"total": None})
+        assert "les 1.5.mp4" in _Meter.format_meter(**told)
+    finally:
+        messages.choose("en")
 
 
 def test_a_line_of_an_answer_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:

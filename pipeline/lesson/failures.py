@@ -17,6 +17,11 @@ FILES = ("clip", "file", "folder")
 COPY_AGAIN = "copy it from the card again."
 """How the sentences end that ask for another copy."""
 
+BROKEN_THERE = (
+    "{file} is broken on the card itself, and its copy is exact; play it in the camera, and if it does not play there "
+    "either, give it up as lesveil status says."
+)
+
 
 def set_aside(error: Exception) -> LesveilError:
     """Why this one is not done, where the others are done all the same. Raises KeyboardInterrupt instead if the user
@@ -30,11 +35,7 @@ def of_its_film(error: LesveilError, film: str) -> LesveilError:
     fault, and it is that one that is named."""
     if not error.template.endswith(COPY_AGAIN):
         return error
-    return type(error)(
-        "{file} is broken on the card itself, and its copy is exact; play it in the camera, and if it does not play "
-        "there either, give it up as lesveil status says.",
-        file=PurePath(film).name,
-    )
+    return type(error)(BROKEN_THERE, file=PurePath(film).name)
 
 
 def failure_row(path: str, error: LesveilError, clip: str | None = None, card: str | None = None) -> dict[str, Any]:

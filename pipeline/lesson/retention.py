@@ -54,8 +54,9 @@ def held(workspace: Workspace, today: date) -> list[State]:
 
 
 def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[State]:
-    """The clips on the plan that lie nowhere else, and of which nobody said that they have served: only a card may still
-    hold them. One that is wiped, or said to be gone, is among them where it was taken away again or never delivered."""
+    """The clips on the plan that lie nowhere else, and of which nobody said that they have served: only a card may
+    still hold them. One that is wiped, or said to be gone, is among them where it was taken away again or never
+    delivered."""
     why = {item["clip"]: item["because"] for item in items if item["kind"] in (COPY, RENDERING)}
     return [
         state

@@ -18,6 +18,7 @@ import pytest
 from pipeline import cli, consent, errors, messages, wipeable
 from pipeline.commands import afterwards, doctor, house, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report_page, report_person, report_words, retention
+from pipeline.lesson.failures import BROKEN_THERE
 from pipeline.lesson.state import NOTHING_LEFT, State
 from pipeline.stages import wipe
 
@@ -143,13 +144,14 @@ def wanted() -> dict[str, str]:
     found.setdefault("it was never copied from this card", "wipeable.plan")
     found.setdefault(wipeable.NOT_HERE, "wipeable.NOT_HERE")
     found.setdefault(NOTHING_LEFT, "state.NOTHING_LEFT")
+    found.setdefault(BROKEN_THERE, "failures.BROKEN_THERE")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")
     for text in _remarks():
         found.setdefault(text, "a remark on the consent list")
     for text in audit.VERDICTS:
         found.setdefault(text, "audit.VERDICTS")
-    for text in (deleted.USED, deleted.TERM, deleted.TEACHER):
+    for text in (deleted.USED, deleted.GIVEN_UP, deleted.TERM, deleted.TEACHER):
         found.setdefault(text, "why a clip was deleted")
     for text in (*retention.KINDS, retention.UNKNOWN, recall.HIDE, recall.EVERYBODY, recall.DELETE, *recall.OUTCOMES):
         found.setdefault(text, "what is recalled or purged")

@@ -16,7 +16,8 @@ from pipeline.glances import LOOK_SECONDS
 from pipeline.records import F64, Detections
 
 UNEVEN = 1.5
-"""The film's rate is not believed where it somewhere goes by more than so many times as fast for a second."""
+"""The film's rate is not believed where it somewhere goes by more than so many times as fast for a second, nor where
+even its fastest second comes to so many times less: then faces would be held for too short."""
 
 LEAST_SECONDS = 0.001
 """Two frames are never closer than this, whatever their times say."""
@@ -38,5 +39,8 @@ def beats(found: Detections, rate: Fraction) -> tuple[F64, float]:
     seconds = np.concatenate([[0.0], np.cumsum(steps)])
     # a hair less than a second, so that rounding does not count a frame more
     fastest = float((np.searchsorted(seconds, seconds + 1 - LEAST_SECONDS / 2) - np.arange(len(seconds))).max())
-    pace = fastest if fastest > UNEVEN * rate else float(rate)
+    # less than a second cannot be counted, nor what comes more rarely than looks do, for that was cut short above
+    counted = seconds[-1] >= 1 and np.diff(found.times).min() <= float(LOOK_SECONDS)
+    too_high = counted and rate > UNEVEN * fastest
+    pace = fastest if fastest > UNEVEN * rate or too_high else float(rate)
     return seconds * pace, pace

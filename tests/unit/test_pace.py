@@ -45,6 +45,17 @@ def test_the_pace_is_that_of_the_fastest_second_where_the_mean_is_far_lower():
     assert np.diff(beat[121:]) == pytest.approx(pace / 5)
 
 
+def test_the_pace_is_that_of_the_fastest_second_where_the_film_says_far_more():
+    beat, pace = beats(timed([n / 25 for n in range(100)]), Fraction(240))
+    assert pace == pytest.approx(25)
+    assert np.diff(beat) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("times", [[n / 25 for n in range(20)], [0.0], [n * 0.25 for n in range(40)]])
+def test_what_is_too_short_or_too_sparse_to_be_counted_is_believed(times):
+    assert beats(timed(times), Fraction(240))[1] == 240
+
+
 @given(
     st.lists(st.floats(-2, 5, width=32), max_size=60),
     st.fractions(min_value=Fraction(1, 2), max_value=1000),

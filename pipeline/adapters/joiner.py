@@ -19,6 +19,9 @@ from pipeline.adapters import files
 from pipeline.adapters.video_in import ClipReader
 from pipeline.adapters.video_out import ClipWriter
 
+FEW = 2
+"""Pictures that x264 puts in another order at most, as we call it; a piece of no more does not show how many."""
+
 
 class JoinError(Exception):
     """These pieces cannot be one film; write it in one go."""
@@ -43,7 +46,6 @@ class Joiner(ClipWriter):
         self._template = template
         self._recent: list[int] = []
         """Times, on the file's clock, of the pictures that may still give a picture to come its time of decoding."""
-        self._delay = 0
         super().__init__(path, clip, audio=audio, mutes=mutes)
 
     def add(self, piece: Path, pts: npt.NDArray[np.int64], seconds: float) -> None:
@@ -96,11 +98,13 @@ class Joiner(ClipWriter):
                     if int(packet.dts) >= earliest:
                         break
                     delay += 1
-            self._delay = delay
-            if len(times) <= delay:
-                raise JoinError("the first piece is too short")
             # before the first picture is shown so many are decoded; the clock runs on from before zero
-            self._recent = [times[n] - (times[delay] - times[0]) for n in range(delay)]
+            if len(times) <= FEW:
+                self._recent = [times[0] - n * self._step for n in range(FEW, 0, -1)]
+            elif len(times) <= delay:
+                raise JoinError("the first piece is too short")
+            else:
+                self._recent = [times[n] - (times[delay] - times[0]) for n in range(delay)]
             packets = (packet for group in (ahead, packets) for packet in group)
         clock = self._recent + times
         for packet in packets:

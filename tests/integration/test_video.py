@@ -251,6 +251,29 @@ def test_a_still_at_the_end_is_held_where_pieces_are_joined(seam: int, tmp_path:
     assert lengths(out) == (18, 18)
 
 
+@pytest.mark.parametrize("seams", [(1,), (2,), (1, 2, 3), (1, 10, 11)])
+def test_pieces_of_a_picture_or_two_are_joined(seams: tuple[int, ...], tmp_path: Path) -> None:
+    path, out = clips.make(tmp_path / "clip.mp4", rate="25", frames=30), tmp_path / "out.mp4"
+    with open_clip(path) as clip:
+        frames = list(clip.frames())
+        pieces = []
+        for since, until in itertools.pairwise([0, *seams, 30]):
+            with ClipWriter(tmp_path / f"{since}.mp4", clip, audio="mute") as writer:
+                for frame in frames[since:until]:
+                    writer.write(frame.picture, frame.pts)
+                times = np.array([frame.pts for frame in frames[since:until]])
+                pieces.append((writer.path, times, writer.close().seconds))
+        with Joiner(out, clip, pieces[0][0], audio="mute") as joiner:
+            for piece in pieces:
+                joiner.add(*piece)
+            joiner.close()
+    with open_clip(out) as made:
+        shown = list(made.frames())
+        assert [frame.pts * made.info.time_base for frame in shown] == [Fraction(n, 25) for n in range(30)]
+    assert not any(frame.damaged for frame in shown)
+    assert lengths(out) == pytest.approx((1.2, 1.2), abs=0.001)
+
+
 @pytest.mark.parametrize("rate", [600, 960])
 @pytest.mark.parametrize("kind", ["mp4", "mov", "avi"])
 def test_rates_that_the_container_counted(kind: str, rate: int, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def redact(args: argparse.Namespace) -> int:
     def one(job: _Job, among: int) -> None:
         source, bar = job.source, bars(job.source.name, among)
         try:
+            if source.is_dir():
+                _refuse_inside(args.output, source)
             outcome = run.redact_clip(source, job.out, people, settings, networks, bar, engine)
             entry = run.report_of(outcome)
             batch.clips.append(entry)
@@ -304,10 +306,10 @@ def _inside(folder: Path, out: Path) -> Iterator[Path]:
     """The clips in a folder and its sub-folders. What is hidden, and what systems keep for themselves, is left out:
     there lies what was deleted.
 
-    A link that leads nowhere, a pipe and a sub-folder that cannot be read count, for whoever asked for the folder is
-    to hear that it was not done, while the others are. A sub-folder that is a link is gone into, last and once, unless
-    it leads back to what it lies in. Raises ClipNotFoundError where the folder itself is closed, UsageError where
-    ``out`` lies within a link's folder.
+    A link that leads nowhere, a pipe, a sub-folder that cannot be read and a link to a folder that holds ``out`` count,
+    for whoever asked for the folder is to hear that it was not done, while the others are. Another sub-folder that is a
+    link is gone into, last and once, unless it leads back to what it lies in. Raises ClipNotFoundError where the folder
+    itself is closed.
     """
     closed: list[Path] = []
 
@@ -328,8 +330,9 @@ def _inside(folder: Path, out: Path) -> Iterator[Path]:
             seen.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in SYSTEM)
             for link in (here / name for name in folders if (here / name).is_symlink()):
-                if not real.is_relative_to(link.resolve()):
-                    _refuse_inside(out, link)
+                if _holds(link, out):
+                    closed.append(link)
+                elif not real.is_relative_to(link.resolve()):
                     waiting.append(link)
             for path in (here / name for name in names if not name.startswith(".")):
                 gone = not path.suffix and path.is_symlink() and not path.exists()  # a folder, likely
@@ -346,10 +349,15 @@ def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:
     return list(first.values())
 
 
+def _holds(folder: Path, out: Path) -> bool:
+    """Whether ``out`` is this folder or lies within it."""
+    place = out.resolve()
+    return any(above.is_dir() and above.samefile(folder) for above in (place, *place.parents))
+
+
 def _refuse_inside(out: Path, clips: Path) -> None:
     """UsageError where results would lie among the clips: the next call would take them for clips, too."""
-    place = out.resolve()
-    if any(above.is_dir() and above.samefile(clips) for above in (place, *place.parents)):
+    if _holds(clips, out):
         raise UsageError(
             "{out} lies within {folder}, where the next call would take results for clips; choose a folder outside of "
             "it with -o.",

@@ -320,9 +320,22 @@ def test_a_folder_that_is_a_link_is_gone_into_once(
     (real / "rond").symlink_to(real)
     assert lesveil("redact", source, "-o", out / "nieuw").code == 0
     assert names(out / "nieuw") == ["een", "een/diep", "een/diep/b.mp4", "sub", "sub/a.mp4"]
-    said = lesveil("redact", source, "-o", real / "klaar")
+
+
+def test_a_link_to_where_results_lie_is_told_and_the_others_are_done(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    source, other = tmp_path / "kaart", tmp_path / "ander"
+    for place in (source, out, other):
+        place.mkdir(exist_ok=True)
+        (place / "a.mp4").write_bytes(clip.read_bytes())
+    (source / "ander").symlink_to(other)
+    (source / "uit").symlink_to(out)
+    said = lesveil("redact", source, "-o", out / "klaar")
     assert said.code == 2
-    assert f"lies within {source / 'een'}" in said.sentence
+    assert f"uit: {out / 'klaar'} lies within {source / 'uit'}" in said.err
+    assert "1 of 3 clips was not done." in said.err
+    assert names(out / "klaar") == ["a.mp4", "ander", "ander/a.mp4"]
 
 
 @pytest.mark.parametrize("which", ["dicht", "kaart"])

@@ -94,6 +94,11 @@ def decimal(value: float, places: int = 1) -> str:
     return f"{value:.{places}f}".replace(".", "," if _spoken == "nl" else ".")
 
 
+def minutes(seconds: float) -> str:
+    """A length or a moment of a film, in whole seconds: 1:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
 def printable(value: str | os.PathLike[str]) -> str:
     """A name on one line: what cannot be shown is written as in Python."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in os.fspath(value))

@@ -121,7 +121,8 @@ def recorded(
 def given_up(ledger: Recorder, ingests: Iterable[Any]) -> dict[tuple[str, str, str], Any]:
     """By (card, path, sha256), of the files that these rows of `KIND` name: the row in which somebody said since then
     that it is gone. Nobody saw what became of it."""
-    said = sorted((row for kind in (CARD_GONE, FILM_GONE, FILM_BACK) for row in ledger.entries(kind=kind)), key=_seq)
+    said = [row for kind in (CARD_GONE, FILM_GONE, FILM_BACK) for row in ledger.entries(kind=kind)]
+    said.sort(key=lambda row: int(row.seq))
     found: dict[tuple[str, str, str], Any] = {}
     for row in ingests if said else ():
         for file in row.payload["files"]:
@@ -134,10 +135,6 @@ def given_up(ledger: Recorder, ingests: Iterable[Any]) -> dict[tuple[str, str, s
             if key in found and found[key].kind == FILM_BACK:
                 del found[key]
     return found
-
-
-def _seq(row: Any) -> int:
-    return int(row.seq)
 
 
 def is_readable(entry: Any, vault: Vault, ledger: Recorder) -> bool:

@@ -46,7 +46,7 @@ def judge(
     verdict = "rejected"
     if approve:
         _refuse_outdated(workspace, state, name)
-        told = {**_known(state, name, despite, despite_rejection)}
+        told = _known(state, name, despite, despite_rejection)
         before = approvals(workspace, state)
         if state.stage in ("approved", "delivered") and known_as(by) in map(known_as, before):
             return state
@@ -131,7 +131,7 @@ def _outdated(state: State, name: str) -> ApprovalError:
     )
 
 
-def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> dict[str, int]:
+def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> dict[str, float]:
     """What who approves must say that they know, for the ledger. Raises ApprovalError where they did not say so."""
     rejection = state.rejected
     if rejection is not None and not despite_rejection:
@@ -151,7 +151,7 @@ def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> d
             n=left,
             clip=name,
         )
-    told = {"despite_second_look": left} if left else {}
+    told: dict[str, float] = {"despite_second_look": left} if left else {}
     return told | ({"despite_rejection": rejection.seq} if rejection is not None else {})
 
 

@@ -12,7 +12,7 @@ from pipeline.errors import OutputExistsError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
 from pipeline.lesson.report_words import LABELS, UNSAID, another_number, how_long, stands_at, summary_line
-from pipeline.messages import ground_in_words, kept_in_words, tr
+from pipeline.messages import ground_in_words, kept_in_words, minutes, tr
 
 STYLE = """
 @page { size: A4; margin: 18mm } * { box-sizing: border-box }
@@ -136,12 +136,8 @@ def _judged(one: Document) -> str:
     if over := one.get("despite_rejection_by"):
         told += "; " + tr("took back the rejection by {name}", name=over)
     if "played" in one:
-        told += "; " + tr("{played} of {all} played", played=_clock(one["played"]), all=_clock(one["of"]))
+        told += "; " + tr("{played} of {all} played", played=minutes(one["played"]), all=minutes(one["of"]))
     return told
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _still(clip: Document) -> str:

@@ -178,8 +178,10 @@ wants to approve, which is refused."""
 
 
 def _nothing_left(workspace: Workspace, state: State) -> bool:
+    if state.to_wipe or state.standing:
+        return False
     rendered = state.render is not None and (workspace.finished / state.render["file"]).is_file()
-    return not (state.to_wipe or state.standing or rendered or workspace.vault.has(state.clip))
+    return not (rendered or workspace.vault.has(state.clip))
 
 
 def states(workspace: Workspace) -> list[State]:
@@ -197,7 +199,7 @@ def states(workspace: Workspace) -> list[State]:
         for clip, mine in clips.items()
         if any(row.kind == "ingest" for row in mine)
     ]
-    return [replace(state, nothing_left=_nothing_left(workspace, state)) for state in found]
+    return [replace(state, nothing_left=True) if _nothing_left(workspace, state) else state for state in found]
 
 
 def _state(

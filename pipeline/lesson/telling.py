@@ -61,9 +61,9 @@ def log_row(row: Entry, names: dict[str, str], rejecters: Mapping[int, str]) -> 
     """A row of the ledger as people read it; ``names`` are those of the clips by id, ``rejecters`` who rejected, by the
     number of the row."""
     said = row.payload
-    by = str(said.get("by", ""))
-    # nobody approved what a recall made: it is told whose word it goes by
-    of = by if said.get("carried") else rejecters.get(said.get("despite_rejection", 0), "")
+    by, of = str(said.get("by", "")), rejecters.get(said.get("despite_rejection", 0), "")
+    if said.get("carried"):  # nobody approved what a recall made: it is told whose word it goes by
+        by, of = "", by
     what = {
         "approval": _judged(said),
         "repair": said.get("kind", ""),
@@ -72,5 +72,4 @@ def log_row(row: Entry, names: dict[str, str], rejecters: Mapping[int, str]) -> 
         "delivery_removed": said.get("target", ""),
         "withdrawal": _withdrawn(said, row.day.isoformat()),
     }.get(row.kind, "")
-    by = "" if said.get("carried") else by
     return LogRow(row.at, row.kind, names.get(row.clip or "", ""), by, str(what), of)

@@ -10,7 +10,7 @@ import jinja2
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from pipeline.adapters.review_book import LONGEST_SECONDS, Account
-from pipeline.messages import LANGUAGES
+from pipeline.messages import LANGUAGES, minutes
 from pipeline.review import words
 from pipeline.review.door import Asked
 from pipeline.review.rates import SIGN_IN
@@ -25,7 +25,7 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["minutes"] = lambda seconds: f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+_templates.filters["minutes"] = minutes
 _templates.filters["moment"] = lambda at: f"{at[:10]} {at[11:16]}"
 
 

@@ -100,7 +100,7 @@ def tail(distances: Any, share: float) -> float:
 
 def pair_share(false_accept: float) -> float:
     """The share for one pair that comes to ``false_accept`` for a stranger who is held against GALLERY people."""
-    return 1 - (1 - false_accept) ** (1 / GALLERY)
+    return float(1 - (1 - false_accept) ** (1 / GALLERY))
 
 
 def unit(vector: Any) -> Any:
@@ -134,7 +134,7 @@ def _looks(picture: Any, marks: Any, height: float) -> Iterator[tuple[tuple[int,
                 changed = cv2.convertScaleAbs(small, alpha=0.45)
             else:
                 changed = small
-            yield (wanted, condition), identify.align(changed, there)
+            yield (wanted, condition), identify.align(np.asarray(changed, np.uint8), there)
 
 
 def faces_of(clip: Path, networks: run.Networks) -> dict[str, list[Face]]:
@@ -152,7 +152,7 @@ def faces_of(clip: Path, networks: run.Networks) -> dict[str, list[Face]]:
         for number, frame in enumerate(container.decode(stream)):
             if number % step:
                 continue
-            picture = frame.to_ndarray(format="bgr24")
+            picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
             boxes, _, marks = networks.detector(picture, 0.4)
             for face in by_frame[number]:
                 name = f"{clip.stem} {face.get('id') or face['track']}"

@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 1080, 1920
 SCENES = [(1, 100, 140), (5, 100, 140), (20, 100, 140), (60, 40, 56), (1, 600, 800), (2, 600, 800)]
 
 
-def _heads(count: int, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+def _heads(count: int, width: float, height: float, rng: np.random.Generator) -> np.ndarray:
     """Heads side by side, none over another, at places that are not whole pixels."""
     across = max(1, WIDTH // int(1.6 * width))
     places = [((i % across) * 1.6 * width + 20, (i // across) * 1.45 * height + 20) for i in range(count)]

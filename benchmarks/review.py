@@ -37,6 +37,7 @@ from pipeline.lesson import seen
 from pipeline.lesson.copy import copy_card
 from pipeline.lesson.mending import Mending, outcome_of
 from pipeline.lesson.state import states
+from pipeline.opinion import OFF, Opinion
 from pipeline.stages import mend
 
 SECONDS, SIZE, RATE = 12, (1920, 1080), 25
@@ -65,7 +66,9 @@ def loop(source: Path, path: Path, times: int) -> None:
                 for packet in container.demux(*(container.streams[index] for index in made)):
                     index = packet.stream.index
                     tick = base[index]
-                    if packet.dts is None or (packet.stream.type == "audio" and packet.pts * tick >= SECONDS):
+                    if packet.dts is None or packet.pts is None or tick is None:
+                        continue
+                    if packet.stream.type == "audio" and packet.pts * tick >= SECONDS:
                         continue
                     shift = round(round_ * SECONDS / tick)
                     if packet.stream.type == "audio" and round_ and packet.pts < 0:
@@ -157,7 +160,7 @@ def build(folder: Path) -> House:
                 "file": final.name,
                 "frames": long.plan.frames,
                 "seconds": minutes * 60.0,
-                **outcome_of(Mending(mended, long.plan, {}, ()), RATE),
+                **outcome_of(Mending(mended, long.plan, {}, ()), lambda frame: frame / RATE, Opinion(OFF)),
             }
             seen.record(house, clip.id, clip.sha256, f"benchmark {name}", outcome)
             clips[name] = clip.id

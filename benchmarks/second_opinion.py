@@ -23,6 +23,7 @@ import numpy as np
 from benchmarks import EVAL, consented, table, truth_of
 from pipeline import run
 from pipeline.adapters.blazeface import BlazeFace, installed
+from pipeline.adapters.pictures import whole
 from pipeline.adapters.video_in import open_clip
 from pipeline.geometry import overlaps
 from pipeline.records import RedactionPlan, Sighting
@@ -69,7 +70,7 @@ def looked(path: Path, plan: RedactionPlan, kept: Faces, cuts: Sequence[int], ey
         for _ in film.frames():
             pass
     bare = time.perf_counter() - started
-    watch = Watch(eyes, plan, kept, cuts)
+    watch = Watch(eyes, plan, kept, whole, cuts)
     started = time.perf_counter()
     with open_clip(path) as film:
         for _ in watch.over(film).frames():

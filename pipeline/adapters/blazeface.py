@@ -16,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.adapters.networks import MOST_WORKERS, compile_model, core
+from pipeline.adapters.inference import compile_model, core
+from pipeline.adapters.networks import MOST_WORKERS
 from pipeline.adapters.weights import Weights, manifest
 from pipeline.geometry import overlaps, suppress
 from pipeline.records import F32, U8

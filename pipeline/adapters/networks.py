@@ -1,36 +1,24 @@
-"""The two networks, run by OpenVINO: CenterFace finds faces, dlib's ResNet tells them apart.
+"""The two networks: CenterFace finds faces, dlib's ResNet tells them apart.
 
 Who somebody is, is computed in 32-bit floats whatever the processor offers. Where faces are is computed in what the
-processor does fastest (bfloat16 on some, twice as fast); boxes then differ between machines by up to 4 pixels.
+processor does fastest: whole numbers of 8 bits, bfloat16; boxes then differ between machines by a few pixels.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from functools import lru_cache
 from threading import Lock, local
 from typing import Any
 
-# Before the import: openvino tells Google Analytics that it was imported, and no variable turns that off. Without the
-# package that does so, openvino takes a stub. Nothing may leave this machine.
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-
 import cv2
 import numpy as np
-import openvino as ov
-from openvino import opset1
-from openvino import opset8 as ops
-from openvino.passes import ConstantFolding, Manager
 
+from pipeline.adapters import integers
+from pipeline.adapters.inference import compile_model, core, device, ops, opset1, ov
 from pipeline.adapters.weights import Weights, manifest
 from pipeline.geometry import suppress
 from pipeline.records import F32, U8
-
-# The first look into a tensor links the bindings to numpy, once in a process. Two threads that did so at once would
-# wait for each other for ever, one holding the interpreter, the other the link; so it is done here, where there is one.
-_ = ov.Tensor(ov.Type.f32, [1]).data
 
 STRIDE = 32
 """CenterFace takes pictures whose sides are multiples of this."""
@@ -51,44 +39,12 @@ CHIP_MEAN = (122.782, 117.001, 104.298)
 """What dlib subtracts from R, G, B before dividing by 256."""
 
 
-@lru_cache(maxsize=1)
-def core() -> ov.Core:
-    """Compiled networks are not kept on disk: recognition would leave 22 MB there at every start, under a new name."""
-    return ov.Core()
-
-
-def device(wanted: str) -> str:
-    """Where faces are looked for. "auto": on Intel graphics where OpenVINO sees any; else on the processor.
-
-    OpenVINO's own AUTO moves from one to the other while it is at work, so that a film would not give the same twice.
-    """
-    graphics = [name for name in core().available_devices if name.split(".")[0] == "GPU"] if wanted == "auto" else []
-    return graphics[0] if graphics else "CPU"
-
-
-def compile_model(model: ov.Model, streams: int, precision: str | None = "f32", place: str = "CPU") -> ov.CompiledModel:
-    """For ``streams`` callers at once with a core each: that wastes less than several cores on one picture.
-
-    Not tied to particular cores: the first stream of every network would be tied to the same one, and wait there while
-    another is idle.
-    """
-    if place != "CPU":
-        try:
-            return core().compile_model(model, place, {"INFERENCE_PRECISION_HINT": "f32"})
-        except RuntimeError:
-            pass  # a driver that does not do: the processor does it
-    options = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams), "ENABLE_CPU_PINNING": "NO"}
-    if precision:
-        options["INFERENCE_PRECISION_HINT"] = precision
-    return core().compile_model(model, "CPU", options)
-
-
 def _folded(model: ov.Model) -> ov.Model:
     """With all that does not depend on the picture worked out, two thirds of its nodes: each compilation, of every
     size of picture, would do it again."""
     model.reshape({model.inputs[0]: [1, 3, STRIDE, STRIDE]})
-    passes = Manager()
-    passes.register_pass(ConstantFolding())
+    passes = ov.passes.Manager()
+    passes.register_pass(ov.passes.ConstantFolding())
     passes.run_passes(model)
     return model
 
@@ -110,6 +66,8 @@ class CenterFace:
         self.workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
         self._precision = precision
         self._model = _folded(core().read_model((weights or manifest()["centerface"]).read()))
+        if precision is None and self._place == "CPU":
+            integers.use(self._model, integers.worthwhile("centerface"))
         self._networks: dict[tuple[int, int], ov.CompiledModel] = {}
         self._compiling: dict[tuple[int, int], Lock] = {}
         self._one_at_a_time = Lock()

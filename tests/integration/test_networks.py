@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.adapters import networks
+from pipeline.adapters import inference, integers, networks
 from pipeline.adapters.networks import CenterFace, FaceNet, dlib_network, read_dlib
 from pipeline.adapters.weights import manifest
 from pipeline.errors import ModelError
@@ -119,9 +121,9 @@ def test_the_detector_equals_the_one_its_weights_come_with(whole_blocks):
 
 
 def test_what_is_worked_out_once_for_all_sizes_changes_no_answer(whole_blocks, monkeypatch):
-    folded = CenterFace(1)
+    folded = CenterFace(1, "f32")
     monkeypatch.setattr(networks, "_folded", lambda model: model)
-    plain = CenterFace(1)
+    plain = CenterFace(1, "f32")
     assert len(folded._model.get_ops()) < len(plain._model.get_ops()) / 2
     for one, other in zip(folded(whole_blocks, 0.02), plain(whole_blocks, 0.02), strict=True):
         assert len(one)
@@ -129,12 +131,54 @@ def test_what_is_worked_out_once_for_all_sizes_changes_no_answer(whole_blocks, m
 
 
 def test_the_detector_finds_the_same_faces_on_every_processor(whole_blocks):
-    """Left to itself it takes bfloat16 where the processor offers it: the same faces, a few pixels apart at most."""
+    """Left to itself it takes what is fastest there: the same faces, a few pixels apart at most."""
     exact, exact_scores, _ = CenterFace(precision="f32")(whole_blocks, 0.3)
     boxes, scores, _ = CenterFace()(whole_blocks, 0.3)
     assert len(boxes) == len(exact)
     np.testing.assert_allclose(boxes, exact, atol=5)
     np.testing.assert_allclose(scores, exact_scores, atol=0.05)
+
+
+@pytest.mark.parametrize("count", [integers.BESIDE_BFLOAT16, None])
+def test_layers_in_whole_numbers_find_the_same_faces(whole_blocks, monkeypatch, count):
+    """As on a processor that has bfloat16 beside them, and on one that has not."""
+    if not integers.exact():
+        pytest.skip("this processor does not add 8-bit numbers exactly")
+    floats, float_scores, float_marks = CenterFace(precision="f32")(whole_blocks, 0.3)
+    chosen = dict(islice(integers.ranges("centerface").items(), count))
+    monkeypatch.setattr(integers, "worthwhile", lambda network: chosen)
+    whole = CenterFace()
+    boxes, scores, marks = whole(whole_blocks, 0.3)
+    assert len(boxes) == len(floats)
+    np.testing.assert_allclose(boxes, floats, atol=9)  # a twentieth of the face
+    np.testing.assert_allclose(scores, float_scores, atol=0.06)
+    np.testing.assert_allclose(marks, float_marks, atol=5)
+    done = [node for node in whole._model.get_ops() if node.get_type_name() == "FakeQuantize"]
+    assert len(done) == len(chosen)  # every name in models/ranges.toml is one in the network
+
+
+def test_what_is_measured_of_each_channel_has_as_many_as_the_layer():
+    """One number too few would be spread over all without a word."""
+    channels = {
+        node.input_value(0).get_node().get_friendly_name(): node.input(0).get_partial_shape()[1].get_length()
+        for node in CenterFace(1, "f32")._model.get_ops()
+        if node.get_type_name() == "GroupConvolution"
+    }
+    measured = integers.ranges("centerface")
+    assert {len(measured[name]) - count for name, count in channels.items() if name in measured} == {0}
+    assert all(len(values) == 1 for name, values in measured.items() if name not in channels)
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not tried on other processors")
+@pytest.mark.parametrize("kind", ["AVX2", "SSE41"])
+def test_a_processor_that_cuts_sums_off_is_left_with_floats(kind):
+    """OpenVINO's library takes itself to be on an older one."""
+    code = "from pipeline.adapters import integers as i; print(i.exact(), i.worthwhile('centerface'))"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": kind}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert told.stdout.split() == ["False", "{}"]
 
 
 def test_a_picture_without_a_face_has_none(center_face):
@@ -263,14 +307,14 @@ class _Core:
     ],
 )
 def test_intel_graphics_are_used_where_asked_for_and_there(monkeypatch, wanted, devices, place):
-    monkeypatch.setattr(networks, "core", lambda: _Core(devices))
-    assert networks.device(wanted) == place
+    monkeypatch.setattr(inference, "core", lambda: _Core(devices))
+    assert inference.device(wanted) == place
 
 
 def test_a_device_that_fails_leaves_the_work_to_the_processor(monkeypatch):
     made = _Core(["CPU", "GPU"], fails=True)
-    monkeypatch.setattr(networks, "core", lambda: made)
-    assert networks.compile_model(None, 2, None, "GPU") == "CPU"
+    monkeypatch.setattr(inference, "core", lambda: made)
+    assert inference.compile_model(None, 2, None, "GPU") == "CPU"
     assert made.asked == ["GPU", "CPU"]
 
 

@@ -91,7 +91,8 @@ def test_what_is_optional_is_installed_without_what_it_would_bring(package):
 def test_a_wheel_finds_its_manifest_inside(tmp_path, monkeypatch):
     here = tmp_path / "site-packages" / "pipeline"
     (here / "_models").mkdir(parents=True)
-    (here / "_models" / "manifest.toml").write_bytes((ROOT / "models" / "manifest.toml").read_bytes())
+    for name in ("manifest.toml", "ranges.toml"):
+        (here / "_models" / name).write_bytes((ROOT / "models" / name).read_bytes())
     expected = models_digest()
     monkeypatch.setattr(weights, "HERE", here)
     assert models_digest() == expected
@@ -101,6 +102,18 @@ def test_an_installation_without_a_manifest_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "HERE", tmp_path / "pipeline")
     with pytest.raises(ModelError, match="reinstall lesveil"):
         manifest()
+
+
+def test_the_digest_is_of_how_the_weights_are_rounded_too(tmp_path, monkeypatch):
+    here = tmp_path / "pipeline"
+    (here / "_models").mkdir(parents=True)
+    monkeypatch.setattr(weights, "HERE", here)
+    digests = set()
+    for said in ("", "[centerface]"):
+        (here / "_models" / "manifest.toml").write_text("")
+        (here / "_models" / "ranges.toml").write_text(said)
+        digests.add(models_digest())
+    assert len(digests) == 2
 
 
 def test_the_digest_is_of_names_and_bytes_alone(monkeypatch):

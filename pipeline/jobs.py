@@ -7,11 +7,12 @@ together what comes of them is `elsewhere`.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import secrets
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -57,15 +58,25 @@ class Networks:
             self._detector = self._pool.submit(CenterFace, workers, wanted=device)
             self._embedder = self._pool.submit(FaceNet, workers) if recognition else None
 
-    def served(self, long: bool) -> None:
-        """A clip was looked through. After the last one, and after a ``long`` one, the networks are given up, and some
-        400 MB with them, beside what comes next: that takes a quarter of a second. Whoever asks for one again waits
-        for it."""
+    @contextlib.contextmanager
+    def served(self, long: bool) -> Iterator[None]:
+        """A clip was looked through, and in here it is decided. After the last one, and after a ``long`` one, the
+        networks are given up, and some 300 MB with them, beside what comes next; whoever asks for one again waits for
+        it. That takes a fifth of a second, during which Python hardly gets on: so it is done when all is decided. But
+        what was found in a long one takes their room, which is then needed here already."""
         self._clips -= 1
-        if long or self._clips == 0:
-            held = [self._detector, self._embedder]
-            self._detector = self._embedder = None
-            self._pool.submit(_freed, held)
+        if long:
+            self._give_up()
+        try:
+            yield
+        finally:
+            if self._clips == 0:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        held = [self._detector, self._embedder]
+        self._detector = self._embedder = None
+        self._pool.submit(_freed, held)
 
     @property
     def detector(self) -> CenterFace:
@@ -155,7 +166,7 @@ def search(
         sampler,
         progress,
         figures,
-        finder.workers,
+        finder.workers + 1,  # while one hands over a picture or reads what was found in it, none of the cores waits
         origin=origin,
         fingerprint=fingerprint,
         shrink=shrunk,

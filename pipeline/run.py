@@ -155,34 +155,17 @@ def analyse(
     With ``elsewhere`` workers look at the pictures; what follows from what they saw is found here.
     """
     smallest = settings.recognition.smallest
+    served: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if elsewhere is not None:
         found, views = elsewhere.look(clip, people, settings, progress, figures)
     else:
         found, views = jobs.search(
             clip, networks, people, smallest, settings.detection.faint, progress=progress, figures=figures
         )
-        networks.served(long=found.frames >= LONG_SECONDS * clip.info.rate)
-    memory.give_back()
-    if found.frames == 0:
-        raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
-    damaged = sorted({*found.damaged.tolist(), *clip.damaged})
-    share = len(damaged) / found.frames
-    if share > settings.rendering.quarantine_share:
-        if 2 * len(clip.resized) > len(damaged):
-            raise QuarantinedError(
-                "{clip} cannot be done as one film: {bad} of {all} frames are of another size than the first; give its "
-                "parts apart, or save it in one size with another program first.",
-                clip=name,
-                bad=len(clip.resized),
-                all=found.frames,
-            )
-        raise QuarantinedError(
-            "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
-            clip=name,
-            bad=len(damaged),
-            all=found.frames,
-        )
-    with _timed(figures, "decide"):
+        served = networks.served(long=found.frames >= LONG_SECONDS * clip.info.rate)
+    with served, _timed(figures, "decide"):
+        memory.give_back()
+        damaged = _damaged(clip, name, found, settings.rendering.quarantine_share)
         scores = settings.detection
         size = clip.info.width, clip.info.height
         tracks = track.follow(found, clip.info.rate, size, scores.alone, scores.together, scores.sure)
@@ -206,6 +189,29 @@ def analyse(
         )
     memory.give_back()
     return Analysis(found, tracks, identities, decisions, plan)
+
+
+def _damaged(clip: ClipReader, name: str, found: Detections, most: float) -> list[int]:
+    """The frames that did not decode. Raises QuarantinedError where these are more than a share, or all."""
+    if found.frames == 0:
+        raise QuarantinedError("{clip} has no frames that can be read.", clip=name)
+    damaged = sorted({*found.damaged.tolist(), *clip.damaged})
+    if len(damaged) / found.frames <= most:
+        return damaged
+    if 2 * len(clip.resized) > len(damaged):
+        raise QuarantinedError(
+            "{clip} cannot be done as one film: {bad} of {all} frames are of another size than the first; give its "
+            "parts apart, or save it in one size with another program first.",
+            clip=name,
+            bad=len(clip.resized),
+            all=found.frames,
+        )
+    raise QuarantinedError(
+        "{clip} is too damaged: {bad} of {all} frames cannot be trusted; copy it from the card again.",
+        clip=name,
+        bad=len(damaged),
+        all=found.frames,
+    )
 
 
 def render_checked(

@@ -35,7 +35,6 @@ from pipeline.consent import (
 )
 from pipeline.errors import ConsentError
 
-WITHDREW = "SELECT person FROM withdrawals UNION SELECT person FROM versions WHERE withdrawn IS NOT NULL"
 UNDECIDED = 0
 """Instead of a number of people: nobody has looked yet at two who look alike."""
 
@@ -70,6 +69,7 @@ class Register(database.Held):
         self._connection = connection
         self._terms = terms
         self._lock = threading.RLock()
+        self._known: tuple[tuple[int, int, date], History] | None = None
 
     @classmethod
     def open(cls, path: Path, terms: Terms = USUAL) -> Self:
@@ -210,7 +210,7 @@ class Register(database.Held):
     def record(self, person: str) -> ConsentRecord:
         """All that is known of one person's consent."""
         with self._lock, _told(self._path), database.reading(self._connection):
-            return self._history(person).record(person)
+            return self._history().record(person)
 
     def people(self, on: date, within: int = 0) -> list[RegisteredPerson]:
         """Everyone whom the register knew on the day ``on``, by id, with the answers for that day.
@@ -247,7 +247,7 @@ class Register(database.Held):
     def portrait_folder(self, person: str) -> str | None:
         """The folder that the latest list names for this person; None when it names none or leaves the person out."""
         with self._lock, _told(self._path), database.reading(self._connection):
-            current = self._history(person).current(person)
+            current = self._history().current(person)
         return None if current is None else current.listed.portrait_folder
 
     def digest(self, on: date | None = None) -> str:
@@ -330,18 +330,21 @@ class Register(database.Held):
         alikes = self._connection.execute("SELECT max(number) FROM alikes").fetchone()[0]
         return f"{imports}.{withdrawals}.{alikes}"
 
-    def _history(self, person: str | None = None) -> History:
-        """The whole memory, or that of one person and of all who withdrew: they may be that person."""
-        only, whose = (f"WHERE person = ? OR person IN ({WITHDREW})", (person,)) if person is not None else ("", ())
-        imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
+    def _history(self) -> History:
+        """The whole memory, read anew once anything in it was changed, here or by another process, or a day began."""
+        changed = self._connection.execute("PRAGMA data_version").fetchone()[0]  # by others
         today = day_of(database.now())
-        days = {number: _counted(at, day, today) for number, at, day, _ in imports}
-        staff = frozenset(number for number, _, _, kind in imports if kind == "staff")
-        versions: dict[str, list[Version]] = defaultdict(list)
-        for row in self._connection.execute(f"SELECT {VERSION} FROM versions {only} ORDER BY import, row", whose):
-            versions[row[2]].append(from_row(row))
-        decided = {(one, other): people for one, other, people in self.alikes()}
-        return History(days, dict(versions), self._withdrawals(), staff, decided)
+        state = (changed, self._connection.total_changes, today)
+        if self._known is None or self._known[0] != state:
+            imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
+            days = {number: _counted(at, day, today) for number, at, day, _ in imports}
+            staff = frozenset(number for number, _, _, kind in imports if kind == "staff")
+            versions: dict[str, list[Version]] = defaultdict(list)
+            for row in self._connection.execute(f"SELECT {VERSION} FROM versions ORDER BY import, row"):
+                versions[row[2]].append(from_row(row))
+            decided = {(one, other): people for one, other, people in self.alikes()}
+            self._known = state, History(days, dict(versions), self._withdrawals(), staff, decided)
+        return self._known[1]
 
     def _withdrawals(self) -> dict[str, list[Withdrawal]]:
         """All that were said here; none that was entered while the clock ran ahead once it was settled, or said again:

@@ -117,14 +117,36 @@ class History:
         return [*self.withdrawals.get(number, ()), *stated]
 
     def selves(self, person: str) -> list[str]:
-        """The other numbers of whoever has this one: by the lists' names and birth dates, and by what people said."""
+        """The other numbers of whoever has this one, and their other numbers: who got a new one twice is one person.
+
+        Who was said to be somebody else is none of them, and nothing comes by way of them.
+        """
+        found, new = {person}, [person]
+        while new:
+            others = {one for one in self._as(new.pop()) - found if self.decided.get(_pair(person, one)) != 2}
+            found |= others
+            new += others
+        return sorted(found - {person})
+
+    def _as(self, person: str) -> set[str]:
+        """The numbers that are this one's person by the lists' names and birth dates, or by what people said."""
+        if person not in self._likened:
+            self._likened[person] = self._liken(person)
+        return self._likened[person]
+
+    def _liken(self, person: str) -> set[str]:
         versions = self.versions.get(person, ())
         own = [_named(one.listed) for one in versions if not is_another(one.listed, versions[-1].listed)]
         found = {
             number for one in own for key in one.keys for number, other in self._lines[key] if one.same_person(other)
         }
         found |= {one for pair, people in self.decided.items() if people == 1 and person in pair for one in pair}
-        return sorted(one for one in found - {person} if self.decided.get((min(person, one), max(person, one))) != 2)
+        return {one for one in found if self.decided.get(_pair(person, one)) != 2}
+
+    @cached_property
+    def _likened(self) -> dict[str, set[str]]:
+        """What `_as` found so far: an import asks for everyone."""
+        return {}
 
     @cached_property
     def _lines(self) -> dict[date | str, list[tuple[str, _Named]]]:
@@ -187,6 +209,10 @@ class Difference:
         """So many people are gone that the list may be half a file, or one class of the school."""
         gone = len(self.gone)
         return (gone >= FEW and 100 * gone > MANY * self.before) or 2 * gone > self.before
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return min(one, other), max(one, other)
 
 
 def is_another(one: ListedPerson, other: ListedPerson) -> bool:

@@ -292,6 +292,36 @@ def test_a_withdrawal_under_one_of_two_numbers_counts_for_both(register: Registe
     assert not kept(register, D1, D1, "1")
 
 
+def test_a_withdrawal_survives_a_second_new_number(register: Register) -> None:
+    """Of the first two numbers somebody had to say that they are one; the third is known by the name of the second."""
+    zoe, married = person("41207", **ZOE), {**ZOE, "last_name": "Abels"}
+    bring(register, D1, zoe, person("51207", **married))
+    register.decide_alike("51207", "41207", 1, "Geertje")
+    register.withdraw("41207", D1)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (person("61207", **married),)), D2)
+    assert plan.gains == plan.filmed_gains == ()
+    assert "61207 seems to be the same person as 41207, who withdrew" in str(plan.remarks[-1])
+    register.apply(plan, allow_loss=True)
+    assert not kept(register, D2, D2, "61207")
+    assert register.selves("41207") == ["51207", "61207"]
+    register.decide_alike("61207", "41207", 2, "Geertje")
+    assert kept(register, D2, D2, "61207")
+    assert not kept(register, D1, D1, "51207")
+
+
+def test_what_another_process_changed_counts_at_once(register: Register, path: Path) -> None:
+    bring(register, D1, person("1"), person("2"))
+    assert kept(register, D1, D1)
+    assert kept(register, D1, D1, "2")
+    with Register.open(path) as other:
+        other.withdraw("1", D1)
+        assert not kept(register, D1, D1)
+        other.decide_alike("1", "2", 1, "Geertje")
+        assert not kept(register, D1, D1, "2")
+        bring(other, D2, person("1", start=D2))
+        assert kept(register, D2, D2)
+
+
 def test_withdrawing_someone_unknown_is_refused(register: Register) -> None:
     with pytest.raises(ConsentError, match="no 9 in the register"):
         register.withdraw("9", D1)

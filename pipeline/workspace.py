@@ -456,15 +456,23 @@ def grounds(
         if count != 1 and not recognised:
             continue  # a person does not mistake one for the other
         for person, double in ((one, other), (other, one)):
-            if person in found and not _double_allows(register, double, count, filmed, used, recognised):
+            if person in found and not _double_allows(register, person, double, count, filmed, used, recognised):
                 del found[person]
     return found
 
 
 def _double_allows(
-    register: Register, double: str, people: int, filmed: date, used: date, recognised: bool = True
+    register: Register, person: str, double: str, people: int, filmed: date, used: date, recognised: bool
 ) -> bool:
-    """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school."""
-    if people != UNDECIDED and register.may_be_shown(double, filmed, used, recognised=recognised).kept:
+    """Whether ``person``, who may be taken for ``double``, can be shown: ``double`` can be, or was not at the school
+    under any number; who has a new one and may be shown under that is no reason to hide either."""
+
+    def shown(number: str) -> bool:
+        return people != UNDECIDED and register.may_be_shown(number, filmed, used, recognised=recognised).kept
+
+    if shown(double):
         return True
-    return register.left_out_on(double, filmed)
+    others = [one for one in register.selves(double) if one != person]
+    return register.left_out_on(double, filmed) and all(
+        shown(one) or register.left_out_on(one, filmed) for one in others
+    )

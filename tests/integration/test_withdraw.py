@@ -253,6 +253,16 @@ def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) 
     assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}, "one person: withdrawn is withdrawn"
 
 
+@pytest.mark.parametrize("agrees", [False, True])
+def test_a_twin_counts_under_a_new_number_too(place: Workspace, agrees: bool) -> None:
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    again = person("9", last_name="D2", granted=agrees, recognition=agrees)
+    bring(place, FILMED - timedelta(1), person("1"), again, *(person(str(n)) for n in range(3, 6)))
+    assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == ({"1"} if agrees else set())
+    place.register.decide_alike("9", "2", 2, "Geertje")  # somebody else, of one name and age with who left
+    assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == {"1"}
+
+
 def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspace) -> None:
     """Two numbers on one list, and a third that somebody said is the same person."""
     people = [person(one, last_name="Dam") for one in ("1", "2")]

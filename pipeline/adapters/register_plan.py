@@ -100,19 +100,25 @@ class History:
     def record(self, person: str, known: date | None = None) -> ConsentRecord:
         """Everything that counts for the answers of whoever had this number on the day ``known`` (default: now has).
 
-        A withdrawal that a list once stated stays one, and one under another number of the same person is theirs. A
-        number that passed on to somebody else takes no consent along.
+        A withdrawal that a list once stated stays one, and one under another number of the same person is theirs; so is
+        what the lists say under that. A number that passed on to somebody else takes no consent along.
         """
         versions = self.versions.get(person, ())
         upto = [one for one in versions if known is None or self.days[one.import_number] <= known] or versions
         rows = tuple(self._row(one) for one in versions if not is_another(one.listed, upto[-1].listed))
         stated = tuple(Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None)
-        elsewhere = [one for other in self.selves(person) for one in self.withdrawn_under(other)]
-        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated, *elsewhere))
+        selves = self.selves(person)
+        withdrawn = [one for other in selves for one in self.withdrawn_under(other)]
+        elsewhere = tuple(row for other in selves for row in self.lines(other))
+        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated, *withdrawn), elsewhere)
+
+    def lines(self, number: str) -> list[ConsentRow]:
+        """What every list said under a number, whoever has it now."""
+        return [self._row(one) for one in self.versions.get(number, ())]
 
     def withdrawn_under(self, number: str) -> list[Withdrawal]:
         """Every withdrawal under a number, said or stated by a list, whoever has the number now."""
-        rows = map(self._row, self.versions.get(number, ()))
+        rows = self.lines(number)
         stated = [Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None]
         return [*self.withdrawals.get(number, ()), *stated]
 
@@ -262,7 +268,7 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
         losses=tuple(person for person in everyone if not answers[person].kept and person in kept),
         filmed_gains=tuple(person for person in everyone if filmed[person].kept and person not in seen),
         filmed_losses=tuple(person for person in everyone if not filmed[person].kept and person in seen),
-        remarks=(*listed.remarks, *_remarks(after, listed.people, filmed)),
+        remarks=(*listed.remarks, *_remarks(after, listed.people, filmed, answers)),
         answers=answers,
         added=tuple(added),
         before=len(known),
@@ -363,29 +369,55 @@ def _last_no(history: History, person: str) -> date | None:
     return None
 
 
-def _remarks(history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer]) -> Iterator[Remark]:
-    """Of each yes that a withdrawal undoes; ``filmed`` are the answers to being filmed, which it undoes as well."""
+def _remarks(
+    history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
+) -> Iterator[Remark]:
+    """Of each yes that a withdrawal or another number's line undoes, and of who has two numbers on the list.
+
+    ``filmed`` are the answers to being filmed, ``answers`` to being recognised as well.
+    """
+    passed: set[str] = set()
     for person in people:
-        if not person.granted or person.withdrawn is not None or filmed[person.id].why is not Why.WITHDRAWN:
-            continue
-        ground = filmed[person.id].ground
-        others = [
-            one for one in history.selves(person.id) if ground in {it.ground for it in history.withdrawn_under(one)}
-        ]
-        if others:
+        selves = history.selves(person.id)
+        earlier = [one for one in selves if one in passed and not history.decided.get(_pair(person.id, one))]
+        passed.add(person.id)
+        agreed = person.granted and person.withdrawn is None
+        grounds = {one.ground for one in (filmed[person.id], answers[person.id]) if agreed and not one.kept}
+        torn = [one for one in selves if grounds & {row.ground for row in history.lines(one)}]
+        if agreed and filmed[person.id].why is Why.WITHDRAWN:
+            others = [one for one in selves if grounds & {it.ground for it in history.withdrawn_under(one)}]
+            if others:
+                yield Remark(
+                    person.row,
+                    "",
+                    "Row {row}: {number} seems to be the same person as {other}, who withdrew consent, so the answer is"
+                    " no; only a consent with a later date undoes that; if they are two people, say lesveil consent"
+                    " alike {number} {other} --are two --by NAME.",
+                    person.id,
+                    others[0],
+                )
+            else:
+                yield Remark(
+                    person.row,
+                    "",
+                    "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the"
+                    " answer is no.",
+                )
+        elif torn:
             yield Remark(
                 person.row,
                 "",
-                "Row {row}: {number} seems to be the same person as {other}, who withdrew consent, so the answer is no;"
-                " only a consent with a later date undoes that; if they are two people, say lesveil consent alike"
-                " {number} {other} --are two --by NAME.",
+                "Row {row}: {number} seems to be the same person as {other}, who has another answer, so the answer is"
+                " no; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
                 person.id,
-                others[0],
+                torn[0],
             )
-        else:
+        elif agreed and earlier:
             yield Remark(
                 person.row,
                 "",
-                "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the"
-                " answer is no.",
+                "Row {row}: {number} seems to be the same person as {other}, so a withdrawal under either counts for"
+                " both; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
+                person.id,
+                earlier[0],
             )

@@ -344,7 +344,7 @@ def test_a_schools_first_list_is_told_in_a_line_and_what_changes_later_by_name(p
     school = [HEADER]
     for n in range(60):
         answers = ("Ja", "Ja" if n % 2 else "Nee", "ouder", days_ago(80), "", "")
-        school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(13.3 * 365), "2HA", *answers])
+        school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(4855 + n), "2HA", *answers])
     out = place.run("consent", "import", write(tmp_path, "list.xlsx", school), "--dry-run")[0]
     assert "+ from now on 30 people could be recognised, but recognition is off, and 30 more people may be" in out
     place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')

@@ -322,6 +322,38 @@ def test_what_another_process_changed_counts_at_once(register: Register, path: P
         assert kept(register, D2, D2)
 
 
+@pytest.mark.parametrize("name", [ZOE, {**ZOE, "first_name": "Zoe Anna"}])
+def test_a_no_under_another_number_of_the_same_list_is_a_no(register: Register, name: dict[str, str]) -> None:
+    yes, torn = person("41207", **ZOE), person("51207", **name, granted=False, recognition=False, row=3)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (yes, torn, person("3", row=4))), D1)
+    assert (plan.gains, plan.filmed_gains) == (("3",), ("3",))
+    assert [one.row for one in plan.remarks] == [2]
+    register.apply(plan)
+    assert register.may_be_shown("41207", D1, D1).ground == "import 1 row 3"
+    assert not kept(register, AUTUMN, D1, "41207"), "the list dates the yes, and not the no"
+    bring(register, D2, yes, person("3", row=4))
+    assert kept(register, D2, D2, "41207")
+    assert not kept(register, D1, D2, "41207")
+
+
+def test_of_two_lines_that_differ_in_recognition_alone_that_is_a_no(register: Register) -> None:
+    bring(register, D1, person("1", **ZOE), person("2", **ZOE, recognition=False, row=3))
+    assert not kept(register, D1, D1)
+    assert register.may_be_shown("1", D1, D1, recognised=False).kept
+
+
+def test_two_people_of_one_name_and_age_have_each_their_own_answer_once_somebody_said_so(register: Register) -> None:
+    people = (person("1", **ZOE), no("2", **ZOE, row=3))
+    bring(register, D1, *people)
+    assert not kept(register, D1, D1)
+    register.decide_alike("1", "2", 2, "Geertje")
+    assert [kept(register, D1, D1, one) for one in "12"] == [True, False]
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (people[0], person("2", **ZOE, row=3))), D2)
+    assert (plan.gains, plan.remarks) == (("2",), ()), "nor is it asked again"
+    register.decide_alike("1", "2", 1, "Geertje")
+    assert not kept(register, D1, D1)
+
+
 def test_withdrawing_someone_unknown_is_refused(register: Register) -> None:
     with pytest.raises(ConsentError, match="no 9 in the register"):
         register.withdraw("9", D1)

@@ -83,7 +83,7 @@ class Register(database.Held):
         ConsentError when a number on it belongs to somebody else, or the computer's clock was set back.
         """
         with self._lock, _told(self._path), database.reading(self._connection):
-            history, base = self._history(), self._base()
+            history, base, imported = self._history(), self._base(), self._older(listed)
             latest = self._connection.execute("SELECT MAX(day) FROM imports").fetchone()[0] or on.isoformat()
         if on.isoformat() < latest:
             raise ConsentError(
@@ -93,13 +93,22 @@ class Register(database.Held):
                 latest=latest,
                 on=on,
             )
-        return difference(history, listed, on, base, self._terms)
+        return difference(history, listed, on, base, self._terms, imported)
 
-    def apply(self, plan: Difference, *, allow_loss: bool = False) -> int:
+    def _older(self, listed: ConsentList) -> date | None:
+        """The day on which this very list was last imported, where one of its kind came since."""
+        kind = "staff" if listed.staff else "pupils"
+        found = self._connection.execute("SELECT sha256, day FROM imports WHERE list = ? ORDER BY number", (kind,))
+        *before, (latest, _) = found.fetchall() or [("", "")]
+        days = [date.fromisoformat(day) for sha256, day in before if sha256 == listed.sha256]
+        return days[-1] if days and latest != listed.sha256 else None
+
+    def apply(self, plan: Difference, *, allow_loss: bool = False, allow_older: bool = False) -> int:
         """Import what `plan_import` showed, all or nothing, and return the number of the import (from 1).
 
         ConsentError when the register was changed since, because then something else was shown than would be done; and
-        when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked).
+        when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked), or it
+        is an older one that gives somebody consent back (``allow_older``).
         """
         if plan.mass_loss and not allow_loss:
             raise ConsentError(
@@ -110,6 +119,13 @@ class Register(database.Held):
                 now=len(plan.listed.people),
                 gone=len(plan.gone),
                 before=plan.before,
+            )
+        if plan.gives_back and not allow_older:
+            raise ConsentError(
+                "{file} is the list that was imported on {day}, and a newer one came since, so it may undo what people "
+                "said in between; export it anew, or, if the newer one was wrong, import it with --allow-older.",
+                file=plan.listed.file,
+                day=plan.imported,
             )
         with self._lock, _told(self._path), database.writing(self._connection):
             if self._base() != plan.base:

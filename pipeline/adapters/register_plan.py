@@ -191,7 +191,8 @@ class Difference:
     ``gains`` and ``losses`` are the people whose answer on that day becomes a yes or stops being one, whether they are
     new, gone, or their line changed; ``filmed_gains`` and ``filmed_losses`` the same for consent to be filmed alone.
     ``answers`` holds the answer of everyone after the import. ``base`` names the state of the register that this was
-    worked out against, and ``before`` is how many people its latest list of this kind held.
+    worked out against, and ``before`` is how many people its latest list of this kind held. ``imported`` is the day on
+    which this very list was imported, where a newer one of its kind came since.
     """
 
     listed: ConsentList
@@ -209,6 +210,12 @@ class Difference:
     answers: Mapping[str, Answer]
     added: tuple[Version, ...]
     before: int = 0
+    imported: date | None = None
+
+    @property
+    def gives_back(self) -> bool:
+        """An older list would undo what people said since."""
+        return self.imported is not None and bool(self.gains or self.filmed_gains)
 
     @property
     def mass_loss(self) -> bool:
@@ -233,7 +240,9 @@ def is_another(one: ListedPerson, other: ListedPerson) -> bool:
     return one.birth != other.birth and any(differ)
 
 
-def difference(history: History, listed: ConsentList, on: date, base: str, terms: Terms) -> Difference:
+def difference(
+    history: History, listed: ConsentList, on: date, base: str, terms: Terms, imported: date | None = None
+) -> Difference:
     """Work out what the import would change; ConsentError when a number belongs to somebody else already."""
     _refuse_taken_numbers(history, listed)
     _refuse_other_spellings(history, listed)
@@ -272,6 +281,7 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
         answers=answers,
         added=tuple(added),
         before=len(known),
+        imported=imported,
     )
 
 

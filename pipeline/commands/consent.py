@@ -34,12 +34,12 @@ def consent_import(args: argparse.Namespace) -> int:
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
         plan = place.register.plan_import(listed, today)
         lines = _difference(plan, names, place.recognises)
-        refused = plan.mass_loss and not args.allow_loss
+        refused = (plan.mass_loss and not args.allow_loss) or (plan.gives_back and not args.allow_older)
         if refused and not args.dry_run and not args.json:
             print(*map(printable, lines), sep="\n", file=sys.stderr)
         number, reach = None, None
         if not args.dry_run:
-            number = place.register.apply(plan, allow_loss=args.allow_loss)
+            number = place.register.apply(plan, allow_loss=args.allow_loss, allow_older=args.allow_older)
             row = {"import": number, "sha256": listed.sha256, "people": len(listed.people), "staff": listed.staff}
             place.ledger.append("import", None, row)
             workspace.heed_withdrawals(place)  # those that the list states
@@ -56,6 +56,7 @@ def consent_import(args: argparse.Namespace) -> int:
         "changed": list(plan.changed),
         "unchanged": len(plan.unchanged),
         "needs_allow_loss": plan.mass_loss,
+        "needs_allow_older": plan.gives_back,
         "remarks": [
             {"row": one.row, "column": one.column, "text": tr(one.template, **one.fields)} for one in plan.remarks
         ],
@@ -73,6 +74,13 @@ def consent_import(args: argparse.Namespace) -> int:
         lines.append(tr("Nothing was changed (--dry-run)."))
         if plan.mass_loss:
             lines.append(tr("So many people are gone that importing this needs --allow-loss."))
+        if plan.gives_back:
+            lines.append(
+                tr(
+                    "This list was imported on {day}, and a newer one since: importing it needs --allow-older.",
+                    day=plan.imported,
+                )
+            )
     else:
         lines.append(tr("Imported as number {n}.", n=number))
     return answer(args, document, *lines)
@@ -288,6 +296,7 @@ def add_to(add: Add, group: Group) -> None:
     imported.add_argument("--dry-run", action="store_true", help="show what would change")
     imported.add_argument("--staff", action="store_true", help="this is the staff's own list, not the pupils'")
     imported.add_argument("--allow-loss", action="store_true", help="import though many people are gone from the list")
+    imported.add_argument("--allow-older", action="store_true", help="import though a newer list came since this one")
     listed = add("list", consent_list, "who may be shown, on what ground, and whose consent ends soon", consent)
     listed.add_argument("--on", type=day, metavar="DATE", help="as it is on that day; today if left out")
     withdrawn = add("withdraw", consent_withdraw, "take back somebody's consent", consent)

@@ -213,6 +213,20 @@ def test_many_who_left_need_somebody_who_looked(place: Place, tmp_path: Path) ->
     assert len(place("consent", "import", half, "--allow-loss")["gone"]) == 14
 
 
+def test_an_older_list_needs_somebody_who_looked(place: Place, tmp_path: Path) -> None:
+    old = write(tmp_path, "list.xlsx", a_class())
+    place("consent", "import", old)
+    table = a_class()
+    table[1][6] = "Nee"
+    place("consent", "import", write(tmp_path, "commas.csv", table))
+    assert place("consent", "import", old, "--dry-run")["needs_allow_older"]
+    assert "needs --allow-older" in place.run("consent", "import", old, "--dry-run")[0]
+    _, err = place.run("consent", "import", old, code=51)
+    assert "1000 Noa0" in err
+    assert "--allow-older" in err
+    assert place("consent", "import", old, "--allow-older")["gains"] == ["1000"]
+
+
 def test_any_past_day_can_be_asked(place: Place, tmp_path: Path) -> None:
     place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
     with closing(sqlite3.connect(place.folder / "register.db")) as db:  # as if it had been imported a month ago

@@ -42,7 +42,8 @@ def person(number: str, **changes: Any) -> ListedPerson:
 
 
 def bring(place: Workspace, on: date, *people: ListedPerson, staff: bool = False) -> None:
-    place.register.apply(place.register.plan_import(ConsentList("l.csv", "0" * 64, people, (), staff), on))
+    listed = ConsentList("l.csv", f"{len(place.ledger.entries()):x}{on}", people, (), staff)
+    place.register.apply(place.register.plan_import(listed, on))
 
 
 @pytest.fixture

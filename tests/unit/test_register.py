@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,8 +53,11 @@ def no(number: str = "1", **changes: object) -> ListedPerson:
     return person(number, granted=False, **changes)
 
 
+digests = (f"{number:064x}" for number in count(1000))
+
+
 def bring(register: Register, on: date, *people: ListedPerson) -> int:
-    return register.apply(register.plan_import(ConsentList("lijst.csv", "0" * 64, people), on))
+    return register.apply(register.plan_import(ConsentList("lijst.csv", next(digests), people), on))
 
 
 def kept(register: Register, filmed: date, used: date, number: str = "1") -> bool:
@@ -417,6 +421,25 @@ def test_an_import_that_breaks_off_leaves_the_register_as_it_was(
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT count(*) FROM imports").fetchone() == (1,)
     register.apply(plan)
+
+
+def test_an_older_list_gives_nobody_consent_back_unless_somebody_says_so(register: Register) -> None:
+    """The file lies there still, and is taken for the new one; who said no in between would be shown again."""
+    old = ConsentList("old.csv", "a" * 64, (person("1"), person("2")))
+    register.apply(register.plan_import(old, D1))
+    assert register.plan_import(old, D1).imported is None, "the same again"
+    bring(register, D2, no("1"), person("2"))
+    assert not register.plan_import(replace(old, staff=True, people=(person("HUL"),)), D3).gives_back, "another kind"
+    plan = register.plan_import(old, D3)
+    assert (plan.imported, plan.gains) == (D1, ("1",))
+    with pytest.raises(ConsentError, match=r"old\.csv is the list that was imported on 2026-10-01.*--allow-older"):
+        register.apply(plan)
+    assert not kept(register, D3, D3)
+    register.apply(plan, allow_older=True)
+    assert kept(register, D3, D3)
+    bring(register, D3, person("1"), person("2"), person("3"))
+    register.apply(register.plan_import(old, D3))
+    assert not kept(register, D3, D3, "3"), "to take consent away it may be as old as it likes"
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])

@@ -178,13 +178,19 @@ def _told_withdrawals(workspace: Workspace) -> set[tuple[str, str]]:
 
 
 def _heed_alikes(workspace: Workspace) -> None:
-    """What the ledger has of who looks alike, and such an old copy has not: with a withdrawal it hides both."""
-    said = {tuple(row.payload["pair"]): row.payload for row in workspace.ledger.entries("alike")}
-    known = {(one, other): people for one, other, people in workspace.register.alikes()} if said else {}
-    for (one, other), word in said.items():
-        lost = known.get((one, other)) != word["people"]
-        if lost and workspace.register.knows(one) and workspace.register.knows(other):
-            workspace.register.decide_alike(one, other, word["people"], word["by"])
+    """The ledger and the register have the same word on who looks alike, the later one: with a withdrawal it hides
+    both, and an old copy of either has not heard it."""
+    ledger, register = workspace.ledger, workspace.register
+    said = {(row.payload["pair"][0], row.payload["pair"][1]): row for row in ledger.entries("alike")}
+    known = register.decisions()
+    for pair in sorted(said.keys() | known.keys()):
+        row, (at, people, by) = said.get(pair), known.get(pair, ("", 0, ""))
+        if row is not None and row.payload["people"] == people:
+            continue
+        if row is None or row.at < at:
+            ledger.append("alike", None, {"pair": list(pair), "people": people, "by": by})
+        elif register.knows(pair[0]) and register.knows(pair[1]):
+            register.decide_alike(pair[0], pair[1], row.payload["people"], row.payload["by"])
 
 
 def missing_list(workspace: Workspace) -> Entry | None:

@@ -332,6 +332,16 @@ class Register(database.Held):
             rows = self._connection.execute("SELECT one, other, people FROM alikes ORDER BY number").fetchall()
         return [(*pair, people) for pair, people in {(one, other): people for one, other, people in rows}.items()]
 
+    def decisions(self) -> dict[tuple[str, str], tuple[str, int, str]]:
+        """The latest word of a person on each pair: when it was said (as `database.now`), how many people, and by whom.
+
+        The pair's first sorts first.
+        """
+        asked = "SELECT one, other, at, people, decided_by FROM alikes WHERE people != ? ORDER BY number"
+        with self._lock, _told(self._path):
+            rows = self._connection.execute(asked, (UNDECIDED,)).fetchall()
+        return {(one, other): (at, people, by) for one, other, at, people, by in rows}
+
     def _refuse_unknown(self, person: str) -> None:
         if not self.knows(person):
             raise ConsentError(

@@ -280,13 +280,24 @@ def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
 
 def consent_alike(args: argparse.Namespace) -> int:
     """lesveil consent alike"""
+    from pipeline.lesson.withdraw import reconcile
+
     people = {"one": 1, "two": 2}[args.are]
     with workspace.opened(args.workspace) as place:
         place.register.decide_alike(args.id, args.other, people, args.by)
         row = {"pair": sorted((args.id, args.other)), "people": people, "by": args.by}
         place.ledger.append("alike", None, row)
-    document = {"pair": sorted((args.id, args.other)), "people": people}
-    return answer(args, document, tr("Kept. Run lesveil enrol again for it to count."))
+        reach = reconcile(place, date.today())  # a no or a withdrawal under either number may be both's now
+    document = {
+        "pair": sorted((args.id, args.other)),
+        "people": people,
+        "templates_destroyed": reach.templates,
+        "clips": [{"clip": one.clip, "stage": one.stage, "people": one.lapsed} for one in reach.clips],
+    }
+    lines = [tr("Kept; it counts from now on."), *_reached(reach)]
+    if place.recognises:
+        lines.append(tr("Run lesveil enrol again, so that the templates go by it too."))
+    return answer(args, document, *lines)
 
 
 def add_to(add: Add, group: Group) -> None:

@@ -15,11 +15,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pytest
 
-from pipeline import messages
+from pipeline import messages, workspace
 from pipeline.cli import main
+from pipeline.records import Person
 
 HEADER = [
     *("Leerlingnummer", "Roepnaam", "Tussenvoegsel", "Achternaam", "Geboortedatum", "Klas", "Beeldcoaching"),
@@ -225,6 +227,19 @@ def test_an_older_list_needs_somebody_who_looked(place: Place, tmp_path: Path) -
     assert "1000 Noa0" in err
     assert "--allow-older" in err
     assert place("consent", "import", old, "--allow-older")["gains"] == ["1000"]
+
+
+def test_what_was_said_of_two_numbers_counts_at_once(place: Place, tmp_path: Path) -> None:
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+    place("consent", "withdraw", "1000")
+    said = ("consent", "alike", "1000", "1002", "--by", "A. Jansen", "--are")
+    out = place.run(*said, "two")[0]
+    assert out.splitlines() == ["Kept; it counts from now on."], "nobody is enrolled where recognition is off"
+    place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')
+    with workspace.opened(place.folder) as opened:
+        workspace.save_templates(opened, [Person(one, np.ones(128, np.float32), 1) for one in ("1002", "1004")])
+    lines = place.run(*said, "one")[0].splitlines()
+    assert lines[1:] == ["Templates destroyed: 1002", "Run lesveil enrol again, so that the templates go by it too."]
 
 
 def test_any_past_day_can_be_asked(place: Place, tmp_path: Path) -> None:

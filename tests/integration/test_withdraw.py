@@ -243,6 +243,24 @@ def test_an_old_copy_of_the_register_does_not_forget_who_looks_alike(place: Work
         assert again.register.alikes() == [("1", "2", 2)]
 
 
+def test_an_old_copy_of_the_ledger_does_not_forget_that_two_are_one(place: Workspace) -> None:
+    """The later word of the two counts, and both come to know it; so too where a crash kept it from the ledger."""
+    place.ledger.append("alike", None, {"pair": ["1", "2"], "people": 2, "by": "Geertje"})
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    place.register.decide_alike("1", "2", 1, "Anneke")
+    place.register.decide_alike("3", "4", 2, "Anneke")
+    withdraw(place, "1", TODAY, TODAY)
+    for _ in range(2):
+        with workspace.opened(place.folder) as again:
+            assert sorted(again.register.alikes()) == [("1", "2", 1), ("3", "4", 2)]
+            assert not again.register.may_be_shown("2", FILMED, TODAY, recognised=False).kept
+            rows = [row.payload for row in again.ledger.entries("alike")]
+    assert [(row["pair"], row["people"], row["by"]) for row in rows[1:]] == [
+        (["1", "2"], 1, "Anneke"),
+        (["3", "4"], 2, "Anneke"),
+    ]
+
+
 def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) -> None:
     place.register.decide_alike("1", "2", 2, "Geertje")
     people = [person("1"), *(person(str(n)) for n in range(3, 6))]

@@ -245,6 +245,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
         "id": args.id,
         "on": on.isoformat(),
         "counts_for": list(reach.selves),
+        "agreed_later": {one: start.isoformat() for one, start in reach.later.items()},
         "templates_destroyed": reach.templates,
         "clips": [
             {
@@ -270,6 +271,15 @@ def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
                 " consent alike {id} {other} --are two --by NAME.",
                 id=person,
                 other=one,
+            )
+        )
+    for one, start in reach.later.items():
+        lines.append(
+            tr(
+                "The list dates a consent of {id} {day}, after that, so it still counts; if that is taken back as well,"
+                " say lesveil consent withdraw {id} --on {day}.",
+                id=one,
+                day=start,
             )
         )
     others = [one for one in reach.templates if one != person and one not in reach.selves]

@@ -4,8 +4,8 @@ recognised by what does not hold any more: what they are shown in is found and m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -29,12 +29,14 @@ from pipeline.workspace import Workspace, grounds, prune_templates
 class Reach:
     """What lapsed consent came to: whose templates were destroyed, and the clips that show somebody it was of.
 
-    ``selves`` are the other numbers for which a withdrawal counts, as they seem to be the same person.
+    ``selves`` are the other numbers for which a withdrawal counts, as they seem to be the same person. ``later`` is of
+    which of all these the list dates a consent after the withdrawal, so that it still counts, and that day.
     """
 
     templates: list[str]
     clips: list[State]
     selves: Sequence[str] = ()
+    later: Mapping[str, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,18 @@ def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
     reconcile(workspace, today)
     selves = workspace.register.selves(person)
     shown = [one for one in states(workspace) if any(_shows(workspace, one, who) for who in (person, *selves))]
-    return Reach(gone, shown, selves)
+    agreed = {who: _agreed_after(workspace, who, on, today) for who in (person, *selves)}
+    return Reach(gone, shown, selves, {who: start for who, start in agreed.items() if start is not None})
+
+
+def _agreed_after(workspace: Workspace, person: str, on: date, today: date) -> date | None:
+    """The day after ``on`` by which the list dates a consent to be filmed that counts now, or will."""
+    for row in workspace.register.record(person).rows:
+        if row.superseded is None and row.start is not None and row.start > on:
+            day = max(row.start, today)
+            if workspace.register.may_be_shown(person, day, day, recognised=False).kept:
+                return row.start
+    return None
 
 
 def reconcile(workspace: Workspace, today: date) -> Reach:

@@ -242,6 +242,15 @@ def test_what_was_said_of_two_numbers_counts_at_once(place: Place, tmp_path: Pat
     assert lines[1:] == ["Templates destroyed: 1002", "Run lesveil enrol again, so that the templates go by it too."]
 
 
+def test_a_withdrawal_before_the_consent_says_what_still_counts(place: Place, tmp_path: Path) -> None:
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+    on, given = TODAY - timedelta(90), TODAY - timedelta(80)
+    out = place.run("consent", "withdraw", "1000", "--on", on)[0]
+    assert f"so it still counts; if that is taken back as well, say lesveil consent withdraw 1000 --on {given}." in out
+    assert place("consent", "withdraw", "1000", "--on", on)["agreed_later"] == {"1000": given.isoformat()}
+    assert "still counts" not in place.run("consent", "withdraw", "1000", "--on", given)[0]
+
+
 def test_any_past_day_can_be_asked(place: Place, tmp_path: Path) -> None:
     place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
     with closing(sqlite3.connect(place.folder / "register.db")) as db:  # as if it had been imported a month ago

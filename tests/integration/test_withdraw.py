@@ -298,6 +298,21 @@ def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspa
     assert [(one["clip"][0], one["people"]) for one in recall_plan(place, ahead)] == [("a", ["2"])]
 
 
+@pytest.mark.parametrize("start", [TODAY - timedelta(9), TODAY + timedelta(9)])
+def test_a_consent_that_is_dated_after_the_withdrawal_is_told(place: Workspace, start: date) -> None:
+    """It counts, now or from its day on: nobody is to think that the person is hidden for good."""
+    everyone = [person(str(n)) for n in range(3, 6)]
+    bring(place, TODAY, person("1", last_name="Dam", start=start), person("2", last_name="Dam"), *everyone)
+    on = min(TODAY, start - timedelta(1))
+    assert withdraw(place, "2", on, TODAY).later == {"1": start}
+    later = max(start, TODAY)
+    assert place.register.may_be_shown("1", later, later).kept
+    assert withdraw(place, "1", start, TODAY).later == {}
+    assert not place.register.may_be_shown("1", later, later).kept
+    assert withdraw(place, "1", on, TODAY).later == {}, "it was said before that this is taken back, too"
+    assert withdraw(place, "3", TODAY, TODAY).later == {}
+
+
 # --- the teacher --------------------------------------------------------------------------------------------------
 
 

@@ -116,10 +116,11 @@ class ConsentRow:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Consent taken back from the day ``on``. ``ground`` says where that was learned."""
+    """Consent taken back from the day ``on``: ``ground`` says where that was learned, ``by`` who entered it, or ""."""
 
     on: date
     ground: str
+    by: str = ""
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,10 @@ def heed_withdrawals(workspace: Workspace) -> None:
     if ledger.entries("clock") and (ledger.latest() or date.max) <= date.today():
         workspace.register.settle_clock()  # an earlier version did not, or it was cut off
     lost = lost_withdrawals(workspace)
+    rows = ledger.entries("withdrawal") if lost else []
+    by = {(row.payload["person"], row.payload["day"]): row.payload.get("by", "") for row in rows}
     for person, day in lost:
-        workspace.register.heed(person, date.fromisoformat(day))
+        workspace.register.heed(person, date.fromisoformat(day), by.get((person, day), ""))
         workspace.ledger.append("withdrawal_heeded", None, {"person": person, "day": day})
         prune_templates(workspace, date.today(), person)
         text = tr("The register had lost the withdrawal of {id} of {day}; it counts again.", id=person, day=day)

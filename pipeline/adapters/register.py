@@ -157,17 +157,21 @@ class Register(database.Held):
             )
         return number
 
-    def withdraw(self, person: str, on: date) -> None:
-        """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once."""
-        self._refuse_unknown(person)
-        self.heed(person, on)
+    def withdraw(self, person: str, on: date, by: str = "") -> None:
+        """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once.
 
-    def heed(self, person: str, on: date) -> None:
+        ``by`` is who enters it; "" where nobody said.
+        """
+        self._refuse_unknown(person)
+        self.heed(person, on, by)
+
+    def heed(self, person: str, on: date, by: str = "") -> None:
         """The same of somebody whom no list held yet: an old copy may have lost the list, and another brings it."""
         with self._lock, _told(self._path), database.writing(self._connection):
             self._connection.execute(
-                "INSERT OR IGNORE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
-                (database.now(), person, on.isoformat()),
+                "INSERT INTO withdrawals (at, person, day, entered_by) VALUES (?, ?, ?, ?) ON CONFLICT (person, day)"
+                " DO UPDATE SET entered_by = excluded.entered_by WHERE entered_by = ''",
+                (database.now(), person, on.isoformat(), by),
             )
 
     def withdrawn(self) -> set[tuple[str, str]]:
@@ -195,11 +199,12 @@ class Register(database.Held):
                         "UPDATE versions SET since = ? WHERE since = ? AND import >= ? AND start IS NOT since",
                         (today, day, number),
                     )
-            for at, who, day in self._connection.execute("SELECT at, person, day FROM withdrawals").fetchall():
+            asked = "SELECT at, person, day, entered_by FROM withdrawals"
+            for at, who, day, by in self._connection.execute(asked).fetchall():
                 if day_of(at) > day_of(now):
                     self._connection.execute(
-                        "INSERT OR REPLACE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
-                        (now, who, min(day, today)),
+                        "INSERT OR REPLACE INTO withdrawals (at, person, day, entered_by) VALUES (?, ?, ?, ?)",
+                        (now, who, min(day, today), by),
                     )
 
     def knows(self, person: str) -> bool:
@@ -375,13 +380,15 @@ class Register(database.Held):
     def _withdrawals(self) -> dict[str, list[Withdrawal]]:
         """All that were said here; none that was entered while the clock ran ahead once it was settled, or said again:
         that has another row."""
-        asked = "SELECT number, at, person, day FROM withdrawals ORDER BY number"
+        asked = "SELECT number, at, person, day, entered_by FROM withdrawals ORDER BY number"
         rows, today = self._connection.execute(asked).fetchall(), day_of(database.now())
-        settled = {who: number for number, at, who, day in rows if day_of(at).isoformat() == day <= today.isoformat()}
+        settled = {
+            who: number for number, at, who, day, _ in rows if day_of(at).isoformat() == day <= today.isoformat()
+        }
         found: dict[str, list[Withdrawal]] = defaultdict(list)
-        for number, at, who, day in rows:
+        for number, at, who, day, by in rows:
             if day_of(at) <= today or settled.get(who, 0) < number:
-                found[who].append(Withdrawal(_counted(at, day, today), f"withdrawal {number}"))
+                found[who].append(Withdrawal(_counted(at, day, today), f"withdrawal {number}", by))
         return dict(found)
 
 

@@ -235,7 +235,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
     today = date.today()
     on = args.on or today
     with workspace.opened(args.workspace, old_register=True) as place:
-        reach = withdraw(place, args.id, on, today)
+        reach = withdraw(place, args.id, on, today, args.by)
         if not args.json:
             answer(args, None, *_withdrawn(args.id, on, today, reach))
             sys.stdout.flush()  # it counts: nobody waits for what the archive says
@@ -323,6 +323,7 @@ def add_to(add: Add, group: Group) -> None:
     withdrawn = add("withdraw", consent_withdraw, "take back somebody's consent", consent)
     withdrawn.add_argument("id", metavar="ID", help="the number of who takes consent back")
     withdrawn.add_argument("--on", type=day, metavar="DATE", help="from that day on; today if left out")
+    withdrawn.add_argument("--by", default="", metavar="NAME", help="who enters it; the reports have it")
     alike = add("alike", consent_alike, "say whether two numbers that look alike are one person or two", consent)
     alike.add_argument("id", metavar="ID", help="one of the two numbers")
     alike.add_argument("other", metavar="ID", help="the other")

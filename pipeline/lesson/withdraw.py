@@ -71,14 +71,15 @@ class _Gone:
     because: str
 
 
-def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
+def withdraw(workspace: Workspace, person: str, on: date, today: date, by: str = "") -> Reach:
     """Take back somebody's consent from the day ``on``; the template goes at once, whatever day that is.
 
-    Returned are all clips that show the person, delivered or not. A run that is at work need not end first: it asks
-    again before it gives a clip its name.
+    ``by`` is who enters it, "" where nobody said. Returned are all clips that show the person, delivered or not. A run
+    that is at work need not end first: it asks again before it gives a clip its name.
     """
-    workspace.register.withdraw(person, on)
-    workspace.ledger.append("withdrawal", None, {"person": person, "day": on.isoformat()})
+    workspace.register.withdraw(person, on, by)
+    row = {"person": person, "day": on.isoformat()}
+    workspace.ledger.append("withdrawal", None, row | ({"by": by} if by else {}))
     gone = prune_templates(workspace, today, person)
     reconcile(workspace, today)
     selves = workspace.register.selves(person)

@@ -231,7 +231,8 @@ def test_an_older_list_needs_somebody_who_looked(place: Place, tmp_path: Path) -
 
 def test_what_was_said_of_two_numbers_counts_at_once(place: Place, tmp_path: Path) -> None:
     place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
-    place("consent", "withdraw", "1000")
+    place("consent", "withdraw", "1000", "--by", "A. Jansen")
+    assert place("report")["withdrawals"][0]["by"] == "A. Jansen"
     said = ("consent", "alike", "1000", "1002", "--by", "A. Jansen", "--are")
     out = place.run(*said, "two")[0]
     assert out.splitlines() == ["Kept; it counts from now on."], "nobody is enrolled where recognition is off"

@@ -18,6 +18,7 @@ from pipeline.consent import Giver
 from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.recall import recall_plan
+from pipeline.lesson.report import Wanted, report
 from pipeline.lesson.report_page import page
 from pipeline.lesson.report_person import about_person
 from pipeline.lesson.report_words import in_words
@@ -311,6 +312,26 @@ def test_a_consent_that_is_dated_after_the_withdrawal_is_told(place: Workspace, 
     assert not place.register.may_be_shown("1", later, later).kept
     assert withdraw(place, "1", on, TODAY).later == {}, "it was said before that this is taken back, too"
     assert withdraw(place, "3", TODAY, TODAY).later == {}
+
+
+def test_who_entered_a_withdrawal_is_kept_and_told(place: Workspace) -> None:
+    withdraw(place, "1", TODAY, TODAY)
+    withdraw(place, "1", TODAY, TODAY, "A. Jansen")
+    withdraw(place, "1", TODAY, TODAY, "somebody else")
+    withdraw(place, "2", TODAY, TODAY, "A. Jansen")
+    assert place.register.record("1").withdrawals[0].by == "A. Jansen", "the first who said so"
+    told = report(place, Wanted(), TODAY)
+    assert [(one["person"], one.get("by")) for one in told["withdrawals"]] == [
+        ("1", None), ("1", "A. Jansen"), ("1", "somebody else"), ("2", "A. Jansen"),
+    ]  # fmt: skip
+    assert "<td>2</td><td>2026-11-25</td><td>A. Jansen</td>" in page(told, "report")
+    assert "A. Jansen" in page(about_person(place, "1", TODAY), "person")
+
+
+def test_who_entered_a_withdrawal_comes_back_with_it(place: Workspace) -> None:
+    place.ledger.append("withdrawal", None, {"person": "1", "day": TODAY.isoformat(), "by": "A. Jansen"})
+    with workspace.opened(place.folder) as again:
+        assert [one.by for one in again.register.record("1").withdrawals] == ["A. Jansen"]
 
 
 # --- the teacher --------------------------------------------------------------------------------------------------

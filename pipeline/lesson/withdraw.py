@@ -198,10 +198,12 @@ def refuse_changed(
     by_hand: Iterable[str] = (),
     again: str = "lesveil run",
 ) -> None:
-    """Remove a rendering when consent that it was made on is no longer in force; NoConsentError then.
+    """Remove a rendering when consent that it was made on is no longer in force, on the day ``today`` on which the
+    command began or on that which it is by now; NoConsentError then.
 
     ``made_on`` are the people whom the program may show in it, ``by_hand`` those whom a person named.
     """
+    today = max(today, date.today())  # a clip may take all night, and who withdraws at breakfast does so from that day
     recognised, known = set(made_on), set(by_hand)
     still = set(grounds(workspace, recognised, filmed, today))
     if not (recognised <= still and known <= set(grounds(workspace, known, filmed, today, recognised=False))):

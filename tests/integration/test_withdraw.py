@@ -389,6 +389,24 @@ def replaced(place: Workspace, *people: str) -> None:
     place.ledger.append("enrolment", None, {"people": ["1", "2"], "replaced": list(people)})
 
 
+def test_who_withdraws_the_morning_after_a_run_began_is_asked_about_that_day(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Morning(date):
+        @classmethod
+        def today(cls) -> Morning:
+            return cls(2026, 11, 26)
+
+    monkeypatch.setattr("pipeline.lesson.withdraw.date", Morning)
+    partial = tmp_path / "a.partial"
+    partial.write_bytes(b"film")
+    refuse_changed(place, {"1"}, FILMED, TODAY, partial)
+    withdraw(place, "1", Morning.today(), Morning.today())
+    with pytest.raises(NoConsentError, match="while the clip was made"):
+        refuse_changed(place, {"1"}, FILMED, TODAY, partial)
+    assert not partial.exists()
+
+
 def test_whom_wrong_portraits_showed_is_found_when_they_are_put_right(place: Workspace) -> None:
     a, b, c = clip(place, "a", "1", "2"), clip(place, "b", "1"), clip(place, "c", by_hand=("1",))
     deliver(place, b)

@@ -9,7 +9,7 @@ may end in between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -116,19 +116,24 @@ class ConsentRow:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Consent taken back from the day ``on``. ``ground`` says where that was learned."""
+    """Consent taken back from the day ``on``: ``ground`` says where that was learned, ``by`` who entered it, or ""."""
 
     on: date
     ground: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
 class ConsentRecord:
-    """All that the register knows of one person's consent: its versions, oldest first, and the withdrawals."""
+    """All that the register knows of one person's consent: its versions, oldest first, and the withdrawals.
+
+    ``elsewhere`` are the versions under other numbers of the same person: they give nothing, and a no in them is one.
+    """
 
     person: str
     rows: tuple[ConsentRow, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
+    elsewhere: tuple[ConsentRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,7 @@ def may_be_shown(
     if used_on < filmed_on:
         # A clock is wrong, and no rule about days can be trusted with it.
         return Answer(False, "", Why.USED_BEFORE_FILMED)
+    record = replace(record, elsewhere=tuple(row for row in record.elsewhere if row.imported <= used_on))
     # Asked first about the day of use: that answer is what someone who wonders wants to hear.
     on_use = _best(record, [row for row in record.rows if row.imported <= used_on], used_on, terms, recognised)
     if not on_use.kept:
@@ -225,6 +231,7 @@ def ending(record: ConsentRecord, on: date, within: int, terms: Terms = USUAL) -
         days |= {day for day in (row.end, row.withdrawn, row.superseded) if day is not None}
         if row.birth is not None:
             days.add(birthday(OWN_WORD_FROM, row.birth) + timedelta(terms.grace_days))
+    days |= {row.end for row in record.elsewhere if row.end is not None}
     for day in sorted(day for day in days if on < day <= on + timedelta(within)):
         answer = may_be_shown(record, on, day, terms, recognised=False)
         if not answer.kept:
@@ -271,7 +278,19 @@ def _judge(record: ConsentRecord, row: ConsentRow, day: date, terms: Terms, reco
     if row.end is not None and day >= row.end:
         return no(Why.ENDED)
     why = _whose_word(row, day, terms.grace_days)
-    return Answer(why is Why.IN_FORCE, row.ground, why)
+    if why is not Why.IN_FORCE:
+        return no(why)
+    for other in record.elsewhere:
+        # Two lists that follow each other may differ; two lines that stand beside each other are no agreement.
+        if other.purpose != terms.purpose or (other.superseded is not None and day >= other.superseded):
+            continue
+        if not other.granted:
+            return no(Why.PURPOSE_NOT_GRANTED, other.ground)
+        if recognised and not other.recognition:
+            return no(Why.RECOGNITION_NOT_GRANTED, other.ground)
+        if other.end is not None and day >= other.end:
+            return no(Why.ENDED, other.ground)
+    return Answer(True, row.ground, Why.IN_FORCE)
 
 
 def _whose_word(row: ConsentRow, day: date, grace_days: int) -> Why:

@@ -153,8 +153,10 @@ def heed_withdrawals(workspace: Workspace) -> None:
     if ledger.entries("clock") and (ledger.latest() or date.max) <= date.today():
         workspace.register.settle_clock()  # an earlier version did not, or it was cut off
     lost = lost_withdrawals(workspace)
+    rows = ledger.entries("withdrawal") if lost else []
+    by = {(row.payload["person"], row.payload["day"]): row.payload.get("by", "") for row in rows}
     for person, day in lost:
-        workspace.register.heed(person, date.fromisoformat(day))
+        workspace.register.heed(person, date.fromisoformat(day), by.get((person, day), ""))
         workspace.ledger.append("withdrawal_heeded", None, {"person": person, "day": day})
         prune_templates(workspace, date.today(), person)
         text = tr("The register had lost the withdrawal of {id} of {day}; it counts again.", id=person, day=day)
@@ -178,13 +180,19 @@ def _told_withdrawals(workspace: Workspace) -> set[tuple[str, str]]:
 
 
 def _heed_alikes(workspace: Workspace) -> None:
-    """What the ledger has of who looks alike, and such an old copy has not: with a withdrawal it hides both."""
-    said = {tuple(row.payload["pair"]): row.payload for row in workspace.ledger.entries("alike")}
-    known = {(one, other): people for one, other, people in workspace.register.alikes()} if said else {}
-    for (one, other), word in said.items():
-        lost = known.get((one, other)) != word["people"]
-        if lost and workspace.register.knows(one) and workspace.register.knows(other):
-            workspace.register.decide_alike(one, other, word["people"], word["by"])
+    """The ledger and the register have the same word on who looks alike, the later one: with a withdrawal it hides
+    both, and an old copy of either has not heard it."""
+    ledger, register = workspace.ledger, workspace.register
+    said = {(row.payload["pair"][0], row.payload["pair"][1]): row for row in ledger.entries("alike")}
+    known = register.decisions()
+    for pair in sorted(said.keys() | known.keys()):
+        row, (at, people, by) = said.get(pair), known.get(pair, ("", 0, ""))
+        if row is not None and row.payload["people"] == people:
+            continue
+        if row is None or row.at < at:
+            ledger.append("alike", None, {"pair": list(pair), "people": people, "by": by})
+        elif register.knows(pair[0]) and register.knows(pair[1]):
+            register.decide_alike(pair[0], pair[1], row.payload["people"], row.payload["by"])
 
 
 def missing_list(workspace: Workspace) -> Entry | None:
@@ -456,15 +464,23 @@ def grounds(
         if count != 1 and not recognised:
             continue  # a person does not mistake one for the other
         for person, double in ((one, other), (other, one)):
-            if person in found and not _double_allows(register, double, count, filmed, used, recognised):
+            if person in found and not _double_allows(register, person, double, count, filmed, used, recognised):
                 del found[person]
     return found
 
 
 def _double_allows(
-    register: Register, double: str, people: int, filmed: date, used: date, recognised: bool = True
+    register: Register, person: str, double: str, people: int, filmed: date, used: date, recognised: bool
 ) -> bool:
-    """Whether somebody who may be taken for ``double`` can be shown: ``double`` can be, or was not at the school."""
-    if people != UNDECIDED and register.may_be_shown(double, filmed, used, recognised=recognised).kept:
+    """Whether ``person``, who may be taken for ``double``, can be shown: ``double`` can be, or was not at the school
+    under any number; who has a new one and may be shown under that is no reason to hide either."""
+
+    def shown(number: str) -> bool:
+        return people != UNDECIDED and register.may_be_shown(number, filmed, used, recognised=recognised).kept
+
+    if shown(double):
         return True
-    return register.left_out_on(double, filmed)
+    others = [one for one in register.selves(double) if one != person]
+    return register.left_out_on(double, filmed) and all(
+        shown(one) or register.left_out_on(one, filmed) for one in others
+    )

@@ -63,7 +63,6 @@ def understand(table: Table, file: str, sha256: str, layout: Layout, today: date
     _refuse_unsaid_giver(sheet, people)
     _refuse_swapped_days(sheet, people)
     people = _one_line_each(sheet, people)
-    people = _one_answer_each(sheet, people)
     people = _own_portraits(sheet, people)
     remarks = tuple(sorted(sheet.remarks, key=lambda remark: remark.row))
     return ConsentList(file, sha256, tuple(people), remarks, layout.staff)
@@ -241,33 +240,6 @@ def _one_line_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedP
             earlier=rows(list(torn.values())),
         )
     return list(first.values())
-
-
-def _one_answer_each(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:
-    """A person listed under two numbers with a yes and a no has not agreed."""
-    same: dict[object, list[ListedPerson]] = defaultdict(list)
-    for listed in people:
-        words = sorted(cells.plain(f"{listed.first_name} {listed.infix} {listed.last_name}").split())
-        same[(*words, listed.birth) if listed.last_name and listed.birth else listed.id].append(listed)
-    torn: set[str] = set()
-    for group in same.values():
-        answers = {(one.granted, one.recognition, one.withdrawn, one.end) for one in group}
-        torn |= {one.id for one in group} if len(answers) > 1 else set()
-        for listed in group[1:] if len(answers) == 1 else ():
-            sheet.remark(
-                listed.row,
-                "id",
-                "Row {row}: {number} seems to be the same person as {other}, so a withdrawal under either counts for"
-                " both; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
-                listed.id,
-                group[0].id,
-            )
-    for listed in people:
-        if listed.id in torn:
-            sheet.remark(
-                listed.row, "id", "Row {row}: the same person has another number and another answer, so it is no."
-            )
-    return [replace(one, granted=False, recognition=False) if one.id in torn else one for one in people]
 
 
 def _own_portraits(sheet: Sheet, people: Sequence[ListedPerson]) -> list[ListedPerson]:

@@ -35,7 +35,6 @@ from pipeline.consent import (
 )
 from pipeline.errors import ConsentError
 
-WITHDREW = "SELECT person FROM withdrawals UNION SELECT person FROM versions WHERE withdrawn IS NOT NULL"
 UNDECIDED = 0
 """Instead of a number of people: nobody has looked yet at two who look alike."""
 
@@ -70,6 +69,7 @@ class Register(database.Held):
         self._connection = connection
         self._terms = terms
         self._lock = threading.RLock()
+        self._known: tuple[tuple[int, int, date], History] | None = None
 
     @classmethod
     def open(cls, path: Path, terms: Terms = USUAL) -> Self:
@@ -83,7 +83,7 @@ class Register(database.Held):
         ConsentError when a number on it belongs to somebody else, or the computer's clock was set back.
         """
         with self._lock, _told(self._path), database.reading(self._connection):
-            history, base = self._history(), self._base()
+            history, base, imported = self._history(), self._base(), self._older(listed)
             latest = self._connection.execute("SELECT MAX(day) FROM imports").fetchone()[0] or on.isoformat()
         if on.isoformat() < latest:
             raise ConsentError(
@@ -93,13 +93,22 @@ class Register(database.Held):
                 latest=latest,
                 on=on,
             )
-        return difference(history, listed, on, base, self._terms)
+        return difference(history, listed, on, base, self._terms, imported)
 
-    def apply(self, plan: Difference, *, allow_loss: bool = False) -> int:
+    def _older(self, listed: ConsentList) -> date | None:
+        """The day on which this very list was last imported, where one of its kind came since."""
+        kind = "staff" if listed.staff else "pupils"
+        found = self._connection.execute("SELECT sha256, day FROM imports WHERE list = ? ORDER BY number", (kind,))
+        *before, (latest, _) = found.fetchall() or [("", "")]
+        days = [date.fromisoformat(day) for sha256, day in before if sha256 == listed.sha256]
+        return days[-1] if days and latest != listed.sha256 else None
+
+    def apply(self, plan: Difference, *, allow_loss: bool = False, allow_older: bool = False) -> int:
         """Import what `plan_import` showed, all or nothing, and return the number of the import (from 1).
 
         ConsentError when the register was changed since, because then something else was shown than would be done; and
-        when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked).
+        when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked), or it
+        is an older one that gives somebody consent back (``allow_older``).
         """
         if plan.mass_loss and not allow_loss:
             raise ConsentError(
@@ -110,6 +119,13 @@ class Register(database.Held):
                 now=len(plan.listed.people),
                 gone=len(plan.gone),
                 before=plan.before,
+            )
+        if plan.gives_back and not allow_older:
+            raise ConsentError(
+                "{file} is the list that was imported on {day}, and a newer one came since, so it may undo what people "
+                "said in between; export it anew, or, if the newer one was wrong, import it with --allow-older.",
+                file=plan.listed.file,
+                day=plan.imported,
             )
         with self._lock, _told(self._path), database.writing(self._connection):
             if self._base() != plan.base:
@@ -141,17 +157,21 @@ class Register(database.Held):
             )
         return number
 
-    def withdraw(self, person: str, on: date) -> None:
-        """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once."""
-        self._refuse_unknown(person)
-        self.heed(person, on)
+    def withdraw(self, person: str, on: date, by: str = "") -> None:
+        """Take back ``person``'s consent from the day ``on``, the day itself included; twice is once.
 
-    def heed(self, person: str, on: date) -> None:
+        ``by`` is who enters it; "" where nobody said.
+        """
+        self._refuse_unknown(person)
+        self.heed(person, on, by)
+
+    def heed(self, person: str, on: date, by: str = "") -> None:
         """The same of somebody whom no list held yet: an old copy may have lost the list, and another brings it."""
         with self._lock, _told(self._path), database.writing(self._connection):
             self._connection.execute(
-                "INSERT OR IGNORE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
-                (database.now(), person, on.isoformat()),
+                "INSERT INTO withdrawals (at, person, day, entered_by) VALUES (?, ?, ?, ?) ON CONFLICT (person, day)"
+                " DO UPDATE SET entered_by = excluded.entered_by WHERE entered_by = ''",
+                (database.now(), person, on.isoformat(), by),
             )
 
     def withdrawn(self) -> set[tuple[str, str]]:
@@ -179,11 +199,12 @@ class Register(database.Held):
                         "UPDATE versions SET since = ? WHERE since = ? AND import >= ? AND start IS NOT since",
                         (today, day, number),
                     )
-            for at, who, day in self._connection.execute("SELECT at, person, day FROM withdrawals").fetchall():
+            asked = "SELECT at, person, day, entered_by FROM withdrawals"
+            for at, who, day, by in self._connection.execute(asked).fetchall():
                 if day_of(at) > day_of(now):
                     self._connection.execute(
-                        "INSERT OR REPLACE INTO withdrawals (at, person, day) VALUES (?, ?, ?)",
-                        (now, who, min(day, today)),
+                        "INSERT OR REPLACE INTO withdrawals (at, person, day, entered_by) VALUES (?, ?, ?, ?)",
+                        (now, who, min(day, today), by),
                     )
 
     def knows(self, person: str) -> bool:
@@ -210,7 +231,7 @@ class Register(database.Held):
     def record(self, person: str) -> ConsentRecord:
         """All that is known of one person's consent."""
         with self._lock, _told(self._path), database.reading(self._connection):
-            return self._history(person).record(person)
+            return self._history().record(person)
 
     def people(self, on: date, within: int = 0) -> list[RegisteredPerson]:
         """Everyone whom the register knew on the day ``on``, by id, with the answers for that day.
@@ -247,7 +268,7 @@ class Register(database.Held):
     def portrait_folder(self, person: str) -> str | None:
         """The folder that the latest list names for this person; None when it names none or leaves the person out."""
         with self._lock, _told(self._path), database.reading(self._connection):
-            current = self._history(person).current(person)
+            current = self._history().current(person)
         return None if current is None else current.listed.portrait_folder
 
     def digest(self, on: date | None = None) -> str:
@@ -316,6 +337,16 @@ class Register(database.Held):
             rows = self._connection.execute("SELECT one, other, people FROM alikes ORDER BY number").fetchall()
         return [(*pair, people) for pair, people in {(one, other): people for one, other, people in rows}.items()]
 
+    def decisions(self) -> dict[tuple[str, str], tuple[str, int, str]]:
+        """The latest word of a person on each pair: when it was said (as `database.now`), how many people, and by whom.
+
+        The pair's first sorts first.
+        """
+        asked = "SELECT one, other, at, people, decided_by FROM alikes WHERE people != ? ORDER BY number"
+        with self._lock, _told(self._path):
+            rows = self._connection.execute(asked, (UNDECIDED,)).fetchall()
+        return {(one, other): (at, people, by) for one, other, at, people, by in rows}
+
     def _refuse_unknown(self, person: str) -> None:
         if not self.knows(person):
             raise ConsentError(
@@ -330,29 +361,34 @@ class Register(database.Held):
         alikes = self._connection.execute("SELECT max(number) FROM alikes").fetchone()[0]
         return f"{imports}.{withdrawals}.{alikes}"
 
-    def _history(self, person: str | None = None) -> History:
-        """The whole memory, or that of one person and of all who withdrew: they may be that person."""
-        only, whose = (f"WHERE person = ? OR person IN ({WITHDREW})", (person,)) if person is not None else ("", ())
-        imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
+    def _history(self) -> History:
+        """The whole memory, read anew once anything in it was changed, here or by another process, or a day began."""
+        changed = self._connection.execute("PRAGMA data_version").fetchone()[0]  # by others
         today = day_of(database.now())
-        days = {number: _counted(at, day, today) for number, at, day, _ in imports}
-        staff = frozenset(number for number, _, _, kind in imports if kind == "staff")
-        versions: dict[str, list[Version]] = defaultdict(list)
-        for row in self._connection.execute(f"SELECT {VERSION} FROM versions {only} ORDER BY import, row", whose):
-            versions[row[2]].append(from_row(row))
-        decided = {(one, other): people for one, other, people in self.alikes()}
-        return History(days, dict(versions), self._withdrawals(), staff, decided)
+        state = (changed, self._connection.total_changes, today)
+        if self._known is None or self._known[0] != state:
+            imports = self._connection.execute("SELECT number, at, day, list FROM imports").fetchall()
+            days = {number: _counted(at, day, today) for number, at, day, _ in imports}
+            staff = frozenset(number for number, _, _, kind in imports if kind == "staff")
+            versions: dict[str, list[Version]] = defaultdict(list)
+            for row in self._connection.execute(f"SELECT {VERSION} FROM versions ORDER BY import, row"):
+                versions[row[2]].append(from_row(row))
+            decided = {(one, other): people for one, other, people in self.alikes()}
+            self._known = state, History(days, dict(versions), self._withdrawals(), staff, decided)
+        return self._known[1]
 
     def _withdrawals(self) -> dict[str, list[Withdrawal]]:
         """All that were said here; none that was entered while the clock ran ahead once it was settled, or said again:
         that has another row."""
-        asked = "SELECT number, at, person, day FROM withdrawals ORDER BY number"
+        asked = "SELECT number, at, person, day, entered_by FROM withdrawals ORDER BY number"
         rows, today = self._connection.execute(asked).fetchall(), day_of(database.now())
-        settled = {who: number for number, at, who, day in rows if day_of(at).isoformat() == day <= today.isoformat()}
+        settled = {
+            who: number for number, at, who, day, _ in rows if day_of(at).isoformat() == day <= today.isoformat()
+        }
         found: dict[str, list[Withdrawal]] = defaultdict(list)
-        for number, at, who, day in rows:
+        for number, at, who, day, by in rows:
             if day_of(at) <= today or settled.get(who, 0) < number:
-                found[who].append(Withdrawal(_counted(at, day, today), f"withdrawal {number}"))
+                found[who].append(Withdrawal(_counted(at, day, today), f"withdrawal {number}", by))
         return dict(found)
 
 

@@ -100,31 +100,59 @@ class History:
     def record(self, person: str, known: date | None = None) -> ConsentRecord:
         """Everything that counts for the answers of whoever had this number on the day ``known`` (default: now has).
 
-        A withdrawal that a list once stated stays one, and one under another number of the same person is theirs. A
-        number that passed on to somebody else takes no consent along.
+        A withdrawal that a list once stated stays one, and one under another number of the same person is theirs; so is
+        what the lists say under that. A number that passed on to somebody else takes no consent along.
         """
         versions = self.versions.get(person, ())
         upto = [one for one in versions if known is None or self.days[one.import_number] <= known] or versions
         rows = tuple(self._row(one) for one in versions if not is_another(one.listed, upto[-1].listed))
         stated = tuple(Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None)
-        elsewhere = [one for other in self.selves(person) for one in self.withdrawn_under(other)]
-        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated, *elsewhere))
+        selves = self.selves(person)
+        withdrawn = [one for other in selves for one in self.withdrawn_under(other)]
+        elsewhere = tuple(row for other in selves for row in self.lines(other))
+        return ConsentRecord(person, rows, (*self.withdrawals.get(person, ()), *stated, *withdrawn), elsewhere)
+
+    def lines(self, number: str) -> list[ConsentRow]:
+        """What every list said under a number, whoever has it now."""
+        return [self._row(one) for one in self.versions.get(number, ())]
 
     def withdrawn_under(self, number: str) -> list[Withdrawal]:
         """Every withdrawal under a number, said or stated by a list, whoever has the number now."""
-        rows = map(self._row, self.versions.get(number, ()))
+        rows = self.lines(number)
         stated = [Withdrawal(row.withdrawn, row.ground) for row in rows if row.withdrawn is not None]
         return [*self.withdrawals.get(number, ()), *stated]
 
     def selves(self, person: str) -> list[str]:
-        """The other numbers of whoever has this one: by the lists' names and birth dates, and by what people said."""
+        """The other numbers of whoever has this one, and their other numbers: who got a new one twice is one person.
+
+        Who was said to be somebody else is none of them, and nothing comes by way of them.
+        """
+        found, new = {person}, [person]
+        while new:
+            others = {one for one in self._as(new.pop()) - found if self.decided.get(_pair(person, one)) != 2}
+            found |= others
+            new += others
+        return sorted(found - {person})
+
+    def _as(self, person: str) -> set[str]:
+        """The numbers that are this one's person by the lists' names and birth dates, or by what people said."""
+        if person not in self._likened:
+            self._likened[person] = self._liken(person)
+        return self._likened[person]
+
+    def _liken(self, person: str) -> set[str]:
         versions = self.versions.get(person, ())
         own = [_named(one.listed) for one in versions if not is_another(one.listed, versions[-1].listed)]
         found = {
             number for one in own for key in one.keys for number, other in self._lines[key] if one.same_person(other)
         }
         found |= {one for pair, people in self.decided.items() if people == 1 and person in pair for one in pair}
-        return sorted(one for one in found - {person} if self.decided.get((min(person, one), max(person, one))) != 2)
+        return {one for one in found if self.decided.get(_pair(person, one)) != 2}
+
+    @cached_property
+    def _likened(self) -> dict[str, set[str]]:
+        """What `_as` found so far: an import asks for everyone."""
+        return {}
 
     @cached_property
     def _lines(self) -> dict[date | str, list[tuple[str, _Named]]]:
@@ -163,7 +191,8 @@ class Difference:
     ``gains`` and ``losses`` are the people whose answer on that day becomes a yes or stops being one, whether they are
     new, gone, or their line changed; ``filmed_gains`` and ``filmed_losses`` the same for consent to be filmed alone.
     ``answers`` holds the answer of everyone after the import. ``base`` names the state of the register that this was
-    worked out against, and ``before`` is how many people its latest list of this kind held.
+    worked out against, and ``before`` is how many people its latest list of this kind held. ``imported`` is the day on
+    which this very list was imported, where a newer one of its kind came since.
     """
 
     listed: ConsentList
@@ -181,12 +210,22 @@ class Difference:
     answers: Mapping[str, Answer]
     added: tuple[Version, ...]
     before: int = 0
+    imported: date | None = None
+
+    @property
+    def gives_back(self) -> bool:
+        """An older list would undo what people said since."""
+        return self.imported is not None and bool(self.gains or self.filmed_gains)
 
     @property
     def mass_loss(self) -> bool:
         """So many people are gone that the list may be half a file, or one class of the school."""
         gone = len(self.gone)
         return (gone >= FEW and 100 * gone > MANY * self.before) or 2 * gone > self.before
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return min(one, other), max(one, other)
 
 
 def is_another(one: ListedPerson, other: ListedPerson) -> bool:
@@ -201,7 +240,9 @@ def is_another(one: ListedPerson, other: ListedPerson) -> bool:
     return one.birth != other.birth and any(differ)
 
 
-def difference(history: History, listed: ConsentList, on: date, base: str, terms: Terms) -> Difference:
+def difference(
+    history: History, listed: ConsentList, on: date, base: str, terms: Terms, imported: date | None = None
+) -> Difference:
     """Work out what the import would change; ConsentError when a number belongs to somebody else already."""
     _refuse_taken_numbers(history, listed)
     _refuse_other_spellings(history, listed)
@@ -236,10 +277,11 @@ def difference(history: History, listed: ConsentList, on: date, base: str, terms
         losses=tuple(person for person in everyone if not answers[person].kept and person in kept),
         filmed_gains=tuple(person for person in everyone if filmed[person].kept and person not in seen),
         filmed_losses=tuple(person for person in everyone if not filmed[person].kept and person in seen),
-        remarks=(*listed.remarks, *_remarks(after, listed.people, filmed)),
+        remarks=(*listed.remarks, *_remarks(after, listed.people, filmed, answers)),
         answers=answers,
         added=tuple(added),
         before=len(known),
+        imported=imported,
     )
 
 
@@ -337,29 +379,55 @@ def _last_no(history: History, person: str) -> date | None:
     return None
 
 
-def _remarks(history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer]) -> Iterator[Remark]:
-    """Of each yes that a withdrawal undoes; ``filmed`` are the answers to being filmed, which it undoes as well."""
+def _remarks(
+    history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
+) -> Iterator[Remark]:
+    """Of each yes that a withdrawal or another number's line undoes, and of who has two numbers on the list.
+
+    ``filmed`` are the answers to being filmed, ``answers`` to being recognised as well.
+    """
+    passed: set[str] = set()
     for person in people:
-        if not person.granted or person.withdrawn is not None or filmed[person.id].why is not Why.WITHDRAWN:
-            continue
-        ground = filmed[person.id].ground
-        others = [
-            one for one in history.selves(person.id) if ground in {it.ground for it in history.withdrawn_under(one)}
-        ]
-        if others:
+        selves = history.selves(person.id)
+        earlier = [one for one in selves if one in passed and not history.decided.get(_pair(person.id, one))]
+        passed.add(person.id)
+        agreed = person.granted and person.withdrawn is None
+        grounds = {one.ground for one in (filmed[person.id], answers[person.id]) if agreed and not one.kept}
+        torn = [one for one in selves if grounds & {row.ground for row in history.lines(one)}]
+        if agreed and filmed[person.id].why is Why.WITHDRAWN:
+            others = [one for one in selves if grounds & {it.ground for it in history.withdrawn_under(one)}]
+            if others:
+                yield Remark(
+                    person.row,
+                    "",
+                    "Row {row}: {number} seems to be the same person as {other}, who withdrew consent, so the answer is"
+                    " no; only a consent with a later date undoes that; if they are two people, say lesveil consent"
+                    " alike {number} {other} --are two --by NAME.",
+                    person.id,
+                    others[0],
+                )
+            else:
+                yield Remark(
+                    person.row,
+                    "",
+                    "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the"
+                    " answer is no.",
+                )
+        elif torn:
             yield Remark(
                 person.row,
                 "",
-                "Row {row}: {number} seems to be the same person as {other}, who withdrew consent, so the answer is no;"
-                " only a consent with a later date undoes that; if they are two people, say lesveil consent alike"
-                " {number} {other} --are two --by NAME.",
+                "Row {row}: {number} seems to be the same person as {other}, who has another answer, so the answer is"
+                " no; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
                 person.id,
-                others[0],
+                torn[0],
             )
-        else:
+        elif agreed and earlier:
             yield Remark(
                 person.row,
                 "",
-                "Row {row}: this consent was withdrawn before; only a consent with a later date undoes that, so the"
-                " answer is no.",
+                "Row {row}: {number} seems to be the same person as {other}, so a withdrawal under either counts for"
+                " both; if they are two people, say lesveil consent alike {number} {other} --are two --by NAME.",
+                person.id,
+                earlier[0],
             )

@@ -27,6 +27,7 @@ MIGRATIONS: database.Migrations = (
         "CREATE TABLE alikes (number INTEGER PRIMARY KEY, at TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,"
         " people INTEGER NOT NULL CHECK (people IN (0, 1, 2)), decided_by TEXT NOT NULL, CHECK (one < other)) STRICT",
     ),
+    ("ALTER TABLE withdrawals ADD COLUMN entered_by TEXT NOT NULL DEFAULT ''",),
 )
 """How the tables came about. A version that was ever released is never changed: what is needed is added below it."""
 VERSION = (

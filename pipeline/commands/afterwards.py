@@ -23,7 +23,7 @@ def recall(args: argparse.Namespace) -> int:
     today, quiet = date.today(), args.quiet or args.json
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         if args.execute:
-            done = recalling.execute_recall(place, args.execute, today, lambda name: Bar(name, quiet))
+            done = recalling.execute_recall(place, args.execute, today, lambda name: Bar(name, quiet), args.by)
             _noted(place, done)
             return _told(args, done)
         items = recalling.recall_plan(place, today)
@@ -237,6 +237,7 @@ def report(args: argparse.Namespace) -> int:
 def add_to(add: Add, group: Group) -> None:
     recalled = add("recall", recall, "hide or delete, in what was delivered, who may not be seen any more; shown first")
     recalled.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
+    recalled.add_argument("--by", default="", metavar="NAME", help="who does it; the reports have it")
     ticked = add("used", used, "say that clips have served, so that purge deletes them")
     ticked.add_argument(
         "clips", nargs="+", metavar="CLIP", help="a clip: its film's name, or the beginning of its number"

@@ -34,12 +34,12 @@ def consent_import(args: argparse.Namespace) -> int:
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
         plan = place.register.plan_import(listed, today)
         lines = _difference(plan, names, place.recognises)
-        refused = plan.mass_loss and not args.allow_loss
+        refused = (plan.mass_loss and not args.allow_loss) or (plan.gives_back and not args.allow_older)
         if refused and not args.dry_run and not args.json:
             print(*map(printable, lines), sep="\n", file=sys.stderr)
         number, reach = None, None
         if not args.dry_run:
-            number = place.register.apply(plan, allow_loss=args.allow_loss)
+            number = place.register.apply(plan, allow_loss=args.allow_loss, allow_older=args.allow_older)
             row = {"import": number, "sha256": listed.sha256, "people": len(listed.people), "staff": listed.staff}
             place.ledger.append("import", None, row)
             workspace.heed_withdrawals(place)  # those that the list states
@@ -56,6 +56,7 @@ def consent_import(args: argparse.Namespace) -> int:
         "changed": list(plan.changed),
         "unchanged": len(plan.unchanged),
         "needs_allow_loss": plan.mass_loss,
+        "needs_allow_older": plan.gives_back,
         "remarks": [
             {"row": one.row, "column": one.column, "text": tr(one.template, **one.fields)} for one in plan.remarks
         ],
@@ -73,6 +74,13 @@ def consent_import(args: argparse.Namespace) -> int:
         lines.append(tr("Nothing was changed (--dry-run)."))
         if plan.mass_loss:
             lines.append(tr("So many people are gone that importing this needs --allow-loss."))
+        if plan.gives_back:
+            lines.append(
+                tr(
+                    "This list was imported on {day}, and a newer one since: importing it needs --allow-older.",
+                    day=plan.imported,
+                )
+            )
     else:
         lines.append(tr("Imported as number {n}.", n=number))
     return answer(args, document, *lines)
@@ -227,7 +235,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
     today = date.today()
     on = args.on or today
     with workspace.opened(args.workspace, old_register=True) as place:
-        reach = withdraw(place, args.id, on, today)
+        reach = withdraw(place, args.id, on, today, args.by)
         if not args.json:
             answer(args, None, *_withdrawn(args.id, on, today, reach))
             sys.stdout.flush()  # it counts: nobody waits for what the archive says
@@ -237,6 +245,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
         "id": args.id,
         "on": on.isoformat(),
         "counts_for": list(reach.selves),
+        "agreed_later": {one: start.isoformat() for one, start in reach.later.items()},
         "templates_destroyed": reach.templates,
         "clips": [
             {
@@ -264,6 +273,15 @@ def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
                 other=one,
             )
         )
+    for one, start in reach.later.items():
+        lines.append(
+            tr(
+                "The list dates a consent of {id} {day}, after that, so it still counts; if that is taken back as well,"
+                " say lesveil consent withdraw {id} --on {day}.",
+                id=one,
+                day=start,
+            )
+        )
     others = [one for one in reach.templates if one != person and one not in reach.selves]
     if others:
         lines.append(tr("Templates destroyed too, of who looks alike: {people}", people=", ".join(others)))
@@ -272,13 +290,24 @@ def _withdrawn(person: str, on: date, today: date, reach: Any) -> list[str]:
 
 def consent_alike(args: argparse.Namespace) -> int:
     """lesveil consent alike"""
+    from pipeline.lesson.withdraw import reconcile
+
     people = {"one": 1, "two": 2}[args.are]
     with workspace.opened(args.workspace) as place:
         place.register.decide_alike(args.id, args.other, people, args.by)
         row = {"pair": sorted((args.id, args.other)), "people": people, "by": args.by}
         place.ledger.append("alike", None, row)
-    document = {"pair": sorted((args.id, args.other)), "people": people}
-    return answer(args, document, tr("Kept. Run lesveil enrol again for it to count."))
+        reach = reconcile(place, date.today())  # a no or a withdrawal under either number may be both's now
+    document = {
+        "pair": sorted((args.id, args.other)),
+        "people": people,
+        "templates_destroyed": reach.templates,
+        "clips": [{"clip": one.clip, "stage": one.stage, "people": one.lapsed} for one in reach.clips],
+    }
+    lines = [tr("Kept; it counts from now on."), *_reached(reach)]
+    if place.recognises:
+        lines.append(tr("Run lesveil enrol again, so that the templates go by it too."))
+    return answer(args, document, *lines)
 
 
 def add_to(add: Add, group: Group) -> None:
@@ -288,11 +317,13 @@ def add_to(add: Add, group: Group) -> None:
     imported.add_argument("--dry-run", action="store_true", help="show what would change")
     imported.add_argument("--staff", action="store_true", help="this is the staff's own list, not the pupils'")
     imported.add_argument("--allow-loss", action="store_true", help="import though many people are gone from the list")
+    imported.add_argument("--allow-older", action="store_true", help="import though a newer list came since this one")
     listed = add("list", consent_list, "who may be shown, on what ground, and whose consent ends soon", consent)
     listed.add_argument("--on", type=day, metavar="DATE", help="as it is on that day; today if left out")
     withdrawn = add("withdraw", consent_withdraw, "take back somebody's consent", consent)
     withdrawn.add_argument("id", metavar="ID", help="the number of who takes consent back")
     withdrawn.add_argument("--on", type=day, metavar="DATE", help="from that day on; today if left out")
+    withdrawn.add_argument("--by", default="", metavar="NAME", help="who enters it; the reports have it")
     alike = add("alike", consent_alike, "say whether two numbers that look alike are one person or two", consent)
     alike.add_argument("id", metavar="ID", help="one of the two numbers")
     alike.add_argument("other", metavar="ID", help="the other")

@@ -71,9 +71,10 @@ def waiting(workspace: Workspace) -> list[State]:
 
 
 def execute_recall(
-    workspace: Workspace, digest: str, today: date, progress: Callable[[str], Progress] | None = None
+    workspace: Workspace, digest: str, today: date, progress: Callable[[str], Progress] | None = None, by: str = ""
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
-    """Carry out the plan that was shown. Raises PlanChangedError; what fails for one clip is told beside it."""
+    """Carry out the plan that was shown, ``by`` whom if that was said. Raises PlanChangedError; what fails for one clip
+    is told beside it."""
     items = recall_plan(workspace, today)
     device = workspace.settings.detection.device
     networks = run.Networks(False, device=device, ahead=any(item["action"] != DELETE for item in items))
@@ -81,7 +82,8 @@ def execute_recall(
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
         done = _recall(workspace, item, today, networks, told)
-        return {"outcome": done.outcome, "where": done.where, **({"second_look_left": done.left} if done.left else {})}
+        left, who = {"second_look_left": done.left} if done.left else {}, {"by": by} if by else {}
+        return {"outcome": done.outcome, "where": done.where, **left, **who}
 
     return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)
 

@@ -159,8 +159,8 @@ def _afterwards(document: Document) -> list[str]:
             )
             body.append(f"<p>{_e(_at(one['at']))}, {_e(one['card'])}: {_e(said)} {_e(tr(one['promise']))}</p>")
     if document["withdrawals"]:
-        rows = [(_at(one["at"]), one["person"], one["day"]) for one in document["withdrawals"]]
-        heads = (tr("told on"), tr("number"), tr("from"))
+        rows = [(_at(one["at"]), one["person"], one["day"], one.get("by", "")) for one in document["withdrawals"]]
+        heads = (tr("told on"), tr("number"), tr("from"), tr("entered by"))
         body += [f"<h2>{_e(tr('Consent taken back'))}</h2>", _table(heads, rows)]
     if document["recalled"]:
         rows = [
@@ -169,6 +169,7 @@ def _afterwards(document: Document) -> list[str]:
                 Path(one["file"]).name,
                 ", ".join(one["people"]),
                 tr(one.get("outcome") or "was gone already"),
+                one.get("by", ""),
             )
             for one in document["recalled"]
         ]
@@ -243,7 +244,9 @@ def _person(document: Document) -> tuple[str, list[str]]:
             ),
             consent,
         ),
-        _table((tr("Consent taken back"),), [(one["on"],) for one in document["withdrawals"]]),
+        _table(
+            (tr("Consent taken back"), tr("entered by")), [(one["on"], one["by"]) for one in document["withdrawals"]]
+        ),
         f"<h2>{_e(tr('Template for recognition'))}</h2>",
         _table((), [(tr("portraits"), one["portraits"], one["newest"] or "?") for one in document["template"]])
         or f"<p>{_e(tr('none'))}</p>",

@@ -4,8 +4,8 @@ recognised by what does not hold any more: what they are shown in is found and m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -29,12 +29,14 @@ from pipeline.workspace import Workspace, grounds, prune_templates
 class Reach:
     """What lapsed consent came to: whose templates were destroyed, and the clips that show somebody it was of.
 
-    ``selves`` are the other numbers for which a withdrawal counts, as they seem to be the same person.
+    ``selves`` are the other numbers for which a withdrawal counts, as they seem to be the same person. ``later`` is of
+    which of all these the list dates a consent after the withdrawal, so that it still counts, and that day.
     """
 
     templates: list[str]
     clips: list[State]
     selves: Sequence[str] = ()
+    later: Mapping[str, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,31 @@ class _Gone:
     because: str
 
 
-def withdraw(workspace: Workspace, person: str, on: date, today: date) -> Reach:
+def withdraw(workspace: Workspace, person: str, on: date, today: date, by: str = "") -> Reach:
     """Take back somebody's consent from the day ``on``; the template goes at once, whatever day that is.
 
-    Returned are all clips that show the person, delivered or not. A run that is at work need not end first: it asks
-    again before it gives a clip its name.
+    ``by`` is who enters it, "" where nobody said. Returned are all clips that show the person, delivered or not. A run
+    that is at work need not end first: it asks again before it gives a clip its name.
     """
-    workspace.register.withdraw(person, on)
-    workspace.ledger.append("withdrawal", None, {"person": person, "day": on.isoformat()})
+    workspace.register.withdraw(person, on, by)
+    row = {"person": person, "day": on.isoformat()}
+    workspace.ledger.append("withdrawal", None, row | ({"by": by} if by else {}))
     gone = prune_templates(workspace, today, person)
     reconcile(workspace, today)
     selves = workspace.register.selves(person)
     shown = [one for one in states(workspace) if any(_shows(workspace, one, who) for who in (person, *selves))]
-    return Reach(gone, shown, selves)
+    agreed = {who: _agreed_after(workspace, who, on, today) for who in (person, *selves)}
+    return Reach(gone, shown, selves, {who: start for who, start in agreed.items() if start is not None})
+
+
+def _agreed_after(workspace: Workspace, person: str, on: date, today: date) -> date | None:
+    """The day after ``on`` by which the list dates a consent to be filmed that counts now, or will."""
+    for row in workspace.register.record(person).rows:
+        if row.superseded is None and row.start is not None and row.start > on:
+            day = max(row.start, today)
+            if workspace.register.may_be_shown(person, day, day, recognised=False).kept:
+                return row.start
+    return None
 
 
 def reconcile(workspace: Workspace, today: date) -> Reach:
@@ -184,10 +198,12 @@ def refuse_changed(
     by_hand: Iterable[str] = (),
     again: str = "lesveil run",
 ) -> None:
-    """Remove a rendering when consent that it was made on is no longer in force; NoConsentError then.
+    """Remove a rendering when consent that it was made on is no longer in force, on the day ``today`` on which the
+    command began or on that which it is by now; NoConsentError then.
 
     ``made_on`` are the people whom the program may show in it, ``by_hand`` those whom a person named.
     """
+    today = max(today, date.today())  # a clip may take all night, and who withdraws at breakfast does so from that day
     recognised, known = set(made_on), set(by_hand)
     still = set(grounds(workspace, recognised, filmed, today))
     if not (recognised <= still and known <= set(grounds(workspace, known, filmed, today, recognised=False))):

@@ -204,8 +204,9 @@ def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> N
     assert [(item["action"], item["people"]) for item in plan["items"]] == [("delete", ["41207"])]
     place.lesveil("recall", "--execute", "0" * 16, code=67)
     assert len(clips(place)) == 2
-    done = place.lesveil("recall", "--execute", plan["digest"])["done"]
+    done = place.lesveil("recall", "--execute", plan["digest"], "--by", "A. Jansen")["done"]
     assert [one["outcome"] for one in done] == ["deleted"]
+    assert [one["by"] for one in place.lesveil("report")["recalled"]] == ["A. Jansen"]
     assert len(clips(place)) == 1
     assert place.lesveil("recall")["items"] == []
     assert place.lesveil("ledger", "verify")["findings"] == []

@@ -15,11 +15,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pytest
 
-from pipeline import messages
+from pipeline import messages, workspace
 from pipeline.cli import main
+from pipeline.records import Person
 
 HEADER = [
     *("Leerlingnummer", "Roepnaam", "Tussenvoegsel", "Achternaam", "Geboortedatum", "Klas", "Beeldcoaching"),
@@ -213,6 +215,43 @@ def test_many_who_left_need_somebody_who_looked(place: Place, tmp_path: Path) ->
     assert len(place("consent", "import", half, "--allow-loss")["gone"]) == 14
 
 
+def test_an_older_list_needs_somebody_who_looked(place: Place, tmp_path: Path) -> None:
+    old = write(tmp_path, "list.xlsx", a_class())
+    place("consent", "import", old)
+    table = a_class()
+    table[1][6] = "Nee"
+    place("consent", "import", write(tmp_path, "commas.csv", table))
+    assert place("consent", "import", old, "--dry-run")["needs_allow_older"]
+    assert "needs --allow-older" in place.run("consent", "import", old, "--dry-run")[0]
+    _, err = place.run("consent", "import", old, code=51)
+    assert "1000 Noa0" in err
+    assert "--allow-older" in err
+    assert place("consent", "import", old, "--allow-older")["gains"] == ["1000"]
+
+
+def test_what_was_said_of_two_numbers_counts_at_once(place: Place, tmp_path: Path) -> None:
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+    place("consent", "withdraw", "1000", "--by", "A. Jansen")
+    assert place("report")["withdrawals"][0]["by"] == "A. Jansen"
+    said = ("consent", "alike", "1000", "1002", "--by", "A. Jansen", "--are")
+    out = place.run(*said, "two")[0]
+    assert out.splitlines() == ["Kept; it counts from now on."], "nobody is enrolled where recognition is off"
+    place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')
+    with workspace.opened(place.folder) as opened:
+        workspace.save_templates(opened, [Person(one, np.ones(128, np.float32), 1) for one in ("1002", "1004")])
+    lines = place.run(*said, "one")[0].splitlines()
+    assert lines[1:] == ["Templates destroyed: 1002", "Run lesveil enrol again, so that the templates go by it too."]
+
+
+def test_a_withdrawal_before_the_consent_says_what_still_counts(place: Place, tmp_path: Path) -> None:
+    place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
+    on, given = TODAY - timedelta(90), TODAY - timedelta(80)
+    out = place.run("consent", "withdraw", "1000", "--on", on)[0]
+    assert f"so it still counts; if that is taken back as well, say lesveil consent withdraw 1000 --on {given}." in out
+    assert place("consent", "withdraw", "1000", "--on", on)["agreed_later"] == {"1000": given.isoformat()}
+    assert "still counts" not in place.run("consent", "withdraw", "1000", "--on", given)[0]
+
+
 def test_any_past_day_can_be_asked(place: Place, tmp_path: Path) -> None:
     place("consent", "import", write(tmp_path, "list.xlsx", a_class()))
     with closing(sqlite3.connect(place.folder / "register.db")) as db:  # as if it had been imported a month ago
@@ -344,7 +383,7 @@ def test_a_schools_first_list_is_told_in_a_line_and_what_changes_later_by_name(p
     school = [HEADER]
     for n in range(60):
         answers = ("Ja", "Ja" if n % 2 else "Nee", "ouder", days_ago(80), "", "")
-        school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(13.3 * 365), "2HA", *answers])
+        school.append([str(2000 + n), f"Bo{n}", "", f"Smit{n}", days_ago(4855 + n), "2HA", *answers])
     out = place.run("consent", "import", write(tmp_path, "list.xlsx", school), "--dry-run")[0]
     assert "+ from now on 30 people could be recognised, but recognition is off, and 30 more people may be" in out
     place.settings('[recognition]\nmode = "on"\n[privacy]\ndpia = "DPIA"\n')

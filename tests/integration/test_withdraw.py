@@ -18,6 +18,7 @@ from pipeline.consent import Giver
 from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.recall import recall_plan
+from pipeline.lesson.report import Wanted, report
 from pipeline.lesson.report_page import page
 from pipeline.lesson.report_person import about_person
 from pipeline.lesson.report_words import in_words
@@ -42,7 +43,8 @@ def person(number: str, **changes: Any) -> ListedPerson:
 
 
 def bring(place: Workspace, on: date, *people: ListedPerson, staff: bool = False) -> None:
-    place.register.apply(place.register.plan_import(ConsentList("l.csv", "0" * 64, people, (), staff), on))
+    listed = ConsentList("l.csv", f"{len(place.ledger.entries()):x}{on}", people, (), staff)
+    place.register.apply(place.register.plan_import(listed, on))
 
 
 @pytest.fixture
@@ -242,6 +244,24 @@ def test_an_old_copy_of_the_register_does_not_forget_who_looks_alike(place: Work
         assert again.register.alikes() == [("1", "2", 2)]
 
 
+def test_an_old_copy_of_the_ledger_does_not_forget_that_two_are_one(place: Workspace) -> None:
+    """The later word of the two counts, and both come to know it; so too where a crash kept it from the ledger."""
+    place.ledger.append("alike", None, {"pair": ["1", "2"], "people": 2, "by": "Geertje"})
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    place.register.decide_alike("1", "2", 1, "Anneke")
+    place.register.decide_alike("3", "4", 2, "Anneke")
+    withdraw(place, "1", TODAY, TODAY)
+    for _ in range(2):
+        with workspace.opened(place.folder) as again:
+            assert sorted(again.register.alikes()) == [("1", "2", 1), ("3", "4", 2)]
+            assert not again.register.may_be_shown("2", FILMED, TODAY, recognised=False).kept
+            rows = [row.payload for row in again.ledger.entries("alike")]
+    assert [(row["pair"], row["people"], row["by"]) for row in rows[1:]] == [
+        (["1", "2"], 1, "Anneke"),
+        (["3", "4"], 2, "Anneke"),
+    ]
+
+
 def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) -> None:
     place.register.decide_alike("1", "2", 2, "Geertje")
     people = [person("1"), *(person(str(n)) for n in range(3, 6))]
@@ -251,6 +271,16 @@ def test_a_twin_who_was_not_at_the_school_yet_does_not_matter(place: Workspace) 
     place.register.decide_alike("1", "2", 1, "Geertje")
     place.register.withdraw("2", FILMED - timedelta(1))
     assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}, "one person: withdrawn is withdrawn"
+
+
+@pytest.mark.parametrize("agrees", [False, True])
+def test_a_twin_counts_under_a_new_number_too(place: Workspace, agrees: bool) -> None:
+    place.register.decide_alike("1", "2", 2, "Geertje")
+    again = person("9", last_name="D2", granted=agrees, recognition=agrees)
+    bring(place, FILMED - timedelta(1), person("1"), again, *(person(str(n)) for n in range(3, 6)))
+    assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == ({"1"} if agrees else set())
+    place.register.decide_alike("9", "2", 2, "Geertje")  # somebody else, of one name and age with who left
+    assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == {"1"}
 
 
 def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspace) -> None:
@@ -267,6 +297,41 @@ def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspa
     assert reach.templates == ["1", "2", "3"]
     assert (list(reach.selves), [one.clip for one in reach.clips]) == (["2", "3"], ["a" * 8])
     assert [(one["clip"][0], one["people"]) for one in recall_plan(place, ahead)] == [("a", ["2"])]
+
+
+@pytest.mark.parametrize("start", [TODAY - timedelta(9), TODAY + timedelta(9)])
+def test_a_consent_that_is_dated_after_the_withdrawal_is_told(place: Workspace, start: date) -> None:
+    """It counts, now or from its day on: nobody is to think that the person is hidden for good."""
+    everyone = [person(str(n)) for n in range(3, 6)]
+    bring(place, TODAY, person("1", last_name="Dam", start=start), person("2", last_name="Dam"), *everyone)
+    on = min(TODAY, start - timedelta(1))
+    assert withdraw(place, "2", on, TODAY).later == {"1": start}
+    later = max(start, TODAY)
+    assert place.register.may_be_shown("1", later, later).kept
+    assert withdraw(place, "1", start, TODAY).later == {}
+    assert not place.register.may_be_shown("1", later, later).kept
+    assert withdraw(place, "1", on, TODAY).later == {}, "it was said before that this is taken back, too"
+    assert withdraw(place, "3", TODAY, TODAY).later == {}
+
+
+def test_who_entered_a_withdrawal_is_kept_and_told(place: Workspace) -> None:
+    withdraw(place, "1", TODAY, TODAY)
+    withdraw(place, "1", TODAY, TODAY, "A. Jansen")
+    withdraw(place, "1", TODAY, TODAY, "somebody else")
+    withdraw(place, "2", TODAY, TODAY, "A. Jansen")
+    assert place.register.record("1").withdrawals[0].by == "A. Jansen", "the first who said so"
+    told = report(place, Wanted(), TODAY)
+    assert [(one["person"], one.get("by")) for one in told["withdrawals"]] == [
+        ("1", None), ("1", "A. Jansen"), ("1", "somebody else"), ("2", "A. Jansen"),
+    ]  # fmt: skip
+    assert "<td>2</td><td>2026-11-25</td><td>A. Jansen</td>" in page(told, "report")
+    assert "A. Jansen" in page(about_person(place, "1", TODAY), "person")
+
+
+def test_who_entered_a_withdrawal_comes_back_with_it(place: Workspace) -> None:
+    place.ledger.append("withdrawal", None, {"person": "1", "day": TODAY.isoformat(), "by": "A. Jansen"})
+    with workspace.opened(place.folder) as again:
+        assert [one.by for one in again.register.record("1").withdrawals] == ["A. Jansen"]
 
 
 # --- the teacher --------------------------------------------------------------------------------------------------
@@ -322,6 +387,24 @@ def test_a_rendering_made_while_somebody_withdrew_is_thrown_away(place: Workspac
 
 def replaced(place: Workspace, *people: str) -> None:
     place.ledger.append("enrolment", None, {"people": ["1", "2"], "replaced": list(people)})
+
+
+def test_who_withdraws_the_morning_after_a_run_began_is_asked_about_that_day(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Morning(date):
+        @classmethod
+        def today(cls) -> Morning:
+            return cls(2026, 11, 26)
+
+    monkeypatch.setattr("pipeline.lesson.withdraw.date", Morning)
+    partial = tmp_path / "a.partial"
+    partial.write_bytes(b"film")
+    refuse_changed(place, {"1"}, FILMED, TODAY, partial)
+    withdraw(place, "1", Morning.today(), Morning.today())
+    with pytest.raises(NoConsentError, match="while the clip was made"):
+        refuse_changed(place, {"1"}, FILMED, TODAY, partial)
+    assert not partial.exists()
 
 
 def test_whom_wrong_portraits_showed_is_found_when_they_are_put_right(place: Workspace) -> None:

@@ -164,6 +164,28 @@ def test_what_ends_soon_is_told_beforehand_with_the_first_day_without() -> None:
     assert ending(ahead, FILMED, 60) == Ending(FILMED + timedelta(2), Why.WITHDRAWN)
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"granted": False}, Why.PURPOSE_NOT_GRANTED),
+        ({"recognition": False}, Why.RECOGNITION_NOT_GRANTED),
+        ({"end": USED}, Why.ENDED),
+        ({"granted": False, "superseded": FILMED + timedelta(1)}, Why.PURPOSE_NOT_GRANTED),
+        ({"granted": False, "superseded": FILMED}, Why.IN_FORCE),
+        ({"granted": False, "purpose": "website"}, Why.IN_FORCE),
+        ({"granted": False, "imported": USED + timedelta(1)}, Why.IN_FORCE),
+        ({"birth": None, "giver": Giver.UNKNOWN}, Why.IN_FORCE),
+    ],
+)
+def test_a_line_under_another_number_gives_nothing_and_its_no_is_one(changes: dict[str, object], why: Why) -> None:
+    other = row(person="2", row=3, **changes)
+    answer = may_be_shown(ConsentRecord("1", (row(),), elsewhere=(other,)), FILMED, USED)
+    assert (answer.why, answer.ground) == (why, "import 1 row 2" if answer.kept else "import 1 row 3")
+    assert not may_be_shown(ConsentRecord("1", (), elsewhere=(row(person="2"),)), FILMED, USED).kept
+    if why is Why.ENDED:
+        assert ending(ConsentRecord("1", (row(),), elsewhere=(other,)), FILMED, 60) == Ending(USED, why)
+
+
 def test_every_reason_has_its_words() -> None:
     assert set(TEXTS) == set(Why)
 
@@ -233,6 +255,7 @@ records = st.builds(
     person=st.just("1"),
     rows=st.lists(rows, min_size=1, max_size=4).map(tuple),
     withdrawals=st.lists(st.builds(Withdrawal, late | days, st.just("withdrawal 1")), max_size=1).map(tuple),
+    elsewhere=st.lists(rows, max_size=1).map(tuple),
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,8 +53,11 @@ def no(number: str = "1", **changes: object) -> ListedPerson:
     return person(number, granted=False, **changes)
 
 
+digests = (f"{number:064x}" for number in count(1000))
+
+
 def bring(register: Register, on: date, *people: ListedPerson) -> int:
-    return register.apply(register.plan_import(ConsentList("lijst.csv", "0" * 64, people), on))
+    return register.apply(register.plan_import(ConsentList("lijst.csv", next(digests), people), on))
 
 
 def kept(register: Register, filmed: date, used: date, number: str = "1") -> bool:
@@ -292,6 +296,68 @@ def test_a_withdrawal_under_one_of_two_numbers_counts_for_both(register: Registe
     assert not kept(register, D1, D1, "1")
 
 
+def test_a_withdrawal_survives_a_second_new_number(register: Register) -> None:
+    """Of the first two numbers somebody had to say that they are one; the third is known by the name of the second."""
+    zoe, married = person("41207", **ZOE), {**ZOE, "last_name": "Abels"}
+    bring(register, D1, zoe, person("51207", **married))
+    register.decide_alike("51207", "41207", 1, "Geertje")
+    register.withdraw("41207", D1)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (person("61207", **married),)), D2)
+    assert plan.gains == plan.filmed_gains == ()
+    assert "61207 seems to be the same person as 41207, who withdrew" in str(plan.remarks[-1])
+    register.apply(plan, allow_loss=True)
+    assert not kept(register, D2, D2, "61207")
+    assert register.selves("41207") == ["51207", "61207"]
+    register.decide_alike("61207", "41207", 2, "Geertje")
+    assert kept(register, D2, D2, "61207")
+    assert not kept(register, D1, D1, "51207")
+
+
+def test_what_another_process_changed_counts_at_once(register: Register, path: Path) -> None:
+    bring(register, D1, person("1"), person("2"))
+    assert kept(register, D1, D1)
+    assert kept(register, D1, D1, "2")
+    with Register.open(path) as other:
+        other.withdraw("1", D1)
+        assert not kept(register, D1, D1)
+        other.decide_alike("1", "2", 1, "Geertje")
+        assert not kept(register, D1, D1, "2")
+        bring(other, D2, person("1", start=D2))
+        assert kept(register, D2, D2)
+
+
+@pytest.mark.parametrize("name", [ZOE, {**ZOE, "first_name": "Zoe Anna"}])
+def test_a_no_under_another_number_of_the_same_list_is_a_no(register: Register, name: dict[str, str]) -> None:
+    yes, torn = person("41207", **ZOE), person("51207", **name, granted=False, recognition=False, row=3)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (yes, torn, person("3", row=4))), D1)
+    assert (plan.gains, plan.filmed_gains) == (("3",), ("3",))
+    assert [one.row for one in plan.remarks] == [2]
+    register.apply(plan)
+    assert register.may_be_shown("41207", D1, D1).ground == "import 1 row 3"
+    assert not kept(register, AUTUMN, D1, "41207"), "the list dates the yes, and not the no"
+    bring(register, D2, yes, person("3", row=4))
+    assert kept(register, D2, D2, "41207")
+    assert not kept(register, D1, D2, "41207")
+
+
+def test_of_two_lines_that_differ_in_recognition_alone_that_is_a_no(register: Register) -> None:
+    bring(register, D1, person("1", **ZOE), person("2", **ZOE, recognition=False, row=3))
+    assert not kept(register, D1, D1)
+    assert register.may_be_shown("1", D1, D1, recognised=False).kept
+
+
+def test_two_people_of_one_name_and_age_have_each_their_own_answer_once_somebody_said_so(register: Register) -> None:
+    people = (person("1", **ZOE), no("2", **ZOE, row=3))
+    bring(register, D1, *people)
+    assert not kept(register, D1, D1)
+    register.decide_alike("1", "2", 2, "Geertje")
+    assert [kept(register, D1, D1, one) for one in "12"] == [True, False]
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (people[0], person("2", **ZOE, row=3))), D2)
+    assert (plan.gains, plan.remarks) == (("2",), ()), "nor is it asked again"
+    register.decide_alike("1", "2", 1, "Geertje")
+    assert not kept(register, D1, D1)
+
+
 def test_withdrawing_someone_unknown_is_refused(register: Register) -> None:
     with pytest.raises(ConsentError, match="no 9 in the register"):
         register.withdraw("9", D1)
@@ -355,6 +421,25 @@ def test_an_import_that_breaks_off_leaves_the_register_as_it_was(
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT count(*) FROM imports").fetchone() == (1,)
     register.apply(plan)
+
+
+def test_an_older_list_gives_nobody_consent_back_unless_somebody_says_so(register: Register) -> None:
+    """The file lies there still, and is taken for the new one; who said no in between would be shown again."""
+    old = ConsentList("old.csv", "a" * 64, (person("1"), person("2")))
+    register.apply(register.plan_import(old, D1))
+    assert register.plan_import(old, D1).imported is None, "the same again"
+    bring(register, D2, no("1"), person("2"))
+    assert not register.plan_import(replace(old, staff=True, people=(person("HUL"),)), D3).gives_back, "another kind"
+    plan = register.plan_import(old, D3)
+    assert (plan.imported, plan.gains) == (D1, ("1",))
+    with pytest.raises(ConsentError, match=r"old\.csv is the list that was imported on 2026-10-01.*--allow-older"):
+        register.apply(plan)
+    assert not kept(register, D3, D3)
+    register.apply(plan, allow_older=True)
+    assert kept(register, D3, D3)
+    bring(register, D3, person("1"), person("2"), person("3"))
+    register.apply(register.plan_import(old, D3))
+    assert not kept(register, D3, D3, "3"), "to take consent away it may be as old as it likes"
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])
@@ -551,7 +636,7 @@ def test_a_register_of_the_first_version_is_brought_up_to_date(path: Path) -> No
         assert register.may_be_shown("1", D1, D2).ground == "withdrawal 1"
         assert not register.people(D1)[0].staff
     with closing(sqlite3.connect(path)) as now:
-        assert now.execute("SELECT version FROM migrations ORDER BY version").fetchall() == [(1,), (2,)]
+        assert now.execute("SELECT version FROM migrations ORDER BY version").fetchall() == [(1,), (2,), (3,)]
 
 
 def test_a_register_of_a_later_version_is_left_alone(path: Path) -> None:

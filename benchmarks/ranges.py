@@ -1,6 +1,6 @@
-"""How large the numbers get that flow into CenterFace's layers: makes models/ranges.toml.
+"""How large the numbers get that flow into CenterFace's layers: makes pipeline/ranges.toml.
 
-    python -m benchmarks.ranges > models/ranges.toml
+    python -m benchmarks.ranges > pipeline/ranges.toml
 
 Looks at PICTURES pictures of every clip in LESVEIL_EVAL/dev, in the two sizes that the program looks at most. The first
 layers are left out (`pipeline.adapters.integers`): in floats they take hardly longer, and lose less.
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not clips:
         parser.error(f"no clips in {EVAL / 'dev'}; set LESVEIL_EVAL to the folder with dev/")
     print("# The largest numbers that flow into CenterFace's layers, by the name of what flows in: of all channels,")
-    print("# or of each where a layer has a filter for each. python -m benchmarks.ranges > models/ranges.toml")
+    print("# or of each where a layer has a filter for each. python -m benchmarks.ranges > pipeline/ranges.toml")
     print("\n[centerface]")
     for name, values in largest(pictures(clips)).items():
         print(f'"{name}" = [{", ".join(f"{value:.3g}" for value in values.tolist())}]')

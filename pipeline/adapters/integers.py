@@ -1,6 +1,6 @@
 """A network's layers in whole numbers of 8 bits: a third to a half of the time, and of the memory.
 
-What flows into a layer is divided by the largest that flows there (models/ranges.toml), its filters by their largest
+What flows into a layer is divided by the largest that flows there (pipeline/ranges.toml), its filters by their largest
 weight, and both are rounded; sums are exact. Of a layer that has one filter for each channel, every channel has a
 largest of its own, which costs nothing: they differ by a hundred times. (Jacob et al. 2018, arXiv 1712.05877; why by
 channel: Nagel et al. 2019, arXiv 1906.04721.)
@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 
 from pipeline.adapters.inference import core, ops, ov
-from pipeline.adapters.weights import models_file
+from pipeline.adapters.weights import RANGES
 from pipeline.records import F32
 
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -38,7 +38,7 @@ CHANNELS = 64
 def ranges(network: str) -> dict[str, F32]:
     """The largest absolute values that flow into layers of a network: of each channel (C,), or of all (1,). By the name
     of what flows in, in the order of the network. What is not listed stays in floats."""
-    read = tomllib.loads(models_file("ranges.toml").read_text(encoding="utf-8"))
+    read = tomllib.loads(RANGES.read_text(encoding="utf-8"))
     return {name: np.array(values, np.float32) for name, values in read[network].items()}
 
 

@@ -12,6 +12,9 @@ from pipeline.errors import ModelError
 
 HERE = Path(__file__).resolve().parents[1]
 
+RANGES = HERE / "ranges.toml"
+"""How large the numbers get that flow into a network's layers (`integers`)."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -68,22 +71,17 @@ class Weights:
         return data
 
 
-def models_file(name: str) -> Path:
-    """A file of models/, which lies beside pipeline/ in a checkout and inside it in a wheel. Raises ModelError."""
-    for folder in (HERE.parent / "models", HERE / "_models"):
-        if (file := folder / name).is_file():
-            return file
-    raise ModelError("models/{file} is missing from this installation; reinstall lesveil.", file=name)
-
-
 def manifest() -> dict[str, Weights]:
-    """All entries by name."""
-    entries = tomllib.loads(models_file("manifest.toml").read_text(encoding="utf-8"))
-    return {name: Weights(name=name, **entry) for name, entry in entries.items()}
+    """All entries by name. In a checkout models/ lies beside pipeline/; in a wheel it is packed inside."""
+    for folder in (HERE.parent / "models", HERE / "_models"):
+        if (file := folder / "manifest.toml").is_file():
+            entries = tomllib.loads(file.read_text(encoding="utf-8"))
+            return {name: Weights(name=name, **entry) for name, entry in entries.items()}
+    raise ModelError("models/manifest.toml is missing from this installation; reinstall lesveil.")
 
 
 def models_digest() -> str:
     """One SHA-256 over all weights in the manifest, and how they are rounded, for plans and receipts."""
     lines = sorted(f"{weights.name} {weights.sha256}" for weights in manifest().values())
-    lines.append(hashlib.sha256(models_file("ranges.toml").read_bytes()).hexdigest())
+    lines.append(hashlib.sha256(RANGES.read_bytes()).hexdigest())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -154,7 +154,7 @@ def test_layers_in_whole_numbers_find_the_same_faces(whole_blocks, monkeypatch, 
     np.testing.assert_allclose(scores, float_scores, atol=0.06)
     np.testing.assert_allclose(marks, float_marks, atol=5)
     done = [node for node in whole._model.get_ops() if node.get_type_name() == "FakeQuantize"]
-    assert len(done) == len(chosen)  # every name in models/ranges.toml is one in the network
+    assert len(done) == len(chosen)  # every name in pipeline/ranges.toml is one in the network
 
 
 def test_what_is_measured_of_each_channel_has_as_many_as_the_layer():

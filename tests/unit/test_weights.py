@@ -91,8 +91,7 @@ def test_what_is_optional_is_installed_without_what_it_would_bring(package):
 def test_a_wheel_finds_its_manifest_inside(tmp_path, monkeypatch):
     here = tmp_path / "site-packages" / "pipeline"
     (here / "_models").mkdir(parents=True)
-    for name in ("manifest.toml", "ranges.toml"):
-        (here / "_models" / name).write_bytes((ROOT / "models" / name).read_bytes())
+    (here / "_models" / "manifest.toml").write_bytes((ROOT / "models" / "manifest.toml").read_bytes())
     expected = models_digest()
     monkeypatch.setattr(weights, "HERE", here)
     assert models_digest() == expected
@@ -105,15 +104,12 @@ def test_an_installation_without_a_manifest_says_so(tmp_path, monkeypatch):
 
 
 def test_the_digest_is_of_how_the_weights_are_rounded_too(tmp_path, monkeypatch):
-    here = tmp_path / "pipeline"
-    (here / "_models").mkdir(parents=True)
-    monkeypatch.setattr(weights, "HERE", here)
-    digests = set()
-    for said in ("", "[centerface]"):
-        (here / "_models" / "manifest.toml").write_text("")
-        (here / "_models" / "ranges.toml").write_text(said)
+    digests = {models_digest()}
+    for said in (b"", b"[centerface]"):
+        (tmp_path / "ranges.toml").write_bytes(said)
+        monkeypatch.setattr(weights, "RANGES", tmp_path / "ranges.toml")
         digests.add(models_digest())
-    assert len(digests) == 2
+    assert len(digests) == 3
 
 
 def test_the_digest_is_of_names_and_bytes_alone(monkeypatch):

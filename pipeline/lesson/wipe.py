@@ -13,7 +13,7 @@ from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters import copies
 from pipeline.adapters.card_reader import CardReader
-from pipeline.adapters.erase import is_there
+from pipeline.adapters.erase import bears_mark, is_there
 from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import CardError, WipeError
@@ -104,8 +104,14 @@ def _not_there(
     hold any more: another film has the name, or none has. Raises CardError."""
     lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
-    begun_with = wipe.half_gone(workspace.ledger, volume.identity).keys()
-    replaced = {(path, sha256) for path, sha256 in copied - begun_with if lies[path] != sha256}
+    half = wipe.half_gone(workspace.ledger, volume.identity)
+
+    def replaced_since(path: str, sha256: str) -> bool:
+        """What a wipe began to overwrite is not another film, whatever a run took it for."""
+        begun = (path, sha256) in half and bears_mark(volume.root, path, [half[path, sha256]])
+        return lies[path] != sha256 and not begun
+
+    replaced = {(path, sha256) for path, sha256 in copied if replaced_since(path, sha256)}
     return replaced | _missing(workspace, volume, copied - replaced)
 
 

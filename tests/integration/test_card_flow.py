@@ -421,6 +421,26 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
     assert world.on_card() == {}
 
 
+@pytest.mark.parametrize("step", ["Disk.write", "Disk.rename"], ids=["to be overwritten", "overwritten"])
+def test_a_name_that_the_camera_uses_again_after_a_wipe_was_called_off_keeps_neither_film(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Of the older one nothing is there any more, so the new one under its name may be wiped."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    digest = begun(world, monkeypatch, f"pipeline.adapters.erase.{step}")
+    with world.open() as place:
+        wiping.call_off(place, digest, "A. Jansen")
+    lay(world.card, A=b"a new lesson" * 5000)
+    world.copy()
+    assert [why for _, why in world.plan().refused] == ["it was not rendered"]
+    world.finish()
+    plan = world.plan()
+    assert plan.refused == ()
+    assert [item.path for item in plan.items if item.kind == "gone"] == [f"{AT}/A.MP4"]
+    world.wipe(plan.digest)
+    assert world.on_card() == {}
+
+
 @pytest.mark.parametrize("size", [400, 12000], ids=["less than a sector", "more than the mark"])
 def test_what_a_wipe_left_half_done_is_no_film_to_a_run(
     world: World, monkeypatch: pytest.MonkeyPatch, size: int

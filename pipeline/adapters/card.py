@@ -137,21 +137,26 @@ def _pass_over(path: Path, error: CardError) -> None:
     """Nobody is told here."""
 
 
-def all_files(folder: Path) -> list[tuple[str, int]]:
+def all_files(folder: Path, unread: Unread | None = None) -> list[tuple[str, int]]:
     """Every plain file of the volume, hidden ones too: (name on the card, bytes), for the wipe of a whole card.
 
-    Links are not followed and not listed. Raises CardError.
+    Links are not followed and not listed. Raises CardError, or, of a sub-folder, tells ``unread`` and leaves it out.
     """
 
     def walk(at: Path, below: str) -> Iterator[tuple[str, int]]:
-        with os.scandir(at) as entries:
-            for entry in entries:
-                if entry.is_symlink() or getattr(entry, "is_junction", bool)():
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from walk(Path(entry.path), f"{below}{entry.name}/")
-                elif entry.is_file(follow_symlinks=False):
-                    yield f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_size
+        try:
+            with os.scandir(at) as entries:
+                for entry in entries:
+                    if entry.is_symlink() or getattr(entry, "is_junction", bool)():
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from walk(Path(entry.path), f"{below}{entry.name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        yield f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_size
+        except OSError as error:
+            if unread is None or not below:
+                raise
+            unread(at, _unreadable(Path(error.filename or at), error))
 
     try:
         return sorted(walk(folder.resolve(strict=True), ""))

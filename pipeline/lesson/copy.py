@@ -245,12 +245,12 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
             "Nothing waits for a card {card}; lesveil status and lesveil wipe name those for which something waits.",
             card=card,
         )
-    if here := sorted(lying(workspace, card)):
+    if here := sorted(lying(workspace, card).values()):
         raise CardError(
             "The card {card} is in, and {file} lies on it; if it is another of that name that is gone, take this one"
             " out first.",
             card=card,
-            file=here[0][0],
+            file=here[0],
         )
     half = wipe.call_off(workspace.ledger, begun.digest, by) if begun is not None else []
     workspace.ledger.append(copies.CARD_GONE, None, {"card": card, "by": by})

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters import copies
+from pipeline.adapters.card_digests import hashed
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.erase import bears_mark, is_there
 from pipeline.adapters.ledger import Entry
@@ -65,6 +66,7 @@ def wipe_plan(
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     not_there = _not_there(workspace, volume, rows, wiped)
+    moved = _moved(volume, rows, wiped, not_there)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
 
@@ -72,7 +74,8 @@ def wipe_plan(
         chains,
         wiped,
         not_there,
-        _given_up(workspace, volume, rows, not_there),
+        _given_up(workspace, volume, rows, not_there - moved.keys()),
+        moved,
         card=volume.identity,
         number=wipe.plans_done(workspace.ledger),
         fill=wanted.fill or wanted.whole,
@@ -113,6 +116,25 @@ def _not_there(
 
     replaced = {(path, sha256) for path, sha256 in copied if replaced_since(path, sha256)}
     return replaced | _missing(workspace, volume, copied - replaced)
+
+
+def _moved(
+    volume: Volume, rows: Sequence[Entry], wiped: Set[tuple[str, str]], not_there: Set[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """The films among what is not there, as `_not_there` has it, that the card holds under names under which no run
+    read them: somebody moved or renamed them, or put them into a computer's bin. By these names. Raises CardError."""
+    files = [(row, file) for row in rows for file in row.payload["files"]]
+    films = {(file["path"], file["sha256"]): file["bytes"] for _, file in files if file["kind"] == "video"}
+    lost = {key: size for key, size in films.items() if key in not_there}
+    if not lost or not os.path.isdir(volume.root):
+        return {}
+    known = {(file["path"], file["sha256"]) for _, file in files} - wiped - not_there
+    root, sizes = volume.root.resolve(), set(lost.values())
+    found: dict[str, str] = {}
+    for name, size in cards.all_files(root, lambda *_: None):
+        if size in sizes and (name, sha256 := hashed(root / name)[1].sha256) not in known:
+            found.setdefault(sha256, name)
+    return {(path, sha256): found[sha256] for path, sha256 in lost if sha256 in found}
 
 
 def _given_up(
@@ -169,16 +191,18 @@ def cards_left(workspace: Workspace) -> list[str]:
     return [card for card in dict.fromkeys(str(row.payload["card"]) for row in rows) if card in waiting]
 
 
-def lying(workspace: Workspace, card: str) -> set[tuple[str, str]]:
-    """The (path, sha256) that were copied from this card and that it holds, so far as names tell; nothing where it is
-    not in the machine. Raises CardError."""
+def lying(workspace: Workspace, card: str) -> dict[tuple[str, str], str]:
+    """The (path, sha256) that were copied from this card and that it holds, so far as names tell, each with the name
+    under which it lies there; nothing where it is not in the machine. Raises CardError."""
     volume = _volume(workspace, None, card)
     if volume is None or not os.path.isdir(volume.root):
-        return set()
+        return {}
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == card]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]}
-    return copied - wiped - _not_there(workspace, volume, rows, wiped)
+    not_there = _not_there(workspace, volume, rows, wiped)
+    there = {(path, sha256): path for path, sha256 in copied - wiped - not_there}
+    return there | _moved(volume, rows, wiped, not_there)
 
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:

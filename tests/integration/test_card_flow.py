@@ -315,6 +315,42 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
         assert place.vault.ids() == []
 
 
+@pytest.mark.parametrize("card", [Volume(Path("-"), "3934-6430", "one"), Volume(Path("-"), "", "EOS")], ids=["s", "l"])
+@pytest.mark.parametrize("to", [".Trash-1000/files/A.MP4", "backup.mp4", f"{AT}/LESSON.MP4"])
+def test_a_film_that_was_moved_on_its_card_is_not_called_gone(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, to: str, card: Volume
+) -> None:
+    """Into the bin of a computer, say: it is not wiped from there, and must not be told so."""
+    as_volume(monkeypatch, card)
+    world.copy()
+    world.finish()
+    moved = world.card / to
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    film = (world.card / AT / "A.MP4").rename(moved)
+    (world.card / "other.bin").write_bytes(b"x" * film.stat().st_size)
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), js=False)
+    assert f"because its film lies on this card as {to} (do lesveil run;" in said
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        assert [state.stage for state in states(place)] == ["delivered", "wiped"]
+        assert len(place.vault.ids()) == 1
+    by = ("--by", "A. Jansen")
+    assert "lies on the card that is in" in lesveil(world, capsys, "wipe", "--gone", "A.MP4", *by, code=57)
+    gone = lesveil(world, capsys, "cards", "--gone", card.identity, *by, code=CardError.code)
+    assert f"{to} lies on it" in gone
+    world.copy()
+    if not to.startswith(AT):
+        assert world.plan().items == (), "a run reads no film there"
+        moved.unlink()
+    if not card.serial:
+        lesveil(world, capsys, "wipe", "--gone", "A.MP4", *by)
+    elif world.plan().items:
+        world.wipe(world.plan().digest)
+    assert world.plan().refused == ()
+    with world.open() as place:
+        assert bool(place.vault.ids()) is not bool(card.serial), "where another card may hold it, it goes by its term"
+
+
 def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,8 +365,9 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
         with monkeypatch.context() as patch:
             as_volume(patch, card)
             world.copy()
-            patch.setattr(wiping, "is_there", lambda *_: False)
+            (world.card / "DCIM").rename(world.folder / "aside")
             assert (world.plan().items, {why for _, why in world.plan().refused}) == ((), {not_here})
+            (world.folder / "aside").rename(world.card / "DCIM")
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     world.copy()
     for film in (world.card / AT).iterdir():

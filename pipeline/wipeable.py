@@ -105,10 +105,10 @@ def missing_link(chain: Chain) -> str | None:
     videos = {file.sha256 for file in chain.files if file.kind == "video"}
     if chain.copied is None or videos != set(chain.verified or (chain.copied,)):
         return "there is no verified copy"
-    if chain.deleted:
-        return None
     if chain.unread:
         return "a file beside its film could not be read (lesveil run with its card tries again)"
+    if chain.deleted:
+        return None
     if chain.rendered is None:
         return "it was not rendered"
     if chain.waits:

@@ -102,8 +102,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
     stage.check_room(vault, volume.root, sum(todo.values()))
     ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
-    if back := _found_again(ledger, card, deleted, half_wiped):
-        ledger.append(copies.FILM_BACK, None, {"files": back})
+    if found_again := _found_again(ledger, card, deleted, half_wiped):
+        ledger.append(copies.FILM_BACK, None, {"files": found_again})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
 
@@ -121,6 +121,13 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for take in half_wiped:
         begun = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
         fail(take.relative(take.path), begun)
+    for take, state in deleted.items():
+        known = wipe.wiped_since(ledger, ledger.entries(copies.KIND, state.clip))
+        back = any((card, take.relative(path)) in {key[:2] for key in known} for path in take.files)
+        try:
+            stage.record_beside(take, card, ledger, pass_over, anew=back)
+        except CardError as unreadable:
+            pass_over(take.relative(take.path), unreadable)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
     with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card, pass_over)) as outcomes:

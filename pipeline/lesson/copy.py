@@ -17,7 +17,7 @@ from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
 from pipeline.adapters.erase import bears_mark
 from pipeline.adapters.ledger import Ledger
-from pipeline.adapters.volumes import Volume, candidates, volume_of
+from pipeline.adapters.volumes import Volume, candidates, size_of, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_in_words, failure_row
 from pipeline.lesson.state import State, states
@@ -101,7 +101,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     copies.forget_unrecorded(vault, ledger)
     todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
     stage.check_room(vault, volume.root, sum(todo.values()))
-    ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
+    begun = {"folder": str(volume.root), "card": card, "size": size_of(volume.root), "registered": registered}
+    since = ledger.append(copies.CARD, None, begun)
     if found_again := _found_again(ledger, card, deleted, half_wiped):
         ledger.append(copies.FILM_BACK, None, {"files": found_again})
     clips: list[tuple[CardClip, Clip]] = []
@@ -119,8 +120,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for folder_name, why in folders:
         pass_over(folder_name, why)
     for take in half_wiped:
-        begun = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
-        fail(take.relative(take.path), begun)
+        half = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
+        fail(take.relative(take.path), half)
     for take, state in deleted.items():
         known = wipe.wiped_since(ledger, ledger.entries(copies.KIND, state.clip))
         back = any((card, take.relative(path)) in {key[:2] for key in known} for path in take.files)
@@ -146,6 +147,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 for later in rest:
                     fail(later.relative(later.path), gone)
                 break
+    ledger.append(copies.CARD_READ, None, {"card": card, "since": since})
     notes += _twins(clips)
     list_copies(workspace, volume)
     other = _other(volume.root)
@@ -207,7 +209,7 @@ def _found_again(
 
 @dataclass(frozen=True)
 class NotCopied:
-    """A film that its card's latest run could not copy: its path on the card, the reason in words, and the card."""
+    """A film that no run over its card could copy so far: its path on the card, the reason in words, and the card."""
 
     path: str
     why: str
@@ -215,15 +217,20 @@ class NotCopied:
 
 
 def not_copied(ledger: Ledger) -> list[NotCopied]:
-    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten."""
-    latest: dict[str, list[NotCopied]] = {}
+    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten: what a run
+    says of a card counts when it came to the card's end."""
+    found: dict[str, dict[str, tuple[int, NotCopied]]] = {}
     for row in ledger.entries():
-        if row.kind in ("card", copies.CARD_GONE):
-            latest[row.payload["card"]] = []
-        elif row.kind == "failure" and "card" in row.payload:
-            card = row.payload["card"]
-            latest[card].append(NotCopied(row.payload["path"], failure_in_words(row.payload), card))
-    return [one for those in latest.values() for one in those]
+        said = row.payload
+        if row.kind == copies.CARD_GONE or (row.kind == copies.CARD and "size" not in said):  # of an older version
+            found.pop(said["card"], None)
+        elif row.kind == copies.CARD_READ:
+            before = found.get(said["card"], {})
+            found[said["card"]] = {path: one for path, one in before.items() if one[0] > said["since"]}
+        elif row.kind == "failure" and "card" in said:
+            one = NotCopied(said["path"], failure_in_words(said), said["card"])
+            found.setdefault(said["card"], {})[said["path"]] = row.seq, one
+    return [one for those in found.values() for _, one in those.values()]
 
 
 @dataclass(frozen=True)

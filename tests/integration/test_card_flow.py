@@ -72,7 +72,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, size: int) -> None:
         self.place, self.size = place, size
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free, total=size))
 
     @property
     def free(self) -> int:
@@ -108,6 +108,30 @@ def test_a_copy_that_was_interrupted_needs_no_room_for_what_is_there(
             world.copy()
     assert disk.free < stage.SPARE + (12 << 20)
     assert len(world.copy().clips) == 3
+
+
+def test_a_film_that_could_not_be_copied_is_not_forgotten_when_the_next_run_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a run that came to the end of the card can say that it is copied now, or gone."""
+
+    def waits() -> list[str]:
+        with world.open() as place:
+            return [one.path for one in copying.not_copied(place.ledger)]
+
+    lay(world.card, E=b"")
+    world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "ingest_all", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    (world.card / AT / "E.MP4").unlink()
+    world.copy()
+    assert waits() == []
 
 
 def test_what_stays_on_the_card_is_told_wherever_it_lies(world: World) -> None:

@@ -19,6 +19,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
 from pipeline.errors import CardError, WipeError
 from pipeline.lesson.deliver import still_there
+from pipeline.lesson.namesakes import is_alone
 from pipeline.lesson.state import State, consent_holds, find, lay_at, made_anew_by, states
 from pipeline.lesson.targets import in_archive
 from pipeline.messages import quoted
@@ -80,7 +81,7 @@ def wipe_plan(
         number=wipe.plans_done(workspace.ledger),
         fill=wanted.fill or wanted.whole,
         everything=everything,
-        sure=_is_known(volume),
+        sure=is_alone(workspace.ledger, volume),
     )
 
 
@@ -91,13 +92,6 @@ def _not_in(volume: Volume) -> WipeError:
         card=volume.identity,
         quoted=quoted(volume.identity),
     )
-
-
-def _is_known(volume: Volume) -> bool:
-    """Whether no other card has its identity: cards may share a label, and folders a place, and what formatted them may
-    have left their serials blank (0000-0000, FFFF-FFFF)."""
-    blank = len(set(volume.serial.replace("-", ""))) < 2
-    return not blank and not os.path.isabs(volume.serial)
 
 
 def _not_there(
@@ -145,7 +139,7 @@ def _given_up(
     said = {(path, sha256) for _, path, sha256 in copies.given_up(workspace.ledger, rows)}
     if not os.path.isdir(volume.root):
         return said
-    return set() if _is_known(volume) else said & not_there
+    return set() if is_alone(workspace.ledger, volume) else said & not_there
 
 
 def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

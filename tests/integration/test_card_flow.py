@@ -24,6 +24,7 @@ from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
 from pipeline.errors import CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
+from pipeline.lesson import namesakes
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
 from pipeline.stages import ingest as stage
@@ -401,6 +402,61 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world.wipe(plan.digest)
     with world.open() as place:
         assert place.vault.ids() == []
+
+
+@pytest.mark.parametrize("how", ["of another size", "comes back", "comes back late", "older", "of many"])
+def test_a_serial_that_two_cards_have_makes_neither_sure(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What shows it: another size, a film that is there again, or one that was there before and was not read."""
+    serial = "1234-5678" if how == "of many" else "3934-6430"
+    as_volume(monkeypatch, Volume(world.card, serial, "", "vfat", True))
+    world.copy()
+    world.finish()
+    two = World(world.folder, lay(tmp_path / "two", A=b"third lesson" * 999, C=b"fourth lesson" * 999))
+    if how == "older":
+        os.utime(two.card / AT / "C.MP4", (1e9, 1e9))
+    if how == "of another size":
+        for module in (copying, namesakes):
+            monkeypatch.setattr(module, "size_of", lambda root: (32 if root == world.card else 64) << 30)
+    elif how != "of many":
+        two.copy()
+    if how == "comes back":
+        world.copy()
+        two.copy()
+    elif how == "comes back late":
+        two.wipe(two.plan().digest)
+        world.copy()
+        world.finish()
+    plan = two.plan()
+    assert "gone" not in {item.kind for item in plan.items}
+    assert NOT_HERE in {why for _, why in plan.refused}
+    world.copy()
+    world.finish()
+    there = {item.path for item in world.plan().items if item.kind == "video"}
+    assert there == {f"{AT}/A.MP4", f"{AT}/B.MP4"}
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+
+
+def test_what_was_there_and_could_not_be_read_makes_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    film = lay(world.card, E=b"") / AT / "E.MP4"
+    world.copy()
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "ingest_all", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.copy()
+    film.write_bytes(b"fifth lesson" * 999)
+    os.utime(film, (1e9, 1e9))
+    world.copy()
+    (world.card / AT / "A.MP4").rename(world.card / AT / "Z.MP4")
+    os.utime(world.card / AT / "Z.MP4", (1e9, 1e9))
+    world.copy()
+    world.finish()
+    assert world.plan().refused == ()
 
 
 def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

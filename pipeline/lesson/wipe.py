@@ -17,11 +17,11 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.erase import bears_mark, is_there
 from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
-from pipeline.errors import CardError, WipeError
+from pipeline.errors import CardError, LesveilError, WipeError
 from pipeline.lesson.deliver import still_there
 from pipeline.lesson.namesakes import is_alone
 from pipeline.lesson.state import State, consent_holds, find, lay_at, made_anew_by, states
-from pipeline.lesson.targets import in_archive
+from pipeline.lesson.targets import in_archive, refuse_away
 from pipeline.messages import quoted
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -32,6 +32,9 @@ MISSING = Path("-")
 
 WINDOWS_OWN = "System Volume Information/"
 """Windows keeps this folder to itself on every volume; it holds no film."""
+
+ASKED = 10.0
+"""Seconds for which the archive is waited for where nothing is wiped yet."""
 
 APPLE_DOUBLE = bytes.fromhex("00051607")
 """How the files begin that macOS writes on FAT beside others, under their names behind "._" (RFC 1740, appendix B)."""
@@ -92,6 +95,30 @@ def _not_in(volume: Volume) -> WipeError:
         card=volume.identity,
         quoted=quoted(volume.identity),
     )
+
+
+def hindrance(workspace: Workspace, plan: WipePlan, card: Path | None) -> LesveilError | None:
+    """What keeps all of a plan from being carried out now, by where ``card`` is said to be: the card, or the archive,
+    is not there. None where nothing does, for all that is known before anything is read."""
+    clips = _clips_of(workspace, plan)
+    delivered = [state.delivered.payload for state in states(workspace) if state.delivered and state.clip in clips]
+    try:
+        volume = _volume(workspace, card, plan.card)
+        if volume is not None:
+            _refuse_away(volume)
+        for delivery in {delivery["target"]: delivery for delivery in delivered}.values():
+            refuse_away(workspace, delivery, ASKED)
+    except LesveilError as error:
+        return error
+    return None
+
+
+def _refuse_away(volume: Volume) -> None:
+    """Raise WipeError where the card is not in the machine, or cannot be written."""
+    if not os.path.isdir(volume.root):
+        raise _not_in(volume)
+    if volume.read_only:
+        raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
 
 
 def _not_there(
@@ -280,8 +307,7 @@ def execute_wipe(
     volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
-    if not os.path.isdir(volume.root):
-        raise _not_in(volume)
+    _refuse_away(volume)
     if plan.items and volume.identity != plan.card:
         raise WipeError(
             "The card at {folder} is {here}, and the plan is for {card}; put that one in.",
@@ -289,8 +315,6 @@ def execute_wipe(
             here=volume.identity,
             card=plan.card,
         )
-    if volume.read_only:
-        raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
     if plan.whole:
         _refuse_our_own(workspace, volume.root)
     if plan.whole and confirmed != volume.title:

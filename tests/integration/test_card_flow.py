@@ -719,6 +719,32 @@ def test_the_plan_says_how_to_carry_it_out(world: World, capsys: pytest.CaptureF
     assert "working_copy" in said
 
 
+@pytest.mark.parametrize("away", ["card", "archive", "switch"])
+def test_a_plan_that_cannot_be_carried_out_now_says_so_first(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    world.copy()
+    world.finish()
+    digest = world.plan().digest
+    if away == "switch":
+        as_volume(monkeypatch, replace(volumes.volume_of(world.card), read_only=True))
+    else:
+        folder = world.card if away == "card" else world.archive
+        folder.rename(folder.with_name("away"))
+    why = {"card": f"The card {world.card} is not here; put it in", "switch": f"The card at {world.card} is write-"}
+    why["archive"] = f"The target folder {world.archive} is not there; connect it"
+    said = lesveil(world, capsys, "wipe", js=False)
+    assert said.splitlines()[0].startswith("Nothing can be wiped now")
+    assert why[away] in said.splitlines()[0]
+    assert f"{AT}/A.MP4" in said
+    assert "--execute" not in said
+    told = lesveil(world, capsys, "wipe")
+    assert (told["digest"], told["hindered"].startswith(why[away])) == (digest, True)
+    if away != "switch":
+        folder.with_name("away").rename(folder)
+        assert lesveil(world, capsys, "wipe")["hindered"] is None
+
+
 def test_a_whole_card_needs_its_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.copy()
     world.finish()

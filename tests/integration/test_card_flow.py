@@ -19,6 +19,7 @@ from pipeline import cli
 from pipeline.adapters import files, volumes
 from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.fill import Filler
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
@@ -644,6 +645,41 @@ def test_what_a_run_says_of_a_begun_wipe_can_be_typed(
     words = str(said.value).split("finish it first: lesveil ", 1)[1].split(" (if")[0]
     assert shlex.split(words)[-3:] == ["--whole-card", "--card", str(world.card)]
     lesveil(world, capsys, *shlex.split(words), "--confirm", "one")
+
+
+@pytest.mark.parametrize("off", [False, True], ids=["repeated", "called off"])
+def test_what_filled_a_disk_goes_before_anything_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch, off: bool
+) -> None:
+    """The ledger may lie on that very disk; and a camera would find its card full."""
+    world.copy()
+    world.finish()
+    digest = world.plan(fill=True).digest
+
+    def killed(self: Filler, *_: Any) -> None:
+        self._name(0).write_bytes(b"random")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Filler, "fill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.wipe(digest, fill=True)
+    (filling,) = world.on_card()
+    assert filling.endswith(".TMP")
+    if off:
+        with world.open() as place:
+            wiping.call_off(place, digest, "A. Jansen")
+        digest = world.plan().digest
+    append = Ledger.append
+
+    def with_room(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        assert world.on_card() == {}, f"no room to write {kind}"
+        return append(self, kind, clip, payload)
+
+    monkeypatch.setattr(Filler, "fill", lambda *_: None)
+    monkeypatch.setattr(Ledger, "append", with_room)
+    world.wipe(digest, fill=not off)
+    assert world.plan().items == ()
 
 
 # --- a phone or camera over MTP ---------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.adapters import files, volumes
+from pipeline.adapters import erase, files, volumes
 from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.fill import Filler
@@ -470,6 +470,42 @@ def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatc
     monkeypatch.setattr(wiping, "is_there", broken)
     with pytest.raises(CardError, match="cannot be read"):
         world.plan()
+
+
+@pytest.mark.parametrize("how", ["changed", "unreadable"])
+def test_a_film_that_its_card_lost_part_of_keeps_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A run takes it for what it copied, so the wipe must say what else to do."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    film = lay(world.card, A=os.urandom(5 << 20)) / AT / "A.MP4"
+    world.copy()
+    world.finish()
+    written = film.stat().st_mtime_ns
+    with film.open("r+b") as file:
+        file.seek(1_500_000)  # where no sample is taken
+        file.write(b"lost")
+    os.utime(film, ns=(written, written))
+    if how == "unreadable":
+        hashed = erase._hash
+
+        def broken(path: Path) -> str:
+            if path == film:
+                raise OSError(5, "Input/output error")
+            return hashed(path)
+
+        monkeypatch.setattr(erase, "_hash", broken)
+    copied = world.copy()
+    assert (len(copied.clips), copied.failed) == (2, [])
+    before = world.on_card()
+    with pytest.raises(WipeError, match="delete it in the camera"):
+        world.wipe(world.plan().digest)
+    assert world.on_card() == before
+    film.unlink()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
 
 
 # --- a wipe that was begun and cannot be finished ---------------------------------------------------------------------

@@ -107,10 +107,11 @@ def find_clips(folder: Path, unread: Unread | None = None) -> list[CardClip]:
 
 
 def tied_files(folder: Path) -> list[Collection[str]]:
-    """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared."""
+    """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared; none
+    where the camera's folders are gone. Raises CardError when the card cannot be read to its end."""
     takes = (
         take
-        for clip in find_clips(folder)
+        for clip in _find(folder, None, bare=True)[1]
         for take in ([clip.only(path) for path in clip.paths] if clip.guessed else [clip])
     )
     return [frozenset(take.relative(path) for path in take.files) for take in takes]
@@ -164,13 +165,13 @@ def all_files(folder: Path, unread: Unread | None = None) -> list[tuple[str, int
         raise _unreadable(Path(error.filename or folder), error) from error
 
 
-def _find(folder: Path, unread: Unread | None) -> tuple[list[_File], list[CardClip]]:
+def _find(folder: Path, unread: Unread | None, bare: bool = False) -> tuple[list[_File], list[CardClip]]:
     try:
         root = folder.resolve(strict=True)
         found = sorted(_walk(root, (), unread), key=lambda file: file.parts)
     except OSError as error:
         raise _unreadable(Path(error.filename or folder), error) from error
-    if not any(_kind(file.parts) for file in found) and not _has_layout(root):
+    if not bare and not any(_kind(file.parts) for file in found) and not _has_layout(root):
         raise CardError(
             "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card, or, for clips "
             "that lie loose, make a folder DCIM there and put them in it.",

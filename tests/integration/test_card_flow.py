@@ -472,6 +472,17 @@ def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatc
         world.plan()
 
 
+def test_a_card_without_its_cameras_folders_keeps_no_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted on a computer, or by a camera that formats and leaves the serial: the films are gone all the same."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    world.finish()
+    shutil.rmtree(world.card / "DCIM")
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
 @pytest.mark.parametrize("how", ["changed", "unreadable"])
 def test_a_film_that_its_card_lost_part_of_keeps_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str

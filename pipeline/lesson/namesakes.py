@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pipeline.adapters import copies
 from pipeline.adapters.ledger import Ledger
-from pipeline.adapters.volumes import Volume, size_of
+from pipeline.adapters.volumes import Volume, size_of, volumes
 from pipeline.stages import wipe
 from pipeline.wipeable import GONE
 
@@ -27,8 +27,10 @@ def is_alone(ledger: Ledger, volume: Volume) -> bool:
 
 
 def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
-    """Whether what is known of the card with this identity is of more than one: its size was another, a film came back
-    to it, or one was there that was written before a run read the card and did not find it."""
+    """Whether what is known of the card with this identity is of more than one: two are in, its size was another, a
+    film came back to it, or one was there that was written before a run read the card and did not find it."""
+    if sum(other.identity == volume.identity for other in volumes()) > 1:
+        return True
     sizes = {size_of(volume.root)} if os.path.isdir(volume.root) else set()
     begun: dict[int, datetime] = {}
     read: datetime | None = None

@@ -405,7 +405,7 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
         assert place.vault.ids() == []
 
 
-@pytest.mark.parametrize("how", ["of another size", "comes back", "comes back late", "older", "of many"])
+@pytest.mark.parametrize("how", ["of another size", "comes back", "comes back late", "older", "of many", "in"])
 def test_a_serial_that_two_cards_have_makes_neither_sure(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -422,6 +422,9 @@ def test_a_serial_that_two_cards_have_makes_neither_sure(
             monkeypatch.setattr(module, "size_of", lambda root: (32 if root == world.card else 64) << 30)
     elif how != "of many":
         two.copy()
+    if how == "in":
+        both = [Volume(card, serial) for card in (world.card, two.card)]
+        monkeypatch.setattr(namesakes, "volumes", lambda: both)
     if how == "comes back":
         world.copy()
         two.copy()

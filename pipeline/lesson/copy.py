@@ -247,7 +247,7 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
     """Say that a card is gone, by the name that the ledger has for it: what was not copied or not wiped from it is
     waited for no more, and a wipe of it that was begun is called off, until a run finds those films on a card of that
     name again. Nothing is called wiped by that. Raises CardError where nothing waits for such a card, and where it is
-    in and holds something of what was copied from it."""
+    in and holds something of what was copied from it, or was not."""
     by = " ".join(by.split())
     if not by:
         raise CardError("A card is written off in somebody's name; say whose with --by.")
@@ -259,7 +259,7 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
             "Nothing waits for a card {card}; lesveil status and lesveil wipe name those for which something waits.",
             card=card,
         )
-    if here := sorted(lying(workspace, card).values()):
+    if here := sorted(lying(workspace, card, besides=[one.path for one in lost]).values()):
         raise CardError(
             "The card {card} is in, and {file} lies on it; if it is another of that name that is gone, take this one"
             " out first.",

@@ -212,9 +212,10 @@ def cards_left(workspace: Workspace) -> list[str]:
     return [card for card in dict.fromkeys(str(row.payload["card"]) for row in rows) if card in waiting]
 
 
-def lying(workspace: Workspace, card: str) -> dict[tuple[str, str], str]:
+def lying(workspace: Workspace, card: str, *, besides: Iterable[str] = ()) -> dict[tuple[str, str], str]:
     """The (path, sha256) that were copied from this card and that it holds, so far as names tell, each with the name
-    under which it lies there; nothing where it is not in the machine. Raises CardError."""
+    under which it lies there; ``besides`` are names of what was not copied. Nothing where it is not in the machine.
+    Raises CardError."""
     volume = _volume(workspace, None, card)
     if volume is None or not os.path.isdir(volume.root):
         return {}
@@ -222,7 +223,9 @@ def lying(workspace: Workspace, card: str) -> dict[tuple[str, str], str]:
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]}
     not_there = _not_there(workspace, volume, rows, wiped)
-    there = {(path, sha256): path for path, sha256 in copied - wiped - not_there}
+    others = {(path, "") for path in besides}
+    others -= _missing(workspace, volume, others)
+    there = {(path, sha256): path for path, sha256 in others | (copied - wiped - not_there)}
     return there | _moved(volume, rows, wiped, not_there)
 
 

@@ -203,6 +203,18 @@ def test_a_card_that_is_in_and_holds_its_films_is_not_written_off(
     assert len(lesveil(world, capsys, *gone)["not_wiped"]) == 2
 
 
+def test_a_card_that_is_in_and_holds_a_film_that_was_not_copied_is_not_written_off(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = lay(world.card, E=b"") / AT / "E.MP4"
+    world.copy()
+    world.wipe(world.plan().digest)
+    gone = ["cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen"]
+    assert f"{AT}/E.MP4 lies on it" in lesveil(world, capsys, *gone, code=CardError.code)
+    film.unlink()
+    assert lesveil(world, capsys, *gone)["written_off"] == [f"{AT}/E.MP4"]
+
+
 def test_a_film_that_is_deleted_here_and_turns_up_on_its_card_waits_for_its_wipe(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

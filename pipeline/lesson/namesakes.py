@@ -36,6 +36,7 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     read: datetime | None = None
     lies: dict[str, str] = {}
     known: set[tuple[str, str]] = set()
+    shown: set[str] = set()
     gone: set[tuple[str, str]] = set()
     unread: set[str] = set()
     for row in ledger.entries():
@@ -57,9 +58,10 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
                 if file["kind"] != "video":
                     continue
                 came_back = key in gone or (key in known and lies[path] != sha256)
-                new = sha256 not in lies.values() and not any(f"{path}/".startswith(f"{one}/") for one in unread)
+                new = sha256 not in shown and not any(f"{path}/".startswith(f"{one}/") for one in unread)
                 if came_back or (new and read and datetime.fromisoformat(more["modified"]) < read - CLOCKS):
                     return True
                 known.add(key)
+                shown.add(sha256)
                 lies[path] = sha256
     return len(sizes - {0}) > 1

@@ -34,7 +34,7 @@ CARD, CARD_READ = "card", "card_read"
 CARD_GONE, FILM_GONE, FILM_BACK = "card_gone", "film_gone", "film_back"
 """Rows in which a person (``by``) says that a card, or what of a clip lay on cards, is gone: lost, formatted, deleted
 or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file. The last says
-of such files that a run saw them on their card and had nothing to copy of them: ``{files}``."""
+of such files that a run saw them on their card after all: ``{files}``."""
 FAILURE = "failure"
 """Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 

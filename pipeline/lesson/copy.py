@@ -103,7 +103,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     stage.check_room(vault, volume.root, sum(todo.values()))
     begun = {"folder": str(volume.root), "card": card, "size": size_of(volume.root), "registered": registered}
     since = ledger.append(copies.CARD, None, begun)
-    if found_again := _found_again(ledger, card, deleted, half_wiped):
+    if found_again := _found_again(ledger, card, on_card, half_wiped):
         ledger.append(copies.FILM_BACK, None, {"files": found_again})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
@@ -189,22 +189,23 @@ def _half_wiped(ledger: Ledger, volume: Volume, takes: Sequence[CardClip]) -> li
 
 
 def _found_again(
-    ledger: Ledger, card: str, deleted: Mapping[CardClip, State], half_wiped: Sequence[CardClip]
+    ledger: Ledger, card: str, takes: Sequence[CardClip], half_wiped: Sequence[CardClip]
 ) -> list[list[str]]:
-    """What was said to be gone and lies on the card all the same, of the takes that are not copied: `ingest_all` tells
-    of the others. Each as `FILM_GONE` names it."""
+    """What was said to be gone and lies on the card all the same, each as `FILM_GONE` names it: a glance tells a film,
+    what a wipe began with is told by its names, and so is what cannot be read."""
     rows = [row for row in ledger.entries(kind=copies.KIND) if row.payload["card"] == card]
+    said = copies.given_up(ledger, rows)
     half = wipe.half_gone(ledger, card).keys()
-    clips = {take: {str(state.clip)} for take, state in deleted.items()}
-    for take in half_wiped:
+    found: set[tuple[str, str, str]] = set()
+    for take in takes if said else ():
         names = {take.relative(path) for path in take.files}
-        begun = {(path, sha256) for path, sha256 in half if path in names}
-        clips[take] = {
-            str(row.clip) for row in rows for file in row.payload["files"] if (file["path"], file["sha256"]) in begun
-        }
-    here = {(clip, take.relative(path)) for take, mine in clips.items() for clip in mine for path in take.files}
-    found = {key for row in rows for key in copies.given_up(ledger, [row]) if (str(row.clip), key[1]) in here}
-    return [list(key) for key in sorted(found)]
+        files_of = [(row.clip, (file["path"], file["sha256"])) for row in rows for file in row.payload["files"]]
+        met = {clip for clip, file in files_of if file[0] in names and (file in half or take not in half_wiped)}
+        if take not in half_wiped:
+            with contextlib.suppress(LesveilError):  # told when it is its turn
+                met &= copies.met_before(take, ledger)
+        found |= {(card, *file) for clip, file in files_of if clip in met and file[0] in names}
+    return [list(key) for key in sorted(found & said.keys())]
 
 
 @dataclass(frozen=True)

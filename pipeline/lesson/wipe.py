@@ -144,17 +144,17 @@ def _moved(
 ) -> dict[tuple[str, str], str]:
     """The films among what is not there, as `_not_there` has it, that the card holds under names under which no run
     read them: somebody moved or renamed them, or put them into a computer's bin. By these names. Raises CardError."""
-    files = [(row, file) for row in rows for file in row.payload["files"]]
-    films = {(file["path"], file["sha256"]): file["bytes"] for _, file in files if file["kind"] == "video"}
+    files = [file for row in rows for file in row.payload["files"]]
+    films = {(file["path"], file["sha256"]): file["bytes"] for file in files if file["kind"] == "video"}
     lost = {key: size for key, size in films.items() if key in not_there}
     if not lost or not os.path.isdir(volume.root):
         return {}
-    known = {(file["path"], file["sha256"]) for _, file in files} - wiped - not_there
+    known = {path for path, _ in {(file["path"], file["sha256"]) for file in files} - wiped - not_there}
     root, sizes = volume.root.resolve(), set(lost.values())
     found: dict[str, str] = {}
     for name, size in cards.all_files(root, lambda *_: None):
-        if size in sizes and (name, sha256 := hashed(root / name)[1].sha256) not in known:
-            found.setdefault(sha256, name)
+        if size in sizes and name not in known:  # of what it knows the wipe reads every byte later
+            found.setdefault(hashed(root / name)[1].sha256, name)
     return {(path, sha256): found[sha256] for path, sha256 in lost if sha256 in found}
 
 
@@ -193,12 +193,14 @@ def title(workspace: Workspace, card: Path | None, digest: str) -> str:
 
 
 def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
-    """The files that are on the card now of which the plan with this digest was carried out, by their names on it; none
-    where it cannot be read."""
+    """The files that are on the card now of which the plan with this digest was carried out, by their names on it, and
+    the films among the hidden ones (in a computer's bin, say); none where it cannot be read."""
     begun = [row.payload["card"] for row in workspace.ledger.entries(wipe.BEGIN) if row.payload["digest"] == digest]
     try:
         root = volume.root if (volume := _volume(workspace, card, *begun[-1:])) else MISSING
-        return [path.relative_to(root).as_posix() for path in cards.visible_files(root)]
+        seen = {path.relative_to(root).as_posix() for path in cards.visible_files(root)}
+        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if _is_film(name)}
+        return sorted(seen | {name for name in hidden if not Path(name).name.startswith("._")})
     except (CardError, WipeError):
         return []
 

@@ -939,9 +939,14 @@ def test_after_a_wipe_what_formatting_would_lose_is_told(world: World, capsys: p
     world.copy()
     world.finish("A.MP4")
     (world.card / AT / "IMG_1.JPG").write_bytes(b"x")
+    for name in (".Trash-1000/files/OLD.MP4", ".Trash-1000/info/OLD.MP4.trashinfo", ".Trashes/._OLD.MP4"):
+        (world.card / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.card / name).write_bytes(b"deleted on a computer")
     digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
     said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
-    assert f"gone once it is formatted: {AT}/B.MP4, {AT}/IMG_1.JPG; copy what is to be kept first." in said
+    there = f".Trash-1000/files/OLD.MP4, {AT}/B.MP4, {AT}/IMG_1.JPG"
+    assert f"gone once it is formatted: {there}; copy what is to be kept first." in said
+    shutil.rmtree(world.card / ".Trash-1000")
     for path in (world.card / AT).iterdir():
         path.unlink()
     world.finish("B.MP4")

@@ -556,7 +556,10 @@ def add_to(add: Add, group: Group) -> None:
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
     wiped.add_argument(
-        "--card", type=named, metavar="DIR", help="where the card is; if left out, the one that was read last"
+        "--card",
+        type=named,
+        metavar="DIR",
+        help="where the card is; if left out, the one of those that are in that was read last",
     )
     wiped.add_argument(
         "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"

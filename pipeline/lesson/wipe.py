@@ -374,7 +374,7 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
 
 def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
     """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
-    that was read last, wherever it is mounted.
+    that was read last of those that are in, wherever it is mounted.
 
     A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
     is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
@@ -394,14 +394,15 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
         raise WipeError("{folder} was never read here; read it first: lesveil run --card.", folder=card)
     if not seen:
         return None
-    last = seen[-1].payload
     known = volumes()
-    here = volume_of(Path(last["folder"]), known)
-    if here.identity == last["card"]:
-        return here
-    moved = [volume for volume in known if volume.identity == last["card"]]
+    latest = {row.payload["card"]: row for row in seen}
+    for last in (row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+        here = volume_of(Path(last["folder"]), known)
+        for volume in (here, *known):
+            if volume.identity == last["card"] and os.path.isdir(volume.root):
+                return volume
     # Not in the machine: what may be wiped can be shown all the same, and executing it says that the card is missing.
-    return moved[0] if moved else Volume(MISSING, serial=last["card"])
+    return Volume(MISSING, serial=seen[-1].payload["card"])
 
 
 def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeable.Chain:

@@ -258,6 +258,21 @@ def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, m
     assert len(world.on_card()) == 2
 
 
+def test_of_the_cards_that_are_in_the_one_that_was_read_last_is_meant(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was read since may be back in its camera."""
+    two, three = (World(world.folder, lay(tmp_path / name, C=name.encode() * 999)) for name in ("two", "three"))
+    for one in (two, world, three, two, world):
+        one.copy()
+    world.finish()
+    assert lesveil(world, capsys, "wipe")["card"] == str(world.card)
+    for away, meant in ((world, two), (two, three), (three, world)):
+        away.card.rename(away.card.with_name(f"{away.card.name} away"))
+        told = lesveil(world, capsys, "wipe")
+        assert (told["card"], told["hindered"] is None) == (str(meant.card), meant is not world)
+
+
 def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
     before = world.on_card()
     world.copy()

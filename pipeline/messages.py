@@ -152,6 +152,10 @@ KEPT = (
     (r"rows (?P<first>\d+) to (?P<last>\d+) were cut off the end", "rows {first} to {last} were cut off the end"),
     (r"row (?P<row>\d+) is not the one that was noted elsewhere", "row {row} is not the one that was noted elsewhere"),
     (r"(?P<file>.+) belongs to a clip that stays", "{file} belongs to a clip that stays"),
+    (
+        r"its film lies on this card as (?P<file>.+) \(do lesveil run; if that changes nothing: delete it there\)",
+        "its film lies on this card as {file} (do lesveil run; if that changes nothing: delete it there)",
+    ),
 )
 """Sentences that are kept or handed on as plain text with their particulars in them, and how they are told."""
 

@@ -9,9 +9,10 @@ import hashlib
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.records import WipeItem, WipePlan
@@ -104,10 +105,10 @@ def missing_link(chain: Chain) -> str | None:
     videos = {file.sha256 for file in chain.files if file.kind == "video"}
     if chain.copied is None or videos != set(chain.verified or (chain.copied,)):
         return "there is no verified copy"
-    if chain.deleted:
-        return None
     if chain.unread:
         return "a file beside its film could not be read (lesveil run with its card tries again)"
+    if chain.deleted:
+        return None
     if chain.rendered is None:
         return "it was not rendered"
     if chain.waits:
@@ -135,6 +136,7 @@ def plan(
     wiped: Collection[tuple[str, str]] = (),
     gone: Collection[tuple[str, str]] = (),
     given_up: Collection[tuple[str, str]] = (),
+    moved: Mapping[tuple[str, str], str] = MappingProxyType({}),
     *,
     card: str = "",
     number: int = 0,
@@ -148,8 +150,9 @@ def plan(
     mentioned. ``gone`` are those that are not on the card any more for another reason; unless it is ``sure`` that
     this is the card they were on, their clips stay. ``given_up`` are those of which that is not sure, and of which
     somebody said so: a clip of which nothing else is left is not mentioned either. None of these says anything of what
-    lies under that name now. A file that two clips name goes only when both chains hold and agree on it. ``fill`` adds
-    the free space.
+    lies under that name now. ``moved`` are those of ``gone`` that lie on the card under another name, which is given,
+    and that no run read: their clips stay. A file that two clips name goes only when both chains hold and agree on it.
+    ``fill`` adds the free space.
     ``everything`` lists all files on the card and makes it the plan of the whole card: with one clip on it that
     must stay, nothing goes; a film (kind "video") that no chain names must stay.
     """
@@ -163,6 +166,13 @@ def plan(
 
     everyone = [chain for chain in chains if not _is_done(chain, wiped, given_up)]
     refused = {chain.clip: reason for chain in everyone if (reason := _reason(chain)) is not None}
+    for chain in everyone:
+        for file in chain.files:
+            if name := moved.get((file.path, file.sha256)):
+                refused.setdefault(
+                    chain.clip,
+                    f"its film lies on this card as {name} (do lesveil run; if that changes nothing: delete it there)",
+                )
     for chain in everyone if not sure else ():
         if any(kind(file) == GONE for file in chain.files):
             refused.setdefault(chain.clip, NOT_HERE)

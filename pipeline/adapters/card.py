@@ -107,10 +107,11 @@ def find_clips(folder: Path, unread: Unread | None = None) -> list[CardClip]:
 
 
 def tied_files(folder: Path) -> list[Collection[str]]:
-    """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared."""
+    """Per take on the card: the names on the card of all its files, as a wipe needs them to see what appeared; none
+    where the camera's folders are gone. Raises CardError when the card cannot be read to its end."""
     takes = (
         take
-        for clip in find_clips(folder)
+        for clip in _find(folder, None, bare=True)[1]
         for take in ([clip.only(path) for path in clip.paths] if clip.guessed else [clip])
     )
     return [frozenset(take.relative(path) for path in take.files) for take in takes]
@@ -137,21 +138,26 @@ def _pass_over(path: Path, error: CardError) -> None:
     """Nobody is told here."""
 
 
-def all_files(folder: Path) -> list[tuple[str, int]]:
+def all_files(folder: Path, unread: Unread | None = None) -> list[tuple[str, int]]:
     """Every plain file of the volume, hidden ones too: (name on the card, bytes), for the wipe of a whole card.
 
-    Links are not followed and not listed. Raises CardError.
+    Links are not followed and not listed. Raises CardError, or, of a sub-folder, tells ``unread`` and leaves it out.
     """
 
     def walk(at: Path, below: str) -> Iterator[tuple[str, int]]:
-        with os.scandir(at) as entries:
-            for entry in entries:
-                if entry.is_symlink() or getattr(entry, "is_junction", bool)():
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from walk(Path(entry.path), f"{below}{entry.name}/")
-                elif entry.is_file(follow_symlinks=False):
-                    yield f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_size
+        try:
+            with os.scandir(at) as entries:
+                for entry in entries:
+                    if entry.is_symlink() or getattr(entry, "is_junction", bool)():
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from walk(Path(entry.path), f"{below}{entry.name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        yield f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_size
+        except OSError as error:
+            if unread is None or not below:
+                raise
+            unread(at, _unreadable(Path(error.filename or at), error))
 
     try:
         return sorted(walk(folder.resolve(strict=True), ""))
@@ -159,13 +165,13 @@ def all_files(folder: Path) -> list[tuple[str, int]]:
         raise _unreadable(Path(error.filename or folder), error) from error
 
 
-def _find(folder: Path, unread: Unread | None) -> tuple[list[_File], list[CardClip]]:
+def _find(folder: Path, unread: Unread | None, bare: bool = False) -> tuple[list[_File], list[CardClip]]:
     try:
         root = folder.resolve(strict=True)
         found = sorted(_walk(root, (), unread), key=lambda file: file.parts)
     except OSError as error:
         raise _unreadable(Path(error.filename or folder), error) from error
-    if not any(_kind(file.parts) for file in found) and not _has_layout(root):
+    if not bare and not any(_kind(file.parts) for file in found) and not _has_layout(root):
         raise CardError(
             "{folder} has no camera folders (DCIM, AVCHD or M4ROOT); name the top folder of the card, or, for clips "
             "that lie loose, make a folder DCIM there and put them in it.",

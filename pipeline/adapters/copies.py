@@ -28,10 +28,13 @@ sidecars that could not be read, and are not among the files.
 """
 COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
+CARD, CARD_READ = "card", "card_read"
+"""Rows that say that a run began to read a card (``{folder, card, size, registered}``, the size in bytes of its volume,
+0 where nothing tells), and that it came to the end of it (``{card, since}``, the number of that first row)."""
 CARD_GONE, FILM_GONE, FILM_BACK = "card_gone", "film_gone", "film_back"
 """Rows in which a person (``by``) says that a card, or what of a clip lay on cards, is gone: lost, formatted, deleted
 or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file. The last says
-of such files that a run saw them on their card and had nothing to copy of them: ``{files}``."""
+of such files that a run saw them on their card after all: ``{files}``."""
 FAILURE = "failure"
 """Rows that say why a clip could not be gone on with: ``{clip, error, ...}``."""
 

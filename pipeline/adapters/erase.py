@@ -103,7 +103,7 @@ class Victim:
             raise WipeError("{file} is in the way; nothing more is wiped: look at it first.", file=self.neutral)
         if here is not None:
             marked = self._is_marked(self.path, here)
-            if not (begun and marked) and _hash(self.path) != self.sha256:
+            if not (begun and marked) and self._digest() != self.sha256:
                 raise self._differs()
             self._seen = _identity(here)
         elif there is None and not overwritten:
@@ -173,9 +173,22 @@ class Victim:
 
     def _differs(self) -> WipeError:
         return WipeError(
-            "{file} changed since the plan; nothing more is wiped: do lesveil run, then look at lesveil wipe again.",
+            "{file} changed since the plan; nothing more is wiped: do lesveil run, then look at lesveil wipe again (if"
+            " run finds nothing wrong with it and this comes again, the card lost part of it: delete it in the"
+            " camera).",
             file=self.path,
         )
+
+    def _digest(self) -> str:
+        try:
+            return _hash(self.path)
+        except OSError as error:
+            raise WipeError(
+                "{file} cannot be read any more: {why}; nothing more is wiped: check the card and try again, and if"
+                " this comes again delete it in the camera, then look at lesveil wipe again.",
+                file=self.path,
+                why=error.strerror,
+            ) from error
 
 
 def is_there(card: Path, name: str) -> bool:

@@ -39,7 +39,7 @@ class Filler:
     def fill(self, disk: Disk, progress: Progress) -> None:
         """Fill, flush, remove; what an interrupted attempt left is removed first. Raises OSError, also where the card
         is so large that it is not full at the end."""
-        self._remove(disk)
+        self.clear(disk)
         free = self._free()
         written = 0
         try:
@@ -51,7 +51,7 @@ class Filler:
             else:
                 raise OSError(errno.EFBIG, f"its free space is larger than {MOST * LARGEST >> 30} GiB")
         finally:
-            self._remove(disk)
+            self.clear(disk)
 
     def _fill_one(self, n: int, disk: Disk, told: Callable[[int], None]) -> int:
         """Fill one file until it or the card is full; its size in bytes."""
@@ -79,7 +79,8 @@ class Filler:
         """What the volume says is free: when a write fails and this is 0 it is full, whatever the failure is called."""
         return shutil.disk_usage(self._card).free
 
-    def _remove(self, disk: Disk) -> None:
+    def clear(self, disk: Disk) -> None:
+        """Remove what an interrupted attempt left. Raises OSError."""
         found = self.leftovers()
         for path in found:
             disk.unlink(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -75,6 +76,14 @@ def volume_of(folder: Path, found: Iterable[Volume] | None = None) -> Volume:
         if volume.root == place:
             return volume
     return Volume(place, mtp=bool(_MTP.search(place.as_posix() + "/")))
+
+
+def size_of(root: Path) -> int:
+    """Bytes of the volume that this folder lies on, used or free; 0 where nothing tells."""
+    try:
+        return shutil.disk_usage(root).total
+    except OSError:
+        return 0
 
 
 def candidates(found: Iterable[Volume] | None = None) -> list[Volume]:

@@ -421,6 +421,7 @@ def wipe(args: argparse.Namespace) -> int:
                 films = called(states(place))
                 unkept = wiping.unkept(place, plan)
                 begun = wiping.begun(place)
+                hindered = wiping.hindrance(place, plan, wanted.card) if plan.items else None
         finally:
             bar.close()
     if args.execute:
@@ -453,8 +454,14 @@ def wipe(args: argparse.Namespace) -> int:
         "refused": [{"clip": clip, "reason": reason} for clip, reason in plan.refused],
         "deleted": [_clip_document(state) for state in unkept],
         "other_cards": others,
+        "hindered": None if hindered is None else told(hindered),
     }
-    lines = [tr("Card: {title}", title=plan.card)] if plan.items else []
+    lines = []
+    if hindered is not None:
+        lines.append(
+            tr("Nothing can be wiped now (once this is mended, repeat lesveil wipe): {why}", why=told(hindered))
+        )
+    lines += [tr("Card: {title}", title=plan.card)] if plan.items else []
     lines += [
         f"  {tr(item.kind):16} {item.path}  ({item.bytes} bytes)" if item.bytes else f"  {tr(item.kind)}"
         for item in plan.items
@@ -480,10 +487,10 @@ def wipe(args: argparse.Namespace) -> int:
         tr("Not wiped: {clip}, because {reason}.", clip=films.get(clip, clip), reason=kept_in_words(reason))
         for clip, reason in plan.refused
     ]
-    if plan.items:
+    if plan.items and hindered is None:
         again = wiping.options(plan, args.card, args.fill)
         lines.append(tr("To wipe exactly this: lesveil wipe --execute {digest}", digest=plan.digest) + again)
-    elif not plan.refused:
+    elif not plan.items and not plan.refused:
         lines.append(tr("There is nothing to wipe."))
     lines += [
         tr(
@@ -549,7 +556,10 @@ def add_to(add: Add, group: Group) -> None:
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
     wiped.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
     wiped.add_argument(
-        "--card", type=named, metavar="DIR", help="where the card is; if left out, the one that was read last"
+        "--card",
+        type=named,
+        metavar="DIR",
+        help="where the card is; if left out, the one of those that are in that was read last",
     )
     wiped.add_argument(
         "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"

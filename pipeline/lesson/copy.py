@@ -17,7 +17,7 @@ from pipeline.adapters.card import CardClip
 from pipeline.adapters.card_reader import look
 from pipeline.adapters.erase import bears_mark
 from pipeline.adapters.ledger import Ledger
-from pipeline.adapters.volumes import Volume, candidates, volume_of
+from pipeline.adapters.volumes import Volume, candidates, size_of, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_in_words, failure_row
 from pipeline.lesson.state import State, states
@@ -101,9 +101,10 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     copies.forget_unrecorded(vault, ledger)
     todo = {take: lacks for take in found if sizes[take] and (lacks := _lacking(take, card, workspace)) is not None}
     stage.check_room(vault, volume.root, sum(todo.values()))
-    ledger.append("card", None, {"folder": str(volume.root), "card": card, "registered": registered})
-    if back := _found_again(ledger, card, deleted, half_wiped):
-        ledger.append(copies.FILM_BACK, None, {"files": back})
+    begun = {"folder": str(volume.root), "card": card, "size": size_of(volume.root), "registered": registered}
+    since = ledger.append(copies.CARD, None, begun)
+    if found_again := _found_again(ledger, card, on_card, half_wiped):
+        ledger.append(copies.FILM_BACK, None, {"files": found_again})
     clips: list[tuple[CardClip, Clip]] = []
     failed: list[tuple[str, LesveilError]] = []
 
@@ -119,8 +120,15 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for folder_name, why in folders:
         pass_over(folder_name, why)
     for take in half_wiped:
-        begun = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
-        fail(take.relative(take.path), begun)
+        half = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
+        fail(take.relative(take.path), half)
+    for take, state in deleted.items():
+        known = wipe.wiped_since(ledger, ledger.entries(copies.KIND, state.clip))
+        back = any((card, take.relative(path)) in {key[:2] for key in known} for path in take.files)
+        try:
+            stage.record_beside(take, card, ledger, pass_over, anew=back)
+        except CardError as unreadable:
+            pass_over(take.relative(take.path), unreadable)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
     rest = list(found)
     with contextlib.closing(stage.ingest_all(found, vault, ledger, whole.of, card, pass_over)) as outcomes:
@@ -139,6 +147,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 for later in rest:
                     fail(later.relative(later.path), gone)
                 break
+    ledger.append(copies.CARD_READ, None, {"card": card, "since": since})
     notes += _twins(clips)
     list_copies(workspace, volume)
     other = _other(volume.root)
@@ -180,27 +189,28 @@ def _half_wiped(ledger: Ledger, volume: Volume, takes: Sequence[CardClip]) -> li
 
 
 def _found_again(
-    ledger: Ledger, card: str, deleted: Mapping[CardClip, State], half_wiped: Sequence[CardClip]
+    ledger: Ledger, card: str, takes: Sequence[CardClip], half_wiped: Sequence[CardClip]
 ) -> list[list[str]]:
-    """What was said to be gone and lies on the card all the same, of the takes that are not copied: `ingest_all` tells
-    of the others. Each as `FILM_GONE` names it."""
+    """What was said to be gone and lies on the card all the same, each as `FILM_GONE` names it: a glance tells a film,
+    what a wipe began with is told by its names, and so is what cannot be read."""
     rows = [row for row in ledger.entries(kind=copies.KIND) if row.payload["card"] == card]
+    said = copies.given_up(ledger, rows)
     half = wipe.half_gone(ledger, card).keys()
-    clips = {take: {str(state.clip)} for take, state in deleted.items()}
-    for take in half_wiped:
+    found: set[tuple[str, str, str]] = set()
+    for take in takes if said else ():
         names = {take.relative(path) for path in take.files}
-        begun = {(path, sha256) for path, sha256 in half if path in names}
-        clips[take] = {
-            str(row.clip) for row in rows for file in row.payload["files"] if (file["path"], file["sha256"]) in begun
-        }
-    here = {(clip, take.relative(path)) for take, mine in clips.items() for clip in mine for path in take.files}
-    found = {key for row in rows for key in copies.given_up(ledger, [row]) if (str(row.clip), key[1]) in here}
-    return [list(key) for key in sorted(found)]
+        files_of = [(row.clip, (file["path"], file["sha256"])) for row in rows for file in row.payload["files"]]
+        met = {clip for clip, file in files_of if file[0] in names and (file in half or take not in half_wiped)}
+        if take not in half_wiped:
+            with contextlib.suppress(LesveilError):  # told when it is its turn
+                met &= copies.met_before(take, ledger)
+        found |= {(card, *file) for clip, file in files_of if clip in met and file[0] in names}
+    return [list(key) for key in sorted(found & said.keys())]
 
 
 @dataclass(frozen=True)
 class NotCopied:
-    """A film that its card's latest run could not copy: its path on the card, the reason in words, and the card."""
+    """A film that no run over its card could copy so far: its path on the card, the reason in words, and the card."""
 
     path: str
     why: str
@@ -208,15 +218,20 @@ class NotCopied:
 
 
 def not_copied(ledger: Ledger) -> list[NotCopied]:
-    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten."""
-    latest: dict[str, list[NotCopied]] = {}
+    """All of them, of every card that is not gone; no clip stands for them, and they must not be forgotten: what a run
+    says of a card counts when it came to the card's end."""
+    found: dict[str, dict[str, tuple[int, NotCopied]]] = {}
     for row in ledger.entries():
-        if row.kind in ("card", copies.CARD_GONE):
-            latest[row.payload["card"]] = []
-        elif row.kind == "failure" and "card" in row.payload:
-            card = row.payload["card"]
-            latest[card].append(NotCopied(row.payload["path"], failure_in_words(row.payload), card))
-    return [one for those in latest.values() for one in those]
+        said = row.payload
+        if row.kind == copies.CARD_GONE or (row.kind == copies.CARD and "size" not in said):  # of an older version
+            found.pop(said["card"], None)
+        elif row.kind == copies.CARD_READ:
+            before = found.get(said["card"], {})
+            found[said["card"]] = {path: one for path, one in before.items() if one[0] > said["since"]}
+        elif row.kind == "failure" and "card" in said:
+            one = NotCopied(said["path"], failure_in_words(said), said["card"])
+            found.setdefault(said["card"], {})[said["path"]] = row.seq, one
+    return [one for those in found.values() for _, one in those.values()]
 
 
 @dataclass(frozen=True)
@@ -233,7 +248,7 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
     """Say that a card is gone, by the name that the ledger has for it: what was not copied or not wiped from it is
     waited for no more, and a wipe of it that was begun is called off, until a run finds those films on a card of that
     name again. Nothing is called wiped by that. Raises CardError where nothing waits for such a card, and where it is
-    in and holds something of what was copied from it."""
+    in and holds something of what was copied from it, or was not."""
     by = " ".join(by.split())
     if not by:
         raise CardError("A card is written off in somebody's name; say whose with --by.")
@@ -245,12 +260,12 @@ def write_off(workspace: Workspace, card: str, by: str) -> WrittenOff:
             "Nothing waits for a card {card}; lesveil status and lesveil wipe name those for which something waits.",
             card=card,
         )
-    if here := sorted(lying(workspace, card)):
+    if here := sorted(lying(workspace, card, besides=[one.path for one in lost]).values()):
         raise CardError(
             "The card {card} is in, and {file} lies on it; if it is another of that name that is gone, take this one"
             " out first.",
             card=card,
-            file=here[0][0],
+            file=here[0],
         )
     half = wipe.call_off(workspace.ledger, begun.digest, by) if begun is not None else []
     workspace.ledger.append(copies.CARD_GONE, None, {"card": card, "by": by})

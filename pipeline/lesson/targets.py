@@ -41,6 +41,16 @@ def in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:
     return folder.is_archive_of(delivery)
 
 
+def refuse_away(workspace: Workspace, delivery: dict[str, Any], within: float = math.inf) -> None:
+    """Raise what reaching the target raises where a delivery (the payload of its row) cannot be asked for now."""
+    target = open_target(workspace, delivery["target"], within)
+    if isinstance(target, FolderTarget):
+        target.lacks(delivery)
+    else:
+        with target:
+            pass  # opened, it was reached
+
+
 def leave_head(workspace: Workspace) -> None:
     """Leave the ledger's head where clips go, so that whoever has this machine cannot rewrite the ledger alone.
 

@@ -12,14 +12,16 @@ from pathlib import Path
 from pipeline import wipeable
 from pipeline.adapters import card as cards
 from pipeline.adapters import copies
+from pipeline.adapters.card_digests import hashed
 from pipeline.adapters.card_reader import CardReader
-from pipeline.adapters.erase import is_there
+from pipeline.adapters.erase import bears_mark, is_there
 from pipeline.adapters.ledger import Entry
 from pipeline.adapters.volumes import Volume, volume_of, volumes
-from pipeline.errors import CardError, WipeError
+from pipeline.errors import CardError, LesveilError, WipeError
 from pipeline.lesson.deliver import still_there
+from pipeline.lesson.namesakes import is_alone
 from pipeline.lesson.state import State, consent_holds, find, lay_at, made_anew_by, states
-from pipeline.lesson.targets import in_archive
+from pipeline.lesson.targets import in_archive, refuse_away
 from pipeline.messages import quoted
 from pipeline.records import Progress, WipePlan, no_progress
 from pipeline.stages import wipe
@@ -30,6 +32,9 @@ MISSING = Path("-")
 
 WINDOWS_OWN = "System Volume Information/"
 """Windows keeps this folder to itself on every volume; it holds no film."""
+
+ASKED = 10.0
+"""Seconds for which the archive is waited for where nothing is wiped yet."""
 
 APPLE_DOUBLE = bytes.fromhex("00051607")
 """How the files begin that macOS writes on FAT beside others, under their names behind "._" (RFC 1740, appendix B)."""
@@ -65,6 +70,7 @@ def wipe_plan(
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == volume.identity]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     not_there = _not_there(workspace, volume, rows, wiped)
+    moved = _moved(volume, rows, wiped, not_there)
     here = {row.clip for row in rows}
     chains = [_chain(workspace, state, volume.identity, today) for state in states(workspace) if state.clip in here]
 
@@ -72,12 +78,13 @@ def wipe_plan(
         chains,
         wiped,
         not_there,
-        _given_up(workspace, volume, rows, not_there),
+        _given_up(workspace, volume, rows, not_there - moved.keys()),
+        moved,
         card=volume.identity,
         number=wipe.plans_done(workspace.ledger),
         fill=wanted.fill or wanted.whole,
         everything=everything,
-        sure=_is_known(volume),
+        sure=is_alone(workspace.ledger, volume),
     )
 
 
@@ -90,11 +97,28 @@ def _not_in(volume: Volume) -> WipeError:
     )
 
 
-def _is_known(volume: Volume) -> bool:
-    """Whether no other card has its identity: cards may share a label, and folders a place, and what formatted them may
-    have left their serials blank (0000-0000, FFFF-FFFF)."""
-    blank = len(set(volume.serial.replace("-", ""))) < 2
-    return not blank and not os.path.isabs(volume.serial)
+def hindrance(workspace: Workspace, plan: WipePlan, card: Path | None) -> LesveilError | None:
+    """What keeps all of a plan from being carried out now, by where ``card`` is said to be: the card, or the archive,
+    is not there. None where nothing does, for all that is known before anything is read."""
+    clips = _clips_of(workspace, plan)
+    delivered = [state.delivered.payload for state in states(workspace) if state.delivered and state.clip in clips]
+    try:
+        volume = _volume(workspace, card, plan.card)
+        if volume is not None:
+            _refuse_away(volume)
+        for delivery in {delivery["target"]: delivery for delivery in delivered}.values():
+            refuse_away(workspace, delivery, ASKED)
+    except LesveilError as error:
+        return error
+    return None
+
+
+def _refuse_away(volume: Volume) -> None:
+    """Raise WipeError where the card is not in the machine, or cannot be written."""
+    if not os.path.isdir(volume.root):
+        raise _not_in(volume)
+    if volume.read_only:
+        raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
 
 
 def _not_there(
@@ -104,9 +128,34 @@ def _not_there(
     hold any more: another film has the name, or none has. Raises CardError."""
     lies = {file["path"]: file["sha256"] for row in rows for file in row.payload["files"]}  # the latest row counts
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]} - wiped
-    begun_with = wipe.half_gone(workspace.ledger, volume.identity).keys()
-    replaced = {(path, sha256) for path, sha256 in copied - begun_with if lies[path] != sha256}
+    half = wipe.half_gone(workspace.ledger, volume.identity)
+
+    def replaced_since(path: str, sha256: str) -> bool:
+        """What a wipe began to overwrite is not another film, whatever a run took it for."""
+        begun = (path, sha256) in half and bears_mark(volume.root, path, [half[path, sha256]])
+        return lies[path] != sha256 and not begun
+
+    replaced = {(path, sha256) for path, sha256 in copied if replaced_since(path, sha256)}
     return replaced | _missing(workspace, volume, copied - replaced)
+
+
+def _moved(
+    volume: Volume, rows: Sequence[Entry], wiped: Set[tuple[str, str]], not_there: Set[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """The films among what is not there, as `_not_there` has it, that the card holds under names under which no run
+    read them: somebody moved or renamed them, or put them into a computer's bin. By these names. Raises CardError."""
+    files = [file for row in rows for file in row.payload["files"]]
+    films = {(file["path"], file["sha256"]): file["bytes"] for file in files if file["kind"] == "video"}
+    lost = {key: size for key, size in films.items() if key in not_there}
+    if not lost or not os.path.isdir(volume.root):
+        return {}
+    known = {path for path, _ in {(file["path"], file["sha256"]) for file in files} - wiped - not_there}
+    root, sizes = volume.root.resolve(), set(lost.values())
+    found: dict[str, str] = {}
+    for name, size in cards.all_files(root, lambda *_: None):
+        if size in sizes and name not in known:  # of what it knows the wipe reads every byte later
+            found.setdefault(hashed(root / name)[1].sha256, name)
+    return {(path, sha256): found[sha256] for path, sha256 in lost if sha256 in found}
 
 
 def _given_up(
@@ -117,7 +166,7 @@ def _given_up(
     said = {(path, sha256) for _, path, sha256 in copies.given_up(workspace.ledger, rows)}
     if not os.path.isdir(volume.root):
         return said
-    return set() if _is_known(volume) else said & not_there
+    return set() if is_alone(workspace.ledger, volume) else said & not_there
 
 
 def _missing(workspace: Workspace, volume: Volume, copied: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -144,12 +193,14 @@ def title(workspace: Workspace, card: Path | None, digest: str) -> str:
 
 
 def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
-    """The files that are on the card now of which the plan with this digest was carried out, by their names on it; none
-    where it cannot be read."""
+    """The files that are on the card now of which the plan with this digest was carried out, by their names on it, and
+    the films among the hidden ones (in a computer's bin, say); none where it cannot be read."""
     begun = [row.payload["card"] for row in workspace.ledger.entries(wipe.BEGIN) if row.payload["digest"] == digest]
     try:
         root = volume.root if (volume := _volume(workspace, card, *begun[-1:])) else MISSING
-        return [path.relative_to(root).as_posix() for path in cards.visible_files(root)]
+        seen = {path.relative_to(root).as_posix() for path in cards.visible_files(root)}
+        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if _is_film(name)}
+        return sorted(seen | {name for name in hidden if not Path(name).name.startswith("._")})
     except (CardError, WipeError):
         return []
 
@@ -163,16 +214,21 @@ def cards_left(workspace: Workspace) -> list[str]:
     return [card for card in dict.fromkeys(str(row.payload["card"]) for row in rows) if card in waiting]
 
 
-def lying(workspace: Workspace, card: str) -> set[tuple[str, str]]:
-    """The (path, sha256) that were copied from this card and that it holds, so far as names tell; nothing where it is
-    not in the machine. Raises CardError."""
+def lying(workspace: Workspace, card: str, *, besides: Iterable[str] = ()) -> dict[tuple[str, str], str]:
+    """The (path, sha256) that were copied from this card and that it holds, so far as names tell, each with the name
+    under which it lies there; ``besides`` are names of what was not copied. Nothing where it is not in the machine.
+    Raises CardError."""
     volume = _volume(workspace, None, card)
     if volume is None or not os.path.isdir(volume.root):
-        return set()
+        return {}
     rows = [row for row in workspace.ledger.entries("ingest") if row.payload["card"] == card]
     wiped = {(path, sha256) for _, path, sha256 in wipe.wiped_since(workspace.ledger, rows)}
     copied = {(file["path"], file["sha256"]) for row in rows for file in row.payload["files"]}
-    return copied - wiped - _not_there(workspace, volume, rows, wiped)
+    not_there = _not_there(workspace, volume, rows, wiped)
+    others = {(path, "") for path in besides}
+    others -= _missing(workspace, volume, others)
+    there = {(path, sha256): path for path, sha256 in others | (copied - wiped - not_there)}
+    return there | _moved(volume, rows, wiped, not_there)
 
 
 def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
@@ -256,8 +312,7 @@ def execute_wipe(
     volume = _volume(workspace, wanted.card, plan.card)
     if volume is None:
         raise WipeError("No card was ever read here; name it with --card.")
-    if not os.path.isdir(volume.root):
-        raise _not_in(volume)
+    _refuse_away(volume)
     if plan.items and volume.identity != plan.card:
         raise WipeError(
             "The card at {folder} is {here}, and the plan is for {card}; put that one in.",
@@ -265,8 +320,6 @@ def execute_wipe(
             here=volume.identity,
             card=plan.card,
         )
-    if volume.read_only:
-        raise WipeError("The card at {folder} is write-protected; move its switch and try again.", folder=volume.root)
     if plan.whole:
         _refuse_our_own(workspace, volume.root)
     if plan.whole and confirmed != volume.title:
@@ -321,7 +374,7 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
 
 def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
     """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
-    that was read last, wherever it is mounted.
+    that was read last of those that are in, wherever it is mounted.
 
     A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
     is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
@@ -341,14 +394,15 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
         raise WipeError("{folder} was never read here; read it first: lesveil run --card.", folder=card)
     if not seen:
         return None
-    last = seen[-1].payload
     known = volumes()
-    here = volume_of(Path(last["folder"]), known)
-    if here.identity == last["card"]:
-        return here
-    moved = [volume for volume in known if volume.identity == last["card"]]
+    latest = {row.payload["card"]: row for row in seen}
+    for last in (row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+        here = volume_of(Path(last["folder"]), known)
+        for volume in (here, *known):
+            if volume.identity == last["card"] and os.path.isdir(volume.root):
+                return volume
     # Not in the machine: what may be wiped can be shown all the same, and executing it says that the card is missing.
-    return moved[0] if moved else Volume(MISSING, serial=last["card"])
+    return Volume(MISSING, serial=seen[-1].payload["card"])
 
 
 def _chain(workspace: Workspace, state: State, card: str, today: date) -> wipeable.Chain:

@@ -64,6 +64,8 @@ SPARE = 64 << 20
 Unread = Callable[[str, CardError], object]
 """Is told of a file by its path on the card, and why it cannot be read."""
 
+_Beside = list[tuple[Path, os.stat_result, Read]]
+
 
 def ingest_all(
     takes: Sequence[CardClip],
@@ -168,8 +170,40 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     else:
         check_room(vault, card_clip.path, sum(sizes) - vault.unfinished(source[:32]))
         read = yield from _copy(card_clip, before, source, vault, ledger, progress)
-    id = digest_of(read)[:16]
     vault.forget(source[:32])  # a crash may have left a second name, and a second key, of the finished copy
+    id = _record(card_clip, card, before, sample, read, beside, unread, ledger)
+    return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
+
+
+def record_beside(card_clip: CardClip, card: str, ledger: Recorder, told: Unread, anew: bool = False) -> None:
+    """Of a take that is not to be copied: record what lies beside its films now, where its last row on this card says
+    otherwise, so that a wipe can take all of it; ``anew``: in any case.
+
+    Nothing is recorded where that row is not about these films, byte for byte. Raises CardError.
+    """
+    first = card_clip.relative(card_clip.path)
+    rows = [row.payload for row in ledger.entries(kind=KIND)]
+    row = next((row for row in reversed(rows) if (row["card"], row["files"][0]["path"]) == (card, first)), None)
+    before = [look(path) for path in card_clip.paths]
+    beside, unread = _beside(card_clip, told)
+    if row is None or (not anew and _has_beside(row, card_clip, beside, unread)):
+        return
+    read = _still(row, card_clip)
+    if read is not None:
+        _record(card_clip, card, before, row["sample"], read, beside, unread, ledger)
+
+
+def _record(
+    card_clip: CardClip,
+    card: str,
+    before: Sequence[os.stat_result],
+    sample: str,
+    read: Sequence[Read],
+    beside: _Beside,
+    unread: list[str],
+    ledger: Recorder,
+) -> str:
+    """Leave the row of a take that was read as it lies on the card; the clip's id."""
     films = zip(card_clip.paths, before, read, strict=True)
     listed = [
         (_listed(card_clip, path, found, one.sha256, kind), _for_manifest(found, one.xxh128))
@@ -179,18 +213,16 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     row = {
         "card": card,
         "sha256": digest_of(read),
-        "bytes": sum(sizes),
+        "bytes": sum(found.st_size for found in before),
         "sample": sample,
         "verified": [one.sha256 for one in read],
         "files": [file for file, _ in listed],
         "listed": [entry for _, entry in listed],
         "unread": unread,
     }
+    id = digest_of(read)[:16]
     ledger.append(KIND, id, row)
-    return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
-
-
-_Beside = list[tuple[Path, os.stat_result, Read]]
+    return id
 
 
 def _beside(card_clip: CardClip, told: Unread) -> tuple[_Beside, list[str]]:
@@ -213,9 +245,12 @@ def _is_as_recorded(
     times = [
         more["modified"] for file, more in zip(row["files"], row["listed"], strict=True) if file["kind"] == "video"
     ]
+    return times == [_modified(found) for found in before] and _has_beside(row, card_clip, beside, unread)
+
+
+def _has_beside(row: dict[str, Any], card_clip: CardClip, beside: _Beside, unread: list[str]) -> bool:
     now = [_listed(card_clip, path, found, read.sha256, "sidecar") for path, found, read in beside]
-    same = times == [_modified(found) for found in before] and now == row["files"][len(before) :]
-    return same and unread == row.get("unread", [])
+    return bool(now == row["files"][len(card_clip.paths) :] and unread == row.get("unread", []))
 
 
 def _still(row: dict[str, Any], card_clip: CardClip) -> list[Read] | None:

@@ -199,6 +199,10 @@ def execute(
         at = card.resolve(strict=True)
         filler = Filler(at, digest)
         done, victims = _inspect(plan, at, ledger, tied, everything, in_place, filler, progress)
+        # what filled the disk comes first: it may be the ledger's own; a whole card's plan lists what others left
+        called_off = [] if plan.whole else [row.payload["digest"] for row in ledger.entries(kind=CALLED_OFF)]
+        for one in (digest, *called_off):
+            Filler(at, one).clear(disk)
         if not is_begun(ledger, digest):
             still()
             begun = {"digest": digest, "card": plan.card, "whole": plan.whole, "number": plan.number}

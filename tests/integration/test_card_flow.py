@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.adapters import files, volumes
+from pipeline.adapters import erase, files, volumes
 from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
+from pipeline.adapters.fill import Filler
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
 from pipeline.errors import CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
+from pipeline.lesson import namesakes
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import states
 from pipeline.stages import ingest as stage
@@ -72,7 +74,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, size: int) -> None:
         self.place, self.size = place, size
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=self.free, total=size))
 
     @property
     def free(self) -> int:
@@ -108,6 +110,30 @@ def test_a_copy_that_was_interrupted_needs_no_room_for_what_is_there(
             world.copy()
     assert disk.free < stage.SPARE + (12 << 20)
     assert len(world.copy().clips) == 3
+
+
+def test_a_film_that_could_not_be_copied_is_not_forgotten_when_the_next_run_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a run that came to the end of the card can say that it is copied now, or gone."""
+
+    def waits() -> list[str]:
+        with world.open() as place:
+            return [one.path for one in copying.not_copied(place.ledger)]
+
+    lay(world.card, E=b"")
+    world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "ingest_all", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    world.copy()
+    assert waits() == [f"{AT}/E.MP4"]
+    (world.card / AT / "E.MP4").unlink()
+    world.copy()
+    assert waits() == []
 
 
 def test_what_stays_on_the_card_is_told_wherever_it_lies(world: World) -> None:
@@ -232,6 +258,21 @@ def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, m
     assert len(world.on_card()) == 2
 
 
+def test_of_the_cards_that_are_in_the_one_that_was_read_last_is_meant(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was read since may be back in its camera."""
+    two, three = (World(world.folder, lay(tmp_path / name, C=name.encode() * 999)) for name in ("two", "three"))
+    for one in (two, world, three, two, world):
+        one.copy()
+    world.finish()
+    assert lesveil(world, capsys, "wipe")["card"] == str(world.card)
+    for away, meant in ((world, two), (two, three), (three, world)):
+        away.card.rename(away.card.with_name(f"{away.card.name} away"))
+        told = lesveil(world, capsys, "wipe")
+        assert (told["card"], told["hindered"] is None) == (str(meant.card), meant is not world)
+
+
 def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
     before = world.on_card()
     world.copy()
@@ -315,6 +356,42 @@ def test_a_film_that_is_not_on_the_card_any_more_is_told_and_keeps_no_other(
         assert place.vault.ids() == []
 
 
+@pytest.mark.parametrize("card", [Volume(Path("-"), "3934-6430", "one"), Volume(Path("-"), "", "EOS")], ids=["s", "l"])
+@pytest.mark.parametrize("to", [".Trash-1000/files/A.MP4", "backup.mp4", f"{AT}/LESSON.MP4"])
+def test_a_film_that_was_moved_on_its_card_is_not_called_gone(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, to: str, card: Volume
+) -> None:
+    """Into the bin of a computer, say: it is not wiped from there, and must not be told so."""
+    as_volume(monkeypatch, card)
+    world.copy()
+    world.finish()
+    moved = world.card / to
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    film = (world.card / AT / "A.MP4").rename(moved)
+    (world.card / "other.bin").write_bytes(b"x" * film.stat().st_size)
+    said = lesveil(world, capsys, "wipe", "--card", str(world.card), js=False)
+    assert f"because its film lies on this card as {to} (do lesveil run;" in said
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        assert [state.stage for state in states(place)] == ["delivered", "wiped"]
+        assert len(place.vault.ids()) == 1
+    by = ("--by", "A. Jansen")
+    assert "lies on the card that is in" in lesveil(world, capsys, "wipe", "--gone", "A.MP4", *by, code=57)
+    gone = lesveil(world, capsys, "cards", "--gone", card.identity, *by, code=CardError.code)
+    assert f"{to} lies on it" in gone
+    world.copy()
+    if not to.startswith(AT):
+        assert world.plan().items == (), "a run reads no film there"
+        moved.unlink()
+    if not card.serial:
+        lesveil(world, capsys, "wipe", "--gone", "A.MP4", *by)
+    elif world.plan().items:
+        world.wipe(world.plan().digest)
+    assert world.plan().refused == ()
+    with world.open() as place:
+        assert bool(place.vault.ids()) is not bool(card.serial), "where another card may hold it, it goes by its term"
+
+
 def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,8 +406,9 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
         with monkeypatch.context() as patch:
             as_volume(patch, card)
             world.copy()
-            patch.setattr(wiping, "is_there", lambda *_: False)
+            (world.card / "DCIM").rename(world.folder / "aside")
             assert (world.plan().items, {why for _, why in world.plan().refused}) == ((), {not_here})
+            (world.folder / "aside").rename(world.card / "DCIM")
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     world.copy()
     for film in (world.card / AT).iterdir():
@@ -340,6 +418,66 @@ def test_all_may_be_gone_from_a_card_that_is_known_and_from_no_other(
     world.wipe(plan.digest)
     with world.open() as place:
         assert place.vault.ids() == []
+
+
+@pytest.mark.parametrize("how", ["of another size", "comes back", "comes back late", "older", "of many", "in"])
+def test_a_serial_that_two_cards_have_makes_neither_sure(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What shows it: another size, a film that is there again, or one that was there before and was not read."""
+    serial = "1234-5678" if how == "of many" else "3934-6430"
+    as_volume(monkeypatch, Volume(world.card, serial, "", "vfat", True))
+    world.copy()
+    world.finish()
+    two = World(world.folder, lay(tmp_path / "two", A=b"third lesson" * 999, C=b"fourth lesson" * 999))
+    if how == "older":
+        os.utime(two.card / AT / "C.MP4", (1e9, 1e9))
+    if how == "of another size":
+        for module in (copying, namesakes):
+            monkeypatch.setattr(module, "size_of", lambda root: (32 if root == world.card else 64) << 30)
+    elif how != "of many":
+        two.copy()
+    if how == "in":
+        both = [Volume(card, serial) for card in (world.card, two.card)]
+        monkeypatch.setattr(namesakes, "volumes", lambda: both)
+    if how == "comes back":
+        world.copy()
+        two.copy()
+    elif how == "comes back late":
+        two.wipe(two.plan().digest)
+        world.copy()
+        world.finish()
+    plan = two.plan()
+    assert "gone" not in {item.kind for item in plan.items}
+    assert NOT_HERE in {why for _, why in plan.refused}
+    world.copy()
+    world.finish()
+    there = {item.path for item in world.plan().items if item.kind == "video"}
+    assert there == {f"{AT}/A.MP4", f"{AT}/B.MP4"}
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+
+
+def test_what_was_there_and_could_not_be_read_makes_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    film = lay(world.card, E=b"") / AT / "E.MP4"
+    world.copy()
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "ingest_all", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.copy()
+    film.write_bytes(b"fifth lesson" * 999)
+    os.utime(film, (1e9, 1e9))
+    world.copy()
+    moved = (world.card / AT / "A.MP4").rename(world.folder / "Z.MP4")
+    lay(world.card, A=b"sixth lesson" * 999)
+    world.copy()
+    os.utime(moved.rename(world.card / AT / "Z.MP4"), (1e9, 1e9))
+    world.copy()
+    world.finish()
+    assert world.plan().refused == ()
 
 
 def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,6 +490,53 @@ def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatc
     monkeypatch.setattr(wiping, "is_there", broken)
     with pytest.raises(CardError, match="cannot be read"):
         world.plan()
+
+
+def test_a_card_without_its_cameras_folders_keeps_no_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted on a computer, or by a camera that formats and leaves the serial: the films are gone all the same."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    world.finish()
+    shutil.rmtree(world.card / "DCIM")
+    world.wipe(world.plan().digest)
+    with world.open() as place:
+        assert place.vault.ids() == []
+
+
+@pytest.mark.parametrize("how", ["changed", "unreadable"])
+def test_a_film_that_its_card_lost_part_of_keeps_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A run takes it for what it copied, so the wipe must say what else to do."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    film = lay(world.card, A=os.urandom(5 << 20)) / AT / "A.MP4"
+    world.copy()
+    world.finish()
+    written = film.stat().st_mtime_ns
+    with film.open("r+b") as file:
+        file.seek(1_500_000)  # where no sample is taken
+        file.write(b"lost")
+    os.utime(film, ns=(written, written))
+    if how == "unreadable":
+        hashed = erase._hash
+
+        def broken(path: Path) -> str:
+            if path == film:
+                raise OSError(5, "Input/output error")
+            return hashed(path)
+
+        monkeypatch.setattr(erase, "_hash", broken)
+    copied = world.copy()
+    assert (len(copied.clips), copied.failed) == (2, [])
+    before = world.on_card()
+    with pytest.raises(WipeError, match="delete it in the camera"):
+        world.wipe(world.plan().digest)
+    assert world.on_card() == before
+    film.unlink()
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert place.vault.ids() == []
 
 
 # --- a wipe that was begun and cannot be finished ---------------------------------------------------------------------
@@ -418,6 +603,26 @@ def test_what_a_wipe_that_was_called_off_left_half_done_is_told_and_goes_by_a_ne
             world.wipe(again.digest, fill=True)
     monkeypatch.setattr("pipeline.adapters.fill.Filler.fill", lambda *_: None)
     world.wipe(again.digest)
+    assert world.on_card() == {}
+
+
+@pytest.mark.parametrize("step", ["Disk.write", "Disk.rename"], ids=["to be overwritten", "overwritten"])
+def test_a_name_that_the_camera_uses_again_after_a_wipe_was_called_off_keeps_neither_film(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Of the older one nothing is there any more, so the new one under its name may be wiped."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    digest = begun(world, monkeypatch, f"pipeline.adapters.erase.{step}")
+    with world.open() as place:
+        wiping.call_off(place, digest, "A. Jansen")
+    lay(world.card, A=b"a new lesson" * 5000)
+    world.copy()
+    assert [why for _, why in world.plan().refused] == ["it was not rendered"]
+    world.finish()
+    plan = world.plan()
+    assert plan.refused == ()
+    assert [item.path for item in plan.items if item.kind == "gone"] == [f"{AT}/A.MP4"]
+    world.wipe(plan.digest)
     assert world.on_card() == {}
 
 
@@ -509,6 +714,41 @@ def test_what_a_run_says_of_a_begun_wipe_can_be_typed(
     lesveil(world, capsys, *shlex.split(words), "--confirm", "one")
 
 
+@pytest.mark.parametrize("off", [False, True], ids=["repeated", "called off"])
+def test_what_filled_a_disk_goes_before_anything_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch, off: bool
+) -> None:
+    """The ledger may lie on that very disk; and a camera would find its card full."""
+    world.copy()
+    world.finish()
+    digest = world.plan(fill=True).digest
+
+    def killed(self: Filler, *_: Any) -> None:
+        self._name(0).write_bytes(b"random")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Filler, "fill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.wipe(digest, fill=True)
+    (filling,) = world.on_card()
+    assert filling.endswith(".TMP")
+    if off:
+        with world.open() as place:
+            wiping.call_off(place, digest, "A. Jansen")
+        digest = world.plan().digest
+    append = Ledger.append
+
+    def with_room(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        assert world.on_card() == {}, f"no room to write {kind}"
+        return append(self, kind, clip, payload)
+
+    monkeypatch.setattr(Filler, "fill", lambda *_: None)
+    monkeypatch.setattr(Ledger, "append", with_room)
+    world.wipe(digest, fill=not off)
+    assert world.plan().items == ()
+
+
 # --- a phone or camera over MTP ---------------------------------------------------------------------------------------
 
 
@@ -580,6 +820,32 @@ def test_the_plan_says_how_to_carry_it_out(world: World, capsys: pytest.CaptureF
     assert shlex.split(line.split(": ", 1)[1])[4:] == ["--fill", "--card", str(world.card)]
     assert "free_space" in said
     assert "working_copy" in said
+
+
+@pytest.mark.parametrize("away", ["card", "archive", "switch"])
+def test_a_plan_that_cannot_be_carried_out_now_says_so_first(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    world.copy()
+    world.finish()
+    digest = world.plan().digest
+    if away == "switch":
+        as_volume(monkeypatch, replace(volumes.volume_of(world.card), read_only=True))
+    else:
+        folder = world.card if away == "card" else world.archive
+        folder.rename(folder.with_name("away"))
+    why = {"card": f"The card {world.card} is not here; put it in", "switch": f"The card at {world.card} is write-"}
+    why["archive"] = f"The target folder {world.archive} is not there; connect it"
+    said = lesveil(world, capsys, "wipe", js=False)
+    assert said.splitlines()[0].startswith("Nothing can be wiped now")
+    assert why[away] in said.splitlines()[0]
+    assert f"{AT}/A.MP4" in said
+    assert "--execute" not in said
+    told = lesveil(world, capsys, "wipe")
+    assert (told["digest"], told["hindered"].startswith(why[away])) == (digest, True)
+    if away != "switch":
+        folder.with_name("away").rename(folder)
+        assert lesveil(world, capsys, "wipe")["hindered"] is None
 
 
 def test_a_whole_card_needs_its_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -688,9 +954,14 @@ def test_after_a_wipe_what_formatting_would_lose_is_told(world: World, capsys: p
     world.copy()
     world.finish("A.MP4")
     (world.card / AT / "IMG_1.JPG").write_bytes(b"x")
+    for name in (".Trash-1000/files/OLD.MP4", ".Trash-1000/info/OLD.MP4.trashinfo", ".Trashes/._OLD.MP4"):
+        (world.card / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.card / name).write_bytes(b"deleted on a computer")
     digest = lesveil(world, capsys, "wipe", "--card", str(world.card))["digest"]
     said = lesveil(world, capsys, "wipe", "--card", str(world.card), "--execute", digest, js=False)
-    assert f"gone once it is formatted: {AT}/B.MP4, {AT}/IMG_1.JPG; copy what is to be kept first." in said
+    there = f".Trash-1000/files/OLD.MP4, {AT}/B.MP4, {AT}/IMG_1.JPG"
+    assert f"gone once it is formatted: {there}; copy what is to be kept first." in said
+    shutil.rmtree(world.card / ".Trash-1000")
     for path in (world.card / AT).iterdir():
         path.unlink()
     world.finish("B.MP4")

@@ -14,6 +14,7 @@ from pipeline.errors import CardError, WipeError
 from pipeline.lesson import retention
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import State, find
+from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import NOT_ALL_THERE
 from tests.integration.test_card_flow import AT, as_volume, begun, lay, lesveil
 from tests.world import World
@@ -203,6 +204,18 @@ def test_a_card_that_is_in_and_holds_its_films_is_not_written_off(
     assert len(lesveil(world, capsys, *gone)["not_wiped"]) == 2
 
 
+def test_a_card_that_is_in_and_holds_a_film_that_was_not_copied_is_not_written_off(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = lay(world.card, E=b"") / AT / "E.MP4"
+    world.copy()
+    world.wipe(world.plan().digest)
+    gone = ["cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen"]
+    assert f"{AT}/E.MP4 lies on it" in lesveil(world, capsys, *gone, code=CardError.code)
+    film.unlink()
+    assert lesveil(world, capsys, *gone)["written_off"] == [f"{AT}/E.MP4"]
+
+
 def test_a_film_that_is_deleted_here_and_turns_up_on_its_card_waits_for_its_wipe(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,3 +274,29 @@ def test_a_report_says_that_a_lost_rendering_waits_for_what_status_says(
     said = clip_in(lesveil(world, capsys, "report")["batches"][0])
     assert said["waits_for"] == told["waits_for"] == "lesveil run"
     assert said["said"] == told["said"]
+
+
+@pytest.mark.parametrize("how", ["killed", "unreadable"])
+def test_a_card_that_turns_up_is_waited_for_though_its_films_are_not_read_to_the_end(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A run saw them on it: no more is needed to know that they are not gone."""
+    away = world.card.rename(world.folder / "lost")
+    lesveil(world, capsys, "cards", "--gone", "EOS_DIGITAL", "--by", "A. Jansen")
+    away.rename(world.card)
+
+    def broken(path: Path, *_: Any) -> Any:
+        if how == "killed":
+            raise KeyboardInterrupt
+        raise CardError("{file} cannot be read.", file=path)
+
+    monkeypatch.setattr(stage, "sample_of", lambda paths, _: broken(paths[0]))
+    if how == "killed":
+        with pytest.raises(KeyboardInterrupt):
+            world.copy()
+    else:
+        monkeypatch.setattr("pipeline.adapters.copies.sample_of", lambda paths, _: broken(paths[0]))
+        assert len(world.copy().failed) == 2
+    assert [of(world, name).waits_for for name in ("A.MP4", "B.MP4")] == ["lesveil wipe"] * 2
+    with world.open() as place:
+        assert wiping.cards_left(place) == ["EOS_DIGITAL"]

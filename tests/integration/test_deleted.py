@@ -15,12 +15,13 @@ from pipeline.adapters import database
 from pipeline.adapters.ledger import Entry
 from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, RepairError, WipeError
+from pipeline.errors import ApprovalError, CardError, RepairError, WipeError
 from pipeline.lesson import approve, plans, recall, retention
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.deleted import TERM, USED, Deleted, fate
 from pipeline.lesson.desk import Desk
-from pipeline.lesson.state import State, find
+from pipeline.lesson.state import State, find, states
+from pipeline.stages import ingest as stage
 from pipeline.workspace import Workspace
 from tests.world import World, complete
 
@@ -86,6 +87,59 @@ def test_what_a_recall_deleted_is_not_made_again_and_its_film_can_be_wiped(world
     with world.open() as place:
         assert not place.vault.has(find(place, "A.MP4").clip)
         assert find(place, "A.MP4").stage == "wiped"
+
+
+@pytest.mark.parametrize("what", ["appeared", "changed", "unreadable"])
+def test_what_a_run_finds_beside_a_deleted_film_goes_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The wipe of its whole card stopped at it for ever, and sent to a run that left the clip alone."""
+    note = (world.card / A).with_suffix(".XMP")
+    if what == "changed":
+        note.write_bytes(b"as it was")
+        world.copy()
+    world.finish()
+    with world.open() as place:
+        recalled(place, "A.MP4")
+    note.write_bytes(b"as it is")
+    with pytest.raises(WipeError, match=r"A\.XMP .* do lesveil run"):
+        world.wipe(world.plan().digest)
+    with monkeypatch.context() as patch:
+        if what == "unreadable":
+            hashed = stage.hashed
+
+            def broken(path: Path) -> Any:
+                if path == note.resolve():
+                    raise CardError("{file} cannot be read.", file=path)
+                return hashed(path)
+
+            patch.setattr(stage, "hashed", broken)
+        assert len(world.copy().unread) == (what == "unreadable")
+    if what == "unreadable":
+        assert "could not be read" in world.plan().refused[0][1]
+        world.wipe(world.plan().digest)
+        assert sorted(world.on_card()) == [A, A.replace("MP4", "XMP")], "the other one goes"
+        world.copy()
+    assert names(world.copy().deleted) == [A]
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
+    with world.open() as place:
+        assert {state.stage for state in states(place)} == {"wiped"}
+        assert place.vault.ids() == []
+
+
+def test_a_deleted_film_that_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
+    world.finish()
+    with world.open() as place:
+        recalled(place, "A.MP4")
+    film = (world.card / A).read_bytes()
+    world.wipe(world.plan().digest)
+    (world.card / A).write_bytes(film)
+    assert names(world.copy().deleted) == [A]
+    with world.open() as place:
+        assert (find(place, "A.MP4").stage, find(place, "A.MP4").waits_for) == ("deleted", "lesveil wipe")
+    world.wipe(world.plan().digest)
+    assert world.on_card() == {}
 
 
 def test_a_wipe_that_was_shown_while_the_archive_held_the_film_does_not_take_the_last_of_it(world: World) -> None:

@@ -22,7 +22,7 @@ from pipeline.adapters import graph_http
 from pipeline.adapters.graph_http import Clock
 from pipeline.adapters.graph_names import Labels
 from pipeline.cli import main
-from pipeline.errors import DeliveryError
+from pipeline.errors import DeliveryError, SignInError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import targets
 from pipeline.lesson.deliver import Arrived
@@ -169,6 +169,17 @@ def test_a_withdrawal_is_answered_before_the_archive_is_asked(
     assert "Consent of 41207 is withdrawn" in withdrawn_by_then[0]
     assert "could not be asked" in capsys.readouterr().err
     assert sum(waits.waited) < 10
+
+
+def test_what_cannot_be_asked_in_the_archive_is_known_before_a_wipe(place: Place, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    with workspace.opened(place.made.folder) as opened:
+        delivery = opened.ledger.entries("delivery")[0].payload
+        targets.refuse_away(opened, delivery)
+    place.lesveil("login", "--forget")
+    with workspace.opened(place.made.folder) as opened, pytest.raises(SignInError, match="run lesveil login"):
+        targets.refuse_away(opened, delivery)
 
 
 def test_ctrl_c_stops_soon_and_the_next_run_goes_on(place: Place, graph: Control, drive: str) -> None:

@@ -247,6 +247,12 @@ def test_the_systems_reason_is_said_in_the_same_language(number: int, dutch: dic
         ("row 29 was changed", "rij 29 is veranderd"),
         ("rows 3 to 8 were cut off the end", "de rijen 3 tot en met 8 zijn van het einde afgesneden"),
         ("DCIM/{les}.MP4 belongs to a clip that stays", "DCIM/{les}.MP4 hoort bij een opname die blijft"),
+        (
+            "its film lies on this card as (do lesveil run).mp4"
+            " (do lesveil run; if that changes nothing: delete it there)",
+            "de film staat op deze kaart als (do lesveil run).mp4"
+            " (doe lesveil run; verandert dat niets: verwijder hem daar)",
+        ),
         ("it was not rendered", None),
     ],
 )

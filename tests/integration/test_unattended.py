@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,6 +146,10 @@ def test_status_tells_of_the_last_one(school: School, capsys: pytest.CaptureFixt
     capsys.readouterr()
     main(["status", "-C", str(school.place), "--lang", "nl"])
     assert "Laatste run zonder toezicht" in capsys.readouterr().out
+    (school.place / "last-run.json").write_text('{"ended": "2026-11-28T07:30:00+00:00", "result": "done"}')
+    here = datetime(2026, 11, 28, 7, 30, tzinfo=UTC).astimezone()
+    with workspace.opened(school.place) as place:
+        assert f"{here:%Y-%m-%d %H:%M}" in unattended.last_run(place), "as the clock on the wall says it"
     (school.place / "last-run.json").write_text("[1]")
     with workspace.opened(school.place) as place:
         assert unattended.last_run(place) == ""
@@ -176,6 +180,15 @@ def test_doctor_looks_at_everything(school: School, monkeypatch: pytest.MonkeyPa
         (school.place / "register.db").chmod(0o600)
     (school.place / "lesveil.toml").write_text('[recognition]\nmode = "on"\n')
     assert findings(school, "privacy", code=4)[0]["state"] == "bad"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a command of Unix")
+def test_what_doctor_says_to_type_works_in_a_folder_of_any_name(school: School) -> None:
+    school.place = school.place.rename(school.place.with_name("mijn 'les' map"))
+    (school.place / "register.db").chmod(0o644)
+    (bad,) = (one for one in findings(school, "keys and permissions", code=4) if one["state"] == "bad")
+    subprocess.run(bad["todo"], shell=True, check=True)
+    assert all(one["state"] != "bad" for one in findings(school, "keys and permissions"))
 
 
 def test_doctor_knows_how_old_the_list_is_and_what_the_clock_says(

@@ -676,6 +676,20 @@ def test_it_fits_a_laptop_and_a_tablet(tab: Any) -> None:
         one.shot(f"30-{name}")
 
 
+def test_a_telephone_shows_names_states_and_remarks_whole(tab: Any) -> None:
+    one = tab("coach", "Bob", viewport={"width": 390, "height": 800})
+    row = one.page.locator("tbody tr", has_text="MVI_0001.MP4").first
+    name, chip = (row.locator(what).bounding_box() for what in ("a", ".chip"))
+    assert name["height"] < 30, "on one line"
+    assert chip["x"] + chip["width"] <= 390
+    one.open_clip()
+    one.page.evaluate("document.querySelector('.toast').textContent = 'Misschien iemand met toestemming. '.repeat(3)")
+    one.shot("32-telephone")
+    toast = one.page.locator(".toast").bounding_box()
+    assert toast["width"] > 300
+    assert toast["height"] < 130
+
+
 @pytest.mark.parametrize("width", [683, 400, 320])
 def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     """A laptop of 1366 at twice the size, a telephone; whoever is signed in may have a long name."""

@@ -47,7 +47,7 @@ class School:
         told = main([*map(str, words), "-C", str(self.place), "--json", "--lang", "en"])
         said = self._capsys.readouterr()
         assert told == code, said.out + said.err
-        return json.loads(said.out)
+        return json.loads(said.out or "null")
 
     def run(self, *words: object, code: int = 0) -> Any:
         return self.lesveil("run", "--unattended", "--card", self.card, *words, code=code)
@@ -244,6 +244,13 @@ def test_doctor_lists_what_is_broken_and_goes_on(school: School, part: str, how:
     assert (path.read_bytes() if path.exists() else None) == before
     with pytest.raises(LesveilError), workspace.opened(school.place):
         pass
+
+
+def test_doctor_looks_while_a_run_is_at_work(school: School) -> None:
+    """It is asked when somebody wonders about just that run; only what it is told of the clock waits."""
+    with workspace.opened(school.place) as place, workspace.alone(place):
+        assert findings(school, "the workspace")[0]["state"] == "good"
+        school.lesveil("doctor", "--clock-is-right", code=5)
 
 
 def test_doctor_lists_several_that_are_broken(school: School) -> None:

@@ -703,6 +703,18 @@ def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     assert name["width"] > 90
 
 
+@pytest.mark.parametrize("width", [1280, 420])
+def test_a_report_is_as_wide_as_its_window(browser: Any, house: Page, tmp_path: Path, width: int) -> None:
+    house.school.lesveil("report", "--html", tmp_path / "report.html")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    columns = [box["x"] for box in (one.bounding_box() for one in page.locator(".pairs td:nth-child(2)").all()) if box]
+    assert len(columns) > 9
+    assert max(columns) - min(columns) < 2, "what is said of one clip lies below what is said of the other"
+    page.close()
+
+
 def test_the_page_is_light(tab: Any, house: Page) -> None:
     """Everything but film and pictures of people."""
     one = tab("coach", "Geertje")

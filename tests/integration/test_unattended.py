@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,6 +246,24 @@ def test_doctor_lists_what_is_broken_and_goes_on(school: School, part: str, how:
     assert (path.read_bytes() if path.exists() else None) == before
     with pytest.raises(LesveilError), workspace.opened(school.place):
         pass
+
+
+def test_a_folder_that_cannot_be_written_is_told_as_that(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite needs a file beside its own: a ledger in such a folder is no worse, and no copy of it helps."""
+    connect = sqlite3.connect
+
+    def reads(path: Path, **options: Any) -> sqlite3.Connection:
+        return connect(f"{path.as_uri()}?mode=ro", uri=True, **options)
+
+    for name in ("ledger.db", "register.db"):
+        with contextlib.closing(connect(school.place / name)) as held:
+            held.execute("PRAGMA journal_mode=DELETE")  # else it need not be written to be opened
+    monkeypatch.setattr("pipeline.adapters.database.sqlite3.connect", reads)
+    told = {one["section"]: one["findings"] for one in school.lesveil("doctor", code=4)["sections"]}
+    for one in told["the workspace"]:
+        assert "check the folder and its permissions" in one["text"]
+        assert one["todo"] == "Give yourself permission to read and write there."
+    assert len(told["the workspace"]) == 2
 
 
 def test_doctor_looks_while_a_run_is_at_work(school: School) -> None:

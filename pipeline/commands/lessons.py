@@ -195,6 +195,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 def _summary(result: Any) -> list[str]:
     from pipeline.doubt import undecided
     from pipeline.lesson.report_words import summary_line
+    from pipeline.lesson.waiting import called
 
     renders = [state.render for state in result.done if state.render]
     figures = {
@@ -207,16 +208,17 @@ def _summary(result: Any) -> list[str]:
         "begun": sum(bool(state.begun) for state in result.done),
     }
     lines = [summary_line(figures)] if renders else [] if result.failed else [tr("nothing new")]
+    names = called(result.done)
     for state in result.done:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])
-            lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
+            lines.append(tr("Look at {clip}: {moments}", clip=names[state.clip], moments=moments))
         if state.render and undecided(state.render):
             lines.append(
                 tr(
                     "{clip}: a second look sees {n} {n:face that is|faces that are} not hidden; nobody can approve "
                     "it before deciding.",
-                    clip=Path(state.file).name,
+                    clip=names[state.clip],
                     n=undecided(state.render),
                 )
             )
@@ -224,7 +226,7 @@ def _summary(result: Any) -> list[str]:
             lines.append(
                 tr(
                     "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
-                    clip=Path(state.file).name,
+                    clip=names[state.clip],
                     n=state.render["damaged"],
                 )
             )

@@ -80,7 +80,6 @@ def _ledger(ledger: Document) -> str:
 
 
 def _clip(clip: Document) -> list[str]:
-    name = Path(clip["file"]).name
     rows: list[tuple[Any, ...]] = [
         (tr("filmed"), clip["filmed"] or "?"),
         (tr("teacher"), clip["teacher"] or "-"),
@@ -121,7 +120,7 @@ def _clip(clip: Document) -> list[str]:
         )
         for one in clip["shown"]
     ]
-    body = [f"<h3>{_e(name)} <span class=small>{_e(clip['clip'][:16])}</span></h3>", _table((), rows)]
+    body = [f"<h3>{_e(clip['called'])} <span class=small>{_e(clip['clip'][:16])}</span></h3>", _table((), rows)]
     if shown:
         heads = (tr("Shown"), "", tr("how long"), tr("on what ground"), "")
         body.append(_table(heads, shown))

@@ -335,6 +335,11 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30
 
 
+@pytest.mark.parametrize("words", [["1", "--person", "1"], ["--person", "1", "--processing"], ["1", "--processing"]])
+def test_a_report_on_one_thing_passes_over_no_other(words: list[str], place: Place) -> None:
+    assert "not allowed with" in place.lesveil("report", *words, code=2)
+
+
 def test_films_of_one_name_are_told_apart_wherever_they_are_named(place: Place, tmp_path: Path) -> None:
     with workspace.opened(place.made.folder) as opened:
         opened.ledger.append("card", None, {"folder": "/k", "card": "kaart", "registered": False})

@@ -49,13 +49,6 @@ def run_card(args: argparse.Namespace) -> int:
     lines = _summary(result)
     for name, error in result.troubles:
         say("{clip}: {error}", clip=name, error=told(error))
-    if result.failed:
-        bad, all_ = len(result.failed), len(result.failed) + len(result.done)
-        lines.append(
-            tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_)
-            if result.done
-            else tr("{n} {n:clip was|clips were} not done.", n=bad)
-        )
     answer(args, run_document(result), *lines)
     return code_of(error.code for _, error in result.troubles)
 
@@ -250,6 +243,15 @@ def _summary(result: Any) -> list[str]:
     lines += result.notes
     if result.left:
         lines.append(tr("Left on the card: {files}", files=_listed(result.left)))
+    if result.failed:
+        bad = len(result.failed)
+        copied = {file for state in result.done for file in state.files}  # one of these may be done from its copy
+        all_ = len(result.done) + sum(name not in copied for name, _ in result.failed)
+        lines.append(
+            tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_)
+            if result.done
+            else tr("{n} {n:clip was|clips were} not done.", n=bad)
+        )
     return lines
 
 

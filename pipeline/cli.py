@@ -57,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     def group(name: str, text: str) -> Any:
-        return commands.add_parser(name, help=text).add_subparsers(dest="action", required=True, parser_class=Parser)
+        made = commands.add_parser(name, help=text, description=text, parents=[common])
+        return made.add_subparsers(required=True, parser_class=Parser)  # without a name, so that what lacks is listed
 
     for commands_of in GROUPS:
         commands_of.add_to(add, group)

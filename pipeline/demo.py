@@ -24,7 +24,7 @@ from pipeline.adapters.graph_http import loopback
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import INTERRUPTED, CheckFailedError, OutputExistsError, UsageError
 from pipeline.lesson.onedrive_target import open_onedrive
-from pipeline.messages import printable, tr
+from pipeline.messages import printable, quoted, tr
 from pipeline.records import U8
 
 SHEET_TIMES = (0.1, 0.35, 0.6, 0.9)
@@ -97,7 +97,7 @@ def _through(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: 
 
     def lesveil(*words: str) -> Any:
         said = [str(word) for word in words]
-        step("lesveil " + " ".join(said))
+        step("lesveil " + " ".join(map(quoted, said)))
         out = io.StringIO()
         options = [
             "-C",
@@ -188,7 +188,7 @@ def _through(folder: Path, language: str, main: Main, tell: Tell, onedrive_url: 
         tr("Where to look:"),
         f"  {sheet}   " + tr("before and after, side by side"),
         *(f"  {path}" for path in where.values()),
-        f"  {place}   " + tr("the workspace: lesveil -C {folder} status", folder=place),
+        f"  {place}   " + tr("the workspace: lesveil -C {folder} status", folder=quoted(place)),
     ]
     return tell(document, *lines)
 

@@ -120,7 +120,7 @@ def create(folder: Path, *, key_file: bool = False) -> None:
         Ledger.open(folder / "ledger.db").close()
         Register.open(folder / "register.db").close()
         partial = files.partial_path(path)
-        partial.write_text(FIRST_SETTINGS, encoding="utf-8")
+        partial.write_text(tr(FIRST_SETTINGS), encoding="utf-8")
         files.publish(partial, path)
 
 

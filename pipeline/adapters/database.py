@@ -68,8 +68,11 @@ def connect(path: Path, migrations: Migrations) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         _migrate(connection, migrations)
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        # the journal beside it cannot be written: the file is no worse for that
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path.parent) from error
         raise
     return connection
 

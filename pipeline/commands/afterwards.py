@@ -247,11 +247,10 @@ def add_to(add: Add, group: Group) -> None:
     purged = add("purge", purge, "show what has served or is past its term; delete exactly what was shown")
     purged.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
     told_of = add("report", report, "what happened, for the coach and the privacy officer")
-    told_of.add_argument("batch", nargs="?", metavar="BATCH", help="a number as lesveil report lists them, or a day")
+    one = told_of.add_mutually_exclusive_group()
+    one.add_argument("batch", nargs="?", metavar="BATCH", help="a number as lesveil report lists them, or a day")
     told_of.add_argument("--from", type=day, metavar="DATE", help="the first day told of")
     told_of.add_argument("--to", type=day, metavar="DATE", help="the last one")
-    told_of.add_argument("--person", metavar="ID", help="everything about one person (GDPR article 15)")
-    told_of.add_argument(
-        "--processing", action="store_true", help="an entry for the register of processing (article 30)"
-    )
+    one.add_argument("--person", metavar="ID", help="everything about one person (GDPR article 15)")
+    one.add_argument("--processing", action="store_true", help="an entry for the register of processing (article 30)")
     told_of.add_argument("--html", type=named, metavar="FILE", help="a page to print")

@@ -68,14 +68,17 @@ _SIGNS = {"good": "+", "warning": "!", "bad": "-"}
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """lesveil doctor"""
+    """lesveil doctor
+
+    It only looks, so it waits for no run that is at work, and needs no folder that can be written.
+    """
     from pipeline.lesson.house_checks import EARLIEST, part_findings
 
-    with workspace.opened_in_part(args.workspace) as (place, broken), workspace.alone(place, tidy=False):
+    with workspace.opened_in_part(args.workspace) as (place, broken):
         if args.clock_is_right and date.today() >= EARLIEST:
-            with contextlib.suppress(LesveilError):  # of a part that is broken, what is found says so
+            with workspace.alone(place, tidy=False), contextlib.suppress(LesveilError):
                 place.ledger.append("clock", None, {"said": date.today().isoformat()})
-                place.register.settle_clock()
+                place.register.settle_clock()  # of a part that is broken, what is found says so
         found = [(OPENING, part_findings(broken))]
         for title, work in SECTIONS:  # who needs a part that is broken says the same again
             found.append((title, [one for one in work(place) if one not in found[0][1]]))

@@ -64,7 +64,7 @@ def enrol(args: argparse.Namespace) -> int:
     if absent and recognises:
         lines.append(
             tr(
-                "{n} {n:person|people} of these {n:was|were} not in {folder} and can no longer be recognised"
+                "{n} of these {n:was|were} not in {folder} and can no longer be recognised"
                 " ({people}); each time, enrol everybody's pictures together.",
                 n=len(absent),
                 people=", ".join(absent),

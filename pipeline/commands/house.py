@@ -115,7 +115,7 @@ def add_to(add: Add, group: Group) -> None:
     )
     shown.add_argument("--onedrive-url", default="", metavar="URL", help="deliver to a test service on this machine")
     made = add("init", init, "make a workspace")
-    made.add_argument("folder", metavar="DIR", help="the folder, which must not be there yet")
+    made.add_argument("folder", metavar="DIR", help="the folder; it is made where it is not there yet")
     made.add_argument("--key-file", action="store_true", help="keep its key in the folder, not in the system's keyring")
     verified = add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
     verified.add_argument("--head", action="append", metavar="N:HASH", help="a head that was noted elsewhere")

@@ -49,13 +49,6 @@ def run_card(args: argparse.Namespace) -> int:
     lines = _summary(result)
     for name, error in result.troubles:
         say("{clip}: {error}", clip=name, error=told(error))
-    if result.failed:
-        bad, all_ = len(result.failed), len(result.failed) + len(result.done)
-        lines.append(
-            tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_)
-            if result.done
-            else tr("{n} {n:clip was|clips were} not done.", n=bad)
-        )
     answer(args, run_document(result), *lines)
     return code_of(error.code for _, error in result.troubles)
 
@@ -195,6 +188,7 @@ def _remind(place: workspace.Workspace, today: date) -> None:
 def _summary(result: Any) -> list[str]:
     from pipeline.doubt import undecided
     from pipeline.lesson.report_words import summary_line
+    from pipeline.lesson.waiting import called
 
     renders = [state.render for state in result.done if state.render]
     figures = {
@@ -207,16 +201,17 @@ def _summary(result: Any) -> list[str]:
         "begun": sum(bool(state.begun) for state in result.done),
     }
     lines = [summary_line(figures)] if renders else [] if result.failed else [tr("nothing new")]
+    names = called(result.done)
     for state in result.done:
         if state.render and state.render["doubts"]:
             moments = ", ".join(f"{decimal(start)}-{decimal(stop)} s" for start, stop in state.render["doubts"])
-            lines.append(tr("Look at {clip}: {moments}", clip=Path(state.file).name, moments=moments))
+            lines.append(tr("Look at {clip}: {moments}", clip=names[state.clip], moments=moments))
         if state.render and undecided(state.render):
             lines.append(
                 tr(
                     "{clip}: a second look sees {n} {n:face that is|faces that are} not hidden; nobody can approve "
                     "it before deciding.",
-                    clip=Path(state.file).name,
+                    clip=names[state.clip],
                     n=undecided(state.render),
                 )
             )
@@ -224,7 +219,7 @@ def _summary(result: Any) -> list[str]:
             lines.append(
                 tr(
                     "{clip}: {n} damaged {n:frame is|frames are} hidden whole.",
-                    clip=Path(state.file).name,
+                    clip=names[state.clip],
                     n=state.render["damaged"],
                 )
             )
@@ -248,6 +243,15 @@ def _summary(result: Any) -> list[str]:
     lines += result.notes
     if result.left:
         lines.append(tr("Left on the card: {files}", files=_listed(result.left)))
+    if result.failed:
+        bad = len(result.failed)
+        copied = {file for state in result.done for file in state.files}  # one of these may be done from its copy
+        all_ = len(result.done) + sum(name not in copied for name, _ in result.failed)
+        lines.append(
+            tr("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=bad, all=all_)
+            if result.done
+            else tr("{n} {n:clip was|clips were} not done.", n=bad)
+        )
     return lines
 
 

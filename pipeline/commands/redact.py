@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline import interruption, workspace
 from pipeline.adapters import files
 from pipeline.adapters.card import VIDEO
+from pipeline.adapters.register import UNDECIDED
 from pipeline.commands.terminal import Add, Bars, Group, named, print_json, say
 from pipeline.errors import (
     ClipNotFoundError,
@@ -131,29 +132,55 @@ def _refuse_without_consent(args: argparse.Namespace) -> None:
     Raises NoConsentError, PortraitsNotFoundError, and what opening a workspace raises.
     """
     from pipeline.adapters import portraits
+    from pipeline.lesson import enrol
 
     if args.workspace is None or not args.keep:
         return
     if not any((args.workspace / part).exists() for part in ("register.db", "ledger.db", workspace.VAULT)):
         return  # a folder with settings alone
+    where: dict[str, Any] = {"folder": args.workspace, "keep": args.keep}
     with workspace.opened(args.workspace) as place:
         if not place.recognises:
             raise NoConsentError(
                 "Recognition is off in {folder}, so nobody is shown by {keep}; leave out --keep, or leave out -C and "
                 "LESVEIL_WORKSPACE if this film is none of that workspace.",
-                folder=args.workspace,
-                keep=args.keep,
+                **where,
             )
-        people, today = list(portraits.people(args.keep)), date.today()
-        without = sorted(set(people) - set(workspace.grounds(place, people, today, today)))
-    if without:
-        raise NoConsentError(
-            "By the consent list of {folder} these may not be recognised today: {people}; take them out of {keep}, or "
-            "leave out -C and LESVEIL_WORKSPACE if this film is none of that workspace.",
-            folder=args.workspace,
-            people=", ".join(without),
-            keep=args.keep,
-        )
+        portraits.people(args.keep)  # what is wrong with the folder itself
+        today = date.today()
+        wanted, refused = enrol.folders(place, args.keep, today)
+        if refused:
+            raise NoConsentError(
+                "By the consent list of {folder} these may not be recognised today: {people}; take them out of {keep}, "
+                "or leave out -C and LESVEIL_WORKSPACE if this film is none of that workspace.",
+                people=", ".join(one.folder for one in refused),
+                **where,
+            )
+        for person in sorted(set(wanted) - set(workspace.grounds(place, wanted, today, today))):
+            raise _looks_alike(place, person, wanted[person], today, where)
+
+
+def _looks_alike(place: workspace.Workspace, person: str, sub: str, today: date, where: dict[str, Any]) -> LesveilError:
+    """Why somebody who agreed is not shown: they look like another."""
+    for one, other, people in place.register.alikes():
+        double = other if person == one else one
+        if person in (one, other) and people == UNDECIDED and not place.register.left_out_on(double, today):
+            return NoConsentError(
+                "{person} looks like {other}, and nobody has said yet who they are, so neither is shown; look at both "
+                "folders and then say lesveil consent alike {person} {other} --are one (or two) --by NAME, or take "
+                "{sub} out of {keep}.",
+                person=person,
+                other=double,
+                sub=sub,
+                **where,
+            )
+    return NoConsentError(
+        "{person} looks like somebody who may not be shown, so neither is recognised; take {sub} out of {keep}, or "
+        "leave out -C and LESVEIL_WORKSPACE if this film is none of that workspace.",
+        person=person,
+        sub=sub,
+        **where,
+    )
 
 
 def _say_done(clip: str, outcome: Outcome, entry: dict[str, Any]) -> None:

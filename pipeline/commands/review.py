@@ -14,8 +14,9 @@ from pathlib import Path
 
 from pipeline import workspace
 from pipeline.commands.terminal import Add, Group, answer, say
-from pipeline.errors import ReviewError, code_of
+from pipeline.errors import INTERRUPTED, ReviewError, UsageError, code_of
 from pipeline.messages import told, tr
+from pipeline.settings import RANGES, Review
 from pipeline.views import Role
 
 BOOK = "review.db"
@@ -31,9 +32,7 @@ def review(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         settings = place.settings.review
         host = args.host or settings.host
-        with contextlib.closing(
-            server.listen(settings, host, settings.port if args.port is None else args.port)
-        ) as made:
+        with contextlib.closing(server.listen(settings, host, _port(args, settings))) as made:
             port = made.getsockname()[1]
             origins = server.origins(settings, host, port)
             app = make(
@@ -103,7 +102,12 @@ def repairs(args: argparse.Namespace) -> int:
 
         threading.Thread(target=listen, name="lesveil-parent", daemon=True).start()
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
-        done = work(place, book, stop.is_set, args.watch)
+        try:
+            done = work(place, book, stop.is_set, args.watch)
+        except KeyboardInterrupt:
+            if not args.while_input:
+                raise
+            return INTERRUPTED  # Ctrl-C stops the page, which says what there is to say
     failed = [(state, error) for state, error in done if error is not None]
     document = {
         "repaired": [state.clip for state, error in done if error is None],
@@ -133,8 +137,7 @@ def accounts_link(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         settings = place.settings.review
-        port = settings.port if args.port is None else args.port
-        address = server.origins(settings, settings.host, port)[0]
+        address = server.origins(settings, settings.host, _port(args, settings))[0]
         link = f"{address}/sign-in/{book.new_link(args.name, args.role)}"
     line = tr("Give this link to {name}; it works once, within the hour: {link}", name=args.name, link=link)
     runs = tr("It is answered while lesveil review runs, which was not looked at here.")
@@ -158,6 +161,14 @@ def accounts_remove(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         book.remove_account(args.name)
     return answer(args, {"removed": args.name}, tr("{name} can no longer sign in.", name=args.name))
+
+
+def _port(args: argparse.Namespace, settings: Review) -> int:
+    """The port asked for, or that of lesveil.toml. Raises UsageError."""
+    least, most = RANGES["review.port"]
+    if args.port is not None and not least <= args.port <= most:
+        raise UsageError("--port must lie between {least} and {most}.", least=least, most=most)
+    return settings.port if args.port is None else int(args.port)
 
 
 def _password() -> str:

@@ -201,7 +201,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": Help} | options)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError("{message}; see lesveil --help.", message=message)
+        raise UsageError("{message}; see {command} --help.", message=message, command=self.prog)
 
 
 def say(text: str, **fields: object) -> None:

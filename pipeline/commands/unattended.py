@@ -148,7 +148,8 @@ def last_run(place: workspace.Workspace) -> str:
     path = place.folder / RESULT
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
-        return tr("Last unattended run: {at}, {result}.", at=str(last["ended"])[:16], result=tr(last["result"]))
+        ended = datetime.fromisoformat(last["ended"]).astimezone()
+        return tr("Last unattended run: {at}, {result}.", at=f"{ended:%Y-%m-%d %H:%M}", result=tr(last["result"]))
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

@@ -38,6 +38,8 @@ def cannot(error: LesveilError | OSError) -> Finding:
     else:
         why = error.strerror or str(error)
         text = tr("{file} cannot be used: {why}.", file=error.filename or "-", why=why)
+    if isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError):
+        return Finding("bad", text, tr("Give yourself permission to read and write there."))
     return Finding(
         "bad", text, tr("Put back a copy of it; if there is none keep the folder as it is and ask for help.")
     )

@@ -22,6 +22,7 @@ from pipeline.lesson.mending import Agreed, agreed_now
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, states
 from pipeline.lesson.telling import TOLD, log_row, repair_row, runs
+from pipeline.lesson.waiting import called
 from pipeline.lesson.worker import wanted
 from pipeline.records import RepairKind
 from pipeline.stages import mend, wipe
@@ -40,7 +41,7 @@ class Desk:
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Seen] = OrderedDict()
         self._pictures = threading.Semaphore(1)
-        self._known: tuple[str, list[State]] = ("", [])
+        self._known: tuple[str, list[State], dict[str, str]] = ("", [], {})
         self._view: tuple[str, ClipView | None] = ("", None)
 
     def clips(self) -> list[ClipRow]:
@@ -231,7 +232,7 @@ class Desk:
 
     def log(self) -> list[LogRow]:
         """What people did, newest first."""
-        names = {state.clip: Path(state.file).name for state in self._states()}
+        names = self._names()
         rows = [row for row in self._place.ledger.entries() if row.kind in TOLD]
         rejecters = rejecters_of(rows)
         return [log_row(row, names, rejecters) for row in reversed(rows[-1000:])]
@@ -239,11 +240,16 @@ class Desk:
     def _states(self) -> list[State]:
         """Where every clip stands, read anew when the ledger has grown."""
         head = self._place.ledger.head()
-        known, found = self._known
+        known, found, _ = self._known
         if known != head:
             found = states(self._place)
-            self._known = (head, found)
+            self._known = (head, found, called(found))
         return found
+
+    def _names(self) -> dict[str, str]:
+        """What people call each clip, by its id."""
+        self._states()
+        return self._known[2]
 
     def _state(self, id: str) -> State:
         for state in self._states():
@@ -311,7 +317,7 @@ class Desk:
         ]
         return ClipRow(
             id=state.clip,
-            name=Path(state.file).name,
+            name=self._names()[state.clip],
             stage="outdated" if state.outdated else state.stage,
             filmed=state.filmed,
             seconds=float(render.get("seconds", 0.0)),

@@ -101,7 +101,7 @@ def enrol(
     Where recognition is off nobody is enrolled, and nothing is looked at but the names of folders. Raises
     EnrolmentError, and PortraitsNotFoundError for a folder that can only be the wrong one.
     """
-    wanted, refused = _folders(workspace, folder, today)
+    wanted, refused = folders(workspace, folder, today)
     refused += [Refused(path.name, "no_folder") for path in portraits.pictures_in(folder)]
     for person in replace_by_name:
         if person not in wanted:
@@ -244,8 +244,9 @@ def _refuse_wrong_folder(folder: Path, wanted: dict[str, str], refused: list[Ref
         )
 
 
-def _folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[Refused]]:
-    """Which portrait folders may be enrolled on a day, by person; and those that may not."""
+def folders(workspace: Workspace, portraits: Path, on: date) -> tuple[dict[str, str], list[Refused]]:
+    """Which portrait folders may be enrolled on a day, by person; and those that may not. Raises
+    PortraitsNotFoundError."""
     if not portraits.is_dir():
         raise PortraitsNotFoundError("{folder} is not a folder of portraits; check its name.", folder=portraits)
     wanted: dict[str, str] = {}

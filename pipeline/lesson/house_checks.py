@@ -22,7 +22,7 @@ from pipeline.lesson.copy import known_by
 from pipeline.lesson.enrol import aged
 from pipeline.lesson.targets import proof
 from pipeline.lesson.withdraw import states_on
-from pipeline.messages import kept_in_words, told, tr
+from pipeline.messages import kept_in_words, quoted, told, tr
 from pipeline.settings import Rendering
 from pipeline.workspace import VAULT, Workspace, load_templates, lost_withdrawals, missing_list
 
@@ -128,7 +128,7 @@ def _permissions(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(
                 "bad",
                 tr("Others on this machine can read {files}.", files=", ".join(open_)),
-                tr("chmod -R go= {folder}", folder=workspace.folder),
+                tr("chmod -R go= {folder}", folder=quoted(workspace.folder)),
             )
     if not blocked:
         yield Finding("good", tr("The workspace can be written."))

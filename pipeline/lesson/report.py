@@ -19,7 +19,7 @@ from pipeline.lesson.approve import rejecters_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.retention import due
 from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
-from pipeline.lesson.waiting import notes_of, rendering_lost, waits_for, waits_in_words
+from pipeline.lesson.waiting import called, notes_of, rendering_lost, waits_for, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
 
@@ -40,8 +40,9 @@ def report(workspace: Workspace, wanted: Wanted, today: date) -> Document:
     rows = workspace.ledger.entries()
     names = {person.id: person.name for person in workspace.register.people(today)}
     by_clip = {state.clip: state for state in states_on(workspace, today)}
+    films = called(by_clip.values())
     batches = [
-        _batch(workspace, number, card, clips, failed, by_clip, names)
+        _batch(workspace, number, card, clips, failed, by_clip, names, films)
         for number, (card, clips, failed) in enumerate(_batches(rows), 1)
     ]
     chosen = [batch for batch in batches if _wanted(batch, wanted)]
@@ -119,8 +120,9 @@ def _batch(
     failed: list[Entry],
     by_clip: dict[str, State],
     names: dict[str, str],
+    films: dict[str, str],
 ) -> Document:
-    told = [_clip(workspace, by_clip[clip], names) for clip in clips if clip in by_clip]
+    told = [_clip(workspace, by_clip[clip], names) | {"called": films[clip]} for clip in clips if clip in by_clip]
     return {
         "number": number,
         "copied_at": card.at,

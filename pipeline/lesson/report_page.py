@@ -18,10 +18,11 @@ STYLE = """
 @page { size: A4; margin: 18mm } * { box-sizing: border-box }
 body { font: 10.5pt/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5em; margin: 0 0 .2em } h2 { font-size: 1.15em; margin: 1.6em 0 .4em; border-bottom: 1px solid #999 }
-h3 { font-size: 1em; margin: 1.2em 0 .3em } p { margin: .3em 0 } .lead { font-size: 1.1em }
+h3 { font-size: 1em; margin: 1.2em 0 .3em } p { margin: .3em 0; overflow-wrap: anywhere } .lead { font-size: 1.1em }
 table { border-collapse: collapse; width: 100%; margin: .4em 0 1em } tr { break-inside: avoid }
 th, td { text-align: left; vertical-align: top; padding: .25em .6em .25em 0; border-bottom: 1px solid #ddd }
-th { font-weight: 600 } td { overflow-wrap: anywhere } .bad { color: #9b1c1c; font-weight: 600 }
+th { font-weight: 600 } td { overflow-wrap: anywhere; min-width: 5em }
+td:empty { min-width: 0 } .pairs td:first-child { width: 30% } .bad { color: #9b1c1c; font-weight: 600 }
 .small { color: #555; font-size: .85em } @media print { body { margin: 0; max-width: none; padding: 0 } }
 """
 
@@ -79,7 +80,6 @@ def _ledger(ledger: Document) -> str:
 
 
 def _clip(clip: Document) -> list[str]:
-    name = Path(clip["file"]).name
     rows: list[tuple[Any, ...]] = [
         (tr("filmed"), clip["filmed"] or "?"),
         (tr("teacher"), clip["teacher"] or "-"),
@@ -120,7 +120,7 @@ def _clip(clip: Document) -> list[str]:
         )
         for one in clip["shown"]
     ]
-    body = [f"<h3>{_e(name)} <span class=small>{_e(clip['clip'][:16])}</span></h3>", _table((), rows)]
+    body = [f"<h3>{_e(clip['called'])} <span class=small>{_e(clip['clip'][:16])}</span></h3>", _table((), rows)]
     if shown:
         heads = (tr("Shown"), "", tr("how long"), tr("on what ground"), "")
         body.append(_table(heads, shown))
@@ -298,7 +298,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
     if not lines:
         return ""
     top = "<tr>" + "".join(f"<th>{_e(head)}</th>" for head in heads) + "</tr>" if heads else ""
-    return f"<table>{top}{''.join(lines)}</table>"
+    return f"<table{'' if heads else ' class=pairs'}>{top}{''.join(lines)}</table>"
 
 
 def _at(moment: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pipeline.lesson.report import Document
@@ -80,7 +79,7 @@ def in_words(document: Document, kind: str) -> list[str]:
         said = summary_line(batch["summary"]) if batch["clips"] else tr("nothing new")
         lines.append(f"{batch['number']}  {batch['day']}  {said}")
         for clip in batch["clips"]:
-            lines.append(f"     {Path(clip['file']).name}: {stands_at(clip)}")
+            lines.append(f"     {clip['called']}: {stands_at(clip)}")
         for failure in batch["failed"]:
             lines.append(f"     {failure['path']}: {failure['why']}")
     if not document["batches"]:

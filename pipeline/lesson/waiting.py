@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -45,9 +44,11 @@ def called(clips: Iterable[State]) -> dict[str, str]:
         lambda one: one.clip[:8],
     )
     for says in more:
-        same = Counter(names.values())
-        meet = [one for one in every if same[names[one.clip]] > 1 and says(one)]
-        names |= {one.clip: f"{names[one.clip]} ({says(one)})" for one in meet}
+        said: dict[str, set[str]] = {}
+        for one in every:
+            said.setdefault(names[one.clip], set()).add(says(one))
+        apart = [one for one in every if says(one) and len(said[names[one.clip]]) > 1]
+        names |= {one.clip: f"{names[one.clip]} ({says(one)})" for one in apart}
     return names
 
 

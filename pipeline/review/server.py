@@ -83,9 +83,9 @@ def listen(settings: Review, host: str, port: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(256)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         made.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise ReviewError(
                 "Something listens on {host}:{port} already, most often this page in another window; look in your "
                 "browser, or choose another --port.",
@@ -96,7 +96,7 @@ def listen(settings: Review, host: str, port: int) -> socket.socket:
             "The page cannot listen on {host}:{port} ({why}); choose another --port.",
             host=host,
             port=port,
-            why=getattr(error, "strerror", None) or error,
+            why=error.strerror or error,
         ) from error
     return made
 

@@ -17,9 +17,11 @@ import pytest
 
 from pipeline import messages, workspace
 from pipeline.adapters import files
+from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
 from pipeline.errors import DiskFullError, LedgerError, PlanChangedError
 from pipeline.lesson import plans, retention
+from pipeline.lesson.desk import Desk
 from pipeline.lesson.report_words import in_words, summary_line
 from pipeline.lesson.state import find
 from pipeline.stages import deliver as into_folder
@@ -332,6 +334,29 @@ def test_the_report_answers_what_the_officer_asks(place: Place, tmp_path: Path) 
     assert "no batch 9" in place.lesveil("report", "9", code=68)
     assert "not in the register" in place.lesveil("report", "--person", "1", code=68)
     assert place.lesveil("report", "--processing")["retention_days"]["working copy"] == 30
+
+
+@pytest.mark.parametrize("words", [["1", "--person", "1"], ["--person", "1", "--processing"], ["1", "--processing"]])
+def test_a_report_on_one_thing_passes_over_no_other(words: list[str], place: Place) -> None:
+    assert "not allowed with" in place.lesveil("report", *words, code=2)
+
+
+def test_films_of_one_name_are_told_apart_wherever_they_are_named(place: Place, tmp_path: Path) -> None:
+    with workspace.opened(place.made.folder) as opened:
+        opened.ledger.append("card", None, {"folder": "/k", "card": "kaart", "registered": False})
+        row = opened.ledger.entries("ingest")[0]
+        film = row.payload["files"][0]
+        other = film | {"path": f"DCIM/999OTHER/{Path(film['path']).name}", "sha256": "e" * 64}
+        opened.ledger.append("ingest", row.clip, row.payload)
+        opened.ledger.append("ingest", "e" * 16, row.payload | {"files": [other], "sha256": "e" * 64})
+        with ReviewBook.open(tmp_path / "review.db") as book:
+            listed = {one.name for one in Desk(opened, book).clips()}
+    document = place.lesveil("report", "--html", tmp_path / "verslag.html")
+    named = {one["called"] for one in document["batches"][0]["clips"]}
+    assert len(named) == 2
+    assert named <= listed
+    assert all(f"     {one}: " in "".join(in_words(document, "report")) for one in named)
+    assert all(f"<h3>{one} " in (tmp_path / "verslag.html").read_text(encoding="utf-8") for one in named)
 
 
 def test_a_delivery_that_only_began_is_not_told_as_one(

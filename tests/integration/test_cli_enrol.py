@@ -236,7 +236,7 @@ def test_who_was_not_in_the_folder_is_told_to_be_recognised_no_more(
     assert main(["-C", str(school.place), "--lang", "en", "enrol", str(school.portraits)]) == 0
     out = capsys.readouterr().out
     people = ", ".join(sorted((RENEE, TEACHER)))
-    assert f"2 people of these were not in {school.portraits} and can no longer be recognised ({people})" in out
+    assert f"2 of these were not in {school.portraits} and can no longer be recognised ({people})" in out
     assert "together" in out
 
 

@@ -21,6 +21,7 @@ from pipeline.adapters import files
 from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import NoConsentError, NotReadyError, WorkspaceError
+from pipeline.settings import load
 
 SETTINGS = """\
 [recognition]
@@ -699,6 +700,19 @@ def test_a_clip_that_cannot_be_read_can_be_given_up(bare: School) -> None:
 def test_who_makes_a_workspace_is_told_what_comes_next(tmp_path, capsys):
     assert main(["init", str(tmp_path / "place"), "--key-file", "--lang", "en"]) == 0
     assert f"lesveil consent import FILE -C {tmp_path / 'place'}" in capsys.readouterr().out
+
+
+def test_the_first_settings_are_in_the_language_of_who_reads_them(tmp_path, capsys):
+    """What may be switched on is the same in both: a line that is one once its # is gone."""
+    made = {}
+    for language in ("en", "nl"):
+        assert main(["init", str(tmp_path / language), "--key-file", "--lang", language]) == 0
+        made[language] = (tmp_path / language / "lesveil.toml").read_text(encoding="utf-8")
+    assert "veilige standaardwaarde" in made["nl"]
+    assert "safe default" not in made["nl"]
+    assert load(tmp_path / "nl" / "lesveil.toml") == load(tmp_path / "en" / "lesveil.toml")
+    keys = {language: re.findall(r"(?m)^(\[\w+\]|(?:# )?\w+ = )", text) for language, text in made.items()}
+    assert keys["nl"] == keys["en"]
 
 
 def test_a_ledger_or_register_that_is_gone_is_not_quietly_made_anew(tmp_path, capsys):

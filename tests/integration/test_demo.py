@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,3 +107,26 @@ def test_a_demo_says_what_came_of_it_in_json_and_nothing_else(
     assert told["clips"] == len(told["delivered"]) > 0
     assert all(Path(place).exists() for place in (told["before_after"], told["workspace"], *told["delivered"]))
     assert "> lesveil" not in said.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quotes of Unix")
+def test_what_it_says_to_type_works_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(folder: Path, today: object) -> Any:
+        folder.mkdir(parents=True)
+        return SimpleNamespace(clips=[], consent_list=folder / "l.csv", portraits=folder / "p", card=folder / "kaart")
+
+    def answers(words: Sequence[str]) -> int:
+        if words[0] == "init":
+            Path(words[1]).mkdir()
+        nothing: dict[str, list[Any]] = {name: [] for name in ("new", "enrolled", "refused", "clips", "delivered")}
+        print(json.dumps(nothing | {"digest": "abc", "files": 0, "head": "1:abc"}))
+        return 0
+
+    said: list[str] = []
+    monkeypatch.setattr(samples, "make_samples", make)
+    monkeypatch.setattr(demo, "_sheet", lambda *_: None)
+    folder = tmp_path / "mijn 'demo' map"
+    assert demo.show(folder, "en", answers, lambda _, *lines: said.extend(lines) or 0) == 0
+    (line,) = (one for one in said if "lesveil -C" in one)
+    typed = line.partition("the workspace: ")[2]
+    assert shlex.split(typed) == ["lesveil", "-C", str(folder / "workspace"), "status"]

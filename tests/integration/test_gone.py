@@ -470,7 +470,7 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     assert [one["waits_for"] for one in place.lesveil("status")["clips"]] == ["lesveil recall"]
     assert "see lesveil recall" in place.lesveil("status", json_too=False)
     figures = {"clips": 1, "seconds": 1.0, "shown": 1, "hidden": 0, "doubts": 0, "delivered": 1}
-    clip = {"file": "a.mp4", "stage": "approved", "said": "waits for lesveil deliver", "notes": []}
+    clip = {"file": "a.mp4", "called": "a.mp4", "stage": "approved", "said": "waits for lesveil deliver", "notes": []}
     clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"], "begun": []}  # until it is replaced
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")

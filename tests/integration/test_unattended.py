@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +49,7 @@ class School:
         told = main([*map(str, words), "-C", str(self.place), "--json", "--lang", "en"])
         said = self._capsys.readouterr()
         assert told == code, said.out + said.err
-        return json.loads(said.out)
+        return json.loads(said.out or "null")
 
     def run(self, *words: object, code: int = 0) -> Any:
         return self.lesveil("run", "--unattended", "--card", self.card, *words, code=code)
@@ -146,6 +148,10 @@ def test_status_tells_of_the_last_one(school: School, capsys: pytest.CaptureFixt
     capsys.readouterr()
     main(["status", "-C", str(school.place), "--lang", "nl"])
     assert "Laatste run zonder toezicht" in capsys.readouterr().out
+    (school.place / "last-run.json").write_text('{"ended": "2026-11-28T07:30:00+00:00", "result": "done"}')
+    here = datetime(2026, 11, 28, 7, 30, tzinfo=UTC).astimezone()
+    with workspace.opened(school.place) as place:
+        assert f"{here:%Y-%m-%d %H:%M}" in unattended.last_run(place), "as the clock on the wall says it"
     (school.place / "last-run.json").write_text("[1]")
     with workspace.opened(school.place) as place:
         assert unattended.last_run(place) == ""
@@ -176,6 +182,15 @@ def test_doctor_looks_at_everything(school: School, monkeypatch: pytest.MonkeyPa
         (school.place / "register.db").chmod(0o600)
     (school.place / "lesveil.toml").write_text('[recognition]\nmode = "on"\n')
     assert findings(school, "privacy", code=4)[0]["state"] == "bad"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a command of Unix")
+def test_what_doctor_says_to_type_works_in_a_folder_of_any_name(school: School) -> None:
+    school.place = school.place.rename(school.place.with_name("mijn 'les' map"))
+    (school.place / "register.db").chmod(0o644)
+    (bad,) = (one for one in findings(school, "keys and permissions", code=4) if one["state"] == "bad")
+    subprocess.run(bad["todo"], shell=True, check=True)
+    assert all(one["state"] != "bad" for one in findings(school, "keys and permissions"))
 
 
 def test_doctor_knows_how_old_the_list_is_and_what_the_clock_says(
@@ -231,6 +246,31 @@ def test_doctor_lists_what_is_broken_and_goes_on(school: School, part: str, how:
     assert (path.read_bytes() if path.exists() else None) == before
     with pytest.raises(LesveilError), workspace.opened(school.place):
         pass
+
+
+def test_a_folder_that_cannot_be_written_is_told_as_that(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite needs a file beside its own: a ledger in such a folder is no worse, and no copy of it helps."""
+    connect = sqlite3.connect
+
+    def reads(path: Path, **options: Any) -> sqlite3.Connection:
+        return connect(f"{path.as_uri()}?mode=ro", uri=True, **options)
+
+    for name in ("ledger.db", "register.db"):
+        with contextlib.closing(connect(school.place / name)) as held:
+            held.execute("PRAGMA journal_mode=DELETE")  # else it need not be written to be opened
+    monkeypatch.setattr("pipeline.adapters.database.sqlite3.connect", reads)
+    told = {one["section"]: one["findings"] for one in school.lesveil("doctor", code=4)["sections"]}
+    for one in told["the workspace"]:
+        assert "check the folder and its permissions" in one["text"]
+        assert one["todo"] == "Give yourself permission to read and write there."
+    assert len(told["the workspace"]) == 2
+
+
+def test_doctor_looks_while_a_run_is_at_work(school: School) -> None:
+    """It is asked when somebody wonders about just that run; only what it is told of the clock waits."""
+    with workspace.opened(school.place) as place, workspace.alone(place):
+        assert findings(school, "the workspace")[0]["state"] == "good"
+        school.lesveil("doctor", "--clock-is-right", code=5)
 
 
 def test_doctor_lists_several_that_are_broken(school: School) -> None:

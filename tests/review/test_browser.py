@@ -676,6 +676,20 @@ def test_it_fits_a_laptop_and_a_tablet(tab: Any) -> None:
         one.shot(f"30-{name}")
 
 
+def test_a_telephone_shows_names_states_and_remarks_whole(tab: Any) -> None:
+    one = tab("coach", "Bob", viewport={"width": 390, "height": 800})
+    row = one.page.locator("tbody tr", has_text="MVI_0001.MP4").first
+    name, chip = (row.locator(what).bounding_box() for what in ("a", ".chip"))
+    assert name["height"] < 30, "on one line"
+    assert chip["x"] + chip["width"] <= 390
+    one.open_clip()
+    one.page.evaluate("document.querySelector('.toast').textContent = 'Misschien iemand met toestemming. '.repeat(3)")
+    one.shot("32-telephone")
+    toast = one.page.locator(".toast").bounding_box()
+    assert toast["width"] > 300
+    assert toast["height"] < 130
+
+
 @pytest.mark.parametrize("width", [683, 400, 320])
 def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     """A laptop of 1366 at twice the size, a telephone; whoever is signed in may have a long name."""
@@ -687,6 +701,18 @@ def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     name = one.page.locator("h1.name").bounding_box()
     assert name is not None
     assert name["width"] > 90
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_a_report_is_as_wide_as_its_window(browser: Any, house: Page, tmp_path: Path, width: int) -> None:
+    house.school.lesveil("report", "--html", tmp_path / "report.html")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    columns = [box["x"] for box in (one.bounding_box() for one in page.locator(".pairs td:nth-child(2)").all()) if box]
+    assert len(columns) > 9
+    assert max(columns) - min(columns) < 2, "what is said of one clip lies below what is said of the other"
+    page.close()
 
 
 def test_the_page_is_light(tab: Any, house: Page) -> None:

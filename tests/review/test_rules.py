@@ -28,7 +28,7 @@ from school import ROOT, School, reviewing, until
 
 from pipeline.adapters.review_book import Progressed, ReviewBook
 from pipeline.cli import main
-from pipeline.errors import ApprovalError, BusyError, RepairError, ReviewError
+from pipeline.errors import INTERRUPTED, ApprovalError, BusyError, RepairError, ReviewError, UsageError
 from pipeline.lesson import seen
 from pipeline.lesson.approve import judge
 from pipeline.lesson.asked import checked
@@ -475,8 +475,6 @@ def test_it_listens_on_this_machine_alone_unless_there_is_a_certificate() -> Non
         server.listen(Review(), "127.0.0.1", made.getsockname()[1])
     with server.listen(Review(), "127.0.0.1", 0) as made, pytest.raises(ReviewError, match="most often this page"):
         server.listen(Review(), "127.0.0.1", made.getsockname()[1])
-    with pytest.raises(ReviewError, match="99999"):
-        server.listen(Review(), "127.0.0.1", 99999)
     assert server.origins(Review(), "127.0.0.1", 8420)[0] == "http://127.0.0.1:8420"
     shared = server.origins(Review(certificate="c", names="review.school.nl"), "0.0.0.0", 443)
     assert shared == ["https://review.school.nl", "https://review.school.nl:443"]
@@ -524,6 +522,31 @@ def test_with_a_certificate_it_speaks_tls(school: School, tmp_path: Path) -> Non
             raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
                 assert b"200" not in raw.recv(100)
+
+
+@pytest.mark.parametrize("words", [["review", "--no-worker"], ["accounts", "link", "Bob"]])
+def test_a_port_that_cannot_be_is_told_before_a_link_is_given(
+    words: list[str], school: School, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for port in ("99999", "-1"):
+        assert main([*words, f"--port={port}", "-C", str(school.place), "--lang", "en"]) == UsageError.code
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err == "lesveil: --port must lie between 0 and 65535.\n"
+
+
+def test_a_page_that_is_stopped_is_not_called_interrupted_by_its_worker(
+    school: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C reaches the worker of `lesveil review` too, and there is nothing to repeat."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.lesson.worker.work", stopped)
+    for words, told in ((["--watch", "--while-input"], False), (["--watch"], True)):
+        assert main(["repairs", *words, "-C", str(school.place)]) == INTERRUPTED
+        assert bool(capsys.readouterr().err) is told
 
 
 def test_a_certificate_that_is_none_is_told(school: School, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import polib
 import pytest
 
-from pipeline import cli, consent, errors, messages, wipeable
+from pipeline import cli, consent, errors, messages, wipeable, workspace
 from pipeline.commands import afterwards, doctor, house, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report_page, report_person, report_words, retention
 from pipeline.lesson.failures import BROKEN_THERE
@@ -42,7 +42,7 @@ PASSED_ON |= {
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
 PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
-PASSED_ON |= {"one.get('outcome') or 'was gone already'", "state.stage"}
+PASSED_ON |= {"one.get('outcome') or 'was gone already'", "state.stage", "FIRST_SETTINGS"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
@@ -144,6 +144,7 @@ def wanted() -> dict[str, str]:
     found.setdefault("it was never copied from this card", "wipeable.plan")
     found.setdefault(wipeable.NOT_HERE, "wipeable.NOT_HERE")
     found.setdefault(NOTHING_LEFT, "state.NOTHING_LEFT")
+    found.setdefault(workspace.FIRST_SETTINGS, "workspace.FIRST_SETTINGS")
     found.setdefault(BROKEN_THERE, "failures.BROKEN_THERE")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError, Namespace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline import messages
 from pipeline.cli import main
 from pipeline.commands.terminal import Bar, _Meter, answer, day
+from pipeline.errors import UsageError, WorkspaceError
 
 ODD = "les\n1\x1b[2J\udcff.mp4"
 
@@ -99,3 +101,24 @@ def test_an_empty_name_is_not_the_folder_one_is_in(words: list[str], capsys: pyt
     assert said.out == ""
     assert "a file or folder must be named" in said.err
     assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("consent", "required: {import,list,withdraw,alike}; see lesveil consent --help."),
+        ("redact a.mp4", "required: -o/--output; see lesveil redact --help."),
+        ("consent list --on x", "see lesveil consent list --help."),
+    ],
+)
+def test_a_mistake_on_the_command_line_names_what_may_stand_there_and_whose_help_says_more(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--lang", "en"]) == UsageError.code
+    assert told in capsys.readouterr().err
+
+
+def test_the_workspace_may_be_named_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["-C", "W", "consent", "list"], ["consent", "-C", "W", "list"], ["consent", "list", "-C", "W"]):
+        assert main([str(tmp_path) if word == "W" else word for word in words]) == WorkspaceError.code
+        assert str(tmp_path) in capsys.readouterr().err

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.adapters.ledger import Entry
+from pipeline.commands import lessons
+from pipeline.errors import CardError
+from pipeline.lesson.card import CardRun
 from pipeline.lesson.deleted import Deleted
 from pipeline.lesson.report_words import stands_at
 from pipeline.lesson.state import State
@@ -48,7 +51,20 @@ def test_clips_of_one_name_are_told_apart() -> None:
     assert list(called([one, other]).values()) == ["MVI_0001.MP4", "MVI_0002.MP4"]
     assert list(called([one, day]).values()) == ["MVI_0001.MP4 (2026-11-27)", "MVI_0001.MP4 (2026-11-28)"]
     assert called([one, day, folder])["c" * 64] == "MVI_0001.MP4 (2026-11-27) (101CANON)"
-    assert called([one, replace(one, clip="e" * 64)])["e" * 64].endswith("(eeeeeeee)")
+    assert called([one, folder])["c" * 64] == "MVI_0001.MP4 (101CANON)", "what both have in common helps nobody"
+    assert called([one, replace(one, clip="e" * 64)])["e" * 64] == "MVI_0001.MP4 (eeeeeeee)"
+
+
+def test_a_film_that_its_card_keeps_back_is_counted_once_where_its_copy_was_used() -> None:
+    one, two = (replace(RENDERED, clip=n * 64, render=None, files=(f"DCIM/{n}.MP4",)) for n in "ab")
+    trouble = [("DCIM/b.MP4", CardError("{file} cannot be read.", file="b")), ("DCIM/c.MP4", CardError("no"))]
+
+    def told(done: list[State], failed: list[Any]) -> str:
+        return lessons._summary(CardRun(done, failed, [], [], True, None, []))[-1]
+
+    assert told([one, two], trouble[:1]) == "1 of 2 clips was not done."
+    assert told([one, two], trouble) == "2 of 3 clips were not done."
+    assert told([], trouble) == "2 clips were not done."
 
 
 def test_why_a_clip_was_deleted_is_said() -> None:

@@ -9,26 +9,29 @@ from typing import Any
 from pipeline.errors import DeliveryError
 from pipeline.lesson.deliver import KEY, settle
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import CLEARED, may_lie, states
 from pipeline.lesson.target import Found
 from pipeline.lesson.targets import open_target
 from pipeline.workspace import Workspace
 
-VERDICTS = ("as delivered", "moved", "missing", "changed", "unknown", "old versions")
+VERDICTS = ("as delivered", "moved", "lost", "missing", "changed", "unknown", "old versions")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One file, and one of VERDICTS."""
+    """One file, and one of VERDICTS; ``by`` whom, and on which day (yyyy-mm-dd), it was said to be lost."""
 
     where: str
     clip: str | None
     verdict: str
+    by: str = ""
+    on: str = ""
 
     @property
     def fine(self) -> bool:
-        return self.verdict in VERDICTS[:2]
+        return self.verdict in VERDICTS[:3]
 
 
 def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = None) -> list[Line]:
@@ -42,6 +45,7 @@ def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = N
             target = open_target(workspace)
             if isinstance(target, OneDriveTarget):
                 stack.enter_context(target)
+        come_back(workspace)
         rows: list[tuple[str, dict[str, Any]]] = []
         # in a folder it may lie elsewhere now, and is then told as missing; in OneDrive not to know ends all of it
         untold = (DeliveryError,) if isinstance(target, FolderTarget) else ()
@@ -57,6 +61,11 @@ def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = N
             if line.fine and payload.get("versions_left"):  # there are none any more: nobody is in sight in them
                 workspace.ledger.append(CLEARED, clip, {name: payload[name] for name in KEY})
             lines.append(line)
+    lines += [
+        Line(row.payload["where"], state.clip, "lost", row.payload["by"], row.day.isoformat())
+        for state in states(workspace)
+        for row in state.lost
+    ]
     known = {line.where for line in lines} | {payload["where"] for _, payload in rows}
     return lines + [Line(found.where, None, "unknown") for found in listed if found.where not in known]
 

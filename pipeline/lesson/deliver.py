@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
     CLEARED,
@@ -68,6 +68,7 @@ def deliver(
     Several at a time where the target can take them; one that fails does not stop the others.
     """
     wanted = {find(workspace, name).clip for name in clips}
+    come_back(workspace)
     with _reached(workspace, target) as target:
         target.sweep({state.clip for state in states(workspace) if state.to_deliver})
         before = _settled_before(workspace, target, wanted)
@@ -408,26 +409,6 @@ def remove_all(
                 failed = failed or error
     if failed is not None:
         raise failed
-    return gone
-
-
-def give_up(workspace: Workspace, folder: Path) -> list[str]:
-    """Somebody says that a folder is gone for good: what may lie there of deliveries that were cut off counts as gone,
-    too. Returns where; what was delivered there whole is the matter of `remove_clip`. Raises DeliveryError."""
-    place = Path(os.path.abspath(folder))
-    if place.exists():
-        raise DeliveryError("{folder} is there; lesveil deliver looks what lies in it.", folder=place)
-    gone: list[str] = []
-    for state in states(workspace):
-        for row in unsettled(workspace.ledger.entries(clip=state.clip)):
-            if row.payload["target"] == FolderTarget.kind and Path(row.payload["where"]).is_relative_to(place):
-                key = {name: row.payload[name] for name in KEY}
-                workspace.ledger.append(UNSENT, state.clip, key | {"given_up": True})
-                gone.append(row.payload["where"])
-    if not gone:
-        raise DeliveryError(
-            "No delivery to {folder} was cut off; lesveil deliver --audit says what lies where.", folder=place
-        )
     return gone
 
 

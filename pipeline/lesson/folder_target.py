@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class FolderTarget:
         if not self.reaches(payload):
             raise DeliveryError(
                 "A delivery to {folder} was cut off, and that folder is not there; connect it and repeat the command, "
-                "or, if it is gone for good, say so with lesveil deliver --gone.",
+                "or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
                 folder=Path(payload["where"]).parent,
             )
         where = Path(payload["where"])
@@ -129,6 +129,19 @@ class FolderTarget:
         where = Path(payload["where"])
         return self._holds(where) or where.parent.is_dir()
 
+    def found(self, payload: dict[str, Any], besides: Collection[str]) -> str:
+        """Where a film lies that was given up for lost, byte for byte: where it was brought, or here if that came here
+        as a whole; else "". ``besides``: where other deliveries of the clip lie."""
+        where = Path(payload["where"])
+        for path in (where, *self._as_a_whole(where)):
+            try:
+                alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
+                if alike and str(path) not in besides and files.sha256_of(path) == payload["sha256"]:
+                    return str(path)
+            except OSError:  # of a disk that cannot be read nothing can be taken away: it is as lost as before
+                continue
+        return ""
+
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
         where = self._place(payload)
@@ -142,11 +155,14 @@ class FolderTarget:
         where = Path(payload["where"])
         if self._holds(where):
             return where
-        for skipped in range(1, len(where.parts)):
-            here = self._folder.joinpath(*where.parts[skipped:])
+        for here in self._as_a_whole(where):
             if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
                 return here
         return where
+
+    def _as_a_whole(self, where: Path) -> list[Path]:
+        """Where that film would lie if what it was brought into is this folder now, or a part of it."""
+        return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))

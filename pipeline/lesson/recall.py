@@ -25,6 +25,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.lost import come_back
 from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times_of
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use
@@ -60,6 +61,7 @@ OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
 
 def recall_plan(workspace: Workspace, today: date) -> list[plans.Item]:
     """What is to be done with every delivered clip that shows somebody whose consent ended; plain data for JSON."""
+    come_back(workspace)
     reconcile(workspace, today)
     return [_item(workspace, state, today) for state in states(workspace) if _concerned(workspace, state)]
 

@@ -29,6 +29,7 @@ from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lost import execute_lost, lost_plan
 from pipeline.lesson.plans import Item, digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
@@ -243,6 +244,38 @@ def test_what_was_taken_out_of_the_archive_keeps_its_film(world: World) -> None:
     with pytest.raises(WipeError, match="does not lie in the archive any more"):
         world.wipe(digest)
     assert world.on_card() == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_wipe_rests_on_no_disk_that_is_lost(world: World, begun: bool) -> None:
+    digest, before, thief = world.plan().digest, world.on_card(), world.folder / "thief"
+    with world.open() as place:
+        if begun:
+            append = place.ledger.append
+
+            def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+                if kind == wipes.INTENT:
+                    raise KeyboardInterrupt
+                return append(kind, clip, payload)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(place.ledger, "append", dies)
+                with pytest.raises(KeyboardInterrupt):
+                    wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+        world.archive.rename(thief)
+        execute_lost(place, world.archive, "Geertje", digest_of(lost_plan(place, world.archive)))
+        (world.folder / "new").mkdir()
+        world.settle(world.folder / "new")
+    with pytest.raises(WipeError, match=r"not lie in the archive any more|not the plan that was shown"):
+        world.wipe(digest)
+    if not begun:
+        assert {reason for _, reason in world.plan().refused} == {"it is not delivered yet, or was taken away again"}
+    assert world.on_card() == before
+    with world.open() as place:
+        assert {state.waits_for for state in states(place)} == {"lesveil deliver"}
+        assert {type(what) for _, what in delivering.deliver(place, TODAY)} == {Arrived}
+    world.wipe(digest if begun else world.plan().digest)
+    assert world.on_card() == {}, "the new one is what counts"
 
 
 def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,5 +294,6 @@ def test_an_older_film_that_may_lie_elsewhere_is_told(place: Place, monkeypatch:
     assert "lesveil deliver --gone" in place.recall(code=56)["error"]
     assert files.sha256_of(place.delivered) != place.digest, "what could be done is done"
     assert "lesveil deliver --gone" in place.recall(code=56)["error"], "until it is known"
-    place.lesveil("deliver", "--gone", stick)
+    gone = ["deliver", "--gone", stick, "--by", "Geertje"]
+    place.lesveil(*gone, "--execute", place.lesveil(*gone)["digest"])
     assert place.lesveil("recall")["items"] == []

@@ -126,6 +126,7 @@ def _recall(
 ) -> Recalled:
     clip = item["clip"]
     if item["action"] == DELETE:
+        _refuse_needed(workspace, item, today)
         gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] in item["sha256"])
         others = standing(workspace.ledger.entries(clip=clip))
         # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
@@ -164,6 +165,16 @@ def _recall(
     if unknown is not None:  # an older film may lie at a place that could not be asked
         raise unknown
     return Recalled("replaced", arrived.where, left)
+
+
+def _refuse_needed(workspace: Workspace, item: plans.Item, today: date) -> None:
+    """Raises DeliveryError where a plan that was begun would delete what is to be hidden again by now: somebody took
+    back that it has served, or its term was made longer, and what lies there may be all that there is of it."""
+    there = may_lie(workspace.ledger.entries(clip=item["clip"]))
+    state = find(workspace, item["clip"])
+    lies = any(row.payload["sha256"] in item["sha256"] for row in there)
+    if lies and _item(workspace, state, today)["action"] != DELETE:
+        raise DeliveryError("{clip} is not to be deleted any more; look at lesveil recall again.", clip=state.file)
 
 
 def _versions_stay(state: State, left: int) -> DeliveryError:

@@ -211,6 +211,29 @@ def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> N
     assert place.lesveil("ledger", "verify")["findings"] == []
 
 
+def test_a_recall_that_failed_deletes_nothing_that_is_needed_after_all(place: Place) -> None:
+    """Begun while the archive was not connected; meanwhile somebody took back that the clip has served."""
+    place.lesveil("deliver")
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    with workspace.opened(place.made.folder) as opened:
+        sent = opened.ledger.entries("delivery", place.made.clip)[-1].payload["sha256"]
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [sent]}
+        opened.ledger.append("lapsed", place.made.clip, row)
+    plan = place.lesveil("recall")
+    away = place.archive.with_name("away")
+    place.archive.rename(away)
+    place.lesveil("recall", "--execute", plan["digest"], code=56)
+    away.rename(place.archive)
+    place.lesveil("used", place.made.clip, "--by", "Geertje", "--undo")
+    (done,) = place.lesveil("recall", "--execute", plan["digest"], code=56)["done"]
+    assert "look at lesveil recall again" in done["error"]
+    assert len(clips(place)) == 2, "it may be all that there is of it"
+    assert [item["action"] for item in place.lesveil("recall")["items"]] == ["hide again"]
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    place.lesveil("recall", "--execute", plan["digest"])
+    assert len(clips(place)) == 1
+
+
 # --- the ledger ---------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.deliver import gaps, leave_head, lost_document, lost_in_words
+from pipeline.commands.deliver import gaps, in_bin, leave_head, lost_document, lost_in_words
 from pipeline.commands.terminal import Add, Bar, Group, answer, day, named
 from pipeline.errors import LedgerError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
@@ -186,6 +186,7 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
             outcome = "deleted; the recycle bin keeps it for its term"
         said = f"{tr(item['kind'])} {tr(outcome)}" if "kind" in item else tr(outcome)
         lines.append(f"{name}: {said}")
+        lines += [in_bin(where) for where in what.get("in_bin", ())]
         if what.get("second_look_left"):
             lines.append(
                 tr(

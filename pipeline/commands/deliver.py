@@ -81,6 +81,7 @@ def deliver(args: argparse.Namespace) -> int:
                     n=what.versions_left,
                 )
             )
+        lines += [in_bin(one.where) for one in what.cleared if not one.permanent]
         for where in what.may_lie_at:
             lines.append(
                 tr(
@@ -100,6 +101,7 @@ def deliver(args: argparse.Namespace) -> int:
                 "replaced": w.replaced,
                 "versions_left": w.versions_left,
                 "may_lie_at": list(w.may_lie_at),
+                "in_bin": [one.where for one in w.cleared if not one.permanent],
             }
             for s, w in arrived
         ],
@@ -260,7 +262,12 @@ def _removed(one: Any) -> str:
         )
     if one.permanent:
         return tr("Removed for good: {where}", where=one.where)
-    return tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=one.where)
+    return in_bin(one.where)
+
+
+def in_bin(where: str) -> str:
+    """What is said of what was taken away and is not gone for good."""
+    return tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=where)
 
 
 def login(args: argparse.Namespace) -> int:

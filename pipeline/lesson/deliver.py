@@ -42,16 +42,27 @@ KEY = ("sha256", "target", "where")
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A delivery that was taken away. ``permanent``: no recycle bin keeps it for its term. ``found``: it was there."""
+
+    where: str
+    permanent: bool
+    found: bool = True
+
+
+@dataclass(frozen=True)
 class Arrived:
     """One clip that arrived: where, and how many older versions OneDrive still keeps of it (0: none).
 
-    ``may_lie_at``: an earlier delivery was cut off there, and that place is not there to be asked.
+    ``may_lie_at``: an earlier delivery was cut off there, and that place is not there to be asked. ``cleared``: what
+    lay at another target, and was taken away there.
     """
 
     where: str
     replaced: bool = False
     versions_left: int = 0
     may_lie_at: tuple[str, ...] = ()
+    cleared: tuple[Removed, ...] = ()
 
 
 def deliver(
@@ -261,9 +272,9 @@ class _Parcels:
         done = self._target.put(parcel, lambda there: self._told(state, there))
         _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
-        remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
+        gone = remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
         unheard = tuple(row.payload["where"] for row in unsettled(self._workspace.ledger.entries(clip=state.clip)))
-        return Arrived(done.where, bool(earlier), done.versions_left, unheard)
+        return Arrived(done.where, bool(earlier), done.versions_left, unheard, tuple(gone))
 
     def _place(self, state: State) -> str:
         return place(
@@ -310,15 +321,6 @@ class _Parcels:
         with self._lock:
             self._there[state.clip] = there
             self._progress("upload", sum(self._there.values()), self._total)
-
-
-@dataclass(frozen=True)
-class Removed:
-    """A delivery that was taken away. ``permanent``: no recycle bin keeps it for its term. ``found``: it was there."""
-
-    where: str
-    permanent: bool
-    found: bool = True
 
 
 def remove_delivered(

@@ -48,12 +48,14 @@ HIDE, EVERYBODY, DELETE = "hide again", "hide everybody", "delete"
 class Recalled:
     """What became of one clip: ``outcome`` is one of OUTCOMES, ``where`` the place it is about.
 
-    ``left`` is how many faces a second look sees in it that are not hidden.
+    ``left`` is how many faces a second look sees in it that are not hidden; ``in_bin`` is what was taken away and is
+    kept by a recycle bin for its term.
     """
 
     outcome: str
     where: str
     left: int = 0
+    in_bin: tuple[str, ...] = ()
 
 
 OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
@@ -83,7 +85,9 @@ def execute_recall(
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
         done = _recall(workspace, item, today, networks, told)
-        return {"outcome": done.outcome, "where": done.where, **({"second_look_left": done.left} if done.left else {})}
+        more: plans.Item = {"second_look_left": done.left} if done.left else {}
+        more |= {"in_bin": list(done.in_bin)} if done.in_bin else {}
+        return {"outcome": done.outcome, "where": done.where, **more}
 
     return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)
 
@@ -130,7 +134,8 @@ def _recall(
         gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] in item["sha256"])
         others = standing(workspace.ledger.entries(clip=clip))
         # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
-        return Recalled("deleted" if gone or not others else "no longer needed", ", ".join(item["where"]))
+        outcome = "deleted" if gone or not others else "no longer needed"
+        return Recalled(outcome, ", ".join(item["where"]), in_bin=_in_bin(gone))
     rows, unknown = delivering.lying(workspace, clip)
     state = find(workspace, clip)
     if unknown is not None and not rows:
@@ -143,10 +148,10 @@ def _recall(
     if there is not None and not state.repairs_wait:
         # an older film lies at another place, or may lie there, or OneDrive keeps it as an older version
         latest, where = there["sha256"], str(there["where"])
-        delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
+        gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
         if left := delivering.clear_versions(workspace, clip, there):
             raise _versions_stay(state, left)
-        return Recalled("replaced", where, undecided(state.render or {}))
+        return Recalled("replaced", where, undecided(state.render or {}), _in_bin(gone))
     payload = rows[-1].payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
@@ -164,7 +169,11 @@ def _recall(
         raise _versions_stay(state, arrived.versions_left)
     if unknown is not None:  # an older film may lie at a place that could not be asked
         raise unknown
-    return Recalled("replaced", arrived.where, left)
+    return Recalled("replaced", arrived.where, left, _in_bin(arrived.cleared))
+
+
+def _in_bin(gone: Sequence[delivering.Removed]) -> tuple[str, ...]:
+    return tuple(one.where for one in gone if not one.permanent)
 
 
 def _refuse_needed(workspace: Workspace, item: plans.Item, today: date) -> None:

@@ -270,7 +270,9 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
         "verified": said.get("verified", "sha256"),
         "replaced_at": replaced.at if replaced else None,
         "removed_at": removed.at if removed else None,
-        "removed_for_good": removed.payload.get("permanent") if removed else None,
+        "removed_for_good": removed.payload.get("permanent")
+        if removed and removed.payload.get("found", True)
+        else None,
         "lost_at": gone.at if gone else None,
         "lost_by": gone.payload["by"] if gone else None,
     }

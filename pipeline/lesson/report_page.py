@@ -198,6 +198,7 @@ def _delivered(one: Document) -> str:
         told += "; " + tr("replaced on {at}", at=_at(one["replaced_at"]))
     if one["removed_at"]:
         told += "; " + tr("removed on {at}", at=_at(one["removed_at"]))
+        told += "" if one["removed_for_good"] is not False else f" ({tr('into the recycle bin')})"
     if one["lost_at"]:
         told += "; " + _said(one["lost_by"], one["lost_at"])
     return told

@@ -206,6 +206,20 @@ def test_the_recycle_bin_is_told(place: Place, graph: Control, drive: str) -> No
         assert opened.ledger.entries("delivery_removed")[-1].payload["permanent"] is False
 
 
+def test_the_recycle_bin_is_told_of_what_a_recall_deleted(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    graph.post("settle", drive=drive, permanent=False)
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    with workspace.opened(place.made.folder) as opened:
+        said = opened.ledger.entries("delivery", place.made.clip)[-1].payload
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [said["sha256"]]}
+        opened.ledger.append("lapsed", place.made.clip, row)
+    (done,) = place.lesveil("recall", "--execute", place.lesveil("recall")["digest"])["done"]
+    assert (done["outcome"], done["in_bin"]) == ("deleted", [said["where"]])
+    assert len(graph.state(drive)["bin"]) == 1
+
+
 def test_the_audit_names_every_difference(place: Place, graph: Control, drive: str) -> None:
     place.lesveil("login", "--device-code")
     place.lesveil("deliver", *WORDS)

@@ -259,6 +259,8 @@ class _Parcels:
         digest = state.render["sha256"]
         earlier = standing(self._workspace.ledger.entries(clip=state.clip))
         mine = [row.payload for row in earlier if row.payload["target"] == self._target.kind]
+        if isinstance(self._target, FolderTarget):  # a disk that was here before may hold it as well
+            mine.sort(key=self._target.holds)
         parcel = Parcel(
             clip=state.clip,
             file=self._workspace.finished / state.render["file"],
@@ -378,6 +380,12 @@ def clear_versions(workspace: Workspace, clip: str, payload: dict[str, Any]) -> 
     if not left:
         workspace.ledger.append(CLEARED, clip, {name: payload[name] for name in KEY})
     return left
+
+
+def within_reach(workspace: Workspace, payload: dict[str, Any]) -> bool:
+    """False: a delivery (the payload of its row) lies in another folder than that of lesveil.toml, which is not
+    there."""
+    return payload["target"] != FolderTarget.kind or FolderTarget(workspace.target_folder, False).reaches(payload)
 
 
 def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:

@@ -123,6 +123,10 @@ class FolderTarget:
             files.remove(where)
         return True
 
+    def holds(self, payload: dict[str, Any]) -> bool:
+        """Whether that delivery lies in this folder; in another one it may lie as well."""
+        return self._holds(self._place(payload))
+
     def reaches(self, payload: dict[str, Any]) -> bool:
         """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
         True where this very folder is not there: that is told, and mended by connecting it."""

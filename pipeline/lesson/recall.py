@@ -152,7 +152,7 @@ def _recall(
         if left := delivering.clear_versions(workspace, clip, there):
             raise _versions_stay(state, left)
         return Recalled("replaced", where, undecided(state.render or {}), _in_bin(gone))
-    payload = rows[-1].payload
+    payload = max(rows, key=lambda row: (delivering.within_reach(workspace, row.payload), row.seq)).payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
     everybody = item["action"] == EVERYBODY
@@ -165,11 +165,11 @@ def _recall(
     if state.approved is None:
         _carry_approval_over(workspace, state, payload["sha256"])
     arrived = _bring(workspace, state, today, progress)
+    made = (state.render or {})["sha256"]
+    gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] != made)  # it may lie at other places still
     if arrived.versions_left:
         raise _versions_stay(state, arrived.versions_left)
-    if unknown is not None:  # an older film may lie at a place that could not be asked
-        raise unknown
-    return Recalled("replaced", arrived.where, left, _in_bin(arrived.cleared))
+    return Recalled("replaced", arrived.where, left, _in_bin([*arrived.cleared, *gone]))
 
 
 def _in_bin(gone: Sequence[delivering.Removed]) -> tuple[str, ...]:

@@ -66,8 +66,10 @@ def audit(workspace: Workspace, target: FolderTarget | OneDriveTarget | None = N
         for state in states(workspace)
         for row in state.lost
     ]
-    known = {line.where for line in lines} | {payload["where"] for _, payload in rows}
-    return lines + [Line(found.where, None, "unknown") for found in listed if found.where not in known]
+    known = {line.where for line in lines if not isinstance(target, OneDriveTarget)}
+    known |= {payload.get("item", "") for _, payload in rows}  # where one was moved from, anything may lie by now
+    strange = [found for found in listed if (found.item or found.where) not in known]
+    return lines + [Line(found.where, None, "unknown") for found in strange]
 
 
 def _compared(clip: str, payload: dict[str, Any], listed: list[Found], target: FolderTarget | OneDriveTarget) -> Line:
@@ -86,5 +88,15 @@ def _compared(clip: str, payload: dict[str, Any], listed: list[Found], target: F
     where = target.where_of(payload)
     found = next((one for one in listed if one.where == where), None)
     if found is None:
-        return Line(where, clip, "missing")
+        return Line(where, clip, _elsewhere(payload, target))
     return Line(where, clip, "as delivered" if found.sha256 == payload["sha256"] else "changed")
+
+
+def _elsewhere(payload: dict[str, Any], target: FolderTarget) -> str:
+    """What is to be said of a delivery that is not listed: it may have gone to the folder that was named before."""
+    try:
+        if target.holds(payload) or target.lacks(payload):
+            return "missing"
+        return "as delivered" if target.still_there(payload) else "changed"
+    except DeliveryError:
+        return "missing"

@@ -511,6 +511,16 @@ def test_another_disk_in_the_place_of_a_lost_one_is_not_that(place: Place, stole
     assert place.state().standing == ()
 
 
+def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
+    """lesveil.toml names another folder by now, and the earlier one is there."""
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
+    (place.folder / "thief").rename(stolen)
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
+    with open(place.delivered, "ab") as film:
+        film.write(b"x")
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["changed"]
+
+
 def test_what_is_at_hand_is_not_lost(place: Place) -> None:
     """Moved as a whole, or with only a part of it gone."""
     elsewhere = place.folder / "usb"

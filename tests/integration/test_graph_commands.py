@@ -238,6 +238,24 @@ def test_the_audit_names_every_difference(place: Place, graph: Control, drive: s
     }
 
 
+@pytest.mark.parametrize("ours", ["moved", "missing"])
+def test_a_strange_film_in_the_place_of_ours_is_named(place: Place, graph: Control, drive: str, ours: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    first, *_ = (file for file in graph.state(drive)["files"])
+    with workspace.opened(place.made.folder) as opened, school.target(opened, graph, drive) as target:
+        call = target._drive.graph.call
+        if ours == "moved":
+            moved = call("PATCH", f"/drives/me/items/{first['id']}", json={"name": "anders.mp4"})
+            assert moved.status_code == 200
+        else:
+            call("DELETE", f"/drives/me/items/{first['id']}")
+        call("PUT", f"/drives/me/root:/{first['path']}:/content", json={"another": "film"})
+    audited = place.lesveil("deliver", "--audit", code=56)["files"]
+    assert sorted(line["verdict"] for line in audited) == sorted([ours, "as delivered", "as delivered", "unknown"])
+    assert [line["where"] for line in audited if line["verdict"] == "unknown"] == [f"OneDrive:/{first['path']}"]
+
+
 def test_a_film_at_the_top_of_the_drive_lies_where_it_was_delivered(place: Place, graph: Control, drive: str) -> None:
     place.settle(ONEDRIVE.format(url=graph.url, layout="{id}").replace('"Beeldcoaching/lessen"', '""'))
     place.lesveil("login", "--device-code")

@@ -178,11 +178,12 @@ def _in_bin(gone: Sequence[delivering.Removed]) -> tuple[str, ...]:
 
 def _refuse_needed(workspace: Workspace, item: plans.Item, today: date) -> None:
     """Raises DeliveryError where a plan that was begun would delete what is to be hidden again by now: somebody took
-    back that it has served, or its term was made longer, and what lies there may be all that there is of it."""
+    back that it has served, or its term was made longer, and what lies there may be all that there is of it. Not where
+    a newer film came since."""
     there = may_lie(workspace.ledger.entries(clip=item["clip"]))
     state = find(workspace, item["clip"])
-    lies = any(row.payload["sha256"] in item["sha256"] for row in there)
-    if lies and _item(workspace, state, today)["action"] != DELETE:
+    only = bool(there) and all(row.payload["sha256"] in item["sha256"] for row in there)
+    if only and _item(workspace, state, today)["action"] != DELETE:
         raise DeliveryError("{clip} is not to be deleted any more; look at lesveil recall again.", clip=state.file)
 
 

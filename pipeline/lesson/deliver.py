@@ -131,11 +131,11 @@ def settle(
         try:
             with _reached(workspace, target, said["target"]) as there:
                 done = there.settle(clip, said)
-                if done is None:
-                    workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
-                else:
+                if done is not None:
                     _has_arrived(workspace, there, done, said.get("replaces"))
                     found.append(done)
+                if done is None or done.where != said["where"]:
+                    workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
         except LesveilError as error:  # told when the others are known
             unknown = unknown or error
     if unknown is not None:

@@ -5,6 +5,7 @@ Terms are in lesveil.toml under [retention]. A clip that is ticked as used has s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -197,9 +198,12 @@ def _rendered(rows: Iterable[Entry]) -> dict[str, int]:
 
 
 def _strays(workspace: Workspace) -> list[plans.Item]:
-    """Films among the finished ones that no receipt names: a crash came between, and nothing asks who is seen there."""
+    """Films among the finished ones that no receipt names, and that were not delivered there: a crash came between, and
+    nothing asks who is seen there."""
     told = _rendered(workspace.ledger.entries("receipt"))
+    lie = {where for state in states(workspace) for where in state.standing}
     here = sorted(path for path in workspace.finished.glob("*.mp4") if path.name not in told)
+    here = [path for path in here if os.path.abspath(path) not in lie]
     gone = [(row.seq, row.payload["item"]) for row in workspace.ledger.entries(f"{KIND}_done")]
     before = {item["rendering"]: seq for seq, item in gone if item["kind"] == STRAY}  # it may come back, byte for byte
     return [

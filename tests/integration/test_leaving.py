@@ -278,6 +278,29 @@ def test_a_wipe_rests_on_no_disk_that_is_lost(world: World, begun: bool) -> None
     assert world.on_card() == {}, "the new one is what counts"
 
 
+def test_a_working_copy_stays_where_nothing_else_is_left_since(world: World) -> None:
+    """The wipe had taken the films from the card, and was cut off before the copies went."""
+    digest = world.plan().digest
+    with world.open() as place:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card))
+        copies = set(place.vault.ids())
+        assert find(place, "A.MP4").wiped
+        delivering.remove_all(place, find(place, "A.MP4").clip)
+    assert world.on_card() == {}
+    with pytest.raises(WipeError, match="does not lie in the archive any more"):
+        world.wipe(digest)
+    with world.open() as place:
+        assert copies <= set(place.vault.ids())
+        judge(place, find(place, "A.MP4").clip, "Rector", True)
+        assert [type(what) for _, what in delivering.deliver(place, TODAY)] == [Arrived]
+    world.wipe(digest)
+    with world.open() as place:
+        assert not copies & set(place.vault.ids())
+
+
 def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever would repair is told at once, not that it was taken; also when it begins just then."""
     digest, told = world.plan().digest, []

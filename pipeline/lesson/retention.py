@@ -58,10 +58,14 @@ def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[Stat
     """The clips on the plan that lie nowhere else, and of which nobody said that they have served: only a card may
     still hold them. One that is wiped, or said to be gone, is among them where it was taken away again or never
     delivered."""
+    return _nowhere_else(states(workspace), items)
+
+
+def _nowhere_else(everything: Iterable[State], items: Iterable[plans.Item]) -> list[State]:
     why = {item["clip"]: item["because"] for item in items if item["kind"] in (COPY, RENDERING)}
     return [
         state
-        for state in states(workspace)
+        for state in everything
         if (why.get(state.clip) == GIVEN_UP or (why.get(state.clip) == TERM and state.used is None))
         and not state.standing
         and state.deleted is None
@@ -83,6 +87,8 @@ def due(workspace: Workspace, today: date) -> list[plans.Item]:
     found = [
         item for state in everything if not _awaits_wipe(workspace, state) for item in _due_of(workspace, state, today)
     ]
+    last = {state.clip for state in _nowhere_else(everything, found)}  # that is shown, so it is another plan
+    found = [item | {"last": True} if item["clip"] in last else item for item in found]
     found += _templates(workspace, today)
     found += _strays(workspace)
     if not found:
@@ -122,8 +128,9 @@ def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[
     """Delete what was shown under this digest. Raises PlanChangedError; each failure is told beside its item."""
 
     def still(item: plans.Item) -> bool:
-        # an older version's items name no row
-        return any(item.items() <= one.items() for one in due(workspace, today))
+        # an older version's items name no row; what became the last of a clip since was not shown as that
+        same = [one for one in due(workspace, today) if item.items() <= one.items()]
+        return any(item.get("last") == one.get("last") for one in same)
 
     return plans.carry_out(
         workspace.ledger, KIND, digest, due(workspace, today), still, lambda i: _delete(workspace, i)

@@ -124,6 +124,26 @@ def test_terms_count_from_copying_and_from_the_first_delivery(place: Place) -> N
     assert {item["because"] for item in mine} == {"its term is over"}
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_became_the_last_of_a_clip_since_is_shown_as_that_first(place: Place, begun: bool) -> None:
+    """The plan was shown while the archive had the film, and it was taken away there."""
+    place.lesveil("deliver")
+    place.settle("[retention]\nworking_copy_days = 0\n")
+    plan = place.lesveil("purge")
+    assert (len(plan["items"]), plan["last"]) == (2, [])
+    if begun:
+        with workspace.opened(place.made.folder) as opened:
+            opened.ledger.append("purge_begun", None, {"digest": plan["digest"], "items": plan["items"]})
+    place.lesveil("deliver", "--remove", place.made.clip, "--yes")
+    finished = place.made.folder / "redacted"
+    place.lesveil("purge", "--execute", plan["digest"], code=0 if begun else 67)
+    assert len(list(finished.iterdir())) == (1 if begun else 2)
+    plan = place.lesveil("purge")
+    assert plan["last"] == [place.made.clip]
+    place.lesveil("purge", "--execute", plan["digest"])
+    assert not list(finished.iterdir())
+
+
 def test_what_somebody_changed_in_the_archive_is_told_and_left(place: Place) -> None:
     place.lesveil("deliver")
     place.lesveil("used", place.made.clip, "--by", "Geertje")

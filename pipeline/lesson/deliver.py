@@ -16,7 +16,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
-from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.folder_target import FolderTarget, heads_above
 from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
@@ -350,11 +350,11 @@ def remove_delivered(
 
     with _reached(workspace, target, payload["target"]) as target:
         lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
-        if lost and not target.noted(workspace.ledger.mark()):
+        if lost and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
             raise DeliveryError(
                 "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
                 "connect that one or correct lesveil.toml.",
-                folder=workspace.target_folder,
+                folder=Path(payload["where"]).parent,
             )
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
@@ -217,6 +218,14 @@ class FolderTarget:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
             raise absent(payload["where"], self._elsewhere(payload, where)) from error
+
+
+def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
+    """The folders in which, or below which, a file lies or lay, each with the heads of this ledger (named by its first
+    row's hash) that were left in it; those that cannot be read are passed over."""
+    for folder in Path(where).parents:
+        with contextlib.suppress(OSError):
+            yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
 
 
 def _digest(path: Path) -> str:

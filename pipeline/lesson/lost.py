@@ -15,9 +15,8 @@ from typing import Any
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import plans
-from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.folder_target import FolderTarget, heads_above
 from pipeline.lesson.state import BACK, LOST, State, lost, may_lie, states
-from pipeline.lesson.target import HEADS, heads_in
 from pipeline.lesson.withdraw import may_not_be_seen
 from pipeline.workspace import Workspace
 
@@ -157,11 +156,7 @@ def _refuse_at_hand(workspace: Workspace, folder: Path, items: list[plans.Item])
 def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:
     """Where that delivery, or the disk with it, is there; else "". A disk is known by a head of this ledger from
     ``before`` a row: one that was put in its place since has none."""
-    for folder in Path(payload["where"]).parents:
-        try:
-            heads = heads_in(one.name for one in (folder / HEADS / workspace.ledger.mark()[:16]).iterdir())
-        except OSError:
-            continue
+    for folder, heads in heads_above(payload["where"], workspace.ledger.mark()):
         if any(int(head.partition(":")[0]) <= before for head in heads):
             return str(folder)
     return FolderTarget(workspace.target_folder, False).found(payload, besides)

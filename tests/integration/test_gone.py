@@ -236,6 +236,20 @@ def test_another_folder_in_the_settings_is_told_as_such(place: Place) -> None:
     assert place.delivered.is_file()
 
 
+def test_our_own_rendering_is_no_copy_that_was_left_behind(place: Place) -> None:
+    """lesveil.toml names no folder any more, and what lies in the earlier one is taken away."""
+    lay = place.delivered
+    (place.made.folder / "lesveil.toml").write_text('[deliver]\ntarget = "onedrive"\n', encoding="utf-8")
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not lay.exists()
+    assert list((place.made.folder / "redacted").glob("*.mp4"))
+    with place.opened() as opened:
+        row = opened.ledger.entries("delivery")[-1].payload
+        opened.ledger.append("delivery", place.clip, row)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert place.state().standing == (), "somebody says that it is gone, and its folder is the one"
+
+
 @pytest.mark.parametrize("how", ["remove", "purge", "recall"])
 def test_a_copy_in_the_archive_is_not_left_behind_in_silence(place: Place, how: str) -> None:
     copy = place.archive / "kopie van les.mp4"

@@ -106,7 +106,8 @@ class State:
 
     @property
     def stage(self) -> str:
-        if self.wiped and (self.nothing_left or not self.hidden_again or self.delivered is not None):
+        again = self.hidden_again or (bool(self.lost) and self.to_deliver)  # what is here is to be brought yet
+        if self.wiped and (self.nothing_left or not again or self.delivered is not None):
             return "wiped"
         if self.delivered:
             return "delivered"
@@ -121,7 +122,7 @@ class State:
     @property
     def to_deliver(self) -> bool:
         """The latest rendering is approved and was not brought anywhere yet; so may be one made after the wipe."""
-        kept = self.removed is None and self.deleted is None
+        kept = self.removed is None and self.deleted is None and not self.nothing_left
         return self.approved is not None and self.delivered is None and kept
 
     @property

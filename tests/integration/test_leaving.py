@@ -29,7 +29,7 @@ from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.folder_target import FolderTarget
-from pipeline.lesson.lost import execute_lost, lost_plan
+from pipeline.lesson.lost import execute_lost, lost_plan, nowhere_else
 from pipeline.lesson.plans import Item, digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
@@ -276,6 +276,27 @@ def test_a_wipe_rests_on_no_disk_that_is_lost(world: World, begun: bool) -> None
         assert {type(what) for _, what in delivering.deliver(place, TODAY)} == {Arrived}
     world.wipe(digest if begun else world.plan().digest)
     assert world.on_card() == {}, "the new one is what counts"
+
+
+def test_what_is_wiped_and_lay_on_a_lost_disk_is_to_be_brought_again(world: World) -> None:
+    """What is here of it goes by its term, and is all that there is."""
+    world.wipe(world.plan().digest)
+    world.archive.rename(world.folder / "thief")
+    with world.open() as place:
+        assert {(state.stage, state.waits_for) for state in states(place)} == {("wiped", "")}
+        (place.finished / f"{find(place, 'B.MP4').clip}.mp4").unlink()
+        plan = lost_plan(place, world.archive)
+        assert [state.file for state in nowhere_else(place, plan)] == [find(place, "B.MP4").file]
+        execute_lost(place, world.archive, "Geertje", digest_of(plan))
+        first, second = find(place, "A.MP4"), find(place, "B.MP4")
+        assert (first.stage, first.waits_for) == ("approved", "lesveil deliver")
+        assert (second.stage, second.waits_for, second.nothing_left) == ("wiped", "", True)
+        (world.folder / "new").mkdir()
+        world.settle(world.folder / "new")
+    with world.open() as place:
+        ((brought, what),) = delivering.deliver(place, TODAY)  # and of the other nothing is left to fail
+        assert (brought.clip, type(what)) == (first.clip, Arrived)
+        assert {(state.stage, state.waits_for) for state in states(place)} == {("wiped", "")}
 
 
 def test_a_working_copy_stays_where_nothing_else_is_left_since(world: World) -> None:

@@ -91,8 +91,9 @@ class Workspace:
 
     @property
     def target_folder(self) -> Path:
-        """The folder of ``[deliver]``. A relative one counts from the workspace, wherever a command is given."""
-        return Path(os.path.abspath(self.folder / self.settings.deliver.folder))
+        """The folder of ``[deliver]``. A relative one counts from the workspace, wherever a command is given. Where
+        none is named it is one that is not there, and not the workspace with our own films."""
+        return Path(os.path.abspath(self.folder / (self.settings.deliver.folder or ".no-folder-is-named")))
 
     @property
     def recognises(self) -> bool:

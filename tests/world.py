@@ -39,11 +39,12 @@ class World:
     def create(self, settings: str = "") -> World:
         workspaces.create(self.place)
         self.archive.mkdir()
-        target = (
-            f'[deliver]\ntarget = "folder"\nfolder = {json.dumps(str(self.archive))}\nfolder_is_the_archive = true\n'
-        )
-        (self.place / "lesveil.toml").write_text(target + settings)
+        self.settle(self.archive, settings)
         return self
+
+    def settle(self, archive: Path, settings: str = "") -> None:
+        target = f'[deliver]\ntarget = "folder"\nfolder = {json.dumps(str(archive))}\nfolder_is_the_archive = true\n'
+        (self.place / "lesveil.toml").write_text(target + settings)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Workspace]:
@@ -83,6 +84,7 @@ def complete(place: Workspace, clip: str, source: str, archive: Path) -> None:
     ledger = place.ledger
     ledger.append("filmed", clip, {"day": TODAY.isoformat()})
     done = {"sha256": digest, "file": f"{clip}.mp4", "kept": [], "doubts": [], "seconds": 1.0, "hidden_at_once": 0}
+    done["bytes"] = len(rendering)
     ledger.record("render", source, "settings", clip, done)
     ledger.record("check", digest, "settings", clip, {"passed": True, "regions": 0})
     ledger.append("approval", clip, {"sha256": digest, "verdict": "approved", "by": "test"})

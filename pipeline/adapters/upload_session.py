@@ -109,6 +109,15 @@ def send(
                 return _judged(response), None
 
 
+def is_open(graph: Graph, url: str) -> bool:
+    """Whether the session lacks bytes still, so that no item came of it; False where that is not known."""
+    try:
+        response = graph.bare("GET", url)
+        return response.status_code == 200 and bool(response.json()["nextExpectedRanges"])
+    except (httpx.TransportError, DeliveryError, ValueError, KeyError, TypeError):
+        return False
+
+
 def cancel(graph: Graph, url: str) -> None:
     """Tell the server to forget the session and what it holds, if that can be; it expires by itself, too."""
     with contextlib.suppress(httpx.TransportError, DeliveryError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.deliver import gaps, leave_head
+from pipeline.commands.deliver import gaps, in_bin, leave_head, lost_document, lost_in_words
 from pipeline.commands.terminal import Add, Bar, Group, answer, day, named
 from pipeline.errors import LedgerError, LesveilError, UsageError, code_of
 from pipeline.messages import told, tr
@@ -19,6 +19,7 @@ def recall(args: argparse.Namespace) -> int:
     """lesveil recall"""
     from pipeline.lesson import plans
     from pipeline.lesson import recall as recalling
+    from pipeline.lesson.lost import all_lost
 
     today, quiet = date.today(), args.quiet or args.json
     with workspace.opened(args.workspace) as place, workspace.alone(place):
@@ -28,6 +29,7 @@ def recall(args: argparse.Namespace) -> int:
             return _told(args, done)
         items = recalling.recall_plan(place, today)
         waiting = recalling.waiting(place)
+        lost = [one for one in all_lost(place, today) if one.people]
         lacking, whole = gaps(place)
     lines = list(lacking)
     for item in items:
@@ -43,8 +45,9 @@ def recall(args: argparse.Namespace) -> int:
         lines += [f"    {where}" for where in item["where"]]
     for state in waiting:
         lines += [_waits(state), *(f"    {where}" for where in state.standing)]
+    lines += map(lost_in_words, lost)
     digest = plans.digest_of(items)
-    if items or not waiting:
+    if items or not (waiting or lost):
         lines.append(
             tr("To do exactly this: lesveil recall --execute {digest}", digest=digest)
             if items
@@ -56,7 +59,8 @@ def recall(args: argparse.Namespace) -> int:
         {"clip": one.clip, "file": one.file, "people": sorted(one.lapsed), "where": list(one.standing)}
         for one in waiting
     ]
-    answer(args, {"digest": digest or None, "items": items, "waiting": told_of, "ledger": lacking}, *lines)
+    document = {"digest": digest or None, "items": items, "waiting": told_of, "ledger": lacking}
+    answer(args, document | {"lost": [lost_document(one) for one in lost]}, *lines)
     return LedgerError.code if lacking else 0
 
 
@@ -104,9 +108,11 @@ def _ticked(state: Any) -> str:
 def purge(args: argparse.Namespace) -> int:
     """lesveil purge"""
     from pipeline.lesson import plans, retention
+    from pipeline.lesson.lost import come_back
 
     today = date.today()
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        come_back(place)
         if args.execute:
             done = retention.execute_purge(place, args.execute, today)
             _noted(place, done)
@@ -180,6 +186,7 @@ def _told(args: argparse.Namespace, done: Sequence[tuple[dict[str, Any], Any]]) 
             outcome = "deleted; the recycle bin keeps it for its term"
         said = f"{tr(item['kind'])} {tr(outcome)}" if "kind" in item else tr(outcome)
         lines.append(f"{name}: {said}")
+        lines += [in_bin(where) for where in what.get("in_bin", ())]
         if what.get("second_look_left"):
             lines.append(
                 tr(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import workspace
-from pipeline.commands.deliver import gaps
+from pipeline.commands.deliver import gaps, lost_document, lost_in_words
 from pipeline.commands.terminal import Add, Group, answer, day, named, say
 from pipeline.consent import TEXTS, Why
 from pipeline.errors import LedgerError
@@ -230,14 +230,16 @@ def consent_list(args: argparse.Namespace) -> int:
 
 def consent_withdraw(args: argparse.Namespace) -> int:
     """lesveil consent withdraw"""
+    from pipeline.lesson.lost import all_lost
     from pipeline.lesson.withdraw import withdraw
 
     today = date.today()
     on = args.on or today
     with workspace.opened(args.workspace, old_register=True) as place:
         reach = withdraw(place, args.id, on, today, args.by)
+        lost = [one for one in all_lost(place, today) if {args.id, *reach.selves} & {*one.people}]
         if not args.json:
-            answer(args, None, *_withdrawn(args.id, on, today, reach))
+            answer(args, None, *_withdrawn(args.id, on, today, reach), *map(lost_in_words, lost))
             sys.stdout.flush()  # it counts: nobody waits for what the archive says
         lacking, _ = gaps(place, ASKED_FOR)
     document = {
@@ -256,6 +258,7 @@ def consent_withdraw(args: argparse.Namespace) -> int:
             }
             for state in reach.clips
         ],
+        "lost": [lost_document(one) for one in lost],
     }
     answer(args, document, *lacking)
     return LedgerError.code if lacking else 0

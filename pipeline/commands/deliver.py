@@ -81,12 +81,13 @@ def deliver(args: argparse.Namespace) -> int:
                     n=what.versions_left,
                 )
             )
+        lines += [in_bin(one.where) for one in what.cleared if not one.permanent]
         for where in what.may_lie_at:
             lines.append(
                 tr(
                     "{clip}: an earlier delivery was cut off at {where}, which is not there, and the film may lie there"
                     " still; lesveil deliver looks when it is there again; if it is gone for good: "
-                    "lesveil deliver --gone {folder}",
+                    "lesveil deliver --gone {folder} --by NAME",
                     clip=Path(state.file).name,
                     where=where,
                     folder=quoted(Path(where).parent),
@@ -100,6 +101,7 @@ def deliver(args: argparse.Namespace) -> int:
                 "replaced": w.replaced,
                 "versions_left": w.versions_left,
                 "may_lie_at": list(w.may_lie_at),
+                "in_bin": [one.where for one in w.cleared if not one.permanent],
             }
             for s, w in arrived
         ],
@@ -136,10 +138,22 @@ def _audit(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place, workspace.alone(place):
         found = audit(place)
-    lines = [f"{tr(line.verdict):16} {line.where}" for line in found] or [tr("Nothing was delivered yet.")]
-    document = {"files": [{"where": line.where, "clip": line.clip, "verdict": line.verdict} for line in found]}
-    answer(args, document, *lines)
+    lines = [f"{tr(line.verdict):16} {line.where}{_lost(line)}" for line in found]
+    document = {
+        "files": [
+            {"where": line.where, "clip": line.clip, "verdict": line.verdict}
+            | ({"by": line.by, "on": line.on} if line.on else {})
+            for line in found
+        ]
+    }
+    answer(args, document, *(lines or [tr("Nothing was delivered yet.")]))
     return 0 if all(line.fine for line in found) else DeliveryError.code
+
+
+def _lost(line: Any) -> str:
+    if not line.on:
+        return ""
+    return "  " + tr("({by} said so on {day}; it may be seen there still)", by=line.by, day=line.on)
 
 
 def _remove(args: argparse.Namespace) -> int:
@@ -169,11 +183,76 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _gone(args: argparse.Namespace) -> int:
     """lesveil deliver --gone FOLDER"""
-    from pipeline.lesson import deliver as delivering
+    from pipeline.lesson import lost as losing
+    from pipeline.lesson import plans
 
+    if not (args.by or "").strip():
+        raise DeliveryError("A folder is given up in somebody's name; say whose with --by.")
     with workspace.opened(args.workspace) as place, workspace.alone(place):
-        gone = delivering.give_up(place, args.gone)
-    return answer(args, {"given_up": gone}, *(tr("Counts as gone: {where}", where=where) for where in gone))
+        if args.execute:
+            done = losing.execute_lost(place, args.gone, args.by, args.execute)
+            if place.settings.deliver.target:
+                leave_head(place)
+        else:
+            items = losing.lost_plan(place, args.gone)
+            seen = losing.seen_in(place, items, date.today())
+            last = losing.nowhere_else(place, items)
+    if args.execute:
+        wheres = [item["where"] for item, what in done if not isinstance(what, LesveilError) and what["found"]]
+        failed = [(item, what) for item, what in done if isinstance(what, LesveilError)]
+        lines = [tr("Counts as lost: {where}", where=where) for where in wheres]
+        lines += [f"{Path(item['file']).name}: {told(what)}" for item, what in failed]
+        answer(args, {"lost": wheres}, *(lines or [tr("There was nothing left to do.")]))
+        return code_of(what.code for _, what in failed)
+    digest = plans.digest_of(items)
+    lines = [tr("Would count as lost; nothing is deleted, and whoever has the disk can see it still:")]
+    lines += [f"  {Path(item['file']).name}  {item['where']}" for item in items]
+    for item in items:
+        if people := ", ".join(seen[item["clip"], item["sha256"]]):
+            lines.append(
+                tr(
+                    "{file} shows {people}, who may not be shown any more: nothing can be hidden there.",
+                    file=Path(item["file"]).name,
+                    people=people,
+                )
+            )
+    lines += [
+        tr("Of {clip} nothing else is left, for all that is known.", clip=Path(state.file).name) for state in last
+    ]
+    lines.append(
+        tr(
+            "To say exactly this: lesveil deliver --gone {folder} --by {by} --execute {digest}",
+            folder=quoted(args.gone),
+            by=quoted(args.by),
+            digest=digest,
+        )
+    )
+    document = {
+        "digest": digest,
+        "items": items,
+        "may_not_be_seen": [{"clip": clip, "sha256": sha, "people": who} for (clip, sha), who in seen.items() if who],
+        "last": [state.clip for state in last],
+    }
+    return answer(args, document, *lines)
+
+
+def lost_in_words(one: Any) -> str:
+    """Who is shown at a place that is lost, and may not be any more."""
+    return tr(
+        "{file} shows {people} at {where}, which is lost, as {by} said on {day}: nothing can be hidden there.",
+        file=Path(one.state.file).name,
+        people=", ".join(one.people),
+        where=one.row.payload["where"],
+        by=one.row.payload["by"],
+        day=one.row.day,
+    )
+
+
+def lost_document(one: Any) -> dict[str, Any]:
+    """A film at a place that is lost, and who is shown in it and may not be any more."""
+    said = one.row.payload
+    about = {"clip": one.state.clip, "file": one.state.file, "people": list(one.people)}
+    return about | {"where": said["where"], "by": said["by"], "on": one.row.day.isoformat()}
 
 
 def _removed(one: Any) -> str:
@@ -183,7 +262,12 @@ def _removed(one: Any) -> str:
         )
     if one.permanent:
         return tr("Removed for good: {where}", where=one.where)
-    return tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=one.where)
+    return in_bin(one.where)
+
+
+def in_bin(where: str) -> str:
+    """What is said of what was taken away and is not gone for good."""
+    return tr("Removed: {where}; the recycle bin keeps it for its term: empty it there.", where=where)
 
 
 def login(args: argparse.Namespace) -> int:
@@ -236,6 +320,8 @@ def add_to(add: Add, group: Group) -> None:
         "--gone",
         type=named,
         metavar="FOLDER",
-        help="say that a folder to which a delivery was cut off is gone for good",
+        help="say that a folder with delivered films is gone for good (a lost disk); shows first",
     )
+    brought.add_argument("--by", metavar="NAME", help="with --gone: who says so")
+    brought.add_argument("--execute", metavar="DIGEST", help="with --gone: do what was shown under this digest")
     brought.add_argument("--yes", action="store_true", help="with --remove: do it")

@@ -199,6 +199,7 @@ def _summary(result: Any) -> list[str]:
         "doubts": sum(len(render["doubts"]) for render in renders),
         "delivered": sum(bool(state.lies) for state in result.done),
         "begun": sum(bool(state.begun) for state in result.done),
+        "lost": sum(bool(state.lost) for state in result.done),
     }
     lines = [summary_line(figures)] if renders else [] if result.failed else [tr("nothing new")]
     names = called(result.done)

@@ -61,8 +61,10 @@ def fate(rows: Iterable[Entry]) -> Fate:
         elif row.kind == "delivery":
             before = None
             there.add(said["where"])
-        elif row.kind == "delivery_removed":
+        elif row.kind in ("delivery_removed", "delivery_lost"):
             there.discard(said["where"])
+        elif row.kind == "delivery_back":
+            there.add(said["where"])
         elif row.kind == "recall_done" and said.get("outcome") == "deleted" and not there:  # nothing came since
             found = found or Deleted(row.day.isoformat(), said["item"].get("because", TERM))
         elif row.kind == "purge_done":

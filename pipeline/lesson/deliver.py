@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,8 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
-from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.folder_target import FolderTarget, heads_above
+from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
     CLEARED,
@@ -42,16 +42,27 @@ KEY = ("sha256", "target", "where")
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A delivery that was taken away. ``permanent``: no recycle bin keeps it for its term. ``found``: it was there."""
+
+    where: str
+    permanent: bool
+    found: bool = True
+
+
+@dataclass(frozen=True)
 class Arrived:
     """One clip that arrived: where, and how many older versions OneDrive still keeps of it (0: none).
 
-    ``may_lie_at``: an earlier delivery was cut off there, and that place is not there to be asked.
+    ``may_lie_at``: an earlier delivery was cut off there, and that place is not there to be asked. ``cleared``: what
+    lay at another target, and was taken away there.
     """
 
     where: str
     replaced: bool = False
     versions_left: int = 0
     may_lie_at: tuple[str, ...] = ()
+    cleared: tuple[Removed, ...] = ()
 
 
 def deliver(
@@ -68,6 +79,7 @@ def deliver(
     Several at a time where the target can take them; one that fails does not stop the others.
     """
     wanted = {find(workspace, name).clip for name in clips}
+    come_back(workspace)
     with _reached(workspace, target) as target:
         target.sweep({state.clip for state in states(workspace) if state.to_deliver})
         before = _settled_before(workspace, target, wanted)
@@ -119,11 +131,11 @@ def settle(
         try:
             with _reached(workspace, target, said["target"]) as there:
                 done = there.settle(clip, said)
-                if done is None:
-                    workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
-                else:
+                if done is not None:
                     _has_arrived(workspace, there, done, said.get("replaces"))
                     found.append(done)
+                if done is None or done.where != said["where"]:
+                    workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
         except LesveilError as error:  # told when the others are known
             unknown = unknown or error
     if unknown is not None:
@@ -247,6 +259,8 @@ class _Parcels:
         digest = state.render["sha256"]
         earlier = standing(self._workspace.ledger.entries(clip=state.clip))
         mine = [row.payload for row in earlier if row.payload["target"] == self._target.kind]
+        if isinstance(self._target, FolderTarget):  # a disk that was here before may hold it as well
+            mine.sort(key=self._target.holds)
         parcel = Parcel(
             clip=state.clip,
             file=self._workspace.finished / state.render["file"],
@@ -260,9 +274,9 @@ class _Parcels:
         done = self._target.put(parcel, lambda there: self._told(state, there))
         _has_arrived(self._workspace, self._target, done, parcel.earlier)
         self._told(state, done.bytes)
-        remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
+        gone = remove_all(self._workspace, state.clip, lambda row: row["target"] != self._target.kind)
         unheard = tuple(row.payload["where"] for row in unsettled(self._workspace.ledger.entries(clip=state.clip)))
-        return Arrived(done.where, bool(earlier), done.versions_left, unheard)
+        return Arrived(done.where, bool(earlier), done.versions_left, unheard, tuple(gone))
 
     def _place(self, state: State) -> str:
         return place(
@@ -311,15 +325,6 @@ class _Parcels:
             self._progress("upload", sum(self._there.values()), self._total)
 
 
-@dataclass(frozen=True)
-class Removed:
-    """A delivery that was taken away. ``permanent``: no recycle bin keeps it for its term. ``found``: it was there."""
-
-    where: str
-    permanent: bool
-    found: bool = True
-
-
 def remove_delivered(
     workspace: Workspace,
     clip: str,
@@ -345,11 +350,11 @@ def remove_delivered(
 
     with _reached(workspace, target, payload["target"]) as target:
         lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
-        if lost and not target.noted(workspace.ledger.mark()):
+        if lost and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
             raise DeliveryError(
                 "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
                 "connect that one or correct lesveil.toml.",
-                folder=workspace.target_folder,
+                folder=Path(payload["where"]).parent,
             )
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun)
@@ -375,6 +380,12 @@ def clear_versions(workspace: Workspace, clip: str, payload: dict[str, Any]) -> 
     if not left:
         workspace.ledger.append(CLEARED, clip, {name: payload[name] for name in KEY})
     return left
+
+
+def within_reach(workspace: Workspace, payload: dict[str, Any]) -> bool:
+    """False: a delivery (the payload of its row) lies in another folder than that of lesveil.toml, which is not
+    there."""
+    return payload["target"] != FolderTarget.kind or FolderTarget(workspace.target_folder, False).reaches(payload)
 
 
 def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:
@@ -408,26 +419,6 @@ def remove_all(
                 failed = failed or error
     if failed is not None:
         raise failed
-    return gone
-
-
-def give_up(workspace: Workspace, folder: Path) -> list[str]:
-    """Somebody says that a folder is gone for good: what may lie there of deliveries that were cut off counts as gone,
-    too. Returns where; what was delivered there whole is the matter of `remove_clip`. Raises DeliveryError."""
-    place = Path(os.path.abspath(folder))
-    if place.exists():
-        raise DeliveryError("{folder} is there; lesveil deliver looks what lies in it.", folder=place)
-    gone: list[str] = []
-    for state in states(workspace):
-        for row in unsettled(workspace.ledger.entries(clip=state.clip)):
-            if row.payload["target"] == FolderTarget.kind and Path(row.payload["where"]).is_relative_to(place):
-                key = {name: row.payload[name] for name in KEY}
-                workspace.ledger.append(UNSENT, state.clip, key | {"given_up": True})
-                gone.append(row.payload["where"])
-    if not gone:
-        raise DeliveryError(
-            "No delivery to {folder} was cut off; lesveil deliver --audit says what lies where.", folder=place
-        )
     return gone
 
 

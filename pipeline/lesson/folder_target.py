@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class FolderTarget:
         if not self.reaches(payload):
             raise DeliveryError(
                 "A delivery to {folder} was cut off, and that folder is not there; connect it and repeat the command, "
-                "or, if it is gone for good, say so with lesveil deliver --gone.",
+                "or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
                 folder=Path(payload["where"]).parent,
             )
         where = Path(payload["where"])
@@ -123,11 +124,28 @@ class FolderTarget:
             files.remove(where)
         return True
 
+    def holds(self, payload: dict[str, Any]) -> bool:
+        """Whether that delivery lies in this folder; in another one it may lie as well."""
+        return self._holds(self._place(payload))
+
     def reaches(self, payload: dict[str, Any]) -> bool:
         """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
         True where this very folder is not there: that is told, and mended by connecting it."""
         where = Path(payload["where"])
         return self._holds(where) or where.parent.is_dir()
+
+    def found(self, payload: dict[str, Any], besides: Collection[str]) -> str:
+        """Where a film lies that was given up for lost, byte for byte: where it was brought, or here if that came here
+        as a whole; else "". ``besides``: where other deliveries of the clip lie."""
+        where = Path(payload["where"])
+        for path in (where, *self._as_a_whole(where)):
+            try:
+                alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
+                if alike and str(path) not in besides and files.sha256_of(path) == payload["sha256"]:
+                    return str(path)
+            except OSError:  # of a disk that cannot be read nothing can be taken away: it is as lost as before
+                continue
+        return ""
 
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
@@ -142,11 +160,14 @@ class FolderTarget:
         where = Path(payload["where"])
         if self._holds(where):
             return where
-        for skipped in range(1, len(where.parts)):
-            here = self._folder.joinpath(*where.parts[skipped:])
+        for here in self._as_a_whole(where):
             if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
                 return here
         return where
+
+    def _as_a_whole(self, where: Path) -> list[Path]:
+        """Where that film would lie if what it was brought into is this folder now, or a part of it."""
+        return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
@@ -197,6 +218,14 @@ class FolderTarget:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
             raise absent(payload["where"], self._elsewhere(payload, where)) from error
+
+
+def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
+    """The folders in which, or below which, a file lies or lay, each with the heads of this ledger (named by its first
+    row's hash) that were left in it; those that cannot be read are passed over."""
+    for folder in Path(where).parents:
+        with contextlib.suppress(OSError):
+            yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
 
 
 def _digest(path: Path) -> str:

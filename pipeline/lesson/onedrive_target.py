@@ -78,7 +78,7 @@ class OneDriveTarget:
 
     def settle(self, clip: str, payload: dict[str, Any]) -> Delivery | None:
         self._check(payload)
-        return arrived_in_onedrive(self._drive, clip, payload)
+        return arrived_in_onedrive(self._drive, clip, payload, self._folder, self._note(clip))
 
     def settled(self, clip: str) -> None:
         self._note(clip).destroy()

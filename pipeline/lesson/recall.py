@@ -25,6 +25,7 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.lost import come_back
 from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times_of
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use
@@ -47,12 +48,14 @@ HIDE, EVERYBODY, DELETE = "hide again", "hide everybody", "delete"
 class Recalled:
     """What became of one clip: ``outcome`` is one of OUTCOMES, ``where`` the place it is about.
 
-    ``left`` is how many faces a second look sees in it that are not hidden.
+    ``left`` is how many faces a second look sees in it that are not hidden; ``in_bin`` is what was taken away and is
+    kept by a recycle bin for its term.
     """
 
     outcome: str
     where: str
     left: int = 0
+    in_bin: tuple[str, ...] = ()
 
 
 OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
@@ -60,6 +63,7 @@ OUTCOMES = ("replaced", "deleted", "waits for approval", "no longer needed")
 
 def recall_plan(workspace: Workspace, today: date) -> list[plans.Item]:
     """What is to be done with every delivered clip that shows somebody whose consent ended; plain data for JSON."""
+    come_back(workspace)
     reconcile(workspace, today)
     return [_item(workspace, state, today) for state in states(workspace) if _concerned(workspace, state)]
 
@@ -82,8 +86,10 @@ def execute_recall(
     def act(item: plans.Item) -> plans.Item:
         told = progress(Path(item["file"]).name) if progress else no_progress
         done = _recall(workspace, item, today, networks, told)
-        left, who = {"second_look_left": done.left} if done.left else {}, {"by": by} if by else {}
-        return {"outcome": done.outcome, "where": done.where, **left, **who}
+        more: plans.Item = {"second_look_left": done.left} if done.left else {}
+        more |= {"in_bin": list(done.in_bin)} if done.in_bin else {}
+        more |= {"by": by} if by else {}
+        return {"outcome": done.outcome, "where": done.where, **more}
 
     return plans.carry_out(workspace.ledger, KIND, digest, items, lambda _: True, act)
 
@@ -126,10 +132,12 @@ def _recall(
 ) -> Recalled:
     clip = item["clip"]
     if item["action"] == DELETE:
+        _refuse_needed(workspace, item, today)
         gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] in item["sha256"])
         others = standing(workspace.ledger.entries(clip=clip))
         # nothing lies there: it went, and a crash came before that was told; another film: nobody was shown that
-        return Recalled("deleted" if gone or not others else "no longer needed", ", ".join(item["where"]))
+        outcome = "deleted" if gone or not others else "no longer needed"
+        return Recalled(outcome, ", ".join(item["where"]), in_bin=_in_bin(gone))
     rows, unknown = delivering.lying(workspace, clip)
     state = find(workspace, clip)
     if unknown is not None and not rows:
@@ -142,11 +150,11 @@ def _recall(
     if there is not None and not state.repairs_wait:
         # an older film lies at another place, or may lie there, or OneDrive keeps it as an older version
         latest, where = there["sha256"], str(there["where"])
-        delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
+        gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] != latest)
         if left := delivering.clear_versions(workspace, clip, there):
             raise _versions_stay(state, left)
-        return Recalled("replaced", where, undecided(state.render or {}))
-    payload = rows[-1].payload
+        return Recalled("replaced", where, undecided(state.render or {}), _in_bin(gone))
+    payload = max(rows, key=lambda row: (delivering.within_reach(workspace, row.payload), row.seq)).payload
     made_from = (state.render or {}).get("released")
     whole = made_from == payload["sha256"] and not state.outdated and _whole(workspace, state)
     everybody = item["action"] == EVERYBODY
@@ -159,11 +167,26 @@ def _recall(
     if state.approved is None:
         _carry_approval_over(workspace, state, payload["sha256"])
     arrived = _bring(workspace, state, today, progress)
+    made = (state.render or {})["sha256"]
+    gone = delivering.remove_all(workspace, clip, lambda row: row["sha256"] != made)  # it may lie at other places still
     if arrived.versions_left:
         raise _versions_stay(state, arrived.versions_left)
-    if unknown is not None:  # an older film may lie at a place that could not be asked
-        raise unknown
-    return Recalled("replaced", arrived.where, left)
+    return Recalled("replaced", arrived.where, left, _in_bin([*arrived.cleared, *gone]))
+
+
+def _in_bin(gone: Sequence[delivering.Removed]) -> tuple[str, ...]:
+    return tuple(one.where for one in gone if not one.permanent)
+
+
+def _refuse_needed(workspace: Workspace, item: plans.Item, today: date) -> None:
+    """Raises DeliveryError where a plan that was begun would delete what is to be hidden again by now: somebody took
+    back that it has served, or its term was made longer, and what lies there may be all that there is of it. Not where
+    a newer film came since."""
+    there = may_lie(workspace.ledger.entries(clip=item["clip"]))
+    state = find(workspace, item["clip"])
+    only = bool(there) and all(row.payload["sha256"] in item["sha256"] for row in there)
+    if only and _item(workspace, state, today)["action"] != DELETE:
+        raise DeliveryError("{clip} is not to be deleted any more; look at lesveil recall again.", clip=state.file)
 
 
 def _versions_stay(state: State, left: int) -> DeliveryError:

@@ -17,8 +17,9 @@ from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
 from pipeline.lesson.approve import rejecters_of
 from pipeline.lesson.failures import failure_in_words
+from pipeline.lesson.lost import of_clip
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, TEMPLATE, State, unsettled
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State, lost, unsettled
 from pipeline.lesson.waiting import called, notes_of, rendering_lost, waits_for, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
@@ -42,7 +43,7 @@ def report(workspace: Workspace, wanted: Wanted, today: date) -> Document:
     by_clip = {state.clip: state for state in states_on(workspace, today)}
     films = called(by_clip.values())
     batches = [
-        _batch(workspace, number, card, clips, failed, by_clip, names, films)
+        _batch(workspace, number, card, clips, failed, by_clip, names, films, today)
         for number, (card, clips, failed) in enumerate(_batches(rows), 1)
     ]
     chosen = [batch for batch in batches if _wanted(batch, wanted)]
@@ -84,7 +85,8 @@ def summary(clips: Sequence[Document]) -> Document:
         "approved": sum(any(one["verdict"] == "approved" for one in clip["approvals"]) for clip in clips),
         "delivered": sum(bool(clip["delivered_to"]) for clip in clips),
         "begun": sum(bool(clip["begun"]) for clip in clips),
-        "taken_away": sum(bool(clip["deliveries"]) and not clip["delivered_to"] for clip in clips),
+        "lost": sum(bool(clip["lost"]) and not clip["delivered_to"] for clip in clips),
+        "taken_away": sum(bool(clip["deliveries"]) and not clip["delivered_to"] and not clip["lost"] for clip in clips),
     }
 
 
@@ -121,8 +123,10 @@ def _batch(
     by_clip: dict[str, State],
     names: dict[str, str],
     films: dict[str, str],
+    today: date,
 ) -> Document:
-    told = [_clip(workspace, by_clip[clip], names) | {"called": films[clip]} for clip in clips if clip in by_clip]
+    there = [clip for clip in clips if clip in by_clip]
+    told = [_clip(workspace, by_clip[clip], names, today) | {"called": films[clip]} for clip in there]
     return {
         "number": number,
         "copied_at": card.at,
@@ -146,11 +150,11 @@ def _done_since(workspace: Workspace, failure: Entry) -> bool:
     return any(row.seq > failure.seq and row.payload["stage"] == "render" for row in rows)
 
 
-def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document:
+def _clip(workspace: Workspace, state: State, names: dict[str, str], today: date) -> Document:
     rows = workspace.ledger.entries(clip=state.clip)
     render = state.render or {}
     rejecters = rejecters_of(rows)
-    lost = rendering_lost(workspace, state)
+    missing = rendering_lost(workspace, state)
     rate = render["frames"] / render["seconds"] if render.get("frames") and render.get("seconds") else None
     return {
         "clip": state.clip,
@@ -160,8 +164,8 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "copied_at": state.ingest.at,
         "bytes": state.ingest.payload["bytes"],
         "stage": state.stage,
-        "waits_for": waits_for(state, lost),
-        "said": waits_in_words(state, lost),
+        "waits_for": waits_for(state, missing),
+        "said": waits_in_words(state, missing),
         "notes": notes_of(state),
         "rejected_by": state.rejected.payload["by"] if state.rejected else None,
         "failure": failure_in_words(state.failure.payload) if state.failure else None,
@@ -190,6 +194,9 @@ def _clip(workspace: Workspace, state: State, names: dict[str, str]) -> Document
         "deliveries": [delivery_of(row, rows) for row in rows if row.kind == "delivery"],
         "delivered_to": list(state.lies),
         "begun": [begun_of(row) for row in unsettled(rows)],
+        "lost": [
+            lost_of(one.row, rows) | {"may_not_be_seen": list(one.people)} for one in of_clip(workspace, state, today)
+        ],
         "consent_lapsed": _lapsed(rows, None),
         "look_alikes": _lapsed(rows, DOUBLE),
         "recognised_wrongly": _lapsed(rows, TEMPLATE),
@@ -236,6 +243,12 @@ def begun_of(row: Entry) -> Document:
     return {"at": row.at, **{name: row.payload[name] for name in ("target", "where", "sha256")}}
 
 
+def lost_of(row: Entry, rows: Sequence[Entry]) -> Document:
+    """A place that somebody said is gone for good: what lay there, or may have, can be seen there still."""
+    said = {name: row.payload[name] for name in ("by", "target", "where", "sha256")}
+    return {"at": row.at, **said, "shows": _shown_by(rows, row.payload["sha256"])}
+
+
 def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     said = row.payload
     later = (one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"])
@@ -246,6 +259,9 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
         if one.kind == "delivery_removed" or (one.kind == "delivery" and one.payload["sha256"] != said["sha256"])
     )
     ended = next(ends, None)
+    gone = next((one for one in lost(rows) if one.seq > row.seq and _same(one, row)), None)
+    if gone is not None and ended is not None:  # at the place of a disk that is lost another one may be
+        gone, ended = (gone, None) if gone.seq < ended.seq else (None, ended)
     removed = ended if ended and ended.kind == "delivery_removed" else None
     replaced = ended if ended and ended.kind == "delivery" else None
     return {
@@ -257,8 +273,16 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
         "verified": said.get("verified", "sha256"),
         "replaced_at": replaced.at if replaced else None,
         "removed_at": removed.at if removed else None,
-        "removed_for_good": removed.payload.get("permanent") if removed else None,
+        "removed_for_good": removed.payload.get("permanent")
+        if removed and removed.payload.get("found", True)
+        else None,
+        "lost_at": gone.at if gone else None,
+        "lost_by": gone.payload["by"] if gone else None,
     }
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return all(one.payload[key] == other.payload[key] for key in ("where", "sha256"))
 
 
 def _shown_by(rows: Sequence[Entry], sha256: str) -> list[str]:

@@ -95,6 +95,7 @@ def _clip(clip: Document) -> list[str]:
         told = tr("shows {people}", people=people) if people else tr("shows nobody")
         rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
     rows += [(tr("delivered"), _begun(one)) for one in clip["begun"]]
+    rows += [(tr("lost"), _lost(one)) for one in clip["lost"]]
     rows += [(tr("consent ended of"), f"{one['person']}, {_at(one['at'])}") for one in clip["consent_lapsed"]]
     rows += [(tr("another clip has a double of"), f"{one['person']}, {_at(one['at'])}") for one in clip["look_alikes"]]
     rows += [(tr("no longer recognised"), f"{one['person']}, {_at(one['at'])}") for one in clip["recognised_wrongly"]]
@@ -198,7 +199,22 @@ def _delivered(one: Document) -> str:
         told += "; " + tr("replaced on {at}", at=_at(one["replaced_at"]))
     if one["removed_at"]:
         told += "; " + tr("removed on {at}", at=_at(one["removed_at"]))
+        told += "" if one["removed_for_good"] is not False else f" ({tr('into the recycle bin')})"
+    if one["lost_at"]:
+        told += "; " + _said(one["lost_by"], one["lost_at"])
     return told
+
+
+def _lost(one: Document) -> str:
+    """A place that is gone for good, and who is to be seen there though they may not be any more."""
+    told = f"{one['where']}; {_said(one['by'], one['at'])}"
+    if people := ", ".join(one["may_not_be_seen"]):
+        told += "; " + tr("shows {people}, who may not be shown any more", people=people)
+    return told
+
+
+def _said(by: str, at: str) -> str:
+    return tr("lost, as {by} said on {at}; it may be seen there still", by=by, at=_at(at))
 
 
 def _begun(one: Document) -> str:

@@ -11,7 +11,7 @@ from pipeline import __version__
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson.processing import recipient
-from pipeline.lesson.report import Document, begun_of, delivery_of
+from pipeline.lesson.report import Document, begun_of, delivery_of, lost_of
 from pipeline.lesson.state import State, standing, states, still_delivered, unsettled
 from pipeline.workspace import Workspace, load_templates
 
@@ -63,6 +63,7 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
 
 def _appearance(state: State, row: Entry, mine: list[Document], outcome: Document, rows: Sequence[Entry]) -> Document:
     digest = outcome["sha256"]
+    gone = [one for one in state.lost if one.payload["sha256"] == digest]
     lies = digest in {one.payload["sha256"] for one in standing(rows)}
     rate = outcome["frames"] / outcome["seconds"] if outcome.get("frames") and outcome.get("seconds") else None
     return {
@@ -77,9 +78,10 @@ def _appearance(state: State, row: Entry, mine: list[Document], outcome: Documen
             delivery_of(one, rows) for one in rows if one.kind == "delivery" and one.payload["sha256"] == digest
         ],
         "begun": [begun_of(one) for one in unsettled(rows) if one.payload["sha256"] == digest],
+        "lost": [lost_of(one, rows) for one in gone],
         "still_delivered": lies,
-        # a delivery of which nothing was heard, or an older version that OneDrive may keep
-        "may_be_delivered": not lies and digest in still_delivered(rows),
+        # a delivery of which nothing was heard, an older version that OneDrive may keep, a disk that is lost
+        "may_be_delivered": not lies and (bool(gone) or digest in still_delivered(rows)),
     }
 
 

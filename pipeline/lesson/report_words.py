@@ -96,6 +96,8 @@ def in_words(document: Document, kind: str) -> list[str]:
         lines.append(tr("What became of a delivery that was begun is found out by lesveil deliver --audit."))
     if any(clip["still_shows"] and (clip["delivered_to"] or clip["begun"]) for clip in clips):
         lines.append(tr("What was delivered shows somebody who may not be shown any more: see lesveil recall."))
+    if any(one["may_not_be_seen"] for clip in clips for one in clip["lost"]):
+        lines.append(tr("What is lost shows somebody who may not be shown any more: tell the privacy officer."))
     if document["ledger"]["findings"]:
         lines.append(tr("THE LEDGER WAS CHANGED: run lesveil ledger verify and keep the file as it is."))
     return lines
@@ -122,6 +124,9 @@ def summary_line(figures: Document) -> str:
         told += "; " + tr("of {n} {n:clip|clips} a delivery was begun, and whether it arrived is not known", n=begun)
     if figures.get("delivered"):
         return f"{told}; " + tr("{n} {n:clip was|clips were} delivered.", n=figures["delivered"])
+    if figures.get("lost"):
+        told += "; " + tr("{n} {n:clip lies|clips lie}, or may lie, at a place that is lost.", n=figures["lost"])
+        return told
     if figures.get("taken_away"):
         gone = figures["taken_away"]
         return f"{told}; " + tr("{n} {n:clip was|clips were} delivered and taken away again.", n=gone)

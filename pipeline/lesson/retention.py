@@ -5,6 +5,7 @@ Terms are in lesveil.toml under [retention]. A clip that is ticked as used has s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -57,10 +58,14 @@ def nowhere_else(workspace: Workspace, items: Iterable[plans.Item]) -> list[Stat
     """The clips on the plan that lie nowhere else, and of which nobody said that they have served: only a card may
     still hold them. One that is wiped, or said to be gone, is among them where it was taken away again or never
     delivered."""
+    return _nowhere_else(states(workspace), items)
+
+
+def _nowhere_else(everything: Iterable[State], items: Iterable[plans.Item]) -> list[State]:
     why = {item["clip"]: item["because"] for item in items if item["kind"] in (COPY, RENDERING)}
     return [
         state
-        for state in states(workspace)
+        for state in everything
         if (why.get(state.clip) == GIVEN_UP or (why.get(state.clip) == TERM and state.used is None))
         and not state.standing
         and state.deleted is None
@@ -82,6 +87,8 @@ def due(workspace: Workspace, today: date) -> list[plans.Item]:
     found = [
         item for state in everything if not _awaits_wipe(workspace, state) for item in _due_of(workspace, state, today)
     ]
+    last = {state.clip for state in _nowhere_else(everything, found)}  # that is shown, so it is another plan
+    found = [item | {"last": True} if item["clip"] in last else item for item in found]
     found += _templates(workspace, today)
     found += _strays(workspace)
     if not found:
@@ -121,8 +128,9 @@ def execute_purge(workspace: Workspace, digest: str, today: date) -> list[tuple[
     """Delete what was shown under this digest. Raises PlanChangedError; each failure is told beside its item."""
 
     def still(item: plans.Item) -> bool:
-        # an older version's items name no row
-        return any(item.items() <= one.items() for one in due(workspace, today))
+        # an older version's items name no row; what became the last of a clip since was not shown as that
+        same = [one for one in due(workspace, today) if item.items() <= one.items()]
+        return any(item.get("last") == one.get("last") for one in same)
 
     return plans.carry_out(
         workspace.ledger, KIND, digest, due(workspace, today), still, lambda i: _delete(workspace, i)
@@ -197,9 +205,12 @@ def _rendered(rows: Iterable[Entry]) -> dict[str, int]:
 
 
 def _strays(workspace: Workspace) -> list[plans.Item]:
-    """Films among the finished ones that no receipt names: a crash came between, and nothing asks who is seen there."""
+    """Films among the finished ones that no receipt names, and that were not delivered there: a crash came between, and
+    nothing asks who is seen there."""
     told = _rendered(workspace.ledger.entries("receipt"))
+    lie = {where for state in states(workspace) for where in state.standing}
     here = sorted(path for path in workspace.finished.glob("*.mp4") if path.name not in told)
+    here = [path for path in here if os.path.abspath(path) not in lie]
     gone = [(row.seq, row.payload["item"]) for row in workspace.ledger.entries(f"{KIND}_done")]
     before = {item["rendering"]: seq for seq, item in gone if item["kind"] == STRAY}  # it may come back, byte for byte
     return [

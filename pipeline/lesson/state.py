@@ -34,6 +34,10 @@ SENDING, UNSENT = "delivery_sending", "delivery_unsent"
 CLEARED = "delivery_cleared"
 """Kind of row: older versions that OneDrive kept of a delivery are gone since."""
 
+LOST, BACK = "delivery_lost", "delivery_back"
+"""Kinds of rows: a person (``by``) says that the folder in which a delivery lies, or may lie, is gone for good; it is
+there again. In between nothing is asked of it, nothing rests on it, and nothing of it is called removed."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -76,6 +80,8 @@ class State:
     """Where something of this clip lies, or may lie, whichever rendering it is."""
     begun: tuple[str, ...] = ()
     """Those places of which nobody knows: it was about to be brought there, and nothing was heard of it since."""
+    lost: tuple[Entry, ...] = ()
+    """The rows in which somebody said that another place is gone for good: it may be seen there still."""
     cards: frozenset[str] = frozenset()
     """The cards on which its film was met and copied."""
     since: int = 0
@@ -100,7 +106,8 @@ class State:
 
     @property
     def stage(self) -> str:
-        if self.wiped and (self.nothing_left or not self.hidden_again or self.delivered is not None):
+        again = self.hidden_again or (bool(self.lost) and self.to_deliver)  # what is here is to be brought yet
+        if self.wiped and (self.nothing_left or not again or self.delivered is not None):
             return "wiped"
         if self.delivered:
             return "delivered"
@@ -115,7 +122,7 @@ class State:
     @property
     def to_deliver(self) -> bool:
         """The latest rendering is approved and was not brought anywhere yet; so may be one made after the wipe."""
-        kept = self.removed is None and self.deleted is None
+        kept = self.removed is None and self.deleted is None and not self.nothing_left
         return self.approved is not None and self.delivered is None and kept
 
     @property
@@ -267,6 +274,7 @@ def _state(
         replaces=render is not None and render.get("released") in {row.payload["sha256"] for row in there},
         standing=tuple(dict.fromkeys(row.payload["where"] for row in may_lie(rows))),
         begun=tuple(row.payload["where"] for row in unsettled(rows) if row.payload["where"] not in places),
+        lost=tuple(lost(rows)),
         cards=frozenset(row.payload["card"] for row in ingests),
         since=now.since,
         given_up=max(said, key=lambda row: row.seq) if said and lay - gone <= given.keys() else None,
@@ -293,7 +301,7 @@ def _since(rows: Iterable[Entry]) -> dict[str, int]:
             sent.setdefault(key, row.seq)
         elif row.kind == UNSENT:
             sent.pop(key, None)
-        elif row.kind == "delivery_removed":
+        elif row.kind in ("delivery_removed", LOST):
             came.pop(row.payload["where"], None)
         elif row.kind == "delivery":
             seq = sent.pop(key, row.seq)
@@ -352,14 +360,21 @@ def _parts(workspace: Workspace, clip: str) -> list[int]:
 def standing(rows: Iterable[Entry]) -> list[Entry]:
     """The deliveries of one clip that still lie where they were brought: not replaced, and not taken away since.
 
-    More than one only where the target was changed in between and the older place could not be cleared.
+    More than one only where the target was changed in between and the older place could not be cleared. What is lost
+    is not among them.
     """
     found: list[Entry] = []
+    away: dict[tuple[str, str], Entry] = {}
     for row in rows:
         if row.kind == "delivery":
             found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
         elif row.kind == "delivery_removed":
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
+        elif row.kind == LOST:
+            away |= {_key(one): one for one in found if _key(one) == _key(row)}
+            found = [one for one in found if _key(one) != _key(row)]
+        elif row.kind == BACK and _key(row) in away:
+            found = [*found, away.pop(_key(row))]
         elif row.kind == CLEARED:
             mine = [one.payload["where"] == row.payload["where"] for one in found]
             none = {"versions_left": 0}
@@ -370,12 +385,32 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
 def unsettled(rows: Iterable[Entry]) -> list[Entry]:
     """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
     found: dict[str, Entry] = {}
+    away: dict[tuple[str, str], Entry] = {}
     for row in rows:
         if row.kind == SENDING:
             found[row.payload["where"]] = row
         elif row.kind in ("delivery", "delivery_removed", UNSENT):
             found.pop(row.payload["where"], None)
+        elif row.kind == LOST and (one := found.get(row.payload["where"])) is not None and _key(one) == _key(row):
+            away[_key(row)] = found.pop(row.payload["where"])
+        elif row.kind == BACK and _key(row) in away:
+            found.setdefault(row.payload["where"], away.pop(_key(row)))
     return list(found.values())
+
+
+def lost(rows: Iterable[Entry]) -> list[Entry]:
+    """The rows of one clip in which somebody said that a place is gone for good at which it lies, or may lie."""
+    found: dict[tuple[str, str], Entry] = {}
+    for row in rows:
+        if row.kind == LOST:
+            found[_key(row)] = row
+        elif row.kind == BACK:
+            found.pop(_key(row), None)
+    return list(found.values())
+
+
+def _key(row: Entry) -> tuple[str, str]:
+    return row.payload["where"], row.payload["sha256"]
 
 
 def may_lie(rows: Iterable[Entry]) -> list[Entry]:

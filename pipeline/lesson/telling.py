@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.adapters.ledger import Entry
+from pipeline.lesson.state import LOST
 from pipeline.records import Repair
 from pipeline.views import LogRow, RepairRow
 
-TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "delivery_removed", "withdrawal")
+TOLD = ("approval", "repair", "repair_undone", "look", "watched", "delivery", "delivery_removed", LOST, "withdrawal")
 """Kinds of rows that the log shows."""
 
 
@@ -70,6 +71,7 @@ def log_row(row: Entry, names: dict[str, str], rejecters: Mapping[int, str]) -> 
         "look": f"{said.get('track', '')}:{said.get('frame', '')}",
         "delivery": said.get("target", ""),
         "delivery_removed": said.get("target", ""),
+        LOST: said.get("target", ""),
         "withdrawal": _withdrawn(said, row.day.isoformat()),
     }.get(row.kind, "")
     return LogRow(row.at, row.kind, names.get(row.clip or "", ""), by, str(what), of)

@@ -93,6 +93,9 @@ def notes_of(state: State) -> list[str]:
         notes.append(
             tr("(not all wiped: {by} said on {day} that the rest of it, or its card, is gone)", by=who, day=day)
         )
+    for row in state.lost:
+        told = {"where": row.payload["where"], "by": row.payload["by"], "day": row.day}
+        notes.append(tr("(lost at {where}, as {by} said on {day}; it may be seen there still)", **told))
     return notes
 
 

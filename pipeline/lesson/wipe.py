@@ -439,7 +439,10 @@ def _still_delivered(workspace: Workspace, clips: Iterable[str]) -> None:
     for state in states(workspace):
         if state.clip not in wanted:
             continue
-        if state.delivered is None and state.deleted is None and not state.wiped:
+        # Wiped from its card, its copy is still to go: a newer film that was not brought yet does not keep that from
+        # going, but an archive that holds none does.
+        kept = not state.wiped or (not state.standing and workspace.vault.has(state.clip))
+        if state.delivered is None and state.deleted is None and kept:
             raise WipeError(
                 "{clip} does not lie in the archive any more; nothing more was wiped: approve and deliver it again.",
                 clip=state.clip,

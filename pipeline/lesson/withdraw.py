@@ -175,6 +175,15 @@ def _gone(workspace: Workspace, state: State, today: date) -> tuple[_Shown, dict
     return shown, dict(sorted(gone.items()))
 
 
+def may_not_be_seen(workspace: Workspace, state: State, today: date) -> dict[str, list[str]]:
+    """Who is shown in a clip's renderings and may not be any more, by the renderings' digests, wherever those lie."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for person, one in _gone(workspace, state, today)[1].items():
+        for digest in one.renderings:
+            found[digest].append(person)
+    return found
+
+
 def recognised_in(workspace: Workspace) -> set[str]:
     """Whom any clip shows, in its latest rendering or where it was delivered, because the program recognised them."""
     found: set[str] = set()
@@ -223,11 +232,12 @@ def _shown_in(workspace: Workspace, state: State) -> _Shown:
     doubts: dict[str, set[str]] = defaultdict(set)
     mistaken: dict[str, set[str]] = defaultdict(set)
     there = still_delivered(rows)
+    lay = there | {row.payload["sha256"] for row in state.lost}
     for render in renders:
         for person in doubted(workspace.ledger, state.clip, state.filmed, render):
             doubts[person].add(render["sha256"])
         recognised, known = shown_by(render)
-        off = not workspace.recognises and render["sha256"] not in there
+        off = not workspace.recognises and render["sha256"] not in lay
         for person in recognised if off else replaced_since(workspace.ledger, state.clip, render):
             mistaken[person].add(render["sha256"])
         for person in recognised:

@@ -61,6 +61,7 @@ def kind(speech: Speech, key: str, of: str = "") -> str:
         "watched": tr("opened a clip"),
         "delivery": tr("delivered"),
         "delivery_removed": tr("removed"),
+        "delivery_lost": tr("said to be lost"),
         "withdrawal": tr("consent was withdrawn"),
         "approved": tr("approved"),
         "rejected": tr("rejected"),

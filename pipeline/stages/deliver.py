@@ -63,7 +63,11 @@ def deliver_to_folder(
 
 
 def not_connected(folder: Path) -> DeliveryError:
-    return DeliveryError("The target folder {folder} is not there; connect it or correct lesveil.toml.", folder=folder)
+    return DeliveryError(
+        "The target folder {folder} is not there; connect it or correct lesveil.toml (if it is gone for good, with what"
+        " was delivered there: lesveil deliver --gone FOLDER --by NAME).",
+        folder=folder,
+    )
 
 
 def _copy(render_path: Path, sha256: str, final: Path, over: bool) -> None:

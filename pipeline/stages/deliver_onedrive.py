@@ -19,7 +19,7 @@ from pipeline.adapters.graph_http import elsewhere, refused
 from pipeline.adapters.notes import Note, load_document, save_document
 from pipeline.adapters.onedrive import Item, OneDrive
 from pipeline.adapters.quickxorhash import QuickXorHash
-from pipeline.adapters.upload_session import Line, Outcome, cancel, send
+from pipeline.adapters.upload_session import Line, Outcome, cancel, is_open, send
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.records import Delivery
 
@@ -150,17 +150,31 @@ def _going(drive: OneDrive, film: Film, earlier: Earlier | None, path: str) -> d
     return {"where": f"OneDrive:/{path}", "drive": drive.id, "item": item, "quickxor": film.quickxor}
 
 
-def arrived_in_onedrive(drive: OneDrive, clip: str, payload: dict[str, Any]) -> Delivery | None:
-    """A delivery of which nothing was heard since it was begun: None where nothing with all its bytes lies there."""
+def arrived_in_onedrive(
+    drive: OneDrive, clip: str, payload: dict[str, Any], folder: str, note: Note
+) -> Delivery | None:
+    """A delivery of which nothing was heard since it was begun: None where nothing with all its bytes lies there, nor
+    anywhere in ``folder``, into which all goes: somebody may have moved it by now. ``note`` has its upload's address.
+    """
     path, replaced = payload["where"].removeprefix("OneDrive:/"), payload["item"]
     film = Film(Path(), payload["bytes"], payload["sha256"], payload["quickxor"])
-    item = (drive.item(replaced) if replaced else None) or drive.at(path)
-    if item is None or item.is_folder or (item.size, item.quickxor or film.quickxor) != (film.size, film.quickxor):
-        return None
-    if drive.sha256(item.id) != (film.sha256, film.size):
-        return None
     earlier = Earlier(replaced, "", "", 0) if replaced else None
-    return _delivery(drive, film, clip, path, item.id, "sha256", earlier)
+    item = (drive.item(replaced) if replaced else None) or drive.at(path)
+    if item is not None and _is_film(drive, item, film):
+        return _delivery(drive, film, clip, path, item.id, "sha256", earlier)
+    url = str((load_document(note) or {}).get("url", ""))
+    if replaced or (drive.graph.handed_out(url) and is_open(drive.graph, url)):
+        return None
+    for there, item in drive.tree(folder):
+        if _is_film(drive, item, film):
+            return _delivery(drive, film, clip, there, item.id, "sha256", None)
+    return None
+
+
+def _is_film(drive: OneDrive, item: Item, film: Film) -> bool:
+    """Whether every byte of it lies there."""
+    alike = not item.is_folder and (item.size, item.quickxor or film.quickxor) == (film.size, film.quickxor)
+    return alike and drive.sha256(item.id) == (film.sha256, film.size)
 
 
 def verify(drive: OneDrive, id: str, film: Film) -> str | None:
@@ -216,9 +230,7 @@ def _look_before(
             "it is gone for good, say so with lesveil deliver --remove.",
             file=f"OneDrive:/{path}",
         )
-    right = (film.size, film.quickxor)
-    alike = not item.is_folder and (item.size, item.quickxor or film.quickxor) == right
-    if alike and drive.sha256(item.id) == (film.sha256, film.size):
+    if _is_film(drive, item, film):
         return item.id
     if earlier is not None and (_is_spoilt(item, left) or _is_earlier(drive, item, earlier)):
         return item

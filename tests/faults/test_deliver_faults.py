@@ -21,7 +21,7 @@ from pipeline.lesson import recall
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.onedrive_target import UPLOADS
-from pipeline.lesson.state import standing, states, still_delivered
+from pipeline.lesson.state import standing, states, still_delivered, unsettled
 from pipeline.records import no_progress
 from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school
@@ -405,6 +405,44 @@ def test_what_is_to_be_replaced_and_is_gone_is_not_called_replaced(
     (arrived,) = school.deliver(newer, graph, drive)
     assert isinstance(arrived, Arrived), arrived
     assert not arrived.replaced
+
+
+@pytest.mark.parametrize("hashes", [0, -1])
+@pytest.mark.parametrize("first", ["deliver", "audit", "remove"])
+def test_what_somebody_moved_before_the_ledger_heard_of_it_is_found(
+    first: str, hashes: int, graph: Control, made: Made, new_drive: NewDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would lie there, unknown, whatever is withdrawn later."""
+    drive = new_drive(hashes=hashes)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivering, "_has_arrived", dies)
+        with pytest.raises(KeyboardInterrupt):
+            school.deliver(made, graph, drive)
+    with workspace.opened(made.folder) as place, school.target(place, graph, drive) as there:
+        (lies,) = graph.state(drive)["files"]
+        call = there._drive.graph.call
+        folder = there._drive.folder("Lesveil/van juf Anna")
+        moved = {"name": "anders.mp4", "parentReference": {"id": folder}}
+        assert call("PATCH", f"/drives/{drive}/items/{lies['id']}", json=moved).status_code == 200
+        assert call("PUT", f"/drives/{drive}/root:/Lesveil/vreemd.mp4:/content", json={"x": 1}).status_code == 201
+        if first == "deliver":
+            ((_, found),) = delivering.deliver(place, school.TODAY, target=there)
+            assert isinstance(found, Arrived)
+        elif first == "audit":
+            assert sorted(line.verdict for line in audit(place, there)) == ["as delivered", "unknown"]
+        else:
+            delivering.settle(place, made.clip, there)
+        (row,) = standing(place.ledger.entries(clip=made.clip))
+        assert (row.payload["item"], row.payload["where"]) == (lies["id"], "OneDrive:/Lesveil/van juf Anna/anders.mp4")
+        assert unsettled(place.ledger.entries(clip=made.clip)) == []
+        assert {line.verdict for line in audit(place, there)} == {"as delivered", "unknown"}
+        assert delivering.deliver(place, school.TODAY, target=there) == [], "and it is not brought again"
+        delivering.remove_delivered(place, made.clip, row.payload, there)
+    assert [file["path"] for file in graph.state(drive)["files"]] == ["Lesveil/vreemd.mp4"]
 
 
 @pytest.mark.parametrize("times", [1, STARTS, STARTS + 1])

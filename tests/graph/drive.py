@@ -248,6 +248,13 @@ class Drive:
         item.versions.remove(version)
         version.file.unlink()
 
+    def move(self, item: Item, parent: str, name: str) -> None:
+        """Another name, or another folder (its id): the same item with the same content, and another eTag."""
+        taken = self.child(self.get(parent).id, name)
+        if taken is not None and taken is not item:
+            raise Refusal(409, "nameAlreadyExists")
+        item.parent, item.name, item.revision = self.get(parent).id, name, item.revision + 1
+
     def delete(self, item: Item, match: str | None, permanent: bool) -> None:
         if match is not None and match not in ("*", item.etag):
             raise Refusal(412, "preconditionFailed")

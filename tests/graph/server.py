@@ -334,8 +334,11 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(drive, 201 if new else 200, drive.document(item), fault)
 
     def _patch(self, drive: Drive, start: str, names: list[str], action: str, fault: dict[str, Any]) -> None:
-        self.json()
-        self.reply(drive, 200, drive.document(drive.walk(start, names)), fault)
+        asked, item = self.json(), drive.walk(start, names)
+        name, parent = asked.get("name", item.name), asked.get("parentReference", {}).get("id", item.parent)
+        if (name, parent) != (item.name, item.parent):
+            drive.move(item, parent, name)
+        self.reply(drive, 200, drive.document(item), fault)
 
     def _versions(self, drive: Drive, start: str, names: list[str], action: str, fault: dict[str, Any]) -> None:
         item = drive.walk(start, names)

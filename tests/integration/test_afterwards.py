@@ -126,6 +126,26 @@ def test_terms_count_from_copying_and_from_the_first_delivery(place: Place) -> N
     assert {item["because"] for item in mine} == {"its term is over"}
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_became_the_last_of_a_clip_since_is_shown_as_that_first(place: Place, begun: bool) -> None:
+    """The plan was shown while the archive had the film, and it was taken away there."""
+    place.lesveil("deliver")
+    place.settle("[retention]\nworking_copy_days = 0\n")
+    plan = place.lesveil("purge")
+    assert (len(plan["items"]), plan["last"]) == (2, [])
+    if begun:
+        with workspace.opened(place.made.folder) as opened:
+            opened.ledger.append("purge_begun", None, {"digest": plan["digest"], "items": plan["items"]})
+    place.lesveil("deliver", "--remove", place.made.clip, "--yes")
+    finished = place.made.folder / "redacted"
+    place.lesveil("purge", "--execute", plan["digest"], code=0 if begun else 67)
+    assert len(list(finished.iterdir())) == (1 if begun else 2)
+    plan = place.lesveil("purge")
+    assert plan["last"] == [place.made.clip]
+    place.lesveil("purge", "--execute", plan["digest"])
+    assert not list(finished.iterdir())
+
+
 def test_what_somebody_changed_in_the_archive_is_told_and_left(place: Place) -> None:
     place.lesveil("deliver")
     place.lesveil("used", place.made.clip, "--by", "Geertje")
@@ -212,6 +232,29 @@ def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> N
     assert len(clips(place)) == 1
     assert place.lesveil("recall")["items"] == []
     assert place.lesveil("ledger", "verify")["findings"] == []
+
+
+def test_a_recall_that_failed_deletes_nothing_that_is_needed_after_all(place: Place) -> None:
+    """Begun while the archive was not connected; meanwhile somebody took back that the clip has served."""
+    place.lesveil("deliver")
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    with workspace.opened(place.made.folder) as opened:
+        sent = opened.ledger.entries("delivery", place.made.clip)[-1].payload["sha256"]
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [sent]}
+        opened.ledger.append("lapsed", place.made.clip, row)
+    plan = place.lesveil("recall")
+    away = place.archive.with_name("away")
+    place.archive.rename(away)
+    place.lesveil("recall", "--execute", plan["digest"], code=56)
+    away.rename(place.archive)
+    place.lesveil("used", place.made.clip, "--by", "Geertje", "--undo")
+    (done,) = place.lesveil("recall", "--execute", plan["digest"], code=56)["done"]
+    assert "look at lesveil recall again" in done["error"]
+    assert len(clips(place)) == 2, "it may be all that there is of it"
+    assert [item["action"] for item in place.lesveil("recall")["items"]] == ["hide again"]
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    place.lesveil("recall", "--execute", plan["digest"])
+    assert len(clips(place)) == 1
 
 
 # --- the ledger ---------------------------------------------------------------------------------------------------

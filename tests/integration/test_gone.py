@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import messages, workspace
 from pipeline.adapters import files
+from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
@@ -235,6 +236,20 @@ def test_another_folder_in_the_settings_is_told_as_such(place: Place) -> None:
     assert place.delivered.is_file()
 
 
+def test_our_own_rendering_is_no_copy_that_was_left_behind(place: Place) -> None:
+    """lesveil.toml names no folder any more, and what lies in the earlier one is taken away."""
+    lay = place.delivered
+    (place.made.folder / "lesveil.toml").write_text('[deliver]\ntarget = "onedrive"\n', encoding="utf-8")
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not lay.exists()
+    assert list((place.made.folder / "redacted").glob("*.mp4"))
+    with place.opened() as opened:
+        row = opened.ledger.entries("delivery")[-1].payload
+        opened.ledger.append("delivery", place.clip, row)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert place.state().standing == (), "somebody says that it is gone, and its folder is the one"
+
+
 @pytest.mark.parametrize("how", ["remove", "purge", "recall"])
 def test_a_copy_in_the_archive_is_not_left_behind_in_silence(place: Place, how: str) -> None:
     copy = place.archive / "kopie van les.mp4"
@@ -384,13 +399,212 @@ def test_an_earlier_place_that_is_gone_keeps_nothing_from_the_new_one(place: Pla
 
 def test_somebody_says_that_a_place_is_gone(place: Place, cut_off: Path) -> None:
     assert "lesveil deliver --gone" in place.lesveil("deliver", json_too=False)
-    cut_off.mkdir()
-    assert "is there" in place.lesveil("deliver", "--gone", cut_off, code=56)
-    cut_off.rmdir()
-    assert len(place.lesveil("deliver", "--gone", cut_off)["given_up"]) == 1
+    (place.folder / "drawer").rename(cut_off)
+    (cut_off / "anything").write_bytes(b"x")
+    assert "is there" in place.lesveil("deliver", "--gone", cut_off, "--by", "A. Jansen", code=56)
+    cut_off.rename(place.folder / "drawer")
+    assert len(lost(place, cut_off)) == 1
     assert place.state().standing == (str(place.delivered),)
-    assert "was cut off" in place.lesveil("deliver", "--gone", cut_off, code=56)
+    assert str(place.archive) in place.lesveil("deliver", "--gone", cut_off, "--by", "A. Jansen", code=56)
     place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert place.state().standing == ()
+    (place.folder / "drawer").rename(cut_off)
+    place.lesveil("deliver", "--audit")
+    assert place.state().lost, "an empty stick is another one, for all that is known"
+
+
+def lost(place: Place, folder: Path) -> list[str]:
+    """Somebody says that a folder is gone for good; the places that count as lost by that."""
+    gone = ["deliver", "--gone", folder, "--by", "A. Jansen"]
+    told = place.lesveil(*gone, "--execute", place.lesveil(*gone)["digest"])["lost"]
+    assert isinstance(told, list)
+    return told
+
+
+@pytest.fixture
+def stolen(place: Place) -> Path:
+    """The disk with the only delivery is gone, and lesveil.toml names another folder. Returns where the disk was."""
+    place.archive.rename(place.folder / "thief")
+    (place.folder / "new").mkdir()
+    place.settle(place.folder / "new")
+    return place.archive
+
+
+def test_a_lost_disk_is_given_up_by_somebody_who_saw_what_lay_there(place: Place, stolen: Path) -> None:
+    gone = ["deliver", "--gone", stolen]
+    assert "say whose" in place.lesveil(*gone, code=56)
+    plan = place.lesveil(*gone, "--by", "A. Jansen")
+    (item,) = plan["items"]
+    assert (item["clip"], plan["last"]) == (place.clip, []), "its rendering is here"
+    assert plan["digest"] in place.lesveil(*gone, "--by", "A. Jansen", json_too=False)
+    assert place.state().lies, "it is shown first"
+    assert "not the plan" in place.lesveil(*gone, "--by", "A. Jansen", "--execute", "0" * 16, code=67)
+    assert place.lesveil(*gone, "--by", " A.  Jansen", "--execute", plan["digest"])["lost"] == [item["where"]]
+    assert place.rows("delivery_removed") == [], "nobody saw it go"
+    state = place.state()
+    assert (state.standing, state.stage, [row.payload["by"] for row in state.lost]) == ((), "approved", ["A. Jansen"])
+    assert f"lost at {item['where']}, as A. Jansen said" in place.lesveil("status", json_too=False)
+    (line,) = place.lesveil("deliver", "--audit")["files"]
+    assert (line["verdict"], line["by"], line["where"]) == ("lost", "A. Jansen", item["where"])
+    assert "it may be seen there still" in place.lesveil("deliver", "--audit", json_too=False)
+    assert place.lesveil(*gone, "--by", "A. Jansen", "--execute", plan["digest"])["lost"] == [], "a plan works once"
+    assert len(place.lesveil("deliver")["delivered"]) == 1, "it is brought to the new one"
+    assert place.state().stage == "delivered"
+    assert place.lesveil("deliver", "--remove", place.clip, "--yes")["removed"]
+
+
+def test_a_lost_disk_is_told_in_reports_and_to_whom_it_concerns(place: Place, stolen: Path) -> None:
+    with place.opened() as opened:
+        opened.ledger.append("card", None, {"folder": "/k", "card": "kaart", "registered": False})
+        row = opened.ledger.entries("ingest")[0]
+        opened.ledger.append("ingest", row.clip, row.payload)
+    place.shows("41215")
+    lost(place, stolen)
+    assert place.lesveil("recall")["lost"] == [], "who may be seen is no matter of a recall"
+    withdrawn = place.lesveil("consent", "withdraw", "41215", json_too=False)
+    assert "which is lost, as A. Jansen said" in withdrawn
+    plan = place.lesveil("recall")
+    assert plan["items"] == [], "nothing there can be hidden, and nothing waits for it"
+    ((one),) = plan["lost"]
+    assert (one["people"], one["by"]) == (["41215"], "A. Jansen")
+    said = place.lesveil("recall", json_too=False)
+    assert "nothing can be hidden there" in said
+    assert "No delivered clip shows anybody" not in said
+    page = place.folder / "verslag.html"
+    document = place.lesveil("report", "--html", page)
+    ((clip,),) = [batch["clips"] for batch in document["batches"]]
+    (gone,) = clip["lost"]
+    assert (gone["by"], gone["may_not_be_seen"]) == ("A. Jansen", ["41215"])
+    assert (clip["deliveries"][0]["lost_by"], clip["deliveries"][0]["removed_at"]) == ("A. Jansen", None)
+    assert (document["summary"]["lost"], document["summary"]["taken_away"]) == (1, 0)
+    assert "What is lost shows somebody" in "".join(in_words(document, "report"))
+    assert "shows 41215, who may not be shown any more" in page.read_text(encoding="utf-8")
+    (shown,) = place.lesveil("report", "--person", "41215")["shown_in"]
+    assert (shown["still_delivered"], shown["may_be_delivered"]) == (False, True)
+    assert place.lesveil("deliver", "--gone", stolen, "--by", "A", code=56), "it lies there no more"
+
+
+@pytest.mark.parametrize("name", ["archief", "new"])
+def test_a_lost_disk_that_returns_is_due_again(place: Place, stolen: Path, name: str) -> None:
+    """Where it was, or as the folder that lesveil.toml names."""
+    place.shows("41215", until=TODAY - timedelta(2))
+    lost(place, stolen)
+    assert place.lesveil("recall")["items"] == []
+    (place.folder / "new" / "lesveil-ledger").exists() and shutil.rmtree(place.folder / "new" / "lesveil-ledger")
+    if name == "new":
+        (place.folder / "new").rmdir()
+    (place.folder / "thief").rename(place.folder / name)
+    plan = place.lesveil("recall")
+    assert ([item["clip"] for item in plan["items"]], plan["lost"]) == ([place.clip], [])
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not list((place.folder / name).glob("*.mp4"))
+    assert (place.state().standing, place.state().lost) == ((), ())
+
+
+def test_a_lost_disk_that_returns_with_its_films_moved_is_not_passed_over(place: Place, stolen: Path) -> None:
+    lost(place, stolen)
+    film = next((place.folder / "thief").glob("*.mp4"))
+    film.rename(film.with_name("anders.mp4"))
+    (place.folder / "thief").rename(stolen)
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
+    assert place.state().lost == ()
+
+
+def test_another_disk_in_the_place_of_a_lost_one_is_not_that(place: Place, stolen: Path) -> None:
+    (where,) = lost(place, stolen)
+    stolen.mkdir()
+    place.settle(stolen)
+    assert len(place.lesveil("deliver")["delivered"]) == 1
+    assert place.delivered == Path(where)
+    place.lesveil("deliver", "--audit")
+    state = place.state()
+    assert (state.standing, len(state.lost)) == ((where,), 1)
+    assert "take it out first" in place.lesveil("deliver", "--gone", stolen, "--by", "A", code=56)
+    place.archive.rename(place.folder / "second")
+    assert lost(place, stolen) == [where], "that one is lost as well"
+    assert place.state().standing == ()
+
+
+def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
+    """lesveil.toml names another folder by now, and the earlier one is there."""
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
+    (place.folder / "thief").rename(stolen)
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
+    with open(place.delivered, "ab") as film:
+        film.write(b"x")
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["changed"]
+
+
+def test_what_is_at_hand_is_not_lost(place: Place) -> None:
+    """Moved as a whole, or with only a part of it gone."""
+    elsewhere = place.folder / "usb"
+    place.archive.rename(elsewhere)
+    place.settle(elsewhere)
+    lay = place.state().standing[0]
+    assert str(elsewhere) in place.lesveil("deliver", "--gone", place.archive, "--by", "A", code=56)
+    assert place.state().standing == (lay,)
+    elsewhere.rename(place.archive)
+    place.settle(place.archive, 'layout = "{year}/{clip}_{id}"\n')
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    place.lesveil("approve", place.clip, "--by", "coach")
+    place.lesveil("deliver")
+    shutil.rmtree(place.delivered.parent)
+    gone = Path(place.state().standing[0]).parent
+    assert "lesveil deliver --remove" in place.lesveil("deliver", "--gone", gone, "--by", "A", code=56)
+
+
+def test_a_disk_that_can_not_be_read_can_be_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, there = Path.iterdir, Path.is_file
+
+    def broken(self: Path) -> bool:
+        return self.is_relative_to(place.archive)
+
+    def fails(real: Any) -> Any:
+        def asked(self: Path) -> Any:
+            if broken(self):
+                raise OSError(errno.EIO, "I/O error")
+            return real(self)
+
+        return asked
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", fails(listed))
+        patched.setattr(Path, "is_file", fails(there))
+        assert len(lost(place, place.archive)) == 1
+        place.lesveil("recall")
+        assert place.state().standing == (), "and that does not come back while it is broken"
+    place.lesveil("recall")
+    assert place.state().standing
+
+
+@pytest.mark.parametrize("kind", ["lost_begun", "delivery_lost", "lost_done"])
+def test_a_crash_while_a_disk_is_given_up_is_made_good(
+    place: Place, stolen: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    gone = ["deliver", "--gone", stolen, "--by", "A. Jansen"]
+    digest = place.lesveil(*gone)["digest"]
+    append = Ledger.append
+
+    def dies(self: Ledger, named: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if named == kind:
+            raise KeyboardInterrupt
+        return append(self, named, clip, payload)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", dies)
+        place.lesveil(*gone, "--execute", digest, code=130)
+    place.lesveil(*gone, "--execute", digest)
+    assert place.state().standing == ()
+    assert len(place.rows("delivery_lost")) == len(place.rows("lost_done")) == 1
+
+
+def test_a_disk_that_was_lost_twice_is_lost_by_a_new_plan(place: Place, stolen: Path) -> None:
+    lost(place, stolen)
+    (place.folder / "thief").rename(stolen)
+    place.lesveil("recall")
+    assert place.state().lost == ()
+    stolen.rename(place.folder / "thief")
+    assert len(lost(place, stolen)) == 1
     assert place.state().standing == ()
 
 
@@ -471,7 +685,7 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     assert "see lesveil recall" in place.lesveil("status", json_too=False)
     figures = {"clips": 1, "seconds": 1.0, "shown": 1, "hidden": 0, "doubts": 0, "delivered": 1}
     clip = {"file": "a.mp4", "called": "a.mp4", "stage": "approved", "said": "waits for lesveil deliver", "notes": []}
-    clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"], "begun": []}  # until it is replaced
+    clip |= {"still_shows": ["41215"], "delivered_to": ["/a.mp4"], "begun": [], "lost": []}  # until it is replaced
     batch = {"number": 1, "day": "2026-11-26", "summary": figures, "clips": [clip], "failed": []}
     told = in_words({"batches": [batch], "due": [], "ledger": {"findings": []}}, "batch")
     assert "What was delivered shows somebody who may not be shown any more: see lesveil recall." in told

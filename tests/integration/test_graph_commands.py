@@ -217,6 +217,20 @@ def test_the_recycle_bin_is_told(place: Place, graph: Control, drive: str) -> No
         assert opened.ledger.entries("delivery_removed")[-1].payload["permanent"] is False
 
 
+def test_the_recycle_bin_is_told_of_what_a_recall_deleted(place: Place, graph: Control, drive: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    graph.post("settle", drive=drive, permanent=False)
+    place.lesveil("used", place.made.clip, "--by", "Geertje")
+    with workspace.opened(place.made.folder) as opened:
+        said = opened.ledger.entries("delivery", place.made.clip)[-1].payload
+        row = {"person": "41207", "day": "2026-11-25", "renderings": [said["sha256"]]}
+        opened.ledger.append("lapsed", place.made.clip, row)
+    (done,) = place.lesveil("recall", "--execute", place.lesveil("recall")["digest"])["done"]
+    assert (done["outcome"], done["in_bin"]) == ("deleted", [said["where"]])
+    assert len(graph.state(drive)["bin"]) == 1
+
+
 def test_the_audit_names_every_difference(place: Place, graph: Control, drive: str) -> None:
     place.lesveil("login", "--device-code")
     place.lesveil("deliver", *WORDS)
@@ -233,6 +247,24 @@ def test_the_audit_names_every_difference(place: Place, graph: Control, drive: s
         audited[2]["where"].removeprefix("OneDrive:/"): "as delivered",
         "Beeldcoaching/lessen/vreemd.mp4": "unknown",
     }
+
+
+@pytest.mark.parametrize("ours", ["moved", "missing"])
+def test_a_strange_film_in_the_place_of_ours_is_named(place: Place, graph: Control, drive: str, ours: str) -> None:
+    place.lesveil("login", "--device-code")
+    place.lesveil("deliver", *WORDS)
+    first, *_ = (file for file in graph.state(drive)["files"])
+    with workspace.opened(place.made.folder) as opened, school.target(opened, graph, drive) as target:
+        call = target._drive.graph.call
+        if ours == "moved":
+            moved = call("PATCH", f"/drives/me/items/{first['id']}", json={"name": "anders.mp4"})
+            assert moved.status_code == 200
+        else:
+            call("DELETE", f"/drives/me/items/{first['id']}")
+        call("PUT", f"/drives/me/root:/{first['path']}:/content", json={"another": "film"})
+    audited = place.lesveil("deliver", "--audit", code=56)["files"]
+    assert sorted(line["verdict"] for line in audited) == sorted([ours, "as delivered", "as delivered", "unknown"])
+    assert [line["where"] for line in audited if line["verdict"] == "unknown"] == [f"OneDrive:/{first['path']}"]
 
 
 def test_a_film_at_the_top_of_the_drive_lies_where_it_was_delivered(place: Place, graph: Control, drive: str) -> None:

@@ -29,6 +29,7 @@ from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lost import execute_lost, lost_plan, nowhere_else
 from pipeline.lesson.plans import Item, digest_of
 from pipeline.lesson.recall import execute_recall, recall_plan
 from pipeline.lesson.state import find, states
@@ -243,6 +244,82 @@ def test_what_was_taken_out_of_the_archive_keeps_its_film(world: World) -> None:
     with pytest.raises(WipeError, match="does not lie in the archive any more"):
         world.wipe(digest)
     assert world.on_card() == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_wipe_rests_on_no_disk_that_is_lost(world: World, begun: bool) -> None:
+    digest, before, thief = world.plan().digest, world.on_card(), world.folder / "thief"
+    with world.open() as place:
+        if begun:
+            append = place.ledger.append
+
+            def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+                if kind == wipes.INTENT:
+                    raise KeyboardInterrupt
+                return append(kind, clip, payload)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(place.ledger, "append", dies)
+                with pytest.raises(KeyboardInterrupt):
+                    wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+        world.archive.rename(thief)
+        execute_lost(place, world.archive, "Geertje", digest_of(lost_plan(place, world.archive)))
+        (world.folder / "new").mkdir()
+        world.settle(world.folder / "new")
+    with pytest.raises(WipeError, match=r"not lie in the archive any more|not the plan that was shown"):
+        world.wipe(digest)
+    if not begun:
+        assert {reason for _, reason in world.plan().refused} == {"it is not delivered yet, or was taken away again"}
+    assert world.on_card() == before
+    with world.open() as place:
+        assert {state.waits_for for state in states(place)} == {"lesveil deliver"}
+        assert {type(what) for _, what in delivering.deliver(place, TODAY)} == {Arrived}
+    world.wipe(digest if begun else world.plan().digest)
+    assert world.on_card() == {}, "the new one is what counts"
+
+
+def test_what_is_wiped_and_lay_on_a_lost_disk_is_to_be_brought_again(world: World) -> None:
+    """What is here of it goes by its term, and is all that there is."""
+    world.wipe(world.plan().digest)
+    world.archive.rename(world.folder / "thief")
+    with world.open() as place:
+        assert {(state.stage, state.waits_for) for state in states(place)} == {("wiped", "")}
+        (place.finished / f"{find(place, 'B.MP4').clip}.mp4").unlink()
+        plan = lost_plan(place, world.archive)
+        assert [state.file for state in nowhere_else(place, plan)] == [find(place, "B.MP4").file]
+        execute_lost(place, world.archive, "Geertje", digest_of(plan))
+        first, second = find(place, "A.MP4"), find(place, "B.MP4")
+        assert (first.stage, first.waits_for) == ("approved", "lesveil deliver")
+        assert (second.stage, second.waits_for, second.nothing_left) == ("wiped", "", True)
+        (world.folder / "new").mkdir()
+        world.settle(world.folder / "new")
+    with world.open() as place:
+        ((brought, what),) = delivering.deliver(place, TODAY)  # and of the other nothing is left to fail
+        assert (brought.clip, type(what)) == (first.clip, Arrived)
+        assert {(state.stage, state.waits_for) for state in states(place)} == {("wiped", "")}
+
+
+def test_a_working_copy_stays_where_nothing_else_is_left_since(world: World) -> None:
+    """The wipe had taken the films from the card, and was cut off before the copies went."""
+    digest = world.plan().digest
+    with world.open() as place:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.adapters.vault.Vault.destroy", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card))
+        copies = set(place.vault.ids())
+        assert find(place, "A.MP4").wiped
+        delivering.remove_all(place, find(place, "A.MP4").clip)
+    assert world.on_card() == {}
+    with pytest.raises(WipeError, match="does not lie in the archive any more"):
+        world.wipe(digest)
+    with world.open() as place:
+        assert copies <= set(place.vault.ids())
+        judge(place, find(place, "A.MP4").clip, "Rector", True)
+        assert [type(what) for _, what in delivering.deliver(place, TODAY)] == [Arrived]
+    world.wipe(digest)
+    with world.open() as place:
+        assert not copies & set(place.vault.ids())
 
 
 def test_nothing_is_repaired_once_a_wipe_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

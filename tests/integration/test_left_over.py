@@ -116,6 +116,20 @@ def test_a_film_that_no_receipt_names_is_shown_then_deleted(place: Path, capsys:
 # --- the clock ------------------------------------------------------------------------------------------------------
 
 
+def test_a_film_that_was_delivered_among_our_own_is_no_stray(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever names the folder of the finished films as the archive: the wipe would rest on what purge deletes."""
+    made = schools.make(tmp_path / "w", settings="[deliver]\ntarget = 'folder'\nfolder = 'redacted'\n")
+    assert main(["deliver", "-C", str(made.folder), "--json"]) == 0
+    with workspace.opened(made.folder) as opened:
+        where = opened.ledger.entries("delivery")[-1].payload["where"]
+        (made.folder / "redacted" / "los.mp4").write_bytes(b"x")
+        assert [item["rendering"] for item in retention.due(opened, date.today())] == ["los.mp4"]
+    assert Path(where).parent == made.folder / "redacted"
+    capsys.readouterr()
+
+
 def test_nothing_is_done_on_a_day_before_the_last_row(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who withdrew since would be shown again."""
     with workspace.opened(place) as opened:

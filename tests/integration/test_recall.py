@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -294,5 +295,37 @@ def test_an_older_film_that_may_lie_elsewhere_is_told(place: Place, monkeypatch:
     assert "lesveil deliver --gone" in place.recall(code=56)["error"]
     assert files.sha256_of(place.delivered) != place.digest, "what could be done is done"
     assert "lesveil deliver --gone" in place.recall(code=56)["error"], "until it is known"
-    place.lesveil("deliver", "--gone", stick)
+    gone = ["deliver", "--gone", stick, "--by", "Geertje"]
+    place.lesveil(*gone, "--execute", place.lesveil(*gone)["digest"])
+    assert place.lesveil("recall")["items"] == []
+
+
+@pytest.mark.parametrize("last", ["archive", "stick"])
+@pytest.mark.parametrize("connected", [True, False])
+def test_it_reaches_every_folder_in_which_it_lies(
+    place: Place, monkeypatch: pytest.MonkeyPatch, last: str, connected: bool
+) -> None:
+    """A disk that was lost and is there again holds the film as well, and may be out when the recall is carried out."""
+    looked_at_by(monkeypatch, None)
+    stick, archive = place.folder.parent / "stick", place.delivered
+    stick.mkdir()
+    shutil.copy(archive, stick / "les.mp4")
+    with workspace.opened(place.folder) as opened:
+        row = opened.ledger.entries("delivery")[-1].payload
+        opened.ledger.append("delivery", CLIP, row | {"where": str(stick / "les.mp4")})
+        if last == "archive":
+            opened.ledger.append("delivery", CLIP, row)
+    if not connected:
+        stick.rename(stick.with_name("drawer"))
+        assert "lesveil deliver --gone" in place.recall(code=56)["error"]
+        assert files.sha256_of(archive) == place.render["sha256"] != place.digest, "what can be done is done"
+        assert "lesveil deliver --gone" in place.recall(code=56)["error"], "until it is there, or given up"
+        gone = ["deliver", "--gone", stick, "--by", "Geertje"]
+        place.lesveil(*gone, "--execute", place.lesveil(*gone)["digest"])
+        plan = place.lesveil("recall")
+        assert (plan["items"], [one["people"] for one in plan["lost"]]) == ([], [["41207"]])
+        stick.with_name("drawer").rename(stick)
+    assert place.recall()["outcome"] == "replaced"
+    assert files.sha256_of(archive) == place.render["sha256"]
+    assert not list(stick.glob("*.mp4")), "nobody is left in sight elsewhere"
     assert place.lesveil("recall")["items"] == []

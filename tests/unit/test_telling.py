@@ -25,6 +25,7 @@ def row(kind: str, **payload: Any) -> Entry:
         ("withdrawal", {"person": "41215", "day": "2027-01-01"}, "41215 (2027-01-01)"),
         ("delivery", {"target": "folder"}, "folder"),
         ("delivery_removed", {"target": "onedrive"}, "onedrive"),
+        ("delivery_lost", {"target": "folder", "by": "Geertje"}, "folder"),
         ("approval", {"verdict": "rejected", "by": "Geertje"}, "rejected"),
         ("look", {"track": 3, "frame": 40}, "3:40"),
         ("watched", {"by": "Geertje"}, ""),

@@ -1,0 +1,166 @@
+"""A folder to which films were delivered is gone for good: a disk that broke, or was stolen.
+
+Who says so is kept with every delivery that lay there. None is called removed: whoever has the disk can see it still.
+Nothing waits for it any more, and nothing rests on it, until the disk is there again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipeline.adapters.ledger import Entry
+from pipeline.errors import DeliveryError, LesveilError
+from pipeline.lesson import plans
+from pipeline.lesson.folder_target import FolderTarget, heads_above
+from pipeline.lesson.state import BACK, LOST, State, lost, may_lie, states
+from pipeline.lesson.withdraw import may_not_be_seen
+from pipeline.workspace import Workspace
+
+KIND = "lost"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A film at a place that is gone for good, by which row, and who is shown in it and may not be any more."""
+
+    state: State
+    row: Entry
+    people: tuple[str, ...]
+
+
+def lost_plan(workspace: Workspace, folder: Path) -> list[plans.Item]:
+    """What is delivered, or may be, in a folder that is gone; plain data for JSON. Raises DeliveryError where nothing
+    is, and where the folder or what was brought there is at hand."""
+    items = _items(workspace, folder)
+    _refuse_at_hand(workspace, folder, items)
+    if not items:
+        rows = [row for state in states(workspace) for row in may_lie(workspace.ledger.entries(clip=state.clip))]
+        places = {str(Path(row.payload["where"]).parent) for row in rows if row.payload["target"] == FolderTarget.kind}
+        raise DeliveryError(
+            "No delivered film counts as lying in {folder}; name one of these folders, or one in which they lie:"
+            " {places}.",
+            folder=_place(folder),
+            places=", ".join(sorted(places)) or "-",
+        )
+    return items
+
+
+def execute_lost(
+    workspace: Workspace, folder: Path, by: str, digest: str
+) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
+    """Say of what was shown under this digest that it is lost. Raises DeliveryError, PlanChangedError."""
+    items = _items(workspace, folder)
+    _refuse_at_hand(workspace, folder, items)
+
+    def still(item: plans.Item) -> bool:
+        return any(row.seq == item["row"] for row in may_lie(workspace.ledger.entries(clip=item["clip"])))
+
+    def act(item: plans.Item) -> plans.Item:
+        row = {name: item[name] for name in ("sha256", "target", "where", "bytes")}
+        workspace.ledger.append(LOST, item["clip"], row | {"by": " ".join(by.split())})
+        return {"found": True}
+
+    return plans.carry_out(workspace.ledger, KIND, digest, items, still, act)
+
+
+def seen_in(workspace: Workspace, items: list[plans.Item], today: date) -> dict[tuple[str, str], list[str]]:
+    """Who is shown in each film on the plan, by its clip and digest, and may not be any more."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for state in states(workspace):
+        if mine := [item for item in items if item["clip"] == state.clip]:
+            people = may_not_be_seen(workspace, state, today)
+            found |= {(state.clip, item["sha256"]): people.get(item["sha256"], []) for item in mine}
+    return found
+
+
+def nowhere_else(workspace: Workspace, items: list[plans.Item]) -> list[State]:
+    """The clips on the plan of which nothing else is known to be left."""
+    gone = {item["where"] for item in items}
+    return [
+        state
+        for state in states(workspace)
+        if gone.intersection(state.standing)
+        and gone.issuperset(state.standing)
+        and not state.to_wipe
+        and not workspace.vault.has(state.clip)
+        and not (state.render and (workspace.finished / state.render["file"]).is_file())
+    ]
+
+
+def come_back(workspace: Workspace) -> list[str]:
+    """Find out which of what was said to be lost is there again, where it was brought or in the folder of
+    lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought."""
+    found: list[str] = []
+    for clip in dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)):
+        rows = workspace.ledger.entries(clip=clip)
+        besides = {row.payload["where"] for row in may_lie(rows)}
+        for one in lost(rows):
+            if _at_hand(workspace, one.payload, one.seq, besides):
+                row = {name: one.payload[name] for name in ("sha256", "target", "where")}
+                workspace.ledger.append(BACK, clip, row)
+                found.append(one.payload["where"])
+    return found
+
+
+def all_lost(workspace: Workspace, today: date) -> list[Lost]:
+    """Every film at a place that is gone for good."""
+    found: list[Lost] = []
+    for state in states(workspace):
+        found += of_clip(workspace, state, today)
+    return found
+
+
+def of_clip(workspace: Workspace, state: State, today: date) -> list[Lost]:
+    """The same of one clip."""
+    people = may_not_be_seen(workspace, state, today) if state.lost else {}
+    return [Lost(state, row, tuple(people.get(row.payload["sha256"], ()))) for row in state.lost]
+
+
+def _items(workspace: Workspace, folder: Path) -> list[plans.Item]:
+    place, items = _place(folder), list[plans.Item]()
+    for state in states(workspace):
+        rows = workspace.ledger.entries(clip=state.clip)
+        back = {row.payload["where"]: row.seq for row in rows if row.kind == BACK}
+        for row in may_lie(rows):
+            said = row.payload
+            if said["target"] == FolderTarget.kind and _place(Path(said["where"])).is_relative_to(place):
+                key = {name: said[name] for name in ("sha256", "target", "where", "bytes")}
+                item = {"clip": state.clip, "file": state.file, **key, "row": row.seq}
+                items.append(item | ({"back": back[said["where"]]} if said["where"] in back else {}))
+    return items
+
+
+def _refuse_at_hand(workspace: Workspace, folder: Path, items: list[plans.Item]) -> None:
+    """An empty folder is no more than the place of a disk that is not in; one that cannot be read may be broken."""
+    try:
+        there = str(_place(folder)) if any(_place(folder).iterdir()) else ""
+    except OSError:
+        there = ""
+    last = int(workspace.ledger.head().partition(":")[0])
+    for item in items:
+        others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))}
+        there = there or _at_hand(workspace, item, last, others - {item["where"]})
+    if there:
+        raise DeliveryError(
+            "{folder} is there, so nothing in it is lost: lesveil deliver --audit says what lies there, and lesveil "
+            "deliver --remove CLIP that one film is gone (if another disk has the place of the one that is lost, take "
+            "it out first).",
+            folder=there,
+        )
+
+
+def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:
+    """Where that delivery, or the disk with it, is there; else "". A disk is known by a head of this ledger from
+    ``before`` a row: one that was put in its place since has none."""
+    for folder, heads in heads_above(payload["where"], workspace.ledger.mark()):
+        if any(int(head.partition(":")[0]) <= before for head in heads):
+            return str(folder)
+    return FolderTarget(workspace.target_folder, False).found(payload, besides)
+
+
+def _place(path: Path) -> Path:
+    return Path(os.path.abspath(path))

@@ -442,6 +442,17 @@ def test_an_older_list_gives_nobody_consent_back_unless_somebody_says_so(registe
     assert not kept(register, D3, D3, "3"), "to take consent away it may be as old as it likes"
 
 
+def test_an_older_list_does_not_give_back_what_is_still_to_end(register: Register) -> None:
+    """Nobody gains by it today; but the newer list has consent end, and that day comes."""
+    old = ConsentList("old.csv", "a" * 64, (person("1"), person("2")))
+    register.apply(register.plan_import(old, D1))
+    bring(register, D2, replace(person("1"), end=D3 + timedelta(1)), person("2"))
+    plan = register.plan_import(old, D3)
+    assert not plan.gains
+    with pytest.raises(ConsentError, match="--allow-older"):
+        register.apply(plan)
+
+
 @pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])
 def test_a_file_that_is_no_register_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)

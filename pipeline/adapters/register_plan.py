@@ -397,13 +397,15 @@ def _last_no(history: History, person: str) -> date | None:
 
 
 def _remarks(
-    history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
+    history: History, people: Sequence[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
 ) -> Iterator[Remark]:
-    """Of each yes that a withdrawal or another number's line undoes, and of who has two numbers on the list.
+    """Of each yes that a withdrawal or another number's line undoes, also where that yes stands on the other list, and
+    of who has two numbers on this one.
 
     ``filmed`` are the answers to being filmed, ``answers`` to being recognised as well.
     """
     passed: set[str] = set()
+    here = {person.id for person in people}
     for person in people:
         selves = history.selves(person.id)
         earlier = [one for one in selves if one in passed and not history.decided.get(_pair(person.id, one))]
@@ -411,6 +413,8 @@ def _remarks(
         agreed = person.granted and person.withdrawn is None
         grounds = {one.ground for one in (filmed[person.id], answers[person.id]) if agreed and not one.kept}
         torn = [one for one in selves if grounds & {row.ground for row in history.lines(one)}]
+        own = {row.ground for row in history.lines(person.id)} if selves else set()
+        torn += [one for one in selves if one not in here and own & {filmed[one].ground, answers[one].ground}]
         if agreed and filmed[person.id].why is Why.WITHDRAWN:
             others = [one for one in selves if grounds & {it.ground for it in history.withdrawn_under(one)}]
             if others:

@@ -346,6 +346,20 @@ def test_of_two_lines_that_differ_in_recognition_alone_that_is_a_no(register: Re
     assert register.may_be_shown("1", D1, D1, recognised=False).kept
 
 
+def test_a_no_on_one_list_that_takes_a_yes_from_the_other_says_what_to_do(register: Register) -> None:
+    """Of staff no birth date is known, so a pupil of a teacher's name seems to be that teacher."""
+    bring(register, D1, person("1", **ZOE), person("2", row=3))
+    teacher = person("HUL", **ZOE | {"birth": None}, giver=Giver.STAFF_FORM, group="")
+    bring_staff(register, D1, teacher)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (no("1", **ZOE), person("2", row=3))), D2)
+    assert (plan.losses, plan.answers["HUL"].why) == (("1", "HUL"), Why.OTHER_NUMBER), "nobody says HUL said no"
+    assert "alike 1 HUL --are two" in "".join(map(str, plan.remarks))
+    register.apply(plan)
+    register.decide_alike("1", "HUL", 2, "Geertje")
+    assert kept(register, D2, D2, "HUL")
+    assert register.plan_import(ConsentList("q.csv", "2" * 64, (no("1", **ZOE), person("2", row=3))), D2).remarks == ()
+
+
 def test_two_people_of_one_name_and_age_have_each_their_own_answer_once_somebody_said_so(register: Register) -> None:
     people = (person("1", **ZOE), no("2", **ZOE, row=3))
     bring(register, D1, *people)

@@ -112,6 +112,17 @@ def test_what_was_delivered_is_found_though_a_newer_rendering_hides_the_person(p
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_what_was_delivered_and_may_show_them_by_a_later_consent_is_not_named(place: Workspace) -> None:
+    deliver(place, clip(place, "a", "1"))
+    clip(place, "b", "1")
+    agreed = date(2026, 9, 1)
+    reach = withdraw(place, "1", agreed - timedelta(1), TODAY)
+    assert reach.later == {"1": agreed}
+    assert [Path(one.file).stem for one in reach.clips] == ["b"], "the next run has no template of theirs"
+    assert recall_plan(place, TODAY) == []
+    assert [Path(one.file).stem for one in withdraw(place, "1", agreed, TODAY).clips] == ["a", "b"]
+
+
 def test_older_renderings_that_show_the_person_go_as_well(place: Workspace) -> None:
     old = clip(place, "a", "1")
     new = clip(place, "a", "2")

@@ -496,7 +496,6 @@ def _double_allows(
 
     if shown(double):
         return True
-    others = [one for one in register.selves(double) if one != person]
     return register.left_out_on(double, filmed) and all(
-        shown(one) or register.left_out_on(one, filmed) for one in others
+        shown(one) or register.left_out_on(one, filmed) for one in register.unasked_selves(person, double)
     )

@@ -266,6 +266,12 @@ class Register(database.Held):
         with self._lock, _told(self._path), database.reading(self._connection):
             return self._history().selves(person)
 
+    def unasked_selves(self, person: str, double: str) -> list[str]:
+        """The other numbers of ``double``, but for ``person`` and those of which it was asked by themselves whether
+        they look like ``person``: what was said of these counts."""
+        asked = {pair for one, other, _ in self.alikes() for pair in ((one, other), (other, one))}
+        return [one for one in self.selves(double) if one != person and (person, one) not in asked]
+
     def portrait_folder(self, person: str) -> str | None:
         """The folder that the latest list names for this person; None when it names none or leaves the person out."""
         with self._lock, _told(self._path), database.reading(self._connection):

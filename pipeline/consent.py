@@ -44,6 +44,7 @@ class Why(StrEnum):
     OTHER_PURPOSE = "other_purpose"
     PURPOSE_NOT_GRANTED = "purpose_not_granted"
     RECOGNITION_NOT_GRANTED = "recognition_not_granted"
+    OTHER_NUMBER = "other_number"
     NO_BIRTH_DATE = "no_birth_date"
     NOT_YET = "not_yet"
     NOT_YET_KNOWN = "not_yet_known"
@@ -65,6 +66,7 @@ TEXTS: Mapping[Why, str] = {
     Why.OTHER_PURPOSE: "agreed to another purpose only",
     Why.PURPOSE_NOT_GRANTED: "did not agree to be filmed",
     Why.RECOGNITION_NOT_GRANTED: "did not agree to be recognised",
+    Why.OTHER_NUMBER: "under another number that seems to be theirs the answer is no",
     Why.NO_BIRTH_DATE: "the birth date is missing",
     Why.NOT_YET: "consent starts later",
     Why.NOT_YET_KNOWN: "not on any list by that day",
@@ -284,10 +286,8 @@ def _judge(record: ConsentRecord, row: ConsentRow, day: date, terms: Terms, reco
         # Two lists that follow each other may differ; two lines that stand beside each other are no agreement.
         if other.purpose != terms.purpose or (other.superseded is not None and day >= other.superseded):
             continue
-        if not other.granted:
-            return no(Why.PURPOSE_NOT_GRANTED, other.ground)
-        if recognised and not other.recognition:
-            return no(Why.RECOGNITION_NOT_GRANTED, other.ground)
+        if not other.granted or (recognised and not other.recognition):
+            return no(Why.OTHER_NUMBER, other.ground)
         if other.end is not None and day >= other.end:
             return no(Why.ENDED, other.ground)
     return Answer(True, row.ground, Why.IN_FORCE)

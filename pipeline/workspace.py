@@ -198,10 +198,26 @@ def _heed_alikes(workspace: Workspace) -> None:
 
 def missing_list(workspace: Workspace) -> Entry | None:
     """The ledger's row of the newest list, of pupils or of staff, that the register does not hold; None: none."""
-    newest = {bool(row.payload.get("staff")): row for row in workspace.ledger.entries("import")}
-    register = workspace.register
-    missing = (r for r in newest.values() if not register.imported(r.payload["import"], r.payload["sha256"]))
-    return next(missing, None)
+    return next((rows[-1] for rows in _lists_lost(workspace).values()), None)
+
+
+def older_than_lost(workspace: Workspace, sha256: str, *, staff: bool) -> date | None:
+    """The day on which the list with this digest was imported, where the register lost a newer one of its kind."""
+    rows = _lists_lost(workspace).get(staff, [])
+    days = [row.day for row in rows if row.payload["sha256"] == sha256]
+    return days[-1] if days and rows[-1].payload["sha256"] != sha256 else None
+
+
+def _lists_lost(workspace: Workspace) -> dict[bool, list[Entry]]:
+    """The ledger's rows of all lists, of the pupils (False) and of the staff, where the register lacks the newest."""
+    lists: dict[bool, list[Entry]] = {}
+    for row in workspace.ledger.entries("import"):
+        lists.setdefault(bool(row.payload.get("staff")), []).append(row)
+
+    def held(row: Entry) -> bool:
+        return workspace.register.imported(row.payload["import"], row.payload["sha256"])
+
+    return {staff: rows for staff, rows in lists.items() if not held(rows[-1])}
 
 
 def settings_file(folder: Path) -> Path:
@@ -481,7 +497,6 @@ def _double_allows(
 
     if shown(double):
         return True
-    others = [one for one in register.selves(double) if one != person]
     return register.left_out_on(double, filmed) and all(
-        shown(one) or register.left_out_on(one, filmed) for one in others
+        shown(one) or register.left_out_on(one, filmed) for one in register.unasked_selves(person, double)
     )

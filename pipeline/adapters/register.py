@@ -77,9 +77,10 @@ class Register(database.Held):
         with _told(path):
             return cls(path, database.connect(path, MIGRATIONS), terms)
 
-    def plan_import(self, listed: ConsentList, on: date) -> Difference:
+    def plan_import(self, listed: ConsentList, on: date, lost: date | None = None) -> Difference:
         """What importing ``listed`` on the day ``on`` would change; nothing is written.
 
+        ``lost`` is the day of its import where a newer list came since that this old copy of a register lost.
         ConsentError when a number on it belongs to somebody else, or the computer's clock was set back.
         """
         with self._lock, _told(self._path), database.reading(self._connection):
@@ -93,7 +94,7 @@ class Register(database.Held):
                 latest=latest,
                 on=on,
             )
-        return difference(history, listed, on, base, self._terms, imported)
+        return difference(history, listed, on, base, self._terms, lost or imported, lost is not None)
 
     def _older(self, listed: ConsentList) -> date | None:
         """The day on which this very list was last imported, where one of its kind came since."""
@@ -108,7 +109,7 @@ class Register(database.Held):
 
         ConsentError when the register was changed since, because then something else was shown than would be done; and
         when so many people are gone from the list that it may be half of one (``allow_loss``: somebody looked), or it
-        is an older one that gives somebody consent back (``allow_older``).
+        is an older one that may give somebody consent back (``allow_older``).
         """
         if plan.mass_loss and not allow_loss:
             raise ConsentError(
@@ -264,6 +265,12 @@ class Register(database.Held):
         """The other numbers that seem to be the same person: a withdrawal under any of them counts for all."""
         with self._lock, _told(self._path), database.reading(self._connection):
             return self._history().selves(person)
+
+    def unasked_selves(self, person: str, double: str) -> list[str]:
+        """The other numbers of ``double``, but for ``person`` and those of which it was asked by themselves whether
+        they look like ``person``: what was said of these counts."""
+        asked = {pair for one, other, _ in self.alikes() for pair in ((one, other), (other, one))}
+        return [one for one in self.selves(double) if one != person and (person, one) not in asked]
 
     def portrait_folder(self, person: str) -> str | None:
         """The folder that the latest list names for this person; None when it names none or leaves the person out."""

@@ -192,7 +192,8 @@ class Difference:
     new, gone, or their line changed; ``filmed_gains`` and ``filmed_losses`` the same for consent to be filmed alone.
     ``answers`` holds the answer of everyone after the import. ``base`` names the state of the register that this was
     worked out against, and ``before`` is how many people its latest list of this kind held. ``imported`` is the day on
-    which this very list was imported, where a newer one of its kind came since.
+    which this very list was imported, where a newer one of its kind came since; ``gives_back``: so it may undo what
+    people said in between, today or when consent would have ended.
     """
 
     listed: ConsentList
@@ -211,11 +212,7 @@ class Difference:
     added: tuple[Version, ...]
     before: int = 0
     imported: date | None = None
-
-    @property
-    def gives_back(self) -> bool:
-        """An older list would undo what people said since."""
-        return self.imported is not None and bool(self.gains or self.filmed_gains)
+    gives_back: bool = False
 
     @property
     def mass_loss(self) -> bool:
@@ -241,9 +238,18 @@ def is_another(one: ListedPerson, other: ListedPerson) -> bool:
 
 
 def difference(
-    history: History, listed: ConsentList, on: date, base: str, terms: Terms, imported: date | None = None
+    history: History,
+    listed: ConsentList,
+    on: date,
+    base: str,
+    terms: Terms,
+    imported: date | None = None,
+    lost: bool = False,
 ) -> Difference:
-    """Work out what the import would change; ConsentError when a number belongs to somebody else already."""
+    """Work out what the import would change; ConsentError when a number belongs to somebody else already.
+
+    ``imported`` as in `Difference`; ``lost``: the newer list is not in ``history``, so nobody can tell who would gain.
+    """
     _refuse_taken_numbers(history, listed)
     _refuse_other_spellings(history, listed)
     number = history.last_import + 1
@@ -265,6 +271,9 @@ def difference(
     kept = {person for person, answer in _answers(then, on, terms, True).items() if answer.kept}
     seen = {person for person, answer in _answers(then, on, terms, False).items() if answer.kept}
     moved = {version.listed.id for version in added}
+    gains = tuple(person for person in everyone if answers[person].kept and person not in kept)
+    filmed_gains = tuple(person for person in everyone if filmed[person].kept and person not in seen)
+    agreed = any(one.listed.granted and not _as_agreed(before[one.listed.id], one.listed) for one in added)
     return Difference(
         listed=listed,
         on=on,
@@ -273,15 +282,16 @@ def difference(
         gone=tuple(gone),
         changed=tuple(person for person in names if before[person] is not None and person in moved),
         unchanged=tuple(person for person in names if person not in moved),
-        gains=tuple(person for person in everyone if answers[person].kept and person not in kept),
+        gains=gains,
         losses=tuple(person for person in everyone if not answers[person].kept and person in kept),
-        filmed_gains=tuple(person for person in everyone if filmed[person].kept and person not in seen),
+        filmed_gains=filmed_gains,
         filmed_losses=tuple(person for person in everyone if not filmed[person].kept and person in seen),
         remarks=(*listed.remarks, *_remarks(after, listed.people, filmed, answers)),
         answers=answers,
         added=tuple(added),
         before=len(known),
         imported=imported,
+        gives_back=imported is not None and (lost or agreed or bool(gains or filmed_gains)),
     )
 
 
@@ -368,6 +378,13 @@ def _facts(person: ListedPerson) -> ListedPerson:
     return replace(person, row=0, first_name="", infix="", last_name="", group="", portrait_folder=None)
 
 
+def _as_agreed(version: Version | None, person: ListedPerson) -> bool:
+    """Whether a line agrees to what the person's latest does; a withdrawal stays, so that it counts for neither."""
+    if version is None:
+        return False
+    return _facts(replace(version.listed, withdrawn=None)) == _facts(replace(person, withdrawn=None))
+
+
 def _last_no(history: History, person: str) -> date | None:
     """The day of the latest import that held no yes for this person, after having held a line for them."""
     following = history.last_import + 1
@@ -380,13 +397,15 @@ def _last_no(history: History, person: str) -> date | None:
 
 
 def _remarks(
-    history: History, people: Iterable[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
+    history: History, people: Sequence[ListedPerson], filmed: Mapping[str, Answer], answers: Mapping[str, Answer]
 ) -> Iterator[Remark]:
-    """Of each yes that a withdrawal or another number's line undoes, and of who has two numbers on the list.
+    """Of each yes that a withdrawal or another number's line undoes, also where that yes stands on the other list, and
+    of who has two numbers on this one.
 
     ``filmed`` are the answers to being filmed, ``answers`` to being recognised as well.
     """
     passed: set[str] = set()
+    here = {person.id for person in people}
     for person in people:
         selves = history.selves(person.id)
         earlier = [one for one in selves if one in passed and not history.decided.get(_pair(person.id, one))]
@@ -394,6 +413,8 @@ def _remarks(
         agreed = person.granted and person.withdrawn is None
         grounds = {one.ground for one in (filmed[person.id], answers[person.id]) if agreed and not one.kept}
         torn = [one for one in selves if grounds & {row.ground for row in history.lines(one)}]
+        own = {row.ground for row in history.lines(person.id)} if selves else set()
+        torn += [one for one in selves if one not in here and own & {filmed[one].ground, answers[one].ground}]
         if agreed and filmed[person.id].why is Why.WITHDRAWN:
             others = [one for one in selves if grounds & {it.ground for it in history.withdrawn_under(one)}]
             if others:

@@ -32,7 +32,8 @@ def consent_import(args: argparse.Namespace) -> int:
         listed = read_consent_file(args.file, workspace.layout(place.settings, staff=args.staff), today=today)
         names = {person.id: person.name for person in place.register.people(today)}
         names |= {one.id: " ".join(filter(None, (one.first_name, one.infix, one.last_name))) for one in listed.people}
-        plan = place.register.plan_import(listed, today)
+        lost = workspace.older_than_lost(place, listed.sha256, staff=listed.staff)
+        plan = place.register.plan_import(listed, today, lost)
         lines = _difference(plan, names, place.recognises)
         refused = (plan.mass_loss and not args.allow_loss) or (plan.gives_back and not args.allow_older)
         if refused and not args.dry_run and not args.json:

@@ -291,7 +291,8 @@ class _Parcels:
     def _may_leave(self, clip: str, digest: str) -> None:
         """Called before the first byte of a rendering goes out, and asks how it stands then. Raises DeliveryError."""
         now = find(self._workspace, clip)
-        if now.outdated or not consent_holds(self._workspace, now, self._today):
+        day = max(self._today, date.today())  # the films of before may take until tomorrow
+        if now.outdated or not consent_holds(self._workspace, now, day):
             raise DeliveryError(
                 "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
                 clip=clip,

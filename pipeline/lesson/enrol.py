@@ -211,15 +211,20 @@ def _without_doubles(
 
     A pair that was found alike before counts though one of the two was not looked at now: they may have withdrawn.
     """
-    compared = {person.id for person in people}
-    workspace.register.note_alikes([(one, other) for one, other, _ in alike], compared)
+    compared, register = {person.id for person in people}, workspace.register
+    register.note_alikes([(one, other) for one, other, _ in alike], compared)
     out: list[tuple[str, str, str]] = []
-    for first, second, count in workspace.register.alikes():
+
+    def is_here(other: str, one: str) -> bool:
+        numbers = (other, *register.unasked_selves(one, other))
+        return any(number in compared or register.listed_on(number, today) for number in numbers)
+
+    for first, second, count in register.alikes():
         if count == UNDECIDED:
             out += [
                 (one, "look_alike", other)
                 for one, other in ((first, second), (second, first))
-                if one in compared and (other in compared or workspace.register.listed_on(other, today))
+                if one in compared and is_here(other, one)
             ]
         elif count == 1 and {first, second} <= compared:
             out.append((second, "same_person", first))

@@ -74,8 +74,9 @@ class _Gone:
 def withdraw(workspace: Workspace, person: str, on: date, today: date, by: str = "") -> Reach:
     """Take back somebody's consent from the day ``on``; the template goes at once, whatever day that is.
 
-    ``by`` is who enters it, "" where nobody said. Returned are all clips that show the person, delivered or not. A run
-    that is at work need not end first: it asks again before it gives a clip its name.
+    ``by`` is who enters it, "" where nobody said. Returned are all clips that show the person, but for what was
+    delivered and may show them still. A run that is at work need not end first: it asks again before it gives a clip
+    its name.
     """
     workspace.register.withdraw(person, on, by)
     row = {"person": person, "day": on.isoformat()}
@@ -83,7 +84,7 @@ def withdraw(workspace: Workspace, person: str, on: date, today: date, by: str =
     gone = prune_templates(workspace, today, person)
     reconcile(workspace, today)
     selves = workspace.register.selves(person)
-    shown = [one for one in states(workspace) if any(_shows(workspace, one, who) for who in (person, *selves))]
+    shown = [one for one in states(workspace) if _touches(workspace, one, {person, *selves}, max(on, today))]
     agreed = {who: _agreed_after(workspace, who, on, today) for who in (person, *selves)}
     return Reach(gone, shown, selves, {who: start for who, start in agreed.items() if start is not None})
 
@@ -193,9 +194,14 @@ def recognised_in(workspace: Workspace) -> set[str]:
     return found
 
 
-def _shows(workspace: Workspace, state: State, person: str) -> bool:
+def _touches(workspace: Workspace, state: State, people: set[str], day: date) -> bool:
+    """Whether a clip shows one of ``people``, unless it was delivered and may show them all from ``day`` on, too."""
     shown = _shown_in(workspace, state)
-    return bool(shown.renderings(person) & shown.counts)
+    by_program, by_hand = (
+        {one for one in people if which.get(one, set()) & shown.counts} for which in (shown.by_program, shown.by_hand)
+    )
+    seen = by_program | by_hand
+    return bool(seen) and not (state.standing and seen <= still_allowed(workspace, state, by_program, by_hand, day))
 
 
 def refuse_changed(

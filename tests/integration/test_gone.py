@@ -873,6 +873,22 @@ def test_an_old_register_is_noticed_though_the_newest_list_is_one_that_it_holds(
     assert not lists.shown
 
 
+def test_an_old_register_is_not_made_whole_by_a_list_that_is_older_than_what_it_lost(place: Place) -> None:
+    lists, path = Lists(place), place.folder / "namen.csv"
+    lists.bring()
+    old, agreed = old_register(place), path.read_text(encoding="utf-8")
+    path.write_text(agreed.replace("2012;ja;ja;", "2012;nee;nee;", 1), encoding="utf-8")
+    place.lesveil("consent", "import", path)
+    assert not lists.shown
+    put_back(place, old)
+    path.write_text(agreed, encoding="utf-8")
+    assert place.lesveil("consent", "import", path, "--dry-run")["needs_allow_older"]
+    assert "--allow-older" in place.lesveil("consent", "import", path, code=51)
+    assert "is an old copy: the list that was imported on" in place.lesveil("status", code=51)
+    place.lesveil("consent", "import", path, "--allow-older")
+    assert lists.shown
+
+
 def test_the_ledger_comes_to_know_of_withdrawals_once(place: Place) -> None:
     Lists(place).bring(withdrawn="10-11-2025")
     with place.opened() as opened:

@@ -39,6 +39,7 @@ from pipeline.views import Role
 from tests.faces import ANN
 from tests.faults import school
 from tests.faults.school import TODAY
+from tests.integration.test_withdraw import bring, person
 from tests.world import World
 
 SHOWN_SECOND = shown.Shown(
@@ -165,6 +166,16 @@ def test_a_repair_that_comes_while_the_archive_is_asked_stops_the_wipe(
     assert world.on_card() == before
     with world.open() as place:
         assert len(place.vault.ids()) == 2
+
+
+def test_whose_consent_ends_while_earlier_films_leave_does_not_leave(place: Place) -> None:
+    """The command began on the day before, and is at work still."""
+    with place.opened() as opened:
+        bring(opened, TODAY, person("HUL", end=TODAY + timedelta(1)))
+        for clip in place.clips():
+            opened.ledger.append("teacher", clip, {"person": "HUL", "ground": "g"})
+    assert ["may not be shown any more" in str(one) for one in place.deliver()] == [True, True]
+    assert place.lies() == []
 
 
 @pytest.mark.parametrize("moment", ["recheck", wipes.BEGIN])

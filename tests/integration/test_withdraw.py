@@ -17,6 +17,7 @@ from pipeline.adapters.files import sha256_of
 from pipeline.consent import Giver
 from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
+from pipeline.lesson.enrol import _without_doubles
 from pipeline.lesson.recall import recall_plan
 from pipeline.lesson.report import Wanted, report
 from pipeline.lesson.report_page import page
@@ -110,6 +111,17 @@ def test_what_was_delivered_is_found_though_a_newer_rendering_hides_the_person(p
     assert state(place, "a").lapsed == ("1",)
     assert not state(place, "a").outdated
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_what_was_delivered_and_may_show_them_by_a_later_consent_is_not_named(place: Workspace) -> None:
+    deliver(place, clip(place, "a", "1"))
+    clip(place, "b", "1")
+    agreed = date(2026, 9, 1)
+    reach = withdraw(place, "1", agreed - timedelta(1), TODAY)
+    assert reach.later == {"1": agreed}
+    assert [Path(one.file).stem for one in reach.clips] == ["b"], "the next run has no template of theirs"
+    assert recall_plan(place, TODAY) == []
+    assert [Path(one.file).stem for one in withdraw(place, "1", agreed, TODAY).clips] == ["a", "b"]
 
 
 def test_older_renderings_that_show_the_person_go_as_well(place: Workspace) -> None:
@@ -281,6 +293,20 @@ def test_a_twin_counts_under_a_new_number_too(place: Workspace, agrees: bool) ->
     assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == ({"1"} if agrees else set())
     place.register.decide_alike("9", "2", 2, "Geertje")  # somebody else, of one name and age with who left
     assert set(workspace.grounds(place, ["1"], FILMED, TODAY)) == {"1"}
+
+
+def test_what_was_said_of_a_twins_new_number_is_not_asked_of_the_old_one_again(place: Workspace) -> None:
+    """Nobody ever decided about the old number, and no portraits bear it any more."""
+    place.register.note_alikes([("1", "2")], ["1", "2"])
+    bring(place, FILMED - timedelta(1), person("9", last_name="D2"), *(person(n) for n in "1345"))
+    assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}
+    twin = [Person("1", np.ones(128, np.float32), 1)]
+    assert _without_doubles(place, twin, [], TODAY) == ([], [("1", "look_alike", "2")]), "and it says what to do"
+    place.register.decide_alike("1", "9", 2, "Geertje")
+    assert _without_doubles(place, twin, [], TODAY) == (twin, [])
+    assert set(workspace.grounds(place, ["1", "9"], FILMED, TODAY)) == {"1", "9"}
+    place.register.withdraw("9", TODAY)
+    assert workspace.grounds(place, ["1"], FILMED, TODAY) == {}
 
 
 def test_a_withdrawal_reaches_templates_and_clips_of_every_number(place: Workspace) -> None:

@@ -167,10 +167,10 @@ def test_what_ends_soon_is_told_beforehand_with_the_first_day_without() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"granted": False}, Why.PURPOSE_NOT_GRANTED),
-        ({"recognition": False}, Why.RECOGNITION_NOT_GRANTED),
+        ({"granted": False}, Why.OTHER_NUMBER),
+        ({"recognition": False}, Why.OTHER_NUMBER),
         ({"end": USED}, Why.ENDED),
-        ({"granted": False, "superseded": FILMED + timedelta(1)}, Why.PURPOSE_NOT_GRANTED),
+        ({"granted": False, "superseded": FILMED + timedelta(1)}, Why.OTHER_NUMBER),
         ({"granted": False, "superseded": FILMED}, Why.IN_FORCE),
         ({"granted": False, "purpose": "website"}, Why.IN_FORCE),
         ({"granted": False, "imported": USED + timedelta(1)}, Why.IN_FORCE),

@@ -346,6 +346,20 @@ def test_of_two_lines_that_differ_in_recognition_alone_that_is_a_no(register: Re
     assert register.may_be_shown("1", D1, D1, recognised=False).kept
 
 
+def test_a_no_on_one_list_that_takes_a_yes_from_the_other_says_what_to_do(register: Register) -> None:
+    """Of staff no birth date is known, so a pupil of a teacher's name seems to be that teacher."""
+    bring(register, D1, person("1", **ZOE), person("2", row=3))
+    teacher = person("HUL", **ZOE | {"birth": None}, giver=Giver.STAFF_FORM, group="")
+    bring_staff(register, D1, teacher)
+    plan = register.plan_import(ConsentList("q.csv", "1" * 64, (no("1", **ZOE), person("2", row=3))), D2)
+    assert (plan.losses, plan.answers["HUL"].why) == (("1", "HUL"), Why.OTHER_NUMBER), "nobody says HUL said no"
+    assert "alike 1 HUL --are two" in "".join(map(str, plan.remarks))
+    register.apply(plan)
+    register.decide_alike("1", "HUL", 2, "Geertje")
+    assert kept(register, D2, D2, "HUL")
+    assert register.plan_import(ConsentList("q.csv", "2" * 64, (no("1", **ZOE), person("2", row=3))), D2).remarks == ()
+
+
 def test_two_people_of_one_name_and_age_have_each_their_own_answer_once_somebody_said_so(register: Register) -> None:
     people = (person("1", **ZOE), no("2", **ZOE, row=3))
     bring(register, D1, *people)
@@ -440,6 +454,17 @@ def test_an_older_list_gives_nobody_consent_back_unless_somebody_says_so(registe
     bring(register, D3, person("1"), person("2"), person("3"))
     register.apply(register.plan_import(old, D3))
     assert not kept(register, D3, D3, "3"), "to take consent away it may be as old as it likes"
+
+
+def test_an_older_list_does_not_give_back_what_is_still_to_end(register: Register) -> None:
+    """Nobody gains by it today; but the newer list has consent end, and that day comes."""
+    old = ConsentList("old.csv", "a" * 64, (person("1"), person("2")))
+    register.apply(register.plan_import(old, D1))
+    bring(register, D2, replace(person("1"), end=D3 + timedelta(1)), person("2"))
+    plan = register.plan_import(old, D3)
+    assert not plan.gains
+    with pytest.raises(ConsentError, match="--allow-older"):
+        register.apply(plan)
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only text", b"SQLite format 3\x00" + b"\xff" * 200])

@@ -39,6 +39,7 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     shown: set[str] = set()
     gone: set[tuple[str, str]] = set()
     unread: set[str] = set()
+    elsewhere: set[int] = set()
     for row in ledger.entries():
         said = row.payload
         if said.get("card") != volume.identity:
@@ -48,17 +49,20 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
             begun[row.seq] = datetime.fromisoformat(row.at)
         elif row.kind == copies.CARD_READ:
             read = begun[said["since"]]
+            elsewhere.update(said.get("elsewhere", ()))
         elif row.kind == copies.FAILURE:
             unread.add(said["path"])
         elif row.kind == wipe.OUTCOME and said["kind"] == GONE:
             gone.add((said["path"], said["sha256"]))
         elif row.kind == copies.KIND:
+            # a run that cannot read a take names the first of its films
+            passed_over = any(f"{file['path']}/".startswith(f"{one}/") for file in said["files"] for one in unread)
             for file, more in zip(said["files"], said.get("listed", ()), strict=False):
                 path, sha256 = key = file["path"], file["sha256"]
                 if file["kind"] != "video":
                     continue
                 came_back = key in gone or (key in known and lies[path] != sha256)
-                new = sha256 not in shown and not any(f"{path}/".startswith(f"{one}/") for one in unread)
+                new = sha256 not in shown and not passed_over and file["bytes"] not in elsewhere
                 if came_back or (new and read and datetime.fromisoformat(more["modified"]) < read - CLOCKS):
                     return True
                 known.add(key)

@@ -199,7 +199,7 @@ def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
     try:
         root = volume.root if (volume := _volume(workspace, card, *begun[-1:])) else MISSING
         seen = {path.relative_to(root).as_posix() for path in cards.visible_files(root)}
-        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if _is_film(name)}
+        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if cards.is_film(name)}
         return sorted(seen | {name for name in hidden if not Path(name).name.startswith("._")})
     except (CardError, WipeError):
         return []
@@ -513,10 +513,6 @@ def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
                 digest.update(block)
                 start = start or block[: len(APPLE_DOUBLE)]
         noted = Path(name).name.startswith("._") and start == APPLE_DOUBLE
-        kind = "video" if _is_film(name) and start and not noted else wipeable.OTHER
+        kind = "video" if cards.is_film(name) and start and not noted else wipeable.OTHER
         found.append(wipeable.Source(name, size, digest.hexdigest(), kind))
     return found
-
-
-def _is_film(name: str) -> bool:
-    return Path(name).suffix.lower() in cards.VIDEO | cards.FOREIGN

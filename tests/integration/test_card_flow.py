@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -49,6 +50,12 @@ def world(tmp_path: Path) -> World:
     lay(tmp_path / "one", A=b"first lesson" * 999, B=b"second lesson" * 999)
     (tmp_path / "school").mkdir()
     return World(tmp_path / "school", tmp_path / "one").create()
+
+
+def days_old(film: Path) -> None:
+    """As a film that was written before its card was read here."""
+    written = time.time() - 3 * 86400
+    os.utime(film, (written, written))
 
 
 def as_volume(monkeypatch: pytest.MonkeyPatch, volume: Volume) -> None:
@@ -431,7 +438,7 @@ def test_a_serial_that_two_cards_have_makes_neither_sure(
     world.finish()
     two = World(world.folder, lay(tmp_path / "two", A=b"third lesson" * 999, C=b"fourth lesson" * 999))
     if how == "older":
-        os.utime(two.card / AT / "C.MP4", (1e9, 1e9))
+        days_old(two.card / AT / "C.MP4")
     if how == "of another size":
         for module in (copying, namesakes):
             monkeypatch.setattr(module, "size_of", lambda root: (32 if root == world.card else 64) << 30)
@@ -469,15 +476,47 @@ def test_what_was_there_and_could_not_be_read_makes_no_second_card(
         with pytest.raises(ZeroDivisionError):
             world.copy()
     film.write_bytes(b"fifth lesson" * 999)
-    os.utime(film, (1e9, 1e9))
+    days_old(film)
     world.copy()
     moved = (world.card / AT / "A.MP4").rename(world.folder / "Z.MP4")
     lay(world.card, A=b"sixth lesson" * 999)
     world.copy()
-    os.utime(moved.rename(world.card / AT / "Z.MP4"), (1e9, 1e9))
+    days_old(moved.rename(world.card / AT / "Z.MP4"))
     world.copy()
     world.finish()
     assert world.plan().refused == ()
+
+
+@pytest.mark.parametrize("how", ["second chapter", "outside", "bin"])
+def test_what_an_ordinary_card_holds_makes_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A chapter of a take that could not be read before, a film that was moved to where a run reads it, or taken out of
+    a bin, and one by a camera whose clock began anew."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    folder = world.card / AT
+    if how == "second chapter":
+        lay(world.card, GX010007=b"", GX020007=b"seventh lesson" * 999)
+        world.copy()
+        (folder / "GX010007.MP4").write_bytes(b"sixth lesson" * 999)
+        days_old(folder / "GX010007.MP4")
+        days_old(folder / "GX020007.MP4")
+    elif how == "clock":
+        world.copy()
+        os.utime(lay(world.card, C=b"third lesson" * 999) / AT / "C.MP4", (1e9, 1e9))
+    else:
+        film = world.card / (".Trash-1000/files/C.MP4" if how == "bin" else "C.MP4")
+        film.parent.mkdir(parents=True, exist_ok=True)
+        film.write_bytes(b"third lesson" * 999)
+        days_old(film)
+        assert bool(world.copy().notes) == (how == "outside"), "it says to move it"
+        film.rename(folder / "C2.MP4")
+    world.copy()
+    world.finish()
+    (folder / "B.MP4").unlink()
+    plan = world.plan()
+    assert plan.refused == ()
+    assert "gone" in {item.kind for item in plan.items}
 
 
 def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,11 @@ CLOCKS = timedelta(days=1)
 """So far apart, at most, are a camera's clock and this machine's, and what either takes for the time of its zone."""
 
 
+NEVER_SET = timedelta(days=365)
+"""A film that seems older than this when its card is read is by a camera whose clock was never set, or began anew as
+its battery ran down: its age tells nothing."""
+
+
 def is_alone(ledger: Ledger, volume: Volume) -> bool:
     """Whether no other card has its identity, for all that is known: cards may share a label, and folders a place; what
     formatted them may have left their serials blank (0000-0000, FFFF-FFFF), or all alike."""
@@ -63,7 +68,9 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
                     continue
                 came_back = key in gone or (key in known and lies[path] != sha256)
                 new = sha256 not in shown and not passed_over and file["bytes"] not in elsewhere
-                if came_back or (new and read and datetime.fromisoformat(more["modified"]) < read - CLOCKS):
+                if came_back:
+                    return True
+                if new and read and read - NEVER_SET < datetime.fromisoformat(more["modified"]) < read - CLOCKS:
                     return True
                 known.add(key)
                 shown.add(sha256)

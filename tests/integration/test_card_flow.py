@@ -487,7 +487,7 @@ def test_what_was_there_and_could_not_be_read_makes_no_second_card(
     assert world.plan().refused == ()
 
 
-@pytest.mark.parametrize("how", ["second chapter", "outside", "bin"])
+@pytest.mark.parametrize("how", ["second chapter", "outside", "bin", "clock"])
 def test_what_an_ordinary_card_holds_makes_no_second_card(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

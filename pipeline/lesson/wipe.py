@@ -374,7 +374,7 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
 
 def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
     """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
-    that was read last of those that are in, wherever it is mounted.
+    that was read last of those that are in, wherever it is mounted; a plain folder only if nothing was read since.
 
     A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
     is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
@@ -396,7 +396,9 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
         return None
     known = volumes()
     latest = {row.payload["card"]: row for row in seen}
-    for last in (row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+    for n, last in enumerate(row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+        if n and os.path.isabs(last["card"]):
+            continue  # a plain folder is always there, and nobody put it in
         here = volume_of(Path(last["folder"]), known)
         for volume in (here, *known):
             if volume.identity == last["card"] and os.path.isdir(volume.root):

@@ -266,18 +266,36 @@ def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, m
 
 
 def test_of_the_cards_that_are_in_the_one_that_was_read_last_is_meant(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that was read since may be back in its camera."""
     two, three = (World(world.folder, lay(tmp_path / name, C=name.encode() * 999)) for name in ("two", "three"))
+    serials = {world.card: "3934-6430", two.card: "64B1-1E0F", three.card: "5E1D-7A20"}
+    for module in (copying, wiping):
+        monkeypatch.setattr(module, "volume_of", lambda folder, _=None: Volume(folder, serials[folder]))
     for one in (two, world, three, two, world):
         one.copy()
     world.finish()
-    assert lesveil(world, capsys, "wipe")["card"] == str(world.card)
+    assert lesveil(world, capsys, "wipe")["card"] == serials[world.card]
     for away, meant in ((world, two), (two, three), (three, world)):
         away.card.rename(away.card.with_name(f"{away.card.name} away"))
         told = lesveil(world, capsys, "wipe")
-        assert (told["card"], told["hindered"] is None) == (str(meant.card), meant is not world)
+        assert (told["card"], told["hindered"] is None) == (serials[meant.card], meant is not world)
+
+
+def test_a_folder_that_was_once_read_is_not_meant_for_a_card_that_is_away(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder is always there; with --fill its disk would be filled."""
+    World(world.folder, lay(tmp_path / "copy", C=b"third lesson" * 999)).copy()
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    world.finish()
+    monkeypatch.undo()
+    world.card.rename(tmp_path / "away")
+    told = lesveil(world, capsys, "wipe", "--fill")
+    assert told["card"] == "3934-6430"
+    assert "put it in" in told["hindered"]
 
 
 def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:

@@ -37,7 +37,7 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     if sum(other.identity == volume.identity for other in volumes()) > 1:
         return True
     sizes = {size_of(volume.root)} if os.path.isdir(volume.root) else set()
-    begun: dict[int, datetime] = {}
+    begun: dict[int, datetime | None] = {}  # None by a clock that ran ahead: then nothing is too old
     read: datetime | None = None
     lies: dict[str, str] = {}
     known: set[tuple[str, str]] = set()
@@ -51,7 +51,7 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
             continue
         if row.kind == copies.CARD:
             sizes.add(said.get("size", 0))
-            begun[row.seq] = datetime.fromisoformat(row.at)
+            begun[row.seq] = None if row.right else datetime.fromisoformat(row.at)
         elif row.kind == copies.CARD_READ:
             read = begun[said["since"]]
             elsewhere.update(said.get("elsewhere", ()))

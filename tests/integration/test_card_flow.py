@@ -9,7 +9,7 @@ import shlex
 import shutil
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.adapters import erase, files, volumes
+from pipeline.adapters import database, erase, files, volumes
 from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.fill import Filler
@@ -505,12 +505,12 @@ def test_what_was_there_and_could_not_be_read_makes_no_second_card(
     assert world.plan().refused == ()
 
 
-@pytest.mark.parametrize("how", ["second chapter", "outside", "bin", "clock"])
+@pytest.mark.parametrize("how", ["second chapter", "outside", "bin", "clock", "laptop's clock"])
 def test_what_an_ordinary_card_holds_makes_no_second_card(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """A chapter of a take that could not be read before, a film that was moved to where a run reads it, or taken out of
-    a bin, and one by a camera whose clock began anew."""
+    a bin, one by a camera whose clock began anew, and one that came after a run by a clock that ran ahead."""
     as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
     folder = world.card / AT
     if how == "second chapter":
@@ -522,6 +522,12 @@ def test_what_an_ordinary_card_holds_makes_no_second_card(
     elif how == "clock":
         world.copy()
         os.utime(lay(world.card, C=b"third lesson" * 999) / AT / "C.MP4", (1e9, 1e9))
+    elif how == "laptop's clock":
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "now", lambda: (datetime.now(UTC) + timedelta(31)).isoformat())
+            world.copy()
+        cli.main(["doctor", "--clock-is-right", "-C", str(world.place)])
+        lay(world.card, C=b"third lesson" * 999)
     else:
         film = world.card / (".Trash-1000/files/C.MP4" if how == "bin" else "C.MP4")
         film.parent.mkdir(parents=True, exist_ok=True)

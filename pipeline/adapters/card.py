@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pipeline.errors import CardError
@@ -104,6 +104,11 @@ def find_clips(folder: Path, unread: Unread | None = None) -> list[CardClip]:
     then told, a sub-folder that cannot be read is left out instead.
     """
     return _find(folder, unread)[1]
+
+
+def is_film(name: str) -> bool:
+    """Whether a file of this name is a film, be it one that only its maker's program reads."""
+    return PurePosixPath(name).suffix.lower() in VIDEO | FOREIGN
 
 
 def tied_files(folder: Path) -> list[Collection[str]]:

@@ -30,7 +30,9 @@ COPIED = "copied"
 """Rows that say that a copy was written and awaits being read back: ``{source, sha256, parts}``."""
 CARD, CARD_READ = "card", "card_read"
 """Rows that say that a run began to read a card (``{folder, card, size, registered}``, the size in bytes of its volume,
-0 where nothing tells), and that it came to the end of it (``{card, since}``, the number of that first row)."""
+0 where nothing tells), and that it came to the end of it (``{card, since, elsewhere}``, the number of that first row,
+and the sizes in bytes of the films there that it does not copy, as they lie outside of the camera's folders or in a
+bin)."""
 CARD_GONE, FILM_GONE, FILM_BACK = "card_gone", "film_gone", "film_back"
 """Rows in which a person (``by``) says that a card, or what of a clip lay on cards, is gone: lost, formatted, deleted
 or under another name now; ``{card, by}``, and ``{files, by}`` with ``[card, path, sha256]`` of each file. The last says

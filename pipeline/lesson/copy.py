@@ -147,7 +147,8 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
                 for later in rest:
                     fail(later.relative(later.path), gone)
                 break
-    ledger.append(copies.CARD_READ, None, {"card": card, "since": since})
+    elsewhere = _films_elsewhere(volume.root, on_card)
+    ledger.append(copies.CARD_READ, None, {"card": card, "since": since, "elsewhere": elsewhere})
     notes += _twins(clips)
     list_copies(workspace, volume)
     other = _other(volume.root)
@@ -376,6 +377,16 @@ def _other(root: Path) -> list[Path]:
         return cards.other_files(root)
     except CardError:
         return []  # the card was pulled, and that is told already
+
+
+def _films_elsewhere(root: Path, takes: Sequence[CardClip]) -> list[int]:
+    """Bytes of each film on the card that belongs to none of its takes, as far as it can be read."""
+    mine = {take.relative(path) for take in takes for path in take.paths}
+    try:
+        found = cards.all_files(root, lambda *_: None)
+    except CardError:
+        return []  # the card was pulled, and that is told already
+    return [size for name, size in found if name not in mine and cards.is_film(name)]
 
 
 class _Whole:

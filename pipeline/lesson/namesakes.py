@@ -18,6 +18,11 @@ CLOCKS = timedelta(days=1)
 """So far apart, at most, are a camera's clock and this machine's, and what either takes for the time of its zone."""
 
 
+NEVER_SET = timedelta(days=365)
+"""A film that seems older than this when its card is read is by a camera whose clock was never set, or began anew as
+its battery ran down: its age tells nothing."""
+
+
 def is_alone(ledger: Ledger, volume: Volume) -> bool:
     """Whether no other card has its identity, for all that is known: cards may share a label, and folders a place; what
     formatted them may have left their serials blank (0000-0000, FFFF-FFFF), or all alike."""
@@ -32,34 +37,40 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     if sum(other.identity == volume.identity for other in volumes()) > 1:
         return True
     sizes = {size_of(volume.root)} if os.path.isdir(volume.root) else set()
-    begun: dict[int, datetime] = {}
+    begun: dict[int, datetime | None] = {}  # None by a clock that ran ahead: then nothing is too old
     read: datetime | None = None
     lies: dict[str, str] = {}
     known: set[tuple[str, str]] = set()
     shown: set[str] = set()
     gone: set[tuple[str, str]] = set()
     unread: set[str] = set()
+    elsewhere: set[int] = set()
     for row in ledger.entries():
         said = row.payload
         if said.get("card") != volume.identity:
             continue
         if row.kind == copies.CARD:
             sizes.add(said.get("size", 0))
-            begun[row.seq] = datetime.fromisoformat(row.at)
+            begun[row.seq] = None if row.right else datetime.fromisoformat(row.at)
         elif row.kind == copies.CARD_READ:
             read = begun[said["since"]]
+            elsewhere.update(said.get("elsewhere", ()))
         elif row.kind == copies.FAILURE:
             unread.add(said["path"])
         elif row.kind == wipe.OUTCOME and said["kind"] == GONE:
             gone.add((said["path"], said["sha256"]))
         elif row.kind == copies.KIND:
+            # a run that cannot read a take names the first of its films
+            passed_over = any(f"{file['path']}/".startswith(f"{one}/") for file in said["files"] for one in unread)
             for file, more in zip(said["files"], said.get("listed", ()), strict=False):
                 path, sha256 = key = file["path"], file["sha256"]
                 if file["kind"] != "video":
                     continue
                 came_back = key in gone or (key in known and lies[path] != sha256)
-                new = sha256 not in shown and not any(f"{path}/".startswith(f"{one}/") for one in unread)
-                if came_back or (new and read and datetime.fromisoformat(more["modified"]) < read - CLOCKS):
+                new = sha256 not in shown and not passed_over and file["bytes"] not in elsewhere
+                if came_back:
+                    return True
+                if new and read and read - NEVER_SET < datetime.fromisoformat(more["modified"]) < read - CLOCKS:
                     return True
                 known.add(key)
                 shown.add(sha256)

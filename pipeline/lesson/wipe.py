@@ -199,7 +199,7 @@ def left(workspace: Workspace, card: Path | None, digest: str) -> list[str]:
     try:
         root = volume.root if (volume := _volume(workspace, card, *begun[-1:])) else MISSING
         seen = {path.relative_to(root).as_posix() for path in cards.visible_files(root)}
-        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if _is_film(name)}
+        hidden = {name for name, _ in cards.all_files(root, lambda *_: None) if cards.is_film(name)}
         return sorted(seen | {name for name in hidden if not Path(name).name.startswith("._")})
     except (CardError, WipeError):
         return []
@@ -374,7 +374,7 @@ def _clips_of(workspace: Workspace, plan: WipePlan) -> set[str]:
 
 def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume | None:
     """The card that is meant: the folder that is named, else the card with the identity ``meant``, by default the one
-    that was read last of those that are in, wherever it is mounted.
+    that was read last of those that are in, wherever it is mounted; a plain folder only if nothing was read since.
 
     A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
     is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
@@ -396,7 +396,9 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
         return None
     known = volumes()
     latest = {row.payload["card"]: row for row in seen}
-    for last in (row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+    for n, last in enumerate(row.payload for row in sorted(latest.values(), key=lambda row: -row.seq)):
+        if n and os.path.isabs(last["card"]):
+            continue  # a plain folder is always there, and nobody put it in
         here = volume_of(Path(last["folder"]), known)
         for volume in (here, *known):
             if volume.identity == last["card"] and os.path.isdir(volume.root):
@@ -516,10 +518,6 @@ def _everything(root: Path, progress: Progress) -> list[wipeable.Source]:
                 digest.update(block)
                 start = start or block[: len(APPLE_DOUBLE)]
         noted = Path(name).name.startswith("._") and start == APPLE_DOUBLE
-        kind = "video" if _is_film(name) and start and not noted else wipeable.OTHER
+        kind = "video" if cards.is_film(name) and start and not noted else wipeable.OTHER
         found.append(wipeable.Source(name, size, digest.hexdigest(), kind))
     return found
-
-
-def _is_film(name: str) -> bool:
-    return Path(name).suffix.lower() in cards.VIDEO | cards.FOREIGN

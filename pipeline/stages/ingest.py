@@ -176,17 +176,24 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
 
 
 def record_beside(card_clip: CardClip, card: str, ledger: Recorder, told: Unread, anew: bool = False) -> None:
-    """Of a take that is not to be copied: record what lies beside its films now, where its last row on this card says
-    otherwise, so that a wipe can take all of it; ``anew``: in any case.
+    """Of a take that is not to be copied and was met on this card before: record where it lies and what lies beside its
+    films now, where the last row about that place says otherwise, so that a wipe can take all of it; ``anew``: in any
+    case.
 
-    Nothing is recorded where that row is not about these films, byte for byte. Raises CardError.
+    Nothing is recorded where no row on this card is about these films, byte for byte. Raises CardError.
     """
-    first = card_clip.relative(card_clip.path)
-    rows = [row.payload for row in ledger.entries(kind=KIND)]
-    row = next((row for row in reversed(rows) if (row["card"], row["files"][0]["path"]) == (card, first)), None)
     before = [look(path) for path in card_clip.paths]
+    sample = sample_of(card_clip.paths, [found.st_size for found in before])
+    first = card_clip.relative(card_clip.path)
+    rows: list[dict[str, Any]] = [row.payload for row in ledger.entries(kind=KIND) if row.payload["card"] == card]
+    last = next((row for row in reversed(rows) if row["files"][0]["path"] == first), None)
+    alike = [row for row in rows if row["sample"] == sample]  # under other names, too
     beside, unread = _beside(card_clip, told)
-    if row is None or (not anew and _has_beside(row, card_clip, beside, unread)):
+    if not alike:
+        return
+    as_it_lies = [row for row in alike if row is last]
+    row = (as_it_lies or alike)[-1]
+    if as_it_lies and not anew and _has_beside(row, card_clip, beside, unread):
         return
     read = _still(row, card_clip)
     if read is not None:

@@ -7,8 +7,9 @@ import json
 import os
 import shlex
 import shutil
+import time
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.adapters import erase, files, volumes
+from pipeline.adapters import database, erase, files, volumes
 from pipeline.adapters.card import VIDEO
 from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.fill import Filler
@@ -49,6 +50,12 @@ def world(tmp_path: Path) -> World:
     lay(tmp_path / "one", A=b"first lesson" * 999, B=b"second lesson" * 999)
     (tmp_path / "school").mkdir()
     return World(tmp_path / "school", tmp_path / "one").create()
+
+
+def days_old(film: Path) -> None:
+    """As a film that was written before its card was read here."""
+    written = time.time() - 3 * 86400
+    os.utime(film, (written, written))
 
 
 def as_volume(monkeypatch: pytest.MonkeyPatch, volume: Volume) -> None:
@@ -259,18 +266,36 @@ def test_a_card_that_is_not_in_the_machine_is_planned_and_missed(world: World, m
 
 
 def test_of_the_cards_that_are_in_the_one_that_was_read_last_is_meant(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that was read since may be back in its camera."""
     two, three = (World(world.folder, lay(tmp_path / name, C=name.encode() * 999)) for name in ("two", "three"))
+    serials = {world.card: "3934-6430", two.card: "64B1-1E0F", three.card: "5E1D-7A20"}
+    for module in (copying, wiping):
+        monkeypatch.setattr(module, "volume_of", lambda folder, _=None: Volume(folder, serials[folder]))
     for one in (two, world, three, two, world):
         one.copy()
     world.finish()
-    assert lesveil(world, capsys, "wipe")["card"] == str(world.card)
+    assert lesveil(world, capsys, "wipe")["card"] == serials[world.card]
     for away, meant in ((world, two), (two, three), (three, world)):
         away.card.rename(away.card.with_name(f"{away.card.name} away"))
         told = lesveil(world, capsys, "wipe")
-        assert (told["card"], told["hindered"] is None) == (str(meant.card), meant is not world)
+        assert (told["card"], told["hindered"] is None) == (serials[meant.card], meant is not world)
+
+
+def test_a_folder_that_was_once_read_is_not_meant_for_a_card_that_is_away(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder is always there; with --fill its disk would be filled."""
+    World(world.folder, lay(tmp_path / "copy", C=b"third lesson" * 999)).copy()
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    world.copy()
+    world.finish()
+    monkeypatch.undo()
+    world.card.rename(tmp_path / "away")
+    told = lesveil(world, capsys, "wipe", "--fill")
+    assert told["card"] == "3934-6430"
+    assert "put it in" in told["hindered"]
 
 
 def test_what_was_wiped_and_put_back_is_wiped_again(world: World) -> None:
@@ -431,7 +456,7 @@ def test_a_serial_that_two_cards_have_makes_neither_sure(
     world.finish()
     two = World(world.folder, lay(tmp_path / "two", A=b"third lesson" * 999, C=b"fourth lesson" * 999))
     if how == "older":
-        os.utime(two.card / AT / "C.MP4", (1e9, 1e9))
+        days_old(two.card / AT / "C.MP4")
     if how == "of another size":
         for module in (copying, namesakes):
             monkeypatch.setattr(module, "size_of", lambda root: (32 if root == world.card else 64) << 30)
@@ -469,15 +494,53 @@ def test_what_was_there_and_could_not_be_read_makes_no_second_card(
         with pytest.raises(ZeroDivisionError):
             world.copy()
     film.write_bytes(b"fifth lesson" * 999)
-    os.utime(film, (1e9, 1e9))
+    days_old(film)
     world.copy()
     moved = (world.card / AT / "A.MP4").rename(world.folder / "Z.MP4")
     lay(world.card, A=b"sixth lesson" * 999)
     world.copy()
-    os.utime(moved.rename(world.card / AT / "Z.MP4"), (1e9, 1e9))
+    days_old(moved.rename(world.card / AT / "Z.MP4"))
     world.copy()
     world.finish()
     assert world.plan().refused == ()
+
+
+@pytest.mark.parametrize("how", ["second chapter", "outside", "bin", "clock", "laptop's clock"])
+def test_what_an_ordinary_card_holds_makes_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A chapter of a take that could not be read before, a film that was moved to where a run reads it, or taken out of
+    a bin, one by a camera whose clock began anew, and one that came after a run by a clock that ran ahead."""
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    folder = world.card / AT
+    if how == "second chapter":
+        lay(world.card, GX010007=b"", GX020007=b"seventh lesson" * 999)
+        world.copy()
+        (folder / "GX010007.MP4").write_bytes(b"sixth lesson" * 999)
+        days_old(folder / "GX010007.MP4")
+        days_old(folder / "GX020007.MP4")
+    elif how == "clock":
+        world.copy()
+        os.utime(lay(world.card, C=b"third lesson" * 999) / AT / "C.MP4", (1e9, 1e9))
+    elif how == "laptop's clock":
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "now", lambda: (datetime.now(UTC) + timedelta(31)).isoformat())
+            world.copy()
+        cli.main(["doctor", "--clock-is-right", "-C", str(world.place)])
+        lay(world.card, C=b"third lesson" * 999)
+    else:
+        film = world.card / (".Trash-1000/files/C.MP4" if how == "bin" else "C.MP4")
+        film.parent.mkdir(parents=True, exist_ok=True)
+        film.write_bytes(b"third lesson" * 999)
+        days_old(film)
+        assert bool(world.copy().notes) == (how == "outside"), "it says to move it"
+        film.rename(folder / "C2.MP4")
+    world.copy()
+    world.finish()
+    (folder / "B.MP4").unlink()
+    plan = world.plan()
+    assert plan.refused == ()
+    assert "gone" in {item.kind for item in plan.items}
 
 
 def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ def run_card(
                 done.add(clip.id)
             except Exception as unknown:  # noqa: BLE001 -- this clip is not released; the others can be done
                 error = of_its_film(set_aside(unknown), job.name)
-                workspace.ledger.append("failure", None, failure_row(job.name, error, clip.id))
+                workspace.ledger.append(copies.FAILURE, None, failure_row(job.name, error, clip.id))
                 failed[clip.id] = error
 
         known = notes(workspace.ledger)

@@ -111,7 +111,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     unread: list[tuple[str, LesveilError]] = []
 
     def fail(name: str, error: LesveilError, among: list[tuple[str, LesveilError]] = failed) -> None:
-        ledger.append("failure", None, failure_row(name, error, card=card))
+        ledger.append(copies.FAILURE, None, failure_row(name, error, card=card))
         among.append((name, error))
 
     def pass_over(name: str, error: LesveilError) -> None:
@@ -122,11 +122,12 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
     for take in half_wiped:
         half = CardError("A wipe began to overwrite {file}; lesveil wipe goes on with it.", file=take.path)
         fail(take.relative(take.path), half)
+    met = [row.payload for row in ledger.entries(copies.KIND) if row.payload["card"] == card] if deleted else []
     for take, state in deleted.items():
         known = wipe.wiped_since(ledger, ledger.entries(copies.KIND, state.clip))
         back = any((card, take.relative(path)) in {key[:2] for key in known} for path in take.files)
         try:
-            stage.record_beside(take, card, ledger, pass_over, anew=back)
+            stage.record_beside(take, card, met, ledger, pass_over, anew=back)
         except CardError as unreadable:
             pass_over(take.relative(take.path), unreadable)
     whole = _Whole(progress, {take: sizes[take] for take in todo})
@@ -229,7 +230,7 @@ def not_copied(ledger: Ledger) -> list[NotCopied]:
         elif row.kind == copies.CARD_READ:
             before = found.get(said["card"], {})
             found[said["card"]] = {path: one for path, one in before.items() if one[0] > said["since"]}
-        elif row.kind == "failure" and "card" in said:
+        elif row.kind == copies.FAILURE and "card" in said:
             one = NotCopied(said["path"], failure_in_words(said), said["card"])
             found.setdefault(said["card"], {})[said["path"]] = row.seq, one
     return [one for those in found.values() for _, one in those.values()]

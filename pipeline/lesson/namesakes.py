@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from pipeline.adapters import copies
-from pipeline.adapters.ledger import Ledger
+from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.adapters.volumes import Volume, size_of, volumes
 from pipeline.stages import wipe
 from pipeline.wipeable import GONE
@@ -36,43 +38,58 @@ def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     film came back to it, or one was there that was written before a run read the card and did not find it."""
     if sum(other.identity == volume.identity for other in volumes()) > 1:
         return True
-    sizes = {size_of(volume.root)} if os.path.isdir(volume.root) else set()
-    begun: dict[int, datetime | None] = {}  # None by a clock that ran ahead: then nothing is too old
-    read: datetime | None = None
-    lies: dict[str, str] = {}
-    known: set[tuple[str, str]] = set()
-    shown: set[str] = set()
-    gone: set[tuple[str, str]] = set()
-    unread: set[str] = set()
-    elsewhere: set[int] = set()
-    for row in ledger.entries():
+    known = _Known({size_of(volume.root)} if os.path.isdir(volume.root) else set())
+    rows = (row for row in ledger.entries() if row.payload.get("card") == volume.identity)
+    return any(known.shows_another(row) for row in rows) or len(known.sizes - {0}) > 1
+
+
+@dataclass
+class _Known:
+    """What the rows about a card say of it, one after the other."""
+
+    sizes: set[int]
+    _begun: dict[int, datetime | None] = field(default_factory=dict)
+    """When runs began to read it; None by a clock that ran ahead: then nothing is too old."""
+    _read: datetime | None = None
+    _lies: dict[str, str] = field(default_factory=dict)
+    _met: set[tuple[str, str]] = field(default_factory=set)
+    _shown: set[str] = field(default_factory=set)
+    _gone: set[tuple[str, str]] = field(default_factory=set)
+    _unread: set[str] = field(default_factory=set)
+    _elsewhere: set[int] = field(default_factory=set)
+
+    def shows_another(self, row: Entry) -> bool:
+        """Whether this row, after those before it, shows that another card bears the name."""
         said = row.payload
-        if said.get("card") != volume.identity:
-            continue
         if row.kind == copies.CARD:
-            sizes.add(said.get("size", 0))
-            begun[row.seq] = None if row.right else datetime.fromisoformat(row.at)
+            self.sizes.add(said.get("size", 0))
+            self._begun[row.seq] = None if row.right else datetime.fromisoformat(row.at)
         elif row.kind == copies.CARD_READ:
-            read = begun[said["since"]]
-            elsewhere.update(said.get("elsewhere", ()))
+            self._read = self._begun[said["since"]]
+            self._elsewhere.update(said.get("elsewhere", ()))
         elif row.kind == copies.FAILURE:
-            unread.add(said["path"])
+            self._unread.add(said["path"])
         elif row.kind == wipe.OUTCOME and said["kind"] == GONE:
-            gone.add((said["path"], said["sha256"]))
+            self._gone.add((said["path"], said["sha256"]))
         elif row.kind == copies.KIND:
             # a run that cannot read a take names the first of its films
-            passed_over = any(f"{file['path']}/".startswith(f"{one}/") for file in said["files"] for one in unread)
-            for file, more in zip(said["files"], said.get("listed", ()), strict=False):
-                path, sha256 = key = file["path"], file["sha256"]
-                if file["kind"] != "video":
-                    continue
-                came_back = key in gone or (key in known and lies[path] != sha256)
-                new = sha256 not in shown and not passed_over and file["bytes"] not in elsewhere
-                if came_back:
-                    return True
-                if new and read and read - NEVER_SET < datetime.fromisoformat(more["modified"]) < read - CLOCKS:
-                    return True
-                known.add(key)
-                shown.add(sha256)
-                lies[path] = sha256
-    return len(sizes - {0}) > 1
+            names = [f"{file['path']}/" for file in said["files"]]
+            passed_over = any(name.startswith(f"{one}/") for name in names for one in self._unread)
+            films = zip(said["files"], said.get("listed", ()), strict=False)
+            return any(
+                self._is_anothers(file, more["modified"], passed_over)
+                for file, more in films
+                if file["kind"] == "video"
+            )
+        return False
+
+    def _is_anothers(self, file: dict[str, Any], modified: str, passed_over: bool) -> bool:
+        path, sha256 = key = file["path"], file["sha256"]
+        came_back = key in self._gone or (key in self._met and self._lies[path] != sha256)
+        shown = passed_over or file["bytes"] in self._elsewhere or sha256 in self._shown
+        self._met.add(key)
+        self._shown.add(sha256)
+        self._lies[path] = sha256
+        if came_back or shown or self._read is None:
+            return came_back
+        return self._read - NEVER_SET < datetime.fromisoformat(modified) < self._read - CLOCKS

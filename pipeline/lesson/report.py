@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from pipeline import __version__, wipeable
+from pipeline.adapters import copies
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
 from pipeline.lesson import seen
@@ -98,11 +99,11 @@ def _batches(rows: Iterable[Entry]) -> list[tuple[Entry, list[str], list[Entry]]
     card that bring nothing new belong to the one before."""
     found: list[tuple[Entry, list[str], list[Entry]]] = []
     for row in rows:
-        if row.kind == "card":
+        if row.kind == copies.CARD:
             found.append((row, [], []))
-        elif row.kind == "ingest" and found and row.clip not in found[-1][1]:
+        elif row.kind == copies.KIND and found and row.clip not in found[-1][1]:
             found[-1][1].append(str(row.clip))
-        elif row.kind == "failure" and found:
+        elif row.kind == copies.FAILURE and found:
             found[-1][2].append(row)
     seen_before: set[str] = set()
     out: list[tuple[Entry, list[str], list[Entry]]] = []

@@ -199,7 +199,7 @@ def states(workspace: Workspace) -> list[State]:
         if row.clip is not None:
             clips.setdefault(row.clip, []).append(row)
     gone = wipe.wiped_since(workspace.ledger, [row for row in rows if row.kind == "ingest"])
-    failures = {row.payload["clip"]: row for row in rows if row.kind == "failure" and "clip" in row.payload}
+    failures = {row.payload["clip"]: row for row in rows if row.kind == copies.FAILURE and "clip" in row.payload}
     given = copies.given_up(workspace.ledger, [row for row in rows if row.kind == "ingest"])
     found = [
         _state(clip, mine, gone, given, failures.get(clip))
@@ -440,7 +440,7 @@ def find(workspace: Workspace, name: str) -> State:
         if (wanted and state.clip.startswith(wanted))  # no name at all is not the start of the only clip there is
         or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
     ]
-    failed = [Path(row.payload["path"]) for row in workspace.ledger.entries("failure") if "card" in row.payload]
+    failed = [Path(row.payload["path"]) for row in workspace.ledger.entries(copies.FAILURE) if "card" in row.payload]
     if not found and any(wanted in (path.name.lower(), path.stem.lower()) for path in failed):
         raise ApprovalError(
             "{clip} was never copied, so there is nothing of it here; play it in the camera, and delete it there if it "

@@ -379,7 +379,7 @@ def _volume(workspace: Workspace, card: Path | None, meant: str = "") -> Volume 
     A plain folder that was never read is taken for the one that was read last, moved, if that lies there no more: what
     is in it must be what was copied, byte for byte, or nothing goes. Raises WipeError for another that was never read.
     """
-    rows = workspace.ledger.entries("card")
+    rows = workspace.ledger.entries(copies.CARD)
     seen = [row for row in rows if meant in ("", row.payload["card"])]
     if card is not None and not os.path.isdir(card):
         raise WipeError("The card is not at {folder}; put it in, or name its place with --card.", folder=card)

@@ -175,17 +175,18 @@ def _steps(card_clip: CardClip, vault: Vault, ledger: Recorder, progress: Progre
     return clip_of(card_clip.path, id, digest_of(read), sizes, vault)
 
 
-def record_beside(card_clip: CardClip, card: str, ledger: Recorder, told: Unread, anew: bool = False) -> None:
+def record_beside(
+    card_clip: CardClip, card: str, rows: Sequence[dict[str, Any]], ledger: Recorder, told: Unread, anew: bool = False
+) -> None:
     """Of a take that is not to be copied and was met on this card before: record where it lies and what lies beside its
     films now, where the last row about that place says otherwise, so that a wipe can take all of it; ``anew``: in any
-    case.
+    case. ``rows`` are what was recorded of this card so far, oldest first.
 
     Nothing is recorded where no row on this card is about these films, byte for byte. Raises CardError.
     """
     before = [look(path) for path in card_clip.paths]
     sample = sample_of(card_clip.paths, [found.st_size for found in before])
     first = card_clip.relative(card_clip.path)
-    rows: list[dict[str, Any]] = [row.payload for row in ledger.entries(kind=KIND) if row.payload["card"] == card]
     last = next((row for row in reversed(rows) if row["files"][0]["path"] == first), None)
     alike = [row for row in rows if row["sample"] == sample]  # under other names, too
     beside, unread = _beside(card_clip, told)

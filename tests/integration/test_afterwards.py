@@ -213,13 +213,18 @@ def test_the_ledger_goes_last_and_says_what_came_before(place: Place) -> None:
     assert b"MVI_0001" not in raw, "deleted for good, not only from the index"
 
 
-def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> None:
+def _delivered_used_and_lapsed(place: Place) -> None:
+    """The clip has served, and somebody in what was delivered may not be shown any more."""
     place.lesveil("deliver")
     place.lesveil("used", place.made.clip, "--by", "Geertje")
     with workspace.opened(place.made.folder) as opened:
         sent = opened.ledger.entries("delivery", place.made.clip)[-1].payload["sha256"]
         row = {"person": "41207", "day": "2026-11-25", "renderings": [sent]}
         opened.ledger.append("lapsed", place.made.clip, row)
+
+
+def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> None:
+    _delivered_used_and_lapsed(place)
     (told,) = [one for one in place.lesveil("status")["clips"] if one["waits_for"] == "lesveil recall"]
     assert told["clip"] == place.made.clip
     plan = place.lesveil("recall")
@@ -236,12 +241,7 @@ def test_a_clip_past_its_use_is_deleted_rather_than_made_anew(place: Place) -> N
 
 def test_a_recall_that_failed_deletes_nothing_that_is_needed_after_all(place: Place) -> None:
     """Begun while the archive was not connected; meanwhile somebody took back that the clip has served."""
-    place.lesveil("deliver")
-    place.lesveil("used", place.made.clip, "--by", "Geertje")
-    with workspace.opened(place.made.folder) as opened:
-        sent = opened.ledger.entries("delivery", place.made.clip)[-1].payload["sha256"]
-        row = {"person": "41207", "day": "2026-11-25", "renderings": [sent]}
-        opened.ledger.append("lapsed", place.made.clip, row)
+    _delivered_used_and_lapsed(place)
     plan = place.lesveil("recall")
     away = place.archive.with_name("away")
     place.archive.rename(away)

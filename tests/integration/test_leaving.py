@@ -235,21 +235,26 @@ def test_the_archive_is_asked_again_when_the_card_was_read(world: World) -> None
         assert wipes.unfinished(place.ledger) is None
 
 
+def _die_wiping(place: workspace.Workspace, world: World, digest: str) -> None:
+    """The process ends when the wipe has begun and nothing is overwritten yet."""
+    append = place.ledger.append
+
+    def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if kind == wipes.INTENT:
+            raise KeyboardInterrupt
+        return append(kind, clip, payload)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place.ledger, "append", dies)
+        with pytest.raises(KeyboardInterrupt):
+            wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+
+
 def test_what_was_taken_out_of_the_archive_keeps_its_film(world: World) -> None:
     """Also where a wipe had begun while it was there still."""
     digest, before = world.plan().digest, world.on_card()
     with world.open() as place:
-        append = place.ledger.append
-
-        def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
-            if kind == wipes.INTENT:
-                raise KeyboardInterrupt
-            return append(kind, clip, payload)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(place.ledger, "append", dies)
-            with pytest.raises(KeyboardInterrupt):
-                wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+        _die_wiping(place, world, digest)
         assert wipes.unfinished(place.ledger) is not None
         delivering.remove_all(place, find(place, "A.MP4").clip)
     with pytest.raises(WipeError, match="does not lie in the archive any more"):
@@ -262,17 +267,7 @@ def test_a_wipe_rests_on_no_disk_that_is_lost(world: World, begun: bool) -> None
     digest, before, thief = world.plan().digest, world.on_card(), world.folder / "thief"
     with world.open() as place:
         if begun:
-            append = place.ledger.append
-
-            def dies(kind: str, clip: str | None, payload: dict[str, Any]) -> int:
-                if kind == wipes.INTENT:
-                    raise KeyboardInterrupt
-                return append(kind, clip, payload)
-
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(place.ledger, "append", dies)
-                with pytest.raises(KeyboardInterrupt):
-                    wiping.execute_wipe(place, digest, TODAY, wiping.Wanted(world.card), "")
+            _die_wiping(place, world, digest)
         world.archive.rename(thief)
         execute_lost(place, world.archive, "Geertje", digest_of(lost_plan(place, world.archive)))
         (world.folder / "new").mkdir()

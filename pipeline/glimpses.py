@@ -83,17 +83,20 @@ class Places:
 def places(new: Mask, info: VideoInfo) -> Places:
     """Around what is ``new``, of the cells of `CELLS`."""
     nowhere = np.empty((0, 4), np.float32)
-    if not new.any():
-        return Places(nowhere, nowhere)
     dense = cv2.boxFilter(new.astype(np.uint8), cv2.CV_16S, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    enough = np.asarray(dense) >= CLUMP
+    if not enough.any():
+        return Places(nowhere, nowhere)
     around = np.ones((3, 3), np.uint8)
-    core = cv2.dilate((np.asarray(dense) >= CLUMP).astype(np.uint8), around)
+    core = cv2.dilate(enough.astype(np.uint8), around)
     clumps = cv2.dilate(np.asarray(new & (np.asarray(core) > 0), np.uint8), around)
     _, which, found, _ = cv2.connectedComponentsWithStats(clumps)
     large = found[:, 2] * found[:, 3] >= LARGEST
     large[0] = False  # what lies between them
     cell = np.array([info.width / new.shape[1], info.height / new.shape[0]], np.float32)
     boxes = found[1:, :4][~large[1:]].astype(np.float32) * np.tile(cell, 2)
+    if not large.any():
+        return Places(_around(boxes, info), nowhere)
     covered = (np.argwhere(large[which])[:, ::-1] + 0.5) * cell
     return Places(_around(boxes, info), _over(covered.astype(np.float32), info))
 

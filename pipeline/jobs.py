@@ -74,7 +74,7 @@ class Networks:
                 self._give_up()
 
     def _give_up(self) -> None:
-        held = [self._detector, self._embedder]
+        held: list[Future[CenterFace] | Future[FaceNet] | None] = [self._detector, self._embedder]
         self._detector = self._embedder = None
         self._pool.submit(_freed, held)
 
@@ -91,7 +91,10 @@ class Networks:
         return self._embedder.result()
 
 
-def _freed(held: list[Any]) -> None:
+def _freed(held: list[Future[CenterFace] | Future[FaceNet] | None]) -> None:
+    for one in held:
+        if one is not None:
+            one.result().give_up()
     held.clear()
     gc.collect()
 

@@ -181,7 +181,7 @@ def _make_template(radius: tuple[int, int], shape: Shape, edge: int, step: Step)
     ramp *= ramp * (3 - 2 * ramp)
     sy, sx = step
     rows, columns = outside.shape
-    outside_c: Mask = np.all(outside.reshape(rows // sy, sy, columns // sx, sx), axis=(1, 3))
+    outside_c = outside[::sy, ::sx]  # where a sample's pixel nearest to the middle is outside, all of its pixels are
     ramp_c: F32 = cv2.resize(ramp, (columns // sx, rows // sy), interpolation=cv2.INTER_AREA).astype(np.float32)
     return Template((half[0], half[1]), (_layer(outside, ramp), _layer(outside_c, ramp_c)))
 

@@ -109,6 +109,7 @@ def looped(found: seen.Seen, times: int, sha256: str) -> seen.Seen:
             shape=np.tile(plan.shape, times),
             track=later(plan.track, count),
             hidden_frames=(),
+            prints=np.tile(plan.prints, times),
         ),
     )
 
@@ -207,10 +208,14 @@ def page(house: House) -> Iterator[str]:
 
 
 FIRST = """() => new Promise(done => {
-  const film = document.querySelector('video');
-  const from = performance.timeOrigin;
-  const shown = () => done(performance.timeOrigin + performance.now() - from);
-  if (film.readyState >= 2) shown(); else film.addEventListener('loadeddata', shown, {once: true});
+  const shown = () => done(performance.now());
+  const begin = () => {
+    const film = document.querySelector('video');
+    if (film === null) requestAnimationFrame(begin);
+    else if (film.readyState >= 2) shown();
+    else film.addEventListener('loadeddata', shown, {once: true});
+  };
+  begin();
 })"""
 SEEK = """frame => new Promise(done => {
   const film = document.querySelector('video'), seek = document.querySelector('#seek'), from = performance.now();
@@ -249,6 +254,7 @@ def measure(browser: Any, house: House, link: str) -> dict[str, Any]:
     tab.goto(f"{address}/clips/{house.clips['ten']}")
     tab.wait_for_selector("html[data-ready=yes]")
     tab.wait_for_timeout(1500)
+    tab.remove_listener("response", weigh)
     figures["weight"] = sum(size for url, size in weight.items() if "/data/" not in url)
     figures["data"] = sum(size for url, size in weight.items() if "/data/" in url)
     tab.click(".people button.person")

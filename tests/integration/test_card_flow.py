@@ -24,11 +24,11 @@ from pipeline.adapters.fill import Filler
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
-from pipeline.errors import CardError, UnknownCardError, WipeError
+from pipeline.errors import ApprovalError, CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import namesakes
 from pipeline.lesson import wipe as wiping
-from pipeline.lesson.state import states
+from pipeline.lesson.state import find, states
 from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import DELETED_ONLY
 from pipeline.wipeable import NOT_HERE
@@ -74,6 +74,17 @@ def test_a_film_that_is_there_twice_is_one_clip_and_that_is_told(world: World) -
         f"{AT}/C.MP4 holds the same film as {AT}/A.MP4; they are one clip.",
     ]
     assert not list(world.place.rglob("*.unfinished"))
+
+
+@pytest.mark.parametrize("name", ["00001", "00001.mts", f"{AT}/00001.MTS"])
+def test_a_film_is_found_without_its_ending_and_as_plans_name_it(world: World, name: str) -> None:
+    """Whatever its ending is: README.md shows a name without one."""
+    (world.card / AT / "00001.MTS").write_bytes(b"third lesson" * 999)
+    world.copy()
+    with world.open() as place:
+        assert find(place, name).file == f"{AT}/00001.MTS"
+        with pytest.raises(ApprovalError, match="look up its number"):
+            find(place, "0000")
 
 
 class Disk:

@@ -494,6 +494,21 @@ def test_a_serial_that_two_cards_have_makes_neither_sure(
     assert world.on_card() == {}
 
 
+@pytest.mark.parametrize(
+    ("devices", "sure"), [(("8:17/", "8:17/"), True), (("8:17/", "8:33/"), False), (("", ""), False)]
+)
+def test_a_card_that_is_mounted_at_two_places_is_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch, devices: tuple[str, str], sure: bool
+) -> None:
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    both = [Volume(Path(f"/media/{n}"), "3934-6430", device=device) for n, device in enumerate(devices)]
+    monkeypatch.setattr(namesakes, "volumes", lambda: both)
+    world.copy()
+    world.finish()
+    (world.card / AT / "B.MP4").unlink()
+    assert (world.plan().refused == ()) == sure
+
+
 def test_what_was_there_and_could_not_be_read_makes_no_second_card(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pipeline.consent import TEXTS
+from pipeline.consent import TEXTS, Answer
 from pipeline.errors import NoConsentError
 from pipeline.messages import tr
 from pipeline.workspace import Workspace
@@ -23,33 +23,34 @@ def teacher_of(workspace: Workspace, named: str | None, today: date) -> str | No
                 " [consent] teacher."
             )
         return None
-    _refuse(workspace, teacher, today, today)
+    _refuse(workspace.register.may_be_shown(teacher, today, today, recognised=False), teacher, today)
     return teacher
 
 
 def note_teacher(workspace: Workspace, clip: str, teacher: str | None, filmed: date, today: date) -> None:
     """Keep in the ledger whose lesson a clip is, on what ground; NoConsentError when that was not in force then.
 
-    Where nobody is named now, whoever was named for this clip before still counts.
+    Where nobody is named now, whoever was named for this clip before still counts: also who was refused when nothing
+    was made of it yet, or the next run with another card would take it for nobody's lesson.
     """
     rows = workspace.ledger.entries("teacher", clip)
     known = rows[-1].payload["person"] if rows else None
     teacher = teacher or known
     if teacher is None:
         return
-    ground = _refuse(workspace, teacher, filmed, today)
-    if teacher != known:
-        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": ground})
-
-
-def _refuse(workspace: Workspace, teacher: str, filmed: date, today: date) -> str:
     answer = workspace.register.may_be_shown(teacher, filmed, today, recognised=False)
+    nothing_made = not workspace.ledger.entries("receipt", clip)
+    if teacher != known and (answer.kept or (known is None and nothing_made)):
+        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": answer.ground})
+    _refuse(answer, teacher, filmed)
+
+
+def _refuse(answer: Answer, teacher: str, day: date) -> None:
     if not answer.kept:
         raise NoConsentError(
             "The consent of teacher {person} for film of {day} is not in force ({why}), so it is not processed; see"
             " lesveil consent list.",
             person=teacher,
-            day=filmed,
+            day=day,
             why=tr(TEXTS[answer.why]),
         )
-    return answer.ground

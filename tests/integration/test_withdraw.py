@@ -388,6 +388,20 @@ def test_a_teacher_is_asked_about_the_day_of_filming_too(place: Workspace) -> No
     assert state(place, "a").teacher == "HUL"
 
 
+def test_who_was_refused_is_not_forgotten_by_a_run_that_names_nobody(place: Workspace) -> None:
+    """With another card, or at night. What was made before of a lesson says nothing less about it by a slip later."""
+    early = date(2026, 8, 1)
+    for teacher in ("HUL", None):
+        with pytest.raises(NoConsentError, match="2026-08-01"):
+            note_teacher(place, "b" * 8, teacher, early, TODAY)
+    (row,) = place.ledger.entries("teacher")
+    assert (row.clip, row.payload["person"]) == ("b" * 8, "HUL")
+    clip(place, "a")
+    with pytest.raises(NoConsentError, match="2026-08-01"):
+        note_teacher(place, "a" * 8, "HUL", early, TODAY)
+    assert state(place, "a").teacher is None
+
+
 def test_without_the_teachers_consent_the_clip_stops_though_nobody_is_shown(place: Workspace) -> None:
     path = clip(place, "a")
     note_teacher(place, "a" * 8, "HUL", FILMED, TODAY)

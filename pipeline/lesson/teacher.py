@@ -27,11 +27,19 @@ def teacher_of(workspace: Workspace, named: str | None, today: date) -> str | No
     return teacher
 
 
+def expect_teacher(workspace: Workspace, clip: str, teacher: str | None, today: date) -> None:
+    """Keep in the ledger whose lesson a clip is said to be that was copied just now: a run that is cut off, or refuses
+    it, leaves it to one that names nobody. Of what was made before it, that says nothing."""
+    ledger = workspace.ledger
+    if teacher and not ledger.entries("teacher", clip) and not ledger.entries("receipt", clip):
+        ground = workspace.register.may_be_shown(teacher, today, today, recognised=False).ground
+        ledger.append("teacher", clip, {"person": teacher, "ground": ground})
+
+
 def note_teacher(workspace: Workspace, clip: str, teacher: str | None, filmed: date, today: date) -> None:
     """Keep in the ledger whose lesson a clip is, on what ground; NoConsentError when that was not in force then.
 
-    Where nobody is named now, whoever was named for this clip before still counts: also who was refused when nothing
-    was made of it yet, or the next run with another card would take it for nobody's lesson.
+    Where nobody is named now, whoever was named for this clip before still counts.
     """
     rows = workspace.ledger.entries("teacher", clip)
     known = rows[-1].payload["person"] if rows else None
@@ -39,10 +47,9 @@ def note_teacher(workspace: Workspace, clip: str, teacher: str | None, filmed: d
     if teacher is None:
         return
     answer = workspace.register.may_be_shown(teacher, filmed, today, recognised=False)
-    nothing_made = not workspace.ledger.entries("receipt", clip)
-    if teacher != known and (answer.kept or (known is None and nothing_made)):
-        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": answer.ground})
     _refuse(answer, teacher, filmed)
+    if teacher != known:
+        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": answer.ground})
 
 
 def _refuse(answer: Answer, teacher: str, day: date) -> None:

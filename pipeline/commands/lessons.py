@@ -227,6 +227,15 @@ def _summary(result: Any) -> list[str]:
                     n=state.render["damaged"],
                 )
             )
+        if state.filmed and date.fromisoformat(state.filmed) > date.today():
+            lines.append(
+                tr(
+                    "{clip} was filmed on {day} by its camera's clock, which is still to come, so nobody can be shown "
+                    "in it; set that clock, as consent counts by the day of filming.",
+                    clip=names[state.clip],
+                    day=state.filmed,
+                )
+            )
     for state in result.deleted:
         told_of = {"clip": Path(state.file).name, "day": state.deleted.day, "reason": tr(state.deleted.because)}
         told_of["id"] = state.clip[:8]

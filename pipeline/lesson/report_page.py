@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
-from pipeline.errors import OutputExistsError
+from pipeline.errors import OutputExistsError, UsageError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
 from pipeline.lesson.report_words import LABELS, UNSAID, another_number, how_long, stands_at, summary_line
@@ -33,7 +33,13 @@ td:empty { min-width: 0 } .pairs td:first-child { width: 30% } .bad { color: #9b
 
 def write_page(path: Path, document: Document, kind: str) -> None:
     """Write the page of a document that `report` made, for its owner alone; nothing is written over. Raises
-    OutputExistsError."""
+    OutputExistsError, and UsageError where its name would have another program open it."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            "{file}: a report is a page for the browser, which can print it or save it as PDF; choose a name that ends "
+            "in .html.",
+            file=path,
+        )
     if path.exists():
         raise OutputExistsError("{file} exists already; nothing is written over.", file=path)
     files.write_new(path, page(document, kind).encode(errors="backslashreplace"))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pipeline.lesson.report_page import _once
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.lesson.report_page import _once, write_page
 
 
 def delivery(at: str, where: str = "a.mp4", **more: Any) -> dict[str, Any]:
     return {"at": at, "where": where, "sha256": "1", "shows": ["41207"], "removed_at": None} | more
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report", "report.docx"])
+def test_a_report_that_no_browser_would_open_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.html"):
+        write_page(tmp_path / name, {}, "report")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_delivery_that_is_told_again_is_read_once() -> None:

@@ -165,7 +165,7 @@ def _refuse_month_first(sheet: Sheet, name: str) -> None:
         if name in _DAYS and cells.is_month_first(sheet.cell(row, name)):
             raise ConsentError(
                 "{file}, row {row}, column {column}: this date has the month first, so no date of the column is sure;"
-                " write dates as dd-mm-jjjj.",
+                " write dates as dd-mm-yyyy.",
                 **sheet.place(number, name),
             )
 
@@ -184,7 +184,7 @@ def _refuse_swapped(sheet: Sheet, name: str) -> None:
     if name in _DAYS:
         raise ConsentError(
             "{file}, row {row}, column {column}: most cells of this column are missing or no date, as if columns were"
-            " swapped; export the list again, with dates as dd-mm-jjjj.",
+            " swapped; export the list again, with dates as dd-mm-yyyy.",
             **where,
         )
     if name in _ANSWERS:

@@ -532,8 +532,8 @@ def test_unknown_is_no_answer_and_no_reason_to_think_of_swapped_columns(read: Re
 @pytest.mark.parametrize(
     ("column", "written", "told"),
     [
-        ("Geboortedatum", "24-06-09", "dates as dd-mm-jjjj"),
-        ("Datum toestemming", "24-06-09", "dates as dd-mm-jjjj"),
+        ("Geboortedatum", "24-06-09", "dates as dd-mm-yyyy"),
+        ("Datum toestemming", "24-06-09", "dates as dd-mm-yyyy"),
         ("Beeldcoaching", "Ja, alleen klas", "own words under"),
         ("Leerlingnummer", "Brandsma", "export the list again"),
     ],

@@ -115,7 +115,7 @@ def yes_or_no(cell: Cell, yes: Collection[str] = (), no: Collection[str] = ()) -
 
 
 def day(cell: Cell) -> date | None:
-    """A date: dd-mm-jjjj (also with / or .), ISO, a spreadsheet's own date, or its serial number."""
+    """A date: dd-mm-yyyy (also with / or .), ISO, a spreadsheet's own date, or its serial number."""
     if is_blank(cell):
         return None
     if isinstance(cell, datetime):

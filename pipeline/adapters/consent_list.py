@@ -24,6 +24,7 @@ FEW = 3
 
 _SHAPES = {"id": cells.looks_like_number} | dict.fromkeys(("first_name", "last_name", "name"), cells.looks_like_name)
 _DAYS = ("birth", "start", "end", "withdrawn")
+_ANSWERS = ("granted", "recognition")
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _refuse_month_first(sheet: Sheet, name: str) -> None:
         if name in _DAYS and cells.is_month_first(sheet.cell(row, name)):
             raise ConsentError(
                 "{file}, row {row}, column {column}: this date has the month first, so no date of the column is sure;"
-                " write dates as dd-mm-jjjj.",
+                " write dates as dd-mm-yyyy.",
                 **sheet.place(number, name),
             )
 
@@ -177,12 +178,27 @@ def _refuse_swapped(sheet: Sheet, name: str) -> None:
     if name == "birth" and not sheet.layout.staff:
         wrong += [number for number, row in sheet.lines if cells.is_blank(sheet.cell(row, name))]
         due = len(sheet.lines)
-    if 2 * len(wrong) > due and len(wrong) >= FEW:
+    if 2 * len(wrong) <= due or len(wrong) < FEW:
+        return
+    where = sheet.place(min(wrong), name)
+    if name in _DAYS:
         raise ConsentError(
-            "{file}, row {row}, column {column}: most cells of this column are missing or something else, as if columns"
-            " were swapped; export the list again.",
-            **sheet.place(min(wrong), name),
+            "{file}, row {row}, column {column}: most cells of this column are missing or no date, as if columns were"
+            " swapped; export the list again, with dates as dd-mm-yyyy.",
+            **where,
         )
+    if name in _ANSWERS:
+        raise ConsentError(
+            "{file}, row {row}, column {column}: most cells of this column are neither yes nor no, as if columns were"
+            " swapped; export the list again, or name the school's own words under [consent] yes and no in"
+            " lesveil.toml.",
+            **where,
+        )
+    raise ConsentError(
+        "{file}, row {row}, column {column}: most cells of this column are missing or something else, as if columns"
+        " were swapped; export the list again.",
+        **where,
+    )
 
 
 def _refuse_days_as_names(sheet: Sheet) -> None:

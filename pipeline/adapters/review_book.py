@@ -91,14 +91,22 @@ class ReviewBook(database.Held):
         with _told(path):
             return cls(path, database.connect(path, _MIGRATIONS))
 
-    def add_account(self, name: str, role: str, password: str) -> None:
-        """Make an account, or give one another role and password; its sessions and links end. Raises ReviewError."""
+    def add_account(self, name: str, role: str, password: str, replace: bool = False) -> None:
+        """Make an account, or ``replace`` the role and the password of one; sessions and links of that name end. Raises
+        ReviewError, also where there is such an account and nobody said that it is meant."""
         if len(password) < SHORTEST_PASSWORD:
             raise ReviewError("A password needs at least {n} characters.", n=SHORTEST_PASSWORD)
         if not name.strip() or len(name) > 80 or not name.isprintable():
             raise ReviewError("{name} is no name for an account.", name=repr(name))
         hashed = _hasher.hash(password)
         with self._writing():
+            before = self._connection.execute("SELECT name FROM accounts WHERE name = ?", (name.strip(),)).fetchone()
+            if before and not replace:
+                raise ReviewError(
+                    "There is an account {name} already, and nothing was changed; take another name, or give it this "
+                    "password and role with --replace.",
+                    name=before[0],
+                )
             self._connection.execute(
                 "INSERT INTO accounts VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?, hash = ?",
                 (name.strip(), role, hashed, database.now(), role, hashed),

@@ -36,6 +36,7 @@ class Volume:
 
     ``serial`` as the system prints it: ``1234-ABCD`` for FAT and exFAT on Linux and Windows, a UUID elsewhere.
     ``mtp``: a camera or phone that answers file by file and lets nothing be overwritten in place.
+    ``device``: which folder of which drive is mounted here, ``8:17/``, where the system says so (Linux); else "".
     """
 
     root: Path
@@ -45,6 +46,12 @@ class Volume:
     removable: bool = False
     read_only: bool = False
     mtp: bool = False
+    device: str = ""
+
+    @property
+    def drive(self) -> str:
+        """The same wherever one drive is mounted, and another for another drive, though it may bear the same name."""
+        return self.device or str(self.root)
 
     @property
     def identity(self) -> str:
@@ -87,9 +94,13 @@ def size_of(root: Path) -> int:
 
 
 def candidates(found: Iterable[Volume] | None = None) -> list[Volume]:
-    """Removable volumes that bear a camera's folders, by place."""
+    """Removable volumes that bear a camera's folders, by place; of a drive that is mounted at several, one that may be
+    written, the first."""
     some = [v for v in (volumes() if found is None else found) if v.removable and has_layout(v.root)]
-    return sorted(some, key=lambda volume: volume.root)
+    first: dict[str, Volume] = {}
+    for volume in sorted(some, key=lambda volume: (volume.read_only, volume.root)):
+        first.setdefault(volume.drive, volume)
+    return sorted(first.values(), key=lambda volume: volume.root)
 
 
 def has_layout(root: Path) -> bool:
@@ -127,7 +138,9 @@ def from_mountinfo(
         named = not mtp and (portable or source.startswith("/dev/"))
         serial, label = names(device, source) if named else ("", "")
         read_only = "ro" in options or "ro" in more[2].split(",")
-        found[place] = Volume(Path(place), serial, label, system, portable, read_only, mtp)
+        found[place] = Volume(
+            Path(place), serial, label, system, portable, read_only, mtp, device + _unescaped(parts[3])
+        )
     return list(found.values())
 
 

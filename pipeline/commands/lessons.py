@@ -17,6 +17,9 @@ from pipeline.messages import decimal, kept_in_words, printable, quoted, told, t
 MOST = 20
 """Names of files in one line."""
 
+WIDEST = 36
+"""Letters of a film's name before what is said of it."""
+
 
 def run_card(args: argparse.Namespace) -> int:
     """lesveil run"""
@@ -224,6 +227,15 @@ def _summary(result: Any) -> list[str]:
                     n=state.render["damaged"],
                 )
             )
+        if state.filmed and date.fromisoformat(state.filmed) > date.today():
+            lines.append(
+                tr(
+                    "{clip} was filmed on {day} by its camera's clock, which is still to come, so nobody can be shown "
+                    "in it; set that clock, as consent counts by the day of filming.",
+                    clip=names[state.clip],
+                    day=state.filmed,
+                )
+            )
     for state in result.deleted:
         told_of = {"clip": Path(state.file).name, "day": state.deleted.day, "reason": tr(state.deleted.because)}
         told_of["id"] = state.clip[:8]
@@ -292,6 +304,21 @@ def _clip_document(state: Any, lost: bool = False) -> dict[str, Any]:
     }
 
 
+def _in_columns(rows: list[tuple[str, str, str, list[str]]]) -> list[str]:
+    """Clips as lines in which like stands below like: number, name, stage, what is said. A name that is longer than its
+    column has a line of its own."""
+    column = min(WIDEST, max((len(printable(name)) for _, name, *_ in rows), default=0))
+    widest = max((len(stage) for *_, stage, _ in rows), default=0)
+    lines = []
+    for clip, name, stage, said in rows:
+        first, shown = f"{clip:8}  ", printable(name)
+        if len(shown) > column:
+            lines.append(first + shown)
+            first, shown = " " * len(first), ""
+        lines.append(f"{first}{shown:{column}}  {stage:{widest}}  {' '.join(filter(None, said))}".rstrip())
+    return lines
+
+
 def status(args: argparse.Namespace) -> int:
     """lesveil status"""
     from pipeline.commands.unattended import last_run
@@ -313,7 +340,7 @@ def status(args: argparse.Namespace) -> int:
     names = called(found)
     rows = [(s.clip[:8], names[s.clip], tr(s.stage), [waits_in_words(s, s.clip in lost), *notes_of(s)]) for s in found]
     rows += [("-", Path(one.path).name, tr("not copied"), [failed_in_words(one.why)]) for one in missing]
-    lines = [f"{clip:8}  {name:24} {stage:12} {' '.join(said)}" for clip, name, stage, said in rows]
+    lines = _in_columns(rows)
     for card in dict.fromkeys(one.card for one in missing):
         lines.append(
             tr(

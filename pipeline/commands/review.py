@@ -125,8 +125,8 @@ def accounts_add(args: argparse.Namespace) -> int:
     from pipeline.adapters.review_book import ReviewBook
 
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
-        book.add_account(args.name, args.role, _password())
-    line = tr("{name} can sign in as {role}.", name=args.name, role=args.role)
+        book.add_account(args.name, args.role, _password(), args.replace)
+    line = tr("{name} can sign in as {role}.", name=args.name, role=_title(args.role))
     return answer(args, {"name": args.name, "role": args.role}, line)
 
 
@@ -150,7 +150,7 @@ def accounts_list(args: argparse.Namespace) -> int:
 
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         found = book.accounts()
-    lines = [f"{one.role:10} {one.name}" for one in found] or [tr("There are no accounts.")]
+    lines = [f"{_title(one.role):20} {one.name}" for one in found] or [tr("There are no accounts.")]
     return answer(args, {"accounts": [{"name": one.name, "role": one.role} for one in found]}, *lines)
 
 
@@ -161,6 +161,11 @@ def accounts_remove(args: argparse.Namespace) -> int:
     with workspace.opened(args.workspace) as place, ReviewBook.open(place.folder / BOOK) as book:
         book.remove_account(args.name)
     return answer(args, {"removed": args.name}, tr("{name} can no longer sign in.", name=args.name))
+
+
+def _title(role: str) -> str:
+    """A role as people read it; what is typed is the same in every language."""
+    return {Role.COACH: tr("coach"), Role.REVIEWER: tr("reviewer"), Role.OFFICER: tr("privacy officer")}[Role(role)]
 
 
 def _port(args: argparse.Namespace, settings: Review) -> int:
@@ -208,6 +213,8 @@ def add_to(add: Add, group: Group) -> None:
         made.add_argument(
             "--role", choices=[role.value for role in Role], default=Role.REVIEWER.value, help="what they may do"
         )
+        if name == "add":
+            made.add_argument("--replace", action="store_true", help="give an account of that name these instead")
         if name == "link":
             made.add_argument("--port", type=int, metavar="N", help="the port on this machine")
     add("list", accounts_list, "every account", accounts)

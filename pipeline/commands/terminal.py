@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any, NoReturn, Protocol
 from tqdm import tqdm
 
 from pipeline.errors import UsageError
-from pipeline.messages import decimal, printable, tr
+from pipeline.messages import decimal, printable, quoted, tr
 
 NAME = 32
 """Letters of a clip's name before a bar; of a longer one its middle is left out, so that the bar still fits."""
@@ -199,8 +200,20 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": Help} | options)
+        self._words: list[str] = []
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        for word in self._words:
+            if word.startswith("-") and os.path.lexists(word):
+                raise UsageError(
+                    "{file} begins with a dash, so it is taken for an option; write it as {written}.",
+                    file=word,
+                    written=quoted(os.path.join(os.curdir, word)),
+                )
         raise UsageError("{message}; see {command} --help.", message=message, command=self.prog)
 
 

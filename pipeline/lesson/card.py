@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from pipeline import run
@@ -18,7 +19,7 @@ from pipeline.lesson.copy import copy_card
 from pipeline.lesson.failures import failure_row, of_its_film, set_aside
 from pipeline.lesson.lookalikes import notes
 from pipeline.lesson.state import State, sealed_film, states
-from pipeline.lesson.teacher import teacher_of
+from pipeline.lesson.teacher import expect_teacher, teacher_of
 from pipeline.lesson.waiting import AT_FAULT, rendering_lost
 from pipeline.lesson.withdraw import reconcile, states_on
 from pipeline.records import Clip, Progress, no_progress
@@ -108,7 +109,8 @@ def run_card(
     if folder is not None:
         try:
             teacher = teacher_of(workspace, teacher, today)
-            copied = copy_card(workspace, folder, any_card, progress(folder.name, 1))
+            named = partial(expect_teacher, workspace, teacher=teacher, today=today)
+            copied = copy_card(workspace, folder, any_card, progress(folder.name, 1), named)
         except LesveilError as error:
             if not waiting(workspace, today):
                 raise

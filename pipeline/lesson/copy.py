@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,10 +83,17 @@ def find_card(workspace: Workspace) -> list[Volume]:
     return mine or found
 
 
-def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progress: Progress = no_progress) -> Copied:
+def copy_card(
+    workspace: Workspace,
+    folder: Path,
+    any_card: bool = False,
+    progress: Progress = no_progress,
+    told: Callable[[str], None] = lambda _: None,
+) -> Copied:
     """Copy every take of the card mounted at ``folder``. One take's failure does not stop the others.
 
     ``progress`` is told of the whole card under "copy", in bytes that are written; they are read back meanwhile.
+    ``told`` is given the id of each clip as soon as it is copied.
     Raises CardError, UnknownCardError, DiskFullError, all before the first byte is copied.
     """
     volume = volume_of(folder)
@@ -136,6 +143,7 @@ def copy_card(workspace: Workspace, folder: Path, any_card: bool = False, progre
         for take, outcome in outcomes:
             rest.remove(take)
             if isinstance(outcome, Clip):
+                told(outcome.id)
                 clips.append((take, outcome))
                 continue
             error = outcome if isinstance(outcome, LesveilError) else _of_the_disk(outcome, vault.root)

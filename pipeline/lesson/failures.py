@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pipeline import interruption
-from pipeline.errors import LesveilError
+from pipeline.errors import LesveilError, NoConsentError
 from pipeline.messages import tr
 from pipeline.unforeseen import ours
 
@@ -63,6 +63,8 @@ def failure_row(path: str, error: LesveilError, clip: str | None = None, card: s
 def failure_in_words(payload: dict[str, Any]) -> str:
     """The reason in the language chosen."""
     text = payload.get("text")
+    if text is None and payload["error"] == NoConsentError.__name__:
+        return tr("Consent that it needs is not in force: lesveil run says whose, and lesveil consent list why.")
     if text is None:
         return tr("It could not be finished; run lesveil run again and read what it says.")
     return tr(text, **payload["fields"])

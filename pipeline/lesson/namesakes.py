@@ -36,7 +36,7 @@ def is_alone(ledger: Ledger, volume: Volume) -> bool:
 def _is_of_two(ledger: Ledger, volume: Volume) -> bool:
     """Whether what is known of the card with this identity is of more than one: two are in, its size was another, a
     film came back to it, or one was there that was written before a run read the card and did not find it."""
-    if sum(other.identity == volume.identity for other in volumes()) > 1:
+    if len({other.drive for other in volumes() if other.identity == volume.identity}) > 1:
         return True
     known = _Known({size_of(volume.root)} if os.path.isdir(volume.root) else set())
     rows = (row for row in ledger.entries() if row.payload.get("card") == volume.identity)

@@ -95,23 +95,27 @@ def summary(clips: Sequence[Document]) -> Document:
 
 
 def _batches(rows: Iterable[Entry]) -> list[tuple[Entry, list[str], list[Entry]]]:
-    """Runs over a card that brought something in: the card's row, the clips, the failures. Later runs over the same
-    card that bring nothing new belong to the one before."""
+    """Runs over a card that brought something in: the card's row, the clips, what was not copied. Later runs over the
+    same card that bring nothing new belong to the one before. A clip that failed tells it itself, in its own batch."""
     found: list[tuple[Entry, list[str], list[Entry]]] = []
     for row in rows:
         if row.kind == copies.CARD:
             found.append((row, [], []))
         elif row.kind == copies.KIND and found and row.clip not in found[-1][1]:
             found[-1][1].append(str(row.clip))
-        elif row.kind == copies.FAILURE and found:
+        elif row.kind == copies.FAILURE and found and "clip" not in row.payload:
             found[-1][2].append(row)
     seen_before: set[str] = set()
+    told: set[tuple[str, str, str]] = set()
     out: list[tuple[Entry, list[str], list[Entry]]] = []
     for card, clips, failed in found:
         fresh = [clip for clip in clips if clip not in seen_before]
         seen_before |= set(fresh)
-        if fresh or failed:
-            out.append((card, fresh, failed))
+        said = {(card.payload["card"], row.payload["path"], failure_in_words(row.payload)): row for row in failed}
+        new = [row for key, row in said.items() if key not in told]
+        told |= said.keys()
+        if fresh or new:
+            out.append((card, fresh, new))
     return out
 
 
@@ -136,19 +140,8 @@ def _batch(
         "registered": card.payload.get("registered"),
         "summary": summary(told),
         "clips": told,
-        "failed": [
-            {"at": row.at, **row.payload, "why": failure_in_words(row.payload)}
-            for row in failed
-            if not _done_since(workspace, row)
-        ],
+        "failed": [{"at": row.at, **row.payload, "why": failure_in_words(row.payload)} for row in failed],
     }
-
-
-def _done_since(workspace: Workspace, failure: Entry) -> bool:
-    """Whether the clip that failed was rendered after that."""
-    clip = failure.payload.get("clip")
-    rows = workspace.ledger.entries("receipt", clip) if clip else []
-    return any(row.seq > failure.seq and row.payload["stage"] == "render" for row in rows)
 
 
 def _clip(workspace: Workspace, state: State, names: dict[str, str], today: date) -> Document:

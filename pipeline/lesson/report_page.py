@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
-from pipeline.errors import OutputExistsError
+from pipeline.errors import OutputExistsError, UsageError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
 from pipeline.lesson.report_words import LABELS, UNSAID, another_number, how_long, stands_at, summary_line
@@ -23,13 +23,23 @@ table { border-collapse: collapse; width: 100%; margin: .4em 0 1em } tr { break-
 th, td { text-align: left; vertical-align: top; padding: .25em .6em .25em 0; border-bottom: 1px solid #ddd }
 th { font-weight: 600 } td { overflow-wrap: anywhere; min-width: 5em }
 td:empty { min-width: 0 } .pairs td:first-child { width: 30% } .bad { color: #9b1c1c; font-weight: 600 }
-.small { color: #555; font-size: .85em } @media print { body { margin: 0; max-width: none; padding: 0 } }
+.small { color: #555; font-size: .85em }
+@media screen and (max-width: 46rem) {
+ table:not(.pairs) { display: block; overflow-x: auto } table:not(.pairs) td { overflow-wrap: normal }
+}
+@media print { body { margin: 0; max-width: none; padding: 0 } }
 """
 
 
 def write_page(path: Path, document: Document, kind: str) -> None:
     """Write the page of a document that `report` made, for its owner alone; nothing is written over. Raises
-    OutputExistsError."""
+    OutputExistsError, and UsageError where its name would have another program open it."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            "{file}: a report is a page for the browser, which can print it or save it as PDF; choose a name that ends "
+            "in .html.",
+            file=path,
+        )
     if path.exists():
         raise OutputExistsError("{file} exists already; nothing is written over.", file=path)
     files.write_new(path, page(document, kind).encode(errors="backslashreplace"))
@@ -90,7 +100,7 @@ def _clip(clip: Document) -> list[str]:
     ]
     rows += [(tr("original looked at by"), f"{one['by']}, {_at(one['at'])}") for one in clip["looks_at_originals"]]
     rows += [(tr(one["verdict"]), _judged(one)) for one in clip["approvals"]]
-    for one in clip["deliveries"]:
+    for one in _once(clip["deliveries"]):
         people = ", ".join(one["shows"])
         told = tr("shows {people}", people=people) if people else tr("shows nobody")
         rows.append((tr("delivered"), f"{_delivered(one)}; {told}"))
@@ -192,6 +202,14 @@ def _afterwards(document: Document) -> list[str]:
     return [*body, f"<h2>{_e(tr('Still on this machine'))}</h2><p>{_e(said)}</p>"]
 
 
+def _once(deliveries: Iterable[Document]) -> list[Document]:
+    """What was told again of the same bytes at the same place, as it became the archive, is read once."""
+    first: dict[str, Document] = {}
+    for one in deliveries:
+        first.setdefault(str({**one, "at": ""}), one)
+    return list(first.values())
+
+
 def _delivered(one: Document) -> str:
     """Where a delivery went and when, and what became of it."""
     told = f"{one['where']}, {_at(one['at'])}"
@@ -227,7 +245,7 @@ def _person(document: Document) -> tuple[str, list[str]]:
     consent = [
         (
             row["imported"],
-            f"{row['import_number']}/{row['row']}",
+            ground_in_words(f"import {row['import_number']} row {row['row']}"),
             row["purpose"],
             *(tr("yes") if row[key] else tr("no") for key in ("granted", "recognition")),
             tr(GIVERS[row["giver"]]),
@@ -244,7 +262,7 @@ def _person(document: Document) -> tuple[str, list[str]]:
             _at(one["rendered_at"]),
             how_long(one["seconds"]),
             ground_in_words(one["ground"] or ""),
-            "; ".join([*map(_delivered, one["deliveries"]), *map(_begun, one["begun"])]) or "-",
+            "; ".join([*map(_delivered, _once(one["deliveries"])), *map(_begun, one["begun"])]) or "-",
             tr("yes") if one["still_delivered"] else tr("not known") if one["may_be_delivered"] else tr("no"),
         )
         for one in document["shown_in"]

@@ -25,7 +25,9 @@ def about_person(workspace: Workspace, person: str, today: date) -> Document:
     """All that is held about one person, for a request for access (GDPR 15). Raises ReportError."""
     known = next((one for one in workspace.register.people(today) if one.id == person), None)
     if known is None:
-        raise ReportError("{person} is not in the register.", person=person)
+        raise ReportError(
+            "{person} is not in the register; look up the number with lesveil consent list.", person=person
+        )
     record = workspace.register.record(person)
     try:
         templates = [one for one in load_templates(workspace) if one.id == person]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pipeline import wipeable
@@ -432,26 +432,32 @@ def still_delivered(rows: Iterable[Entry]) -> set[str]:
 
 
 def find(workspace: Workspace, name: str) -> State:
-    """The clip that ``name`` means: its id, the start of it, or a file name of it on a card. Raises ApprovalError."""
+    """The clip that ``name`` means: its id, the start of it, or a name of its film on a card, with or without the
+    folders there and the ending. Raises ApprovalError."""
     wanted = name.lower()
+
+    def is_named(path: str) -> bool:
+        film = PurePosixPath(path.lower())
+        return wanted in (str(film), film.name, film.stem)
+
     found = [
         state
         for state in states(workspace)
         if (wanted and state.clip.startswith(wanted))  # no name at all is not the start of the only clip there is
-        or any(Path(file).name.lower() in (wanted, wanted + ".mp4") for file in state.files)
+        or any(map(is_named, state.files))
     ]
-    failed = [Path(row.payload["path"]) for row in workspace.ledger.entries(copies.FAILURE) if "card" in row.payload]
-    if not found and any(wanted in (path.name.lower(), path.stem.lower()) for path in failed):
+    failed = [row.payload["path"] for row in workspace.ledger.entries(copies.FAILURE) if "card" in row.payload]
+    if not found and any(map(is_named, failed)):
         raise ApprovalError(
             "{clip} was never copied, so there is nothing of it here; play it in the camera, and delete it there if it "
             "is of no use.",
             clip=name,
         )
     if not found:
-        raise ApprovalError("There is no clip {clip}; look up the name with lesveil status.", clip=name)
+        raise ApprovalError("There is no clip {clip}; look up its number with lesveil status.", clip=name)
     if len(found) > 1:
         raise ApprovalError(
-            "{clip} names {count} clips here; look up the id with lesveil status.", clip=name, count=len(found)
+            "{clip} names {count} clips here; look up its number with lesveil status.", clip=name, count=len(found)
         )
     return found[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pipeline.consent import TEXTS
+from pipeline.consent import TEXTS, Answer
 from pipeline.errors import NoConsentError
 from pipeline.messages import tr
 from pipeline.workspace import Workspace
@@ -23,8 +23,17 @@ def teacher_of(workspace: Workspace, named: str | None, today: date) -> str | No
                 " [consent] teacher."
             )
         return None
-    _refuse(workspace, teacher, today, today)
+    _refuse(workspace.register.may_be_shown(teacher, today, today, recognised=False), teacher, today)
     return teacher
+
+
+def expect_teacher(workspace: Workspace, clip: str, teacher: str | None, today: date) -> None:
+    """Keep in the ledger whose lesson a clip is said to be that was copied just now: a run that is cut off, or refuses
+    it, leaves it to one that names nobody. Of what was made before it, that says nothing."""
+    ledger = workspace.ledger
+    if teacher and not ledger.entries("teacher", clip) and not ledger.entries("receipt", clip):
+        ground = workspace.register.may_be_shown(teacher, today, today, recognised=False).ground
+        ledger.append("teacher", clip, {"person": teacher, "ground": ground})
 
 
 def note_teacher(workspace: Workspace, clip: str, teacher: str | None, filmed: date, today: date) -> None:
@@ -37,19 +46,18 @@ def note_teacher(workspace: Workspace, clip: str, teacher: str | None, filmed: d
     teacher = teacher or known
     if teacher is None:
         return
-    ground = _refuse(workspace, teacher, filmed, today)
-    if teacher != known:
-        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": ground})
-
-
-def _refuse(workspace: Workspace, teacher: str, filmed: date, today: date) -> str:
     answer = workspace.register.may_be_shown(teacher, filmed, today, recognised=False)
+    _refuse(answer, teacher, filmed)
+    if teacher != known:
+        workspace.ledger.append("teacher", clip, {"person": teacher, "ground": answer.ground})
+
+
+def _refuse(answer: Answer, teacher: str, day: date) -> None:
     if not answer.kept:
         raise NoConsentError(
             "The consent of teacher {person} for film of {day} is not in force ({why}), so it is not processed; see"
             " lesveil consent list.",
             person=teacher,
-            day=filmed,
+            day=day,
             why=tr(TEXTS[answer.why]),
         )
-    return answer.ground

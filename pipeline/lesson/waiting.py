@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pipeline.errors import NotAVideoError, NoVideoStreamError, QuarantinedError, TruncatedVideoError
+from pipeline.errors import (
+    NoConsentError,
+    NotAVideoError,
+    NoVideoStreamError,
+    QuarantinedError,
+    TruncatedVideoError,
+)
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.state import State
 from pipeline.messages import tr
@@ -66,7 +72,7 @@ def waits_in_words(state: State, lost: bool = False) -> str:
     gone = state.deleted is not None or state.waits_for == "lesveil recall"  # no run makes what a recall makes
     if state.failure is not None and not gone:
         failed = failed_in_words(failure_in_words(state.failure.payload))
-        if state.failure.payload["error"] not in AT_FAULT:
+        if state.failure.payload["error"] not in AT_FAULT | {NoConsentError.__name__}:
             return failed
         if state.used is not None:
             return f"{failed} {tr('(given up; waits for lesveil purge)')}"

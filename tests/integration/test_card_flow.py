@@ -24,11 +24,11 @@ from pipeline.adapters.fill import Filler
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
 from pipeline.commands import lessons
-from pipeline.errors import CardError, UnknownCardError, WipeError
+from pipeline.errors import ApprovalError, CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import namesakes
 from pipeline.lesson import wipe as wiping
-from pipeline.lesson.state import states
+from pipeline.lesson.state import find, states
 from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import DELETED_ONLY
 from pipeline.wipeable import NOT_HERE
@@ -74,6 +74,17 @@ def test_a_film_that_is_there_twice_is_one_clip_and_that_is_told(world: World) -
         f"{AT}/C.MP4 holds the same film as {AT}/A.MP4; they are one clip.",
     ]
     assert not list(world.place.rglob("*.unfinished"))
+
+
+@pytest.mark.parametrize("name", ["00001", "00001.mts", f"{AT}/00001.MTS"])
+def test_a_film_is_found_without_its_ending_and_as_plans_name_it(world: World, name: str) -> None:
+    """Whatever its ending is: README.md shows a name without one."""
+    (world.card / AT / "00001.MTS").write_bytes(b"third lesson" * 999)
+    world.copy()
+    with world.open() as place:
+        assert find(place, name).file == f"{AT}/00001.MTS"
+        with pytest.raises(ApprovalError, match="look up its number"):
+            find(place, "0000")
 
 
 class Disk:
@@ -481,6 +492,21 @@ def test_a_serial_that_two_cards_have_makes_neither_sure(
     assert there == {f"{AT}/A.MP4", f"{AT}/B.MP4"}
     world.wipe(world.plan().digest)
     assert world.on_card() == {}
+
+
+@pytest.mark.parametrize(
+    ("devices", "sure"), [(("8:17/", "8:17/"), True), (("8:17/", "8:33/"), False), (("", ""), False)]
+)
+def test_a_card_that_is_mounted_at_two_places_is_no_second_card(
+    world: World, monkeypatch: pytest.MonkeyPatch, devices: tuple[str, str], sure: bool
+) -> None:
+    as_volume(monkeypatch, Volume(world.card, "3934-6430", "", "vfat", True))
+    both = [Volume(Path(f"/media/{n}"), "3934-6430", device=device) for n, device in enumerate(devices)]
+    monkeypatch.setattr(namesakes, "volumes", lambda: both)
+    world.copy()
+    world.finish()
+    (world.card / AT / "B.MP4").unlink()
+    assert (world.plan().refused == ()) == sure
 
 
 def test_what_was_there_and_could_not_be_read_makes_no_second_card(

@@ -461,7 +461,7 @@ def test_no_name_at_all_means_no_clip(school: School) -> None:
         ["deliver", "--remove", ""],
     ):
         assert "There is no clip" in school.refused(*words, code=55)
-    assert "is not in the register" in school.refused("report", "--person", "", code=68)
+    assert "not in the register; look up the number" in school.refused("report", "--person", "", code=68)
     assert school.lesveil("status")["clips"][0]["stage"] == clip["stage"]
 
 

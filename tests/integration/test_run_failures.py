@@ -103,12 +103,28 @@ def test_what_never_reached_the_vault_is_in_status_until_it_does(films: Path, le
     (missing,) = lesveil("status")["not_copied"]
     assert missing["file"] == "DCIM/100CANON/MVI_0001.MP4"
     assert "MVI_0001.MP4 is empty" in missing["failure"]
-    assert "MVI_0001.MP4             not copied   failed: MVI_0001.MP4 is empty" in lesveil("status", json_too=False)
+    assert "MVI_0001.MP4  not copied  failed: MVI_0001.MP4 is empty" in lesveil("status", json_too=False)
     assert lesveil("run", "--unattended")["still_failed"] == 1
     clips.make(film, frames=7, size="160x96")
     lesveil("run", "--card", card(films))
     assert lesveil("status")["not_copied"] == []
     assert lesveil("run", "--unattended")["still_failed"] == 0
+
+
+def test_a_report_tells_a_failure_once(films: Path, lesveil: Lesveil, tmp_path: Path) -> None:
+    """However often it was tried: of a clip where it stands, and not with another card that was in by then."""
+    (films / "MVI_0001.MP4").write_bytes(b"")
+    (films / "MVI_0002.MP4").write_bytes(b"no film")
+    for _ in range(3):
+        lesveil("run", "--card", card(films), code=NotAVideoError.code)
+    (other := tmp_path / "other" / "DCIM" / "100CANON").mkdir(parents=True)
+    clips.make(other / "MVI_0003.MP4", frames=5, size="160x96")
+    lesveil("run", "--card", tmp_path / "other")
+    first, second = lesveil("report")["batches"]
+    assert [Path(one["path"]).name for one in first["failed"]] == ["MVI_0001.MP4"]
+    assert second["failed"] == []
+    assert lesveil("report", json_too=False).count("failed") == 1
+    assert lesveil("report", json_too=False).count("MVI_0002.MP4:") == 1
 
 
 def test_what_was_not_copied_from_a_card_that_is_gone_can_be_written_off(films: Path, lesveil: Lesveil) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import messages
 from pipeline.cli import main
-from pipeline.errors import RepairError
+from pipeline.errors import INTERRUPTED, RepairError
 from pipeline.lesson import copy
 from pipeline.lesson.card import held_back, waiting
 from pipeline.lesson.repair import repair
@@ -193,3 +193,25 @@ def test_what_only_the_card_still_holds_is_told_before_and_after_it_is_purged(pl
     assert "put its card in, then lesveil run makes it anew" in said
     place.lesveil("run", "--card", str(place.world.folder.parent / "in the drawer"))
     assert place.stages()[0] == "lesveil approve"
+
+
+def test_a_run_that_was_cut_off_leaves_whose_lesson_it_is_to_the_next(
+    place: Waiting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it copies or later; and who names nobody does not take the consent of that teacher for granted."""
+    (staff := tmp_path / "staff.csv").write_text("Docentcode;Naam;Beeldcoaching;Gezichtsherkenning\nHUL;H;Ja;Nee\n")
+    place.lesveil("consent", "import", str(staff), "--staff")
+    (tmp_path / "in the drawer").rename(place.world.card)
+    clips.make(place.world.card / "DCIM" / "100CANON" / "MVI_0003.MP4", size="160x96", frames=8)
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copy, "list_copies", cut_off)
+    place.lesveil("run", "--card", str(place.world.card), "--teacher", "HUL", code=INTERRUPTED)
+    monkeypatch.undo()
+    monkeypatch.setattr(copy, "candidates", list)
+    place.world.card.rename(tmp_path / "in the drawer")
+    place.lesveil("run")
+    teachers = {Path(one["file"]).name: one["teacher"] for one in place.lesveil("status")["clips"]}
+    assert teachers == {"MVI_0001.MP4": None, "MVI_0002.MP4": None, "MVI_0003.MP4": "HUL"}

@@ -24,7 +24,7 @@ from pipeline.lesson.report_page import page
 from pipeline.lesson.report_person import about_person
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, consent_holds, find, states
-from pipeline.lesson.teacher import note_teacher, teacher_of
+from pipeline.lesson.teacher import expect_teacher, note_teacher, teacher_of
 from pipeline.lesson.withdraw import reconcile, refuse_changed, withdraw
 from pipeline.records import Person
 from pipeline.workspace import Workspace
@@ -386,6 +386,22 @@ def test_a_teacher_is_asked_about_the_day_of_filming_too(place: Workspace) -> No
     (row,) = place.ledger.entries("teacher")
     assert row.payload == {"person": "HUL", "ground": "import 2 row 2"}
     assert state(place, "a").teacher == "HUL"
+
+
+def test_who_was_refused_is_not_forgotten_by_a_run_that_names_nobody(place: Workspace) -> None:
+    """With another card, or at night. What was made before of a lesson says nothing less about it by a slip later."""
+    early = date(2026, 8, 1)
+    expect_teacher(place, "b" * 8, "HUL", TODAY)
+    for teacher in ("HUL", None):
+        with pytest.raises(NoConsentError, match="2026-08-01"):
+            note_teacher(place, "b" * 8, teacher, early, TODAY)
+    (row,) = place.ledger.entries("teacher")
+    assert (row.clip, row.payload) == ("b" * 8, {"person": "HUL", "ground": "import 2 row 2"})
+    clip(place, "a")
+    expect_teacher(place, "a" * 8, "HUL", TODAY)
+    with pytest.raises(NoConsentError, match="2026-08-01"):
+        note_teacher(place, "a" * 8, "HUL", early, TODAY)
+    assert state(place, "a").teacher is None
 
 
 def test_without_the_teachers_consent_the_clip_stops_though_nobody_is_shown(place: Workspace) -> None:

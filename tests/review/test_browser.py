@@ -389,6 +389,20 @@ def test_the_coach_sees_every_track_that_was_joined(tab: Any, house: Page) -> No
     assert (row["kind"], row["track"], row["tracks"]) == ("show", first, [first, second])
 
 
+def test_why_nobody_can_be_named_now_is_told(tab: Any) -> None:
+    one = tab("coach", "Geertje")
+    one.open_clip()
+    one.page.click(".people button.person")
+    full = {"problem": "De schijf is vol."}
+    one.page.route("**/offered", lambda route: route.fulfill(status=503, json=full))
+    one.page.keyboard.press("w")
+    one.page.wait_for_selector("#status:has-text('De schijf is vol.')")
+    one.page.unroute("**/offered")
+    one.page.route("**/offered", lambda route: route.abort())
+    one.page.keyboard.press("w")
+    one.page.wait_for_selector("#status:has-text('Geen verbinding')")
+
+
 def len_of(track: Any) -> int:
     return len(track.box)
 
@@ -683,6 +697,7 @@ def test_a_telephone_shows_names_states_and_remarks_whole(tab: Any) -> None:
     assert name["height"] < 30, "on one line"
     assert chip["x"] + chip["width"] <= 390
     one.open_clip()
+    assert one.page.evaluate("(h => h.scrollWidth - h.clientWidth)(document.querySelector('h1.name'))") <= 0, "whole"
     one.page.evaluate("document.querySelector('.toast').textContent = 'Misschien iemand met toestemming. '.repeat(3)")
     one.shot("32-telephone")
     toast = one.page.locator(".toast").bounding_box()
@@ -706,7 +721,10 @@ def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
 @pytest.mark.parametrize("width", [1280, 420])
 def test_a_report_is_as_wide_as_its_window(browser: Any, house: Page, tmp_path: Path, width: int) -> None:
     house.school.lesveil("report", "--html", tmp_path / "report.html")
+    house.school.lesveil("report", "--person", "41207", "--html", tmp_path / "person.html")
     page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "person.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.goto((tmp_path / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     columns = [box["x"] for box in (one.bounding_box() for one in page.locator(".pairs td:nth-child(2)").all()) if box]

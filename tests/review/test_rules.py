@@ -614,12 +614,20 @@ def test_asking_too_often_has_to_wait() -> None:
 # --- accounts
 
 
-def test_accounts_by_the_command_line(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounts_by_the_command_line(
+    school: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
     school.lesveil("accounts", "add", "Bob", "--role", "reviewer")
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     school.lesveil("accounts", "add", "Truus", code=ReviewError.code)
+    monkeypatch.setattr("sys.stdin", io.StringIO("another long password\n"))
+    school.lesveil("accounts", "add", "bob", "--role", "coach", code=ReviewError.code)
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
+    school.lesveil("accounts", "add", "Bob", "--replace")
     assert school.lesveil("accounts", "list")["accounts"] == [{"name": "Bob", "role": "reviewer"}]
+    assert main(["accounts", "list", "-C", str(school.place), "--lang", "nl"]) == 0
+    assert capsys.readouterr().out.split() == ["beoordelaar", "Bob"]
     with ReviewBook.open(school.place / "review.db") as book:
         account = book.check_password("bob", "correct horse battery")
         assert account is not None

@@ -529,6 +529,25 @@ def test_unknown_is_no_answer_and_no_reason_to_think_of_swapped_columns(read: Re
     assert {2, 3, 4} <= {remark.row for remark in listed.remarks if remark.column == "Gezichtsherkenning"}
 
 
+@pytest.mark.parametrize(
+    ("column", "written", "told"),
+    [
+        ("Geboortedatum", "24-06-09", "dates as dd-mm-yyyy"),
+        ("Datum toestemming", "24-06-09", "dates as dd-mm-yyyy"),
+        ("Beeldcoaching", "Ja, alleen klas", "own words under"),
+        ("Leerlingnummer", "Brandsma", "export the list again"),
+    ],
+)
+def test_a_column_that_holds_something_else_says_what_belongs_there(
+    read: Read, column: str, written: str, told: str
+) -> None:
+    """A list that is exported again just so is refused again."""
+    at = HEADER.index(column)
+    table = [list(HEADER), *([*row[:at], written, *row[at + 1 :]] for row in ROWS)]
+    with pytest.raises(ConsentError, match=told):
+        read(table)
+
+
 def test_a_list_that_never_asked_for_recognition_says_so_in_the_settings(read: Read) -> None:
     table = [row[:7] + row[8:] for row in (HEADER, *ROWS)]
     with pytest.raises(ConsentError, match="Gezichtsherkenning"):

@@ -17,3 +17,9 @@ def test_a_text_that_might_hold_a_name_is_not_kept() -> None:
     row = failure_row("a.MP4", errors.LookAlikesError("{one} looks like {other}.", one="Zoe", other="Ada"))
     assert row == {"path": "a.MP4", "error": "LookAlikesError"}
     assert "LookAlikesError" not in failure_in_words(row)
+
+
+def test_consent_that_is_not_in_force_is_told_as_that() -> None:
+    row = failure_row("a.MP4", errors.NoConsentError("{person} did not agree.", person="HUL"), "abc")
+    assert "HUL" not in str(row)
+    assert failure_in_words(row).startswith("Consent that it needs is not in force")

@@ -27,6 +27,20 @@ def test_a_link_goes_with_its_account(tmp_path: Path) -> None:
         assert book.use_link(others) == Account("Els", "reviewer")
 
 
+def test_an_account_is_replaced_only_knowingly(tmp_path: Path) -> None:
+    """However its name is written: else a slip takes a colleague's password, and whoever works by it is out."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        book.add_account("B. de Vries", "coach", PASSWORD)
+        session = book.begin(Account("B. de Vries", "coach"))
+        with pytest.raises(ReviewError, match=r"an account B\. de Vries already"):
+            book.add_account(" b. DE vries", "reviewer", "another long password")
+        assert book.check_password("B. de Vries", PASSWORD) == Account("B. de Vries", "coach")
+        assert book.session(session) is not None
+        book.add_account("b. DE vries", "reviewer", "another long password", replace=True)
+        assert book.check_password("B. de Vries", "another long password") == Account("B. de Vries", "reviewer")
+        assert book.session(session) is None
+
+
 def test_somebody_with_a_link_alone_can_be_removed(tmp_path: Path) -> None:
     with ReviewBook.open(tmp_path / "review.db") as book:
         waiting, used = book.new_link("Els", "reviewer"), book.new_link("Els", "reviewer")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import messages
 from pipeline.cli import main
+from pipeline.commands.lessons import _in_columns
 from pipeline.commands.terminal import Bar, _Meter, answer, day
 from pipeline.errors import UsageError, WorkspaceError
 
@@ -57,6 +58,20 @@ def test_a_bar_has_the_signs_of_the_language_chosen(capsys: pytest.CaptureFixtur
 def test_a_line_of_an_answer_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     answer(Namespace(json=False), {}, f"  {ODD}  één", "second")
     assert capsys.readouterr().out == "  les\\n1\\x1b[2J\\udcff.mp4  één\nsecond\n"
+
+
+def test_columns_of_clips_stand_below_one_another() -> None:
+    """Whatever films and stages are called; what is said follows on the next line where a name is too long."""
+    long = "Les 3B wiskunde mevrouw Jansen camera achterin links.mp4"
+    rows = [("7d4b0769", "MVI_0001.MP4", "niet gekopieerd", ["waits"]), ("1107fc8e", long, "made", ["waits", "(more)"])]
+    rows.append(("-", "a\nfilm.MP4", "made", [""]))
+    first, name, second, third = _in_columns(rows)
+    assert name == f"1107fc8e  {long}"
+    assert first.index("waits") == second.index("waits")
+    assert first.index("niet") == second.index("made") == third.index("made")
+    assert (second.split(), third.split()) == (["made", "waits", "(more)"], ["-", "a\\nfilm.MP4", "made"])
+    assert max(map(len, _in_columns(rows[:1]))) == len("7d4b0769  MVI_0001.MP4  niet gekopieerd  waits")
+    assert _in_columns([]) == []
 
 
 @given(st.dates())
@@ -122,3 +137,24 @@ def test_the_workspace_may_be_named_anywhere(tmp_path: Path, capsys: pytest.Capt
     for words in (["-C", "W", "consent", "list"], ["consent", "-C", "W", "list"], ["consent", "list", "-C", "W"]):
         assert main([str(tmp_path) if word == "W" else word for word in words]) == WorkspaceError.code
         assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["redact", "-rf.mp4", "-o", "out.mp4"],
+        ["redact", "a.mp4", "-rf.mp4", "-o", "out"],
+        ["redact", "a.mp4", "-o", "-rf.mp4"],
+        ["run", "--card", "-rf.mp4"],
+    ],
+)
+def test_a_file_that_is_named_like_an_option_is_told(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--lang", "en"]) == UsageError.code
+    assert "dash" not in capsys.readouterr().err, "there is no such file"
+    (tmp_path / "-rf.mp4").touch()
+    assert main([*words, "--lang", "en"]) == UsageError.code
+    assert "begins with a dash" in (said := capsys.readouterr().err)
+    assert "./-rf.mp4" in said or ".\\-rf.mp4" in said

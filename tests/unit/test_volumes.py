@@ -157,6 +157,18 @@ def test_candidates_are_removable_and_bear_a_cameras_folders(tmp_path: Path) -> 
     assert not has_layout(tmp_path / "gone")
 
 
+def test_a_card_that_is_mounted_at_two_places_is_one_card(tmp_path: Path) -> None:
+    """Where it may be written, if it may at one of them; two cards of one serial stay two, and so do two folders."""
+    for name in "abcde":
+        (tmp_path / name / "DCIM").mkdir(parents=True)
+    mounts = (("a", "8:17 /", "ro"), ("c", "8:17 /", "rw"), ("b", "8:17 /", "rw"), ("d", "8:33 /", "rw"))
+    mounts += (("e", "8:17 /old", "rw"),)
+    text = "".join(f"9 2 {what} {tmp_path / name} {how} - vfat /dev/sdb1 rw\n" for name, what, how in mounts)
+    found = from_mountinfo(text, lambda _: True, lambda *_: ("3934-6430", "EOS_DIGITAL"))
+    assert [v.root.name for v in found] == ["a", "c", "b", "d", "e"], "each place can be named"
+    assert [v.root.name for v in candidates(found)] == ["b", "d", "e"]
+
+
 def test_a_camera_over_mtp_is_known_by_its_place() -> None:
     where = Path("/run/user/1000/gvfs/mtp:host=Canon/Internal storage")
     assert volume_of(where, []).mtp

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
+
+import pytest
 
 from pipeline.adapters.ledger import Entry
 from pipeline.commands import lessons
@@ -65,6 +68,14 @@ def test_a_film_that_its_card_keeps_back_is_counted_once_where_its_copy_was_used
     assert told([one, two], trouble[:1]) == "1 of 2 clips was not done."
     assert told([one, two], trouble) == "2 of 3 clips were not done."
     assert told([], trouble) == "2 clips were not done."
+
+
+@pytest.mark.parametrize(("days", "told"), [(1, True), (0, False), (-1, False)])
+def test_a_camera_whose_clock_runs_ahead_is_told(days: int, told: bool) -> None:
+    """Nobody is shown in its films, and nothing else says why."""
+    done = [replace(RENDERED, render=None, filmed=(date.today() + timedelta(days)).isoformat())]
+    said = lessons._summary(CardRun(done, [], [], [], True, None, []))
+    assert any(line.startswith("a.mp4 was filmed on") for line in said) == told
 
 
 def test_why_a_clip_was_deleted_is_said() -> None:

@@ -338,7 +338,12 @@ async function show() {
   const lane = needPerson();
   if (!lane || !roles.coach) return;
   const { analysis } = view; // the page may be loaded anew while the coach looks
-  const { people } = await talk.ask("/offered");
+  let people;
+  try {
+    ({ people } = await talk.ask("/offered"));
+  } catch (error) {
+    return say(told(error, words.offline_none), true);
+  }
   if (!people.length) return say(words.nobody_offered, true);
   // of each track that is said to be the same person, three moments in all or the middle of each: only those are shown
   const moments = [[0, 1, 2], [0, 2]][lane.joined.length - 1] || [1];
@@ -412,7 +417,7 @@ async function judge(approve) {
     say(first ? words.first_of_two : approve ? words.approved : words.rejected);
     refreshVerdict();
   } catch (error) {
-    say(error instanceof Lost ? error.message || words.verdict_lost : isOut(error) ? signedOut() : error.message, true);
+    say(told(error, words.verdict_lost), true);
   }
 }
 
@@ -445,6 +450,11 @@ function queueTold(what, item, text) {
     if (what !== "sent") look();
   }
   if (view) refresh();
+}
+
+// Why something that was asked for did not come; `lost` is said where there is no connection.
+function told(error, lost) {
+  return error instanceof Lost ? error.message || lost : isOut(error) ? signedOut() : error.message;
 }
 
 function signedOut() {

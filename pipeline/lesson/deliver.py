@@ -33,7 +33,7 @@ from pipeline.lesson.state import (
     unsettled,
 )
 from pipeline.lesson.target import Parcel, not_ours
-from pipeline.lesson.targets import open_target
+from pipeline.lesson.targets import folder_target, open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 
@@ -351,7 +351,9 @@ def remove_delivered(
 
     with _reached(workspace, target, payload["target"]) as target:
         lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
-        if lost and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
+        # what was brought elsewhere as a whole is known by a film that came with it
+        came = isinstance(target, FolderTarget) and target.where_of(payload) != payload["where"]
+        if lost and not came and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
             raise DeliveryError(
                 "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
                 "connect that one or correct lesveil.toml.",
@@ -386,7 +388,7 @@ def clear_versions(workspace: Workspace, clip: str, payload: dict[str, Any]) -> 
 def within_reach(workspace: Workspace, payload: dict[str, Any]) -> bool:
     """False: a delivery (the payload of its row) lies in another folder than that of lesveil.toml, which is not
     there."""
-    return payload["target"] != FolderTarget.kind or FolderTarget(workspace.target_folder, False).reaches(payload)
+    return payload["target"] != FolderTarget.kind or folder_target(workspace).reaches(payload)
 
 
 def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import plans
 from pipeline.lesson.folder_target import FolderTarget, heads_above
 from pipeline.lesson.state import BACK, LOST, State, lost, may_lie, states
+from pipeline.lesson.targets import folder_target
 from pipeline.lesson.withdraw import may_not_be_seen
 from pipeline.workspace import Workspace
 
@@ -159,7 +160,7 @@ def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides
     for folder, heads in heads_above(payload["where"], workspace.ledger.mark()):
         if any(int(head.partition(":")[0]) <= before for head in heads):
             return str(folder)
-    return FolderTarget(workspace.target_folder, False).found(payload, besides)
+    return folder_target(workspace).found(payload, besides)
 
 
 def _place(path: Path) -> Path:

@@ -44,11 +44,11 @@ def dutch(day: date) -> str:
 
 
 class Place:
-    """A workspace with one clip that was delivered to a folder, and the commands over it."""
+    """A workspace with one clip (or more) that was delivered to a folder, and the commands over it."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], clips: int = 1) -> None:
         self.folder, self.archive, self._capsys, self._file = folder, folder / "archief", capsys, folder / "lijst.csv"
-        self.made = school.make(folder / "werkmap", clips=1)
+        self.made = school.make(folder / "werkmap", clips)
         self.clip = self.made.clip
         self.archive.mkdir()
         self.settle(self.archive)
@@ -371,6 +371,40 @@ def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> 
 
 
 @pytest.fixture
+def two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    """Two clips, of which `Place.clip` is the second."""
+    return Place(tmp_path, capsys, clips=2)
+
+
+def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place) -> None:
+    moved = two.folder / "F"
+    (lay,) = two.state().standing
+    film = moved / Path(lay).name
+    two.archive.rename(moved)
+    two.settle(moved)
+    film.write_bytes(b"cut shorter by somebody")
+    audited = {one["where"]: one["verdict"] for one in two.lesveil("deliver", "--audit", code=56)["files"]}
+    assert (audited[str(film)], len(audited)) == ("changed", 2)
+    told = two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert f"{film} is no longer what was delivered" in told
+    film.unlink()
+    assert two.lesveil("deliver", "--remove", two.clip, "--yes")["removed"], "as it said"
+    two.lesveil("approve", two.clip, "--by", "coach")
+    assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(film)]
+
+
+def test_a_copy_is_told_where_an_archive_that_moved_was_put_in_order(two: Place) -> None:
+    moved = two.folder / "F"
+    (lay,) = two.state().standing
+    two.archive.rename(moved)
+    two.settle(moved)
+    (moved / "groep 3").mkdir()
+    (moved / Path(lay).name).rename(moved / "groep 3" / "les.mp4")
+    told = two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert f"{moved / Path(lay).name} lies at {moved / 'groep 3' / 'les.mp4'} now" in told
+
+
+@pytest.fixture
 def cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The clip was being brought to a stick when that was full, and the stick is gone; lesveil.toml names the archive
     again. Returns where the stick was."""
@@ -501,6 +535,17 @@ def test_a_lost_disk_that_returns_is_due_again(place: Place, stolen: Path, name:
     assert (place.state().standing, place.state().lost) == ((), ())
 
 
+def test_what_lies_here_as_well_is_not_what_lies_on_a_disk_that_is_away(place: Place, stolen: Path) -> None:
+    (lay,) = lost(place, stolen)
+    (here,) = place.lesveil("deliver")["delivered"]
+    (place.folder / "thief").rename(stolen)
+    place.lesveil("deliver", "--audit")
+    stolen.rename(place.folder / "thief")
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [here["where"]]
+    assert set(place.state().standing) == {here["where"], lay}, "the older film lies there still"
+
+
 def test_a_lost_disk_that_returns_with_its_films_moved_is_not_passed_over(place: Place, stolen: Path) -> None:
     lost(place, stolen)
     film = next((place.folder / "thief").glob("*.mp4"))
@@ -533,6 +578,18 @@ def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) 
     with open(place.delivered, "ab") as film:
         film.write(b"x")
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["changed"]
+
+
+def test_what_was_moved_within_an_earlier_archive_is_found_there(place: Place) -> None:
+    """lesveil.toml names another folder by now, and the earlier one is there."""
+    lay, moved = place.delivered, place.archive / "groep 3" / "les.mp4"
+    (place.folder / "new").mkdir()
+    place.settle(place.folder / "new")
+    moved.parent.mkdir()
+    lay.rename(moved)
+    assert f"lies at {moved} now" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    moved.rename(lay)
+    assert place.lesveil("deliver", "--remove", place.clip, "--yes")["removed"]
 
 
 def test_what_is_at_hand_is_not_lost(place: Place) -> None:
@@ -622,6 +679,24 @@ def test_what_arrived_at_the_earlier_place_after_all_is_found_when_it_is_there_a
     place.lesveil("deliver", "--remove", place.clip, "--yes")
     assert place.state().standing == ()
     assert not list(cut_off.glob("*.mp4"))
+
+
+def test_what_arrived_at_the_earlier_place_and_was_renamed_there_is_not_forgotten(place: Place, cut_off: Path) -> None:
+    (place.folder / "drawer").rename(cut_off)
+    lay, renamed = Path(place.state().standing[0]), cut_off / "les.mp4"
+    shutil.copy2(*(place.made.folder / "redacted").glob("*.mp4"), renamed)
+    (failed,) = place.lesveil("deliver", code=56)["failed"]
+    assert f"{lay} lies at {renamed} now" in failed["error"]
+    renamed.rename(lay)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(lay)]
+
+
+def test_what_arrived_at_the_earlier_place_is_found_where_that_was_brought(place: Place, cut_off: Path) -> None:
+    lay, moved = Path(place.state().standing[0]), place.folder / "drawer"
+    shutil.copy2(*(place.made.folder / "redacted").glob("*.mp4"), moved / lay.name)
+    place.settle(moved)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(moved / lay.name)]
+    assert place.state().standing == (str(moved / lay.name),)
 
 
 def test_what_did_not_arrive_at_the_earlier_place_is_forgotten_when_it_is_there_again(

@@ -190,6 +190,10 @@ class FolderTarget:
         """Where that film would lie if what it was brought into is this folder now, or a part of it."""
         return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
+    def _has_films(self) -> bool:
+        places = (self._place(one) for one in self._lying())
+        return any(self._holds(place) and os.path.lexists(place) for place in places)
+
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
 
@@ -225,7 +229,8 @@ class FolderTarget:
                 yield Found(str(path), path.stat().st_size, sha256=_digest(path))
 
     def note(self, ledger: str, head: str) -> None:
-        if self._folder.is_dir():
+        """Not where nothing of ours lies: the place of a disk that is not in would then be taken for that disk."""
+        if self._folder.is_dir() and (self.noted(ledger) or self._has_films()):
             place = self._folder / HEADS / ledger[:16] / name_of_head(head)
             with files.writing(place):
                 place.mkdir(parents=True, exist_ok=True)

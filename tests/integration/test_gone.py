@@ -301,6 +301,17 @@ def test_an_empty_folder_is_not_the_archive(place: Place) -> None:
     assert place.rows("delivery_removed") == []
 
 
+def test_what_is_asked_of_an_empty_folder_does_not_make_it_the_archive(place: Place) -> None:
+    place.shows("41215", until=TODAY - timedelta(2))
+    place.archive.rename(place.folder / "usb")
+    place.archive.mkdir()
+    place.lesveil("recall", "--execute", place.lesveil("recall")["digest"], code=56)
+    assert not list(place.archive.iterdir()), "no head of the ledger either"
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert "it is not the folder into which Lesveil delivered" in told
+    assert len(lost(place, place.archive)) == 1, "and a lost disk can be given up"
+
+
 def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
     old, new = place.archive, place.folder / "A2"
     shutil.copytree(old, new)

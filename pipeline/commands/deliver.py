@@ -190,6 +190,7 @@ def _gone(args: argparse.Namespace) -> int:
     if not (args.by or "").strip():
         raise DeliveryError("A folder is given up in somebody's name; say whose with --by.")
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        losing.come_back(place)
         if args.execute:
             done = losing.execute_lost(place, args.gone, args.by, args.execute)
             if place.settings.deliver.target:

@@ -400,7 +400,9 @@ def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool
 
 def remove_clip(workspace: Workspace, name: str) -> list[Removed]:
     """Take everything of a clip away that was delivered; somebody says so, also of what they find gone already."""
-    return remove_all(workspace, find(workspace, name).clip, given_up=True)
+    clip = find(workspace, name).clip
+    come_back(workspace)
+    return remove_all(workspace, clip, given_up=True)
 
 
 def remove_all(

@@ -61,7 +61,7 @@ def execute_lost(
         return any(row.seq == item["row"] for row in may_lie(workspace.ledger.entries(clip=item["clip"])))
 
     def act(item: plans.Item) -> plans.Item:
-        row = {name: item[name] for name in ("sha256", "target", "where", "bytes")}
+        row = {name: item[name] for name in ("sha256", "target", "where", "bytes", "row")}
         workspace.ledger.append(LOST, item["clip"], row | {"by": " ".join(by.split())})
         return {"found": True}
 
@@ -94,17 +94,50 @@ def nowhere_else(workspace: Workspace, items: list[plans.Item]) -> list[State]:
 
 def come_back(workspace: Workspace) -> list[str]:
     """Find out which of what was said to be lost is there again, where it was brought or in the folder of
-    lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought."""
-    found: list[str] = []
-    for clip in dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)):
+    lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought. Raises
+    DeliveryError where another disk has had that place since, and is not there: on which one a film goes, nobody could
+    tell."""
+    clips = list(dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)))
+    for clip in clips:  # before anything counts as back: that disk goes out again
         rows = workspace.ledger.entries(clip=clip)
-        besides = {row.payload["where"] for row in may_lie(rows)}
         for one in lost(rows):
-            if _at_hand(workspace, one.payload, one.seq, besides):
-                row = {name: one.payload[name] for name in ("sha256", "target", "where")}
-                workspace.ledger.append(BACK, clip, row)
-                found.append(one.payload["where"])
+            _refuse_in_its_place(workspace, one, may_lie(rows))
+    found: list[str] = []
+    for clip in clips:
+        away = lost(workspace.ledger.entries(clip=clip))
+        for n, one in enumerate(away):
+            where = one.payload["where"]
+            besides = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=clip))}
+            again = any(other.payload["where"] == where for other in away[n + 1 :])  # by bytes it may be that one, too
+            there = _disk(workspace, where, one.seq) or (
+                not again and folder_target(workspace).found(one.payload, besides)
+            )
+            if where not in besides and there:
+                names = [name for name in ("sha256", "target", "where", "row") if name in one.payload]
+                workspace.ledger.append(BACK, clip, {name: one.payload[name] for name in names})
+                found.append(where)
     return found
+
+
+def _refuse_in_its_place(workspace: Workspace, one: Entry, lying: list[Entry]) -> None:
+    """Raises DeliveryError where a disk that was lost is there, and another one has had its place since: it has no head
+    of this ledger that was left after it was lost, and the other has no older one."""
+    if not any(row.seq > one.seq and row.payload["where"] == one.payload["where"] for row in lying):
+        return
+    besides = {row.payload["where"] for row in lying}
+    for place in (one.payload["where"], folder_target(workspace).found(one.payload, besides)):
+        folder, heads = next(
+            ((at, heads) for at, heads in heads_above(place, workspace.ledger.mark()) if heads), ("", [])
+        )
+        if heads and all(_row(head) <= one.seq for head in heads):
+            raise DeliveryError(
+                "{folder} is the disk that {by} said was lost on {day}, and another one has had its place since, with "
+                "a film of the same name; take it out, put that other one in and repeat the command, or, if that one "
+                "is lost as well, say so before you put this one in again: lesveil deliver --gone FOLDER --by NAME.",
+                folder=folder,
+                by=one.payload["by"],
+                day=one.day,
+            )
 
 
 def all_lost(workspace: Workspace, today: date) -> list[Lost]:
@@ -155,12 +188,21 @@ def _refuse_at_hand(workspace: Workspace, folder: Path, items: list[plans.Item])
 
 
 def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:
-    """Where that delivery, or the disk with it, is there; else "". A disk is known by a head of this ledger from
-    ``before`` a row: one that was put in its place since has none."""
-    for folder, heads in heads_above(payload["where"], workspace.ledger.mark()):
-        if any(int(head.partition(":")[0]) <= before for head in heads):
+    """Where that delivery, or the disk with it, is there; else ""."""
+    return _disk(workspace, payload["where"], before) or folder_target(workspace).found(payload, besides)
+
+
+def _disk(workspace: Workspace, where: str, before: int) -> str:
+    """The folder in which, or below which, a delivery lay, if it is there; else "". A disk is known by a head of this
+    ledger from ``before`` a row: one that was put in its place since has none."""
+    for folder, heads in heads_above(where, workspace.ledger.mark()):
+        if any(_row(head) <= before for head in heads):
             return str(folder)
-    return folder_target(workspace).found(payload, besides)
+    return ""
+
+
+def _row(head: str) -> int:
+    return int(head.partition(":")[0])
 
 
 def _place(path: Path) -> Path:

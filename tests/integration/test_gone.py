@@ -581,6 +581,49 @@ def test_another_disk_in_the_place_of_a_lost_one_is_not_that(place: Place, stole
     assert place.state().standing == ()
 
 
+@pytest.fixture
+def in_its_place(place: Place) -> Path:
+    """The disk with the delivery was lost, another took its place and was taken out ("second"). Returns the place."""
+    place.archive.rename(place.folder / "first")
+    lost(place, place.archive)
+    place.archive.mkdir()
+    place.lesveil("deliver")
+    return place.archive.rename(place.folder / "second").with_name(place.archive.name)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_lost_disk_in_the_place_of_another_is_not_taken_for_that(
+    place: Place, in_its_place: Path, moved: bool
+) -> None:
+    """Where that one was, or as the folder that lesveil.toml names."""
+    first = place.folder / "first" if moved else (place.folder / "first").rename(in_its_place)
+    place.settle(first)
+    gone = ["deliver", "--gone", in_its_place, "--by", "A"]
+    for words in (["deliver"], ["recall"], ["purge"], ["deliver", "--audit"], gone):
+        assert f"{first} is the disk that A. Jansen said was lost" in place.lesveil(*words, code=56)
+    assert "take it out" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert len(list(first.glob("*.mp4"))) == len(place.state().lost) == len(place.state().standing) == 1
+    first.rename(place.folder / "drawer")
+    (place.folder / "second").rename(in_its_place)
+    place.settle(in_its_place)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    state = place.state()
+    assert (state.standing, len(state.lost)) == ((), 1), "the other one can be seen still"
+
+
+@pytest.mark.parametrize("back", ["first", "second"])
+def test_of_two_disks_that_were_lost_in_one_place_one_is_back(place: Place, in_its_place: Path, back: str) -> None:
+    lost(place, in_its_place)
+    (place.folder / back).rename(in_its_place)
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit")["files"]] == ["as delivered", "lost"]
+    said = {row["row"] for row in place.rows("delivery_lost")}
+    assert said - {row["row"] for row in place.rows("delivery_back")} == {place.state().lost[0].payload["row"]}
+    assert (place.rows("delivery_back")[0]["row"] == min(said)) == (back == "first")
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    state = place.state()
+    assert (state.standing, len(state.lost)) == ((), 1), "of the other one it is told still"
+
+
 def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
     """lesveil.toml names another folder by now, and the earlier one is there."""
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]

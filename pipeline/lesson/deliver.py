@@ -16,7 +16,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
-from pipeline.lesson.folder_target import FolderTarget, heads_above
+from pipeline.lesson.folder_target import FolderTarget, heads_above, not_the_folder
 from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
@@ -315,8 +315,12 @@ class _Parcels:
         row = {"sha256": state.render["sha256"], "target": self._target.kind, "bytes": size, **going}
         if earlier is not None and earlier["where"] != row["where"]:
             row["replaces"] = {name: earlier[name] for name in KEY}
-        if all(one.payload != row for one in unsettled(self._workspace.ledger.entries(clip=state.clip))):
-            self._workspace.ledger.append(SENDING, state.clip, row)
+        ledger = self._workspace.ledger
+        known = [one.payload for one in unsettled(ledger.entries(clip=state.clip))]
+        if all({name: one[name] for name in one if name != "head"} != row for one in known):
+            if isinstance(self._target, FolderTarget):  # another disk in its place does not have that
+                row["head"] = self._target.known_by(ledger.mark(), ledger.head())
+            ledger.append(SENDING, state.clip, row)
 
     def _told(self, state: State, there: int) -> None:
         if self._stop.is_set():
@@ -354,11 +358,7 @@ def remove_delivered(
         # what was brought elsewhere as a whole is known by a film that came with it
         came = isinstance(target, FolderTarget) and target.where_of(payload) != payload["where"]
         if lost and not came and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
-            raise DeliveryError(
-                "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
-                "connect that one or correct lesveil.toml.",
-                folder=Path(payload["where"]).parent,
-            )
+            raise not_the_folder(Path(payload["where"]).parent)
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun)
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
+from pipeline.adapters.chain import seq_of_head
 from pipeline.errors import DeliveryError
 from pipeline.lesson.target import HEADS, Found, Parcel, absent, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
@@ -78,6 +79,13 @@ class FolderTarget:
         if not (where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]):
             if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
                 raise absent(str(where), other)
+            if str(where) == payload["where"] and not _bears(where, payload.get("head", "")):
+                raise DeliveryError(
+                    "A delivery to {folder} was cut off, and what is there now is not the folder into which it went; "
+                    "connect that one and repeat the command, or, if it is gone for good, say so: lesveil deliver "
+                    "--gone FOLDER --by NAME.",
+                    folder=where.parent,
+                )
             return None
         return Delivery(
             clip=clip,
@@ -231,9 +239,22 @@ class FolderTarget:
     def note(self, ledger: str, head: str) -> None:
         """Not where nothing of ours lies: the place of a disk that is not in would then be taken for that disk."""
         if self._folder.is_dir() and (self.noted(ledger) or self._has_films()):
-            place = self._folder / HEADS / ledger[:16] / name_of_head(head)
-            with files.writing(place):
-                place.mkdir(parents=True, exist_ok=True)
+            self._leave(ledger, head)
+
+    def known_by(self, ledger: str, head: str) -> str:
+        """A head of this ledger that lies in the folder, and by which it is known again: ``head``, left there now, if
+        there is none. Raises DeliveryError where films lie in the folder, and this is no more than its empty place."""
+        heads = self.noted(ledger)
+        if not heads:
+            if any(self._holds(Path(one["where"])) for one in self._lying()) and not self._has_films():
+                raise not_the_folder(self._folder)
+            self._leave(ledger, head)
+        return max(heads, key=seq_of_head, default=head)
+
+    def _leave(self, ledger: str, head: str) -> None:
+        place = self._folder / HEADS / ledger[:16] / name_of_head(head)
+        with files.writing(place):
+            place.mkdir(parents=True, exist_ok=True)
 
     def noted(self, ledger: str) -> list[str]:
         if not self._folder.is_dir():
@@ -250,12 +271,27 @@ class FolderTarget:
             raise absent(str(where), self._elsewhere(payload, where)) from error
 
 
+def not_the_folder(folder: Path) -> DeliveryError:
+    return DeliveryError(
+        "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; connect that "
+        "one or correct lesveil.toml (if it is gone for good, with what was delivered there: lesveil deliver --gone "
+        "FOLDER --by NAME).",
+        folder=folder,
+    )
+
+
 def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
     """The folders in which, or below which, a file lies or lay, each with the heads of this ledger (named by its first
     row's hash) that were left in it; those that cannot be read are passed over."""
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
             yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+
+
+def _bears(where: Path, head: str) -> bool:
+    """Whether a folder in which a file lies, or below which it does, is the one in which this head was left; so it is
+    taken to be where an older version left none ("")."""
+    return not head or any(any((one / HEADS).glob(f"*/{name_of_head(head)}")) for one in where.parents)
 
 
 def _is_whole(path: Path, payload: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.chain import seq_of_head
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import plans
@@ -37,7 +38,7 @@ def lost_plan(workspace: Workspace, folder: Path) -> list[plans.Item]:
     """What is delivered, or may be, in a folder that is gone; plain data for JSON. Raises DeliveryError where nothing
     is, and where the folder or what was brought there is at hand."""
     items = _items(workspace, folder)
-    _refuse_at_hand(workspace, folder, items)
+    _refuse_at_hand(workspace, items)
     if not items:
         rows = [row for state in states(workspace) for row in may_lie(workspace.ledger.entries(clip=state.clip))]
         places = {str(Path(row.payload["where"]).parent) for row in rows if row.payload["target"] == FolderTarget.kind}
@@ -55,7 +56,7 @@ def execute_lost(
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
     """Say of what was shown under this digest that it is lost. Raises DeliveryError, PlanChangedError."""
     items = _items(workspace, folder)
-    _refuse_at_hand(workspace, folder, items)
+    _refuse_at_hand(workspace, items)
 
     def still(item: plans.Item) -> bool:
         return any(row.seq == item["row"] for row in may_lie(workspace.ledger.entries(clip=item["clip"])))
@@ -129,7 +130,7 @@ def _refuse_in_its_place(workspace: Workspace, one: Entry, lying: list[Entry]) -
         folder, heads = next(
             ((at, heads) for at, heads in heads_above(place, workspace.ledger.mark()) if heads), ("", [])
         )
-        if heads and all(_row(head) <= one.seq for head in heads):
+        if heads and all(seq_of_head(head) <= one.seq for head in heads):
             raise DeliveryError(
                 "{folder} is the disk that {by} said was lost on {day}, and another one has had its place since, with "
                 "a film of the same name; take it out, put that other one in and repeat the command, or, if that one "
@@ -168,13 +169,10 @@ def _items(workspace: Workspace, folder: Path) -> list[plans.Item]:
     return items
 
 
-def _refuse_at_hand(workspace: Workspace, folder: Path, items: list[plans.Item]) -> None:
-    """An empty folder is no more than the place of a disk that is not in; one that cannot be read may be broken."""
-    try:
-        there = str(_place(folder)) if any(_place(folder).iterdir()) else ""
-    except OSError:
-        there = ""
-    last = int(workspace.ledger.head().partition(":")[0])
+def _refuse_at_hand(workspace: Workspace, items: list[plans.Item]) -> None:
+    """Neither an empty folder nor one with other things in it is more than the place of a disk that is not in."""
+    there = ""
+    last = seq_of_head(workspace.ledger.head())
     for item in items:
         others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))}
         there = there or _at_hand(workspace, item, last, others - {item["where"]})
@@ -196,13 +194,9 @@ def _disk(workspace: Workspace, where: str, before: int) -> str:
     """The folder in which, or below which, a delivery lay, if it is there; else "". A disk is known by a head of this
     ledger from ``before`` a row: one that was put in its place since has none."""
     for folder, heads in heads_above(where, workspace.ledger.mark()):
-        if any(_row(head) <= before for head in heads):
+        if any(seq_of_head(head) <= before for head in heads):
             return str(folder)
     return ""
-
-
-def _row(head: str) -> int:
-    return int(head.partition(":")[0])
 
 
 def _place(path: Path) -> Path:

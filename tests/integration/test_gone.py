@@ -312,6 +312,19 @@ def test_what_is_asked_of_an_empty_folder_does_not_make_it_the_archive(place: Pl
     assert len(lost(place, place.archive)) == 1, "and a lost disk can be given up"
 
 
+def test_nothing_is_brought_into_an_empty_folder_in_the_archives_place(two: Place) -> None:
+    """It would lie on the disk below, out of sight as soon as the archive is in its place again."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    two.archive.rename(two.folder / "usb")
+    two.archive.mkdir()
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "it is not the folder into which Lesveil delivered" in failed["error"]
+    assert not list(two.archive.iterdir())
+    assert len(lost(two, two.archive)) == 1, "as it said"
+    assert len(two.lesveil("deliver")["delivered"]) == 2
+
+
 def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
     old, new = place.archive, place.folder / "A2"
     shutil.copytree(old, new)
@@ -453,9 +466,13 @@ def test_somebody_says_that_a_place_is_gone(place: Place, cut_off: Path) -> None
     assert str(place.archive) in place.lesveil("deliver", "--gone", cut_off, "--by", "A. Jansen", code=56)
     place.lesveil("deliver", "--remove", place.clip, "--yes")
     assert place.state().standing == ()
-    (place.folder / "drawer").rename(cut_off)
+    cut_off.mkdir()
     place.lesveil("deliver", "--audit")
     assert place.state().lost, "an empty stick is another one, for all that is known"
+    cut_off.rmdir()
+    (place.folder / "drawer").rename(cut_off)
+    place.lesveil("deliver", "--audit")
+    assert (place.state().lost, place.state().standing) == ((), ()), "this is the one, and the film did not arrive"
 
 
 def lost(place: Place, folder: Path) -> list[str]:

@@ -212,7 +212,7 @@ class FolderTarget:
         if not self._holds(besides):  # no further up than where a head of a ledger lies
             folders.append(next((one for one in besides.parents if (one / HEADS).is_dir()), besides.parent))
         for path in (Path(payload["where"]), *(path for one in folders for path in sorted(one.rglob("*")))):
-            if path == besides or str(path) in others or path.is_symlink() or not path.is_file():
+            if _is_one(path, besides) or str(path) in others or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:
                 return str(path)
@@ -286,6 +286,17 @@ def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
             yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    """Whether two paths name one entry of one folder, which a link or a second mount shows in two places: deleted in
+    one, it is gone from both. A hard link beside it is another."""
+    if path == other:
+        return True
+    try:
+        return path.name == other.name and path.parent.samefile(other.parent)
+    except OSError:  # one of the folders is not there
+        return False
 
 
 def _bears(where: Path, head: str) -> bool:

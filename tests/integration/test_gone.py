@@ -337,6 +337,23 @@ def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> N
     assert not (new / lay).exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own there")
+def test_an_archive_under_another_name_holds_no_copy(place: Place) -> None:
+    """lesveil.toml names a link to the archive (or another mount of it): who deletes the film there has none left."""
+    lay, link = place.delivered, place.folder / "lessen"
+    link.symlink_to(place.archive)
+    place.settle(link)
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(link / lay.name)]
+    assert place.state().standing == (str(link / lay.name),)
+    os.link(lay, place.archive / "kopie.mp4")
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert f"{link / lay.name} lies at {link / 'kopie.mp4'} as well" in told
+    (place.archive / "kopie.mp4").unlink()
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not lay.exists()
+
+
 @pytest.mark.parametrize("how", ["remove", "purge", "recall"])
 def test_a_file_that_cannot_be_read_may_be_the_film(place: Place, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = place.delivered

@@ -24,12 +24,18 @@ class FolderTarget:
     at_once = 1
 
     def __init__(
-        self, folder: Path, is_archive: bool, lying: Callable[[], Iterable[dict[str, Any]]] = lambda: ()
+        self,
+        folder: Path,
+        is_archive: bool,
+        lying: Callable[[], Iterable[dict[str, Any]]] = lambda: (),
+        workspace: Path | None = None,
     ) -> None:
-        """``lying`` gives the payload of every delivery to a folder that lies there, or may, of whatever clip."""
+        """``lying`` gives the payload of every delivery to a folder that lies there, or may, of whatever clip; what is
+        in ``workspace`` was not delivered, though that may lie in the folder."""
         self._folder = folder
         self._is_archive = is_archive
         self._lying = lying
+        self._own = None if workspace is None or folder.is_relative_to(workspace) else workspace
 
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery:
         parcel.may_leave()
@@ -211,12 +217,16 @@ class FolderTarget:
         others, folders = self._others(payload), [self._folder]
         if not self._holds(besides):  # no further up than where a head of a ledger lies
             folders.append(next((one for one in besides.parents if (one / HEADS).is_dir()), besides.parent))
-        for path in (Path(payload["where"]), *(path for one in folders for path in sorted(one.rglob("*")))):
+        for path in (Path(payload["where"]), *(path for one in folders for path in self._within(one))):
             if _is_one(path, besides) or str(path) in others or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:
                 return str(path)
         return ""
+
+    def _within(self, folder: Path) -> list[Path]:
+        found = sorted(folder.rglob("*"))
+        return found if self._own is None else [path for path in found if not path.is_relative_to(self._own)]
 
     def _refuse_elsewhere(self, payload: dict[str, Any], where: Path, gone: bool = False) -> None:
         """Raises DeliveryError where a film that is to go lies somewhere else, or somewhere else as well: whoever is to
@@ -232,7 +242,7 @@ class FolderTarget:
     def listing(self) -> Iterator[Found]:
         if not self._folder.is_dir():
             raise not_connected(self._folder)
-        for path in sorted(self._folder.rglob("*")):
+        for path in self._within(self._folder):
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=_digest(path))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.ledger import Entry
@@ -48,7 +50,8 @@ def folder_target(workspace: Workspace) -> FolderTarget:
         return [row.payload for row in rows if row.payload["target"] == FolderTarget.kind]
 
     is_archive = workspace.settings.deliver.folder_is_the_archive
-    return FolderTarget(workspace.target_folder, is_archive, lambda: lying(workspace.ledger.head()))
+    own = Path(os.path.abspath(workspace.folder))
+    return FolderTarget(workspace.target_folder, is_archive, lambda: lying(workspace.ledger.head()), own)
 
 
 def in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:

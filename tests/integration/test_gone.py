@@ -337,6 +337,16 @@ def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> N
     assert not (new / lay).exists()
 
 
+def test_what_is_in_the_workspace_is_no_copy_in_the_archive_around_it(place: Place) -> None:
+    place.settle(place.folder)
+    assert [one["verdict"] for one in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(place.delivered)]
+    copy = shutil.copy2(place.delivered, place.folder / "kopie.mp4")
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert f"lies at {copy} as well" in told
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a right of their own there")
 def test_an_archive_under_another_name_holds_no_copy(place: Place) -> None:
     """lesveil.toml names a link to the archive (or another mount of it): who deletes the film there has none left."""

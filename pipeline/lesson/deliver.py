@@ -16,7 +16,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
-from pipeline.lesson.folder_target import FolderTarget, heads_above, not_the_folder
+from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
@@ -354,11 +354,8 @@ def remove_delivered(
             workspace.ledger.append("delivery_removing", clip, key)
 
     with _reached(workspace, target, payload["target"]) as target:
-        lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
-        # what was brought elsewhere as a whole is known by a film that came with it
-        came = isinstance(target, FolderTarget) and target.where_of(payload) != payload["where"]
-        if lost and not came and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
-            raise not_the_folder(Path(payload["where"]).parent)
+        if given_up and isinstance(target, FolderTarget) and target.lacks(payload):
+            target.refuse_unknown(payload, workspace.ledger.mark())
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun)
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})

@@ -128,6 +128,17 @@ class FolderTarget:
         """Whether nothing lies where that delivery was brought, though its folder is there. Raises DeliveryError."""
         return not os.path.lexists(self._connected(payload))
 
+    def refuse_unknown(self, payload: dict[str, Any], ledger: str) -> None:
+        """Raises DeliveryError where nothing says that the folder in which that delivery lay is there, and not another
+        one in its place: a head of this ledger in it, or another film that was delivered there."""
+        where = self._place(payload)
+        if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
+            return
+        folder = self._folder if self._holds(where) else where.parent
+        others = (one for one in self._lying() if one["where"] != payload["where"])
+        if not any(Path(one["where"]).is_relative_to(folder) and _is_whole(Path(one["where"]), one) for one in others):
+            raise not_the_folder(where.parent)
+
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         where = self._connected(payload)
         if os.path.lexists(where) and not self.still_there(payload):

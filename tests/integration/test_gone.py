@@ -301,6 +301,15 @@ def test_an_empty_folder_is_not_the_archive(place: Place) -> None:
     assert place.rows("delivery_removed") == []
 
 
+def test_an_archive_without_heads_is_known_by_another_film(two: Place) -> None:
+    """Somebody tidied up, and took the empty folders away as well."""
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    Path(*two.state().standing).unlink()
+    said = two.lesveil("deliver", "--remove", two.clip, "--yes")
+    assert said["not_found"] == said["where"]
+    assert two.state().standing == ()
+
+
 def test_what_is_asked_of_an_empty_folder_does_not_make_it_the_archive(place: Place) -> None:
     place.shows("41215", until=TODAY - timedelta(2))
     place.archive.rename(place.folder / "usb")

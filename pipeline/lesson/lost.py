@@ -35,10 +35,9 @@ class Lost:
 
 
 def lost_plan(workspace: Workspace, folder: Path) -> list[plans.Item]:
-    """What is delivered, or may be, in a folder that is gone; plain data for JSON. Raises DeliveryError where nothing
-    is, and where the folder or what was brought there is at hand."""
-    items = _items(workspace, folder)
-    _refuse_at_hand(workspace, items)
+    """What is delivered, or may be, in a folder that is gone, and is not at hand; plain data for JSON. Raises
+    DeliveryError where nothing is, and where the folder or all that was brought there is at hand."""
+    items = _away(workspace, _items(workspace, folder))
     if not items:
         rows = [row for state in states(workspace) for row in may_lie(workspace.ledger.entries(clip=state.clip))]
         places = {str(Path(row.payload["where"]).parent) for row in rows if row.payload["target"] == FolderTarget.kind}
@@ -55,8 +54,7 @@ def execute_lost(
     workspace: Workspace, folder: Path, by: str, digest: str
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
     """Say of what was shown under this digest that it is lost. Raises DeliveryError, PlanChangedError."""
-    items = _items(workspace, folder)
-    _refuse_at_hand(workspace, items)
+    items = _away(workspace, _items(workspace, folder))
 
     def still(item: plans.Item) -> bool:
         return any(row.seq == item["row"] for row in may_lie(workspace.ledger.entries(clip=item["clip"])))
@@ -169,20 +167,24 @@ def _items(workspace: Workspace, folder: Path) -> list[plans.Item]:
     return items
 
 
-def _refuse_at_hand(workspace: Workspace, items: list[plans.Item]) -> None:
-    """Neither an empty folder nor one with other things in it is more than the place of a disk that is not in."""
-    there = ""
-    last = seq_of_head(workspace.ledger.head())
+def _away(workspace: Workspace, items: list[plans.Item]) -> list[plans.Item]:
+    """Those that are not at hand; DeliveryError where all are. Neither an empty folder nor one with other things in it
+    is more than the place of a disk that is not in."""
+    away, there, last = list[plans.Item](), "", seq_of_head(workspace.ledger.head())
     for item in items:
         others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))}
-        there = there or _at_hand(workspace, item, last, others - {item["where"]})
-    if there:
+        if found := _at_hand(workspace, item, last, others - {item["where"]}):
+            there = there or found
+        else:
+            away.append(item)
+    if there and not away:
         raise DeliveryError(
             "{folder} is there, so nothing in it is lost: lesveil deliver --audit says what lies there, and lesveil "
             "deliver --remove CLIP that one film is gone (if another disk has the place of the one that is lost, take "
             "it out first).",
             folder=there,
         )
+    return away
 
 
 def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:

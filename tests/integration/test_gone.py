@@ -310,6 +310,25 @@ def test_an_archive_without_heads_is_known_by_another_film(two: Place) -> None:
     assert two.state().standing == ()
 
 
+def test_what_was_cut_off_can_be_given_up_in_an_archive_without_heads(
+    two: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says any more that it is the folder into which that film went; the other film lies there still."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        two.lesveil("deliver", code=32)
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "is not the folder into which it went" in failed["error"]
+    assert lost(two, two.archive) == [two.rows("delivery_sending")[-1]["where"]], "as it said"
+    (arrived,) = two.lesveil("deliver")["delivered"]
+    assert (arrived["clip"], two.state().standing) == (two.clip, (arrived["where"],))
+    verdicts = [one["verdict"] for one in two.lesveil("deliver", "--audit")["files"]]
+    assert verdicts == ["as delivered", "as delivered", "lost"]
+
+
 def test_what_is_asked_of_an_empty_folder_does_not_make_it_the_archive(place: Place) -> None:
     place.shows("41215", until=TODAY - timedelta(2))
     place.archive.rename(place.folder / "usb")

@@ -13,6 +13,7 @@ from pipeline import workspace
 from pipeline.commands.terminal import Add, Bar, Group, answer, named, say
 from pipeline.errors import DeliveryError, LesveilError, UsageError, code_of
 from pipeline.messages import decimal, kept_in_words, quoted, told, tr
+from pipeline.unforeseen import ours
 
 
 def leave_head(place: workspace.Workspace) -> None:
@@ -21,8 +22,8 @@ def leave_head(place: workspace.Workspace) -> None:
 
     try:
         targets.leave_head(place)
-    except LesveilError as error:
-        say("The ledger's head could not be left in the archive: {why}", why=told(error))
+    except (LesveilError, OSError) as error:
+        say("The ledger's head could not be left in the archive: {why}", why=told(ours(error)))
 
 
 def gaps(place: workspace.Workspace, within: float = math.inf) -> tuple[list[str], bool]:
@@ -189,6 +190,7 @@ def _gone(args: argparse.Namespace) -> int:
     if not (args.by or "").strip():
         raise DeliveryError("A folder is given up in somebody's name; say whose with --by.")
     with workspace.opened(args.workspace) as place, workspace.alone(place):
+        losing.come_back(place)
         if args.execute:
             done = losing.execute_lost(place, args.gone, args.by, args.execute)
             if place.settings.deliver.target:

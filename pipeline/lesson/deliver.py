@@ -16,7 +16,7 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
-from pipeline.lesson.folder_target import FolderTarget, heads_above
+from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.lost import come_back
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.state import (
@@ -33,7 +33,7 @@ from pipeline.lesson.state import (
     unsettled,
 )
 from pipeline.lesson.target import Parcel, not_ours
-from pipeline.lesson.targets import open_target
+from pipeline.lesson.targets import folder_target, open_target
 from pipeline.records import Delivery, Progress, no_progress
 from pipeline.workspace import Workspace
 
@@ -315,8 +315,12 @@ class _Parcels:
         row = {"sha256": state.render["sha256"], "target": self._target.kind, "bytes": size, **going}
         if earlier is not None and earlier["where"] != row["where"]:
             row["replaces"] = {name: earlier[name] for name in KEY}
-        if all(one.payload != row for one in unsettled(self._workspace.ledger.entries(clip=state.clip))):
-            self._workspace.ledger.append(SENDING, state.clip, row)
+        ledger = self._workspace.ledger
+        known = [one.payload for one in unsettled(ledger.entries(clip=state.clip))]
+        if all({name: one[name] for name in one if name != "head"} != row for one in known):
+            if isinstance(self._target, FolderTarget):  # another disk in its place does not have that
+                row["head"] = self._target.known_by(ledger.mark(), ledger.head())
+            ledger.append(SENDING, state.clip, row)
 
     def _told(self, state: State, there: int) -> None:
         if self._stop.is_set():
@@ -350,13 +354,8 @@ def remove_delivered(
             workspace.ledger.append("delivery_removing", clip, key)
 
     with _reached(workspace, target, payload["target"]) as target:
-        lost = given_up and isinstance(target, FolderTarget) and target.lacks(payload)
-        if lost and not any(heads for _, heads in heads_above(payload["where"], workspace.ledger.mark())):
-            raise DeliveryError(
-                "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; "
-                "connect that one or correct lesveil.toml.",
-                folder=Path(payload["where"]).parent,
-            )
+        if given_up and isinstance(target, FolderTarget) and target.lacks(payload):
+            target.refuse_unknown(payload, workspace.ledger.mark())
         permanent = target.remove(payload, begin, begun or given_up)
     done = Removed(payload["where"], permanent, found or begun)
     row = key | {"permanent": permanent} | ({} if done.found else {"found": False})
@@ -386,7 +385,7 @@ def clear_versions(workspace: Workspace, clip: str, payload: dict[str, Any]) -> 
 def within_reach(workspace: Workspace, payload: dict[str, Any]) -> bool:
     """False: a delivery (the payload of its row) lies in another folder than that of lesveil.toml, which is not
     there."""
-    return payload["target"] != FolderTarget.kind or FolderTarget(workspace.target_folder, False).reaches(payload)
+    return payload["target"] != FolderTarget.kind or folder_target(workspace).reaches(payload)
 
 
 def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool:
@@ -398,7 +397,9 @@ def _removal_begun(workspace: Workspace, clip: str, key: dict[str, Any]) -> bool
 
 def remove_clip(workspace: Workspace, name: str) -> list[Removed]:
     """Take everything of a clip away that was delivered; somebody says so, also of what they find gone already."""
-    return remove_all(workspace, find(workspace, name).clip, given_up=True)
+    clip = find(workspace, name).clip
+    come_back(workspace)
+    return remove_all(workspace, clip, given_up=True)
 
 
 def remove_all(

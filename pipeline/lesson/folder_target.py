@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.adapters import files
+from pipeline.adapters.chain import seq_of_head
 from pipeline.errors import DeliveryError
 from pipeline.lesson.target import HEADS, Found, Parcel, absent, fetch, heads_in, name_of_head, not_ours
 from pipeline.records import Delivery
@@ -22,9 +23,19 @@ class FolderTarget:
     kind = "folder"
     at_once = 1
 
-    def __init__(self, folder: Path, is_archive: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        is_archive: bool,
+        lying: Callable[[], Iterable[dict[str, Any]]] = lambda: (),
+        workspace: Path | None = None,
+    ) -> None:
+        """``lying`` gives the payload of every delivery to a folder that lies there, or may, of whatever clip; what is
+        in ``workspace`` was not delivered, though that may lie in the folder."""
         self._folder = folder
         self._is_archive = is_archive
+        self._lying = lying
+        self._own = None if workspace is None or folder.is_relative_to(workspace) else workspace
 
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery:
         parcel.may_leave()
@@ -63,7 +74,7 @@ class FolderTarget:
                 "or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
                 folder=Path(payload["where"]).parent,
             )
-        where = Path(payload["where"])
+        where = self._place(payload)
         if not self._folder.is_dir() and self._holds(where):
             raise not_connected(self._folder)
         if where.parent.is_dir():
@@ -72,16 +83,21 @@ class FolderTarget:
             with files.writing(where):  # no film: a name that was reserved for ours (`files.publish`)
                 files.remove(where)
         if not (where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]):
-            # where another folder is meant, the same film in this one is what was brought here since
-            gone = self._holds(where) and not os.path.lexists(where)
-            if gone and (other := self._elsewhere(payload, where)):
-                raise absent(payload["where"], other)
+            if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
+                raise absent(str(where), other)
+            if str(where) == payload["where"] and not _bears(where, payload.get("head", "")):
+                raise DeliveryError(
+                    "A delivery to {folder} was cut off, and what is there now is not the folder into which it went; "
+                    "connect that one and repeat the command, or, if it is gone for good, say so: lesveil deliver "
+                    "--gone FOLDER --by NAME.",
+                    folder=where.parent,
+                )
             return None
         return Delivery(
             clip=clip,
             sha256=payload["sha256"],
             target=self.kind,
-            where=payload["where"],
+            where=str(where),
             bytes=payload["bytes"],
             when=datetime.now(UTC).isoformat(timespec="seconds"),
             is_archive=self._holds(where) and self.is_archive_of(payload),
@@ -112,6 +128,17 @@ class FolderTarget:
         """Whether nothing lies where that delivery was brought, though its folder is there. Raises DeliveryError."""
         return not os.path.lexists(self._connected(payload))
 
+    def refuse_unknown(self, payload: dict[str, Any], ledger: str) -> None:
+        """Raises DeliveryError where nothing says that the folder in which that delivery lay is there, and not another
+        one in its place: a head of this ledger in it, or another film that was delivered there."""
+        where = self._place(payload)
+        if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
+            return
+        folder = self._folder if self._holds(where) else where.parent
+        others = (one for one in self._lying() if one["where"] != payload["where"])
+        if not any(Path(one["where"]).is_relative_to(folder) and _is_whole(Path(one["where"]), one) for one in others):
+            raise not_the_folder(where.parent)
+
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         where = self._connected(payload)
         if os.path.lexists(where) and not self.still_there(payload):
@@ -131,7 +158,7 @@ class FolderTarget:
     def reaches(self, payload: dict[str, Any]) -> bool:
         """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
         True where this very folder is not there: that is told, and mended by connecting it."""
-        where = Path(payload["where"])
+        where = self._place(payload)
         return self._holds(where) or where.parent.is_dir()
 
     def found(self, payload: dict[str, Any], besides: Collection[str]) -> str:
@@ -139,12 +166,9 @@ class FolderTarget:
         as a whole; else "". ``besides``: where other deliveries of the clip lie."""
         where = Path(payload["where"])
         for path in (where, *self._as_a_whole(where)):
-            try:
-                alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
-                if alike and str(path) not in besides and files.sha256_of(path) == payload["sha256"]:
-                    return str(path)
-            except OSError:  # of a disk that cannot be read nothing can be taken away: it is as lost as before
-                continue
+            # of a disk that cannot be read nothing can be taken away: it is as lost as before
+            if str(path) not in besides and _is_whole(path, payload):
+                return str(path)
         return ""
 
     def _connected(self, payload: dict[str, Any]) -> Path:
@@ -156,37 +180,71 @@ class FolderTarget:
         return where
 
     def _place(self, payload: dict[str, Any]) -> Path:
-        """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all."""
+        """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all: by its
+        own bytes, or, where it was changed or taken away since, by those of another film that came with it."""
         where = Path(payload["where"])
         if self._holds(where):
             return where
-        for here in self._as_a_whole(where):
+        others = self._others(payload)
+        there = [here for here in self._as_a_whole(where) if str(here) not in others]
+        for here in there:
             if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
                 return here
+        if not where.parent.is_dir():
+            for skipped, here in enumerate(self._as_a_whole(where), 1):
+                if here in there and self._came_here(Path(*where.parts[:skipped])):
+                    return here
         return where
+
+    def _came_here(self, folder: Path) -> bool:
+        """Whether that folder is this one now: a film that was delivered below it lies here, in the same place."""
+        lying = list(self._lying())
+        taken = {one["where"] for one in lying}
+        for one in lying:
+            if Path(one["where"]).is_relative_to(folder):
+                here = self._folder / Path(one["where"]).relative_to(folder)
+                if str(here) not in taken and _is_whole(here, one):
+                    return True
+        return False
+
+    def _others(self, payload: dict[str, Any]) -> set[str]:
+        """Where other deliveries lie, or may: a film there is no copy, and none that came from elsewhere."""
+        return {one["where"] for one in self._lying()} - {payload["where"]}
 
     def _as_a_whole(self, where: Path) -> list[Path]:
         """Where that film would lie if what it was brought into is this folder now, or a part of it."""
         return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
+    def _has_films(self) -> bool:
+        places = (self._place(one) for one in self._lying())
+        return any(self._holds(place) and os.path.lexists(place) for place in places)
+
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
 
     def _elsewhere(self, payload: dict[str, Any], besides: Path) -> str:
-        """Where else the very same film lies in the folder, or where it lay before the folder was moved; else ""."""
-        for path in (Path(payload["where"]), *sorted(self._folder.rglob("*"))):
-            if path == besides or path.is_symlink() or not path.is_file():
+        """Where else the very same film lies, and counts as no other delivery: in this folder, in the one into which it
+        was brought, or where it lay before the folder was moved; else ""."""
+        others, folders = self._others(payload), [self._folder]
+        if not self._holds(besides):  # no further up than where a head of a ledger lies
+            folders.append(next((one for one in besides.parents if (one / HEADS).is_dir()), besides.parent))
+        for path in (Path(payload["where"]), *(path for one in folders for path in self._within(one))):
+            if _is_one(path, besides) or str(path) in others or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:
                 return str(path)
         return ""
+
+    def _within(self, folder: Path) -> list[Path]:
+        found = sorted(folder.rglob("*"))
+        return found if self._own is None else [path for path in found if not path.is_relative_to(self._own)]
 
     def _refuse_elsewhere(self, payload: dict[str, Any], where: Path, gone: bool = False) -> None:
         """Raises DeliveryError where a film that is to go lies somewhere else, or somewhere else as well: whoever is to
         be hidden in it would stay in sight there. ``gone``: that nothing lies at ``where`` is no wonder."""
         there, other = os.path.lexists(where), self._elsewhere(payload, where)
         if not there and (other or not gone):
-            raise absent(payload["where"], other)
+            raise absent(str(where), other)
         if there and other:
             raise DeliveryError(
                 "{file} lies at {other} as well; delete that copy, then repeat the command.", file=where, other=other
@@ -195,15 +253,29 @@ class FolderTarget:
     def listing(self) -> Iterator[Found]:
         if not self._folder.is_dir():
             raise not_connected(self._folder)
-        for path in sorted(self._folder.rglob("*")):
+        for path in self._within(self._folder):
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 yield Found(str(path), path.stat().st_size, sha256=_digest(path))
 
     def note(self, ledger: str, head: str) -> None:
-        if self._folder.is_dir():
-            place = self._folder / HEADS / ledger[:16] / name_of_head(head)
-            with files.writing(place):
-                place.mkdir(parents=True, exist_ok=True)
+        """Not where nothing of ours lies: the place of a disk that is not in would then be taken for that disk."""
+        if self._folder.is_dir() and (self.noted(ledger) or self._has_films()):
+            self._leave(ledger, head)
+
+    def known_by(self, ledger: str, head: str) -> str:
+        """A head of this ledger that lies in the folder, and by which it is known again: ``head``, left there now, if
+        there is none. Raises DeliveryError where films lie in the folder, and this is no more than its empty place."""
+        heads = self.noted(ledger)
+        if not heads:
+            if any(self._holds(Path(one["where"])) for one in self._lying()) and not self._has_films():
+                raise not_the_folder(self._folder)
+            self._leave(ledger, head)
+        return max(heads, key=seq_of_head, default=head)
+
+    def _leave(self, ledger: str, head: str) -> None:
+        place = self._folder / HEADS / ledger[:16] / name_of_head(head)
+        with files.writing(place):
+            place.mkdir(parents=True, exist_ok=True)
 
     def noted(self, ledger: str) -> list[str]:
         if not self._folder.is_dir():
@@ -217,7 +289,16 @@ class FolderTarget:
             with open(where, "rb") as file:
                 fetch(iter(lambda: file.read(files.BLOCK), b""), payload, into)
         except FileNotFoundError as error:
-            raise absent(payload["where"], self._elsewhere(payload, where)) from error
+            raise absent(str(where), self._elsewhere(payload, where)) from error
+
+
+def not_the_folder(folder: Path) -> DeliveryError:
+    return DeliveryError(
+        "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; connect that "
+        "one or correct lesveil.toml (if it is gone for good, with what was delivered there: lesveil deliver --gone "
+        "FOLDER --by NAME).",
+        folder=folder,
+    )
 
 
 def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
@@ -226,6 +307,32 @@ def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
             yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    """Whether two paths name one entry of one folder, which a link or a second mount shows in two places: deleted in
+    one, it is gone from both. A hard link beside it is another."""
+    if path == other:
+        return True
+    try:
+        return path.name == other.name and path.parent.samefile(other.parent)
+    except OSError:  # one of the folders is not there
+        return False
+
+
+def _bears(where: Path, head: str) -> bool:
+    """Whether a folder in which a file lies, or below which it does, is the one in which this head was left; so it is
+    taken to be where an older version left none ("")."""
+    return not head or any(any((one / HEADS).glob(f"*/{name_of_head(head)}")) for one in where.parents)
+
+
+def _is_whole(path: Path, payload: dict[str, Any]) -> bool:
+    """Whether a delivered film lies there, byte for byte; what cannot be read is not it."""
+    try:
+        alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
+        return alike and files.sha256_of(path) == str(payload["sha256"])
+    except OSError:
+        return False
 
 
 def _digest(path: Path) -> str:

@@ -12,11 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.chain import seq_of_head
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import plans
 from pipeline.lesson.folder_target import FolderTarget, heads_above
 from pipeline.lesson.state import BACK, LOST, State, lost, may_lie, states
+from pipeline.lesson.targets import folder_target
 from pipeline.lesson.withdraw import may_not_be_seen
 from pipeline.workspace import Workspace
 
@@ -33,10 +35,9 @@ class Lost:
 
 
 def lost_plan(workspace: Workspace, folder: Path) -> list[plans.Item]:
-    """What is delivered, or may be, in a folder that is gone; plain data for JSON. Raises DeliveryError where nothing
-    is, and where the folder or what was brought there is at hand."""
-    items = _items(workspace, folder)
-    _refuse_at_hand(workspace, folder, items)
+    """What is delivered, or may be, in a folder that is gone, and is not at hand; plain data for JSON. Raises
+    DeliveryError where nothing is, and where the folder or all that was brought there is at hand."""
+    items = _away(workspace, _items(workspace, folder))
     if not items:
         rows = [row for state in states(workspace) for row in may_lie(workspace.ledger.entries(clip=state.clip))]
         places = {str(Path(row.payload["where"]).parent) for row in rows if row.payload["target"] == FolderTarget.kind}
@@ -53,14 +54,13 @@ def execute_lost(
     workspace: Workspace, folder: Path, by: str, digest: str
 ) -> list[tuple[plans.Item, plans.Item | LesveilError]]:
     """Say of what was shown under this digest that it is lost. Raises DeliveryError, PlanChangedError."""
-    items = _items(workspace, folder)
-    _refuse_at_hand(workspace, folder, items)
+    items = _away(workspace, _items(workspace, folder))
 
     def still(item: plans.Item) -> bool:
         return any(row.seq == item["row"] for row in may_lie(workspace.ledger.entries(clip=item["clip"])))
 
     def act(item: plans.Item) -> plans.Item:
-        row = {name: item[name] for name in ("sha256", "target", "where", "bytes")}
+        row = {name: item[name] for name in ("sha256", "target", "where", "bytes", "row")}
         workspace.ledger.append(LOST, item["clip"], row | {"by": " ".join(by.split())})
         return {"found": True}
 
@@ -93,17 +93,50 @@ def nowhere_else(workspace: Workspace, items: list[plans.Item]) -> list[State]:
 
 def come_back(workspace: Workspace) -> list[str]:
     """Find out which of what was said to be lost is there again, where it was brought or in the folder of
-    lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought."""
-    found: list[str] = []
-    for clip in dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)):
+    lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought. Raises
+    DeliveryError where another disk has had that place since, and is not there: on which one a film goes, nobody could
+    tell."""
+    clips = list(dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)))
+    for clip in clips:  # before anything counts as back: that disk goes out again
         rows = workspace.ledger.entries(clip=clip)
-        besides = {row.payload["where"] for row in may_lie(rows)}
         for one in lost(rows):
-            if _at_hand(workspace, one.payload, one.seq, besides):
-                row = {name: one.payload[name] for name in ("sha256", "target", "where")}
-                workspace.ledger.append(BACK, clip, row)
-                found.append(one.payload["where"])
+            _refuse_in_its_place(workspace, one, may_lie(rows))
+    found: list[str] = []
+    for clip in clips:
+        away = lost(workspace.ledger.entries(clip=clip))
+        for n, one in enumerate(away):
+            where = one.payload["where"]
+            besides = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=clip))}
+            again = any(other.payload["where"] == where for other in away[n + 1 :])  # by bytes it may be that one, too
+            there = _disk(workspace, where, one.seq) or (
+                not again and folder_target(workspace).found(one.payload, besides)
+            )
+            if where not in besides and there:
+                names = [name for name in ("sha256", "target", "where", "row") if name in one.payload]
+                workspace.ledger.append(BACK, clip, {name: one.payload[name] for name in names})
+                found.append(where)
     return found
+
+
+def _refuse_in_its_place(workspace: Workspace, one: Entry, lying: list[Entry]) -> None:
+    """Raises DeliveryError where a disk that was lost is there, and another one has had its place since: it has no head
+    of this ledger that was left after it was lost, and the other has no older one."""
+    if not any(row.seq > one.seq and row.payload["where"] == one.payload["where"] for row in lying):
+        return
+    besides = {row.payload["where"] for row in lying}
+    for place in (one.payload["where"], folder_target(workspace).found(one.payload, besides)):
+        folder, heads = next(
+            ((at, heads) for at, heads in heads_above(place, workspace.ledger.mark()) if heads), ("", [])
+        )
+        if heads and all(seq_of_head(head) <= one.seq for head in heads):
+            raise DeliveryError(
+                "{folder} is the disk that {by} said was lost on {day}, and another one has had its place since, with "
+                "a film of the same name; take it out, put that other one in and repeat the command, or, if that one "
+                "is lost as well, say so before you put this one in again: lesveil deliver --gone FOLDER --by NAME.",
+                folder=folder,
+                by=one.payload["by"],
+                day=one.day,
+            )
 
 
 def all_lost(workspace: Workspace, today: date) -> list[Lost]:
@@ -134,32 +167,38 @@ def _items(workspace: Workspace, folder: Path) -> list[plans.Item]:
     return items
 
 
-def _refuse_at_hand(workspace: Workspace, folder: Path, items: list[plans.Item]) -> None:
-    """An empty folder is no more than the place of a disk that is not in; one that cannot be read may be broken."""
-    try:
-        there = str(_place(folder)) if any(_place(folder).iterdir()) else ""
-    except OSError:
-        there = ""
-    last = int(workspace.ledger.head().partition(":")[0])
+def _away(workspace: Workspace, items: list[plans.Item]) -> list[plans.Item]:
+    """Those that are not at hand; DeliveryError where all are. Neither an empty folder nor one with other things in it
+    is more than the place of a disk that is not in."""
+    away, there, last = list[plans.Item](), "", seq_of_head(workspace.ledger.head())
     for item in items:
         others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))}
-        there = there or _at_hand(workspace, item, last, others - {item["where"]})
-    if there:
+        if found := _at_hand(workspace, item, last, others - {item["where"]}):
+            there = there or found
+        else:
+            away.append(item)
+    if there and not away:
         raise DeliveryError(
             "{folder} is there, so nothing in it is lost: lesveil deliver --audit says what lies there, and lesveil "
             "deliver --remove CLIP that one film is gone (if another disk has the place of the one that is lost, take "
             "it out first).",
             folder=there,
         )
+    return away
 
 
 def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:
-    """Where that delivery, or the disk with it, is there; else "". A disk is known by a head of this ledger from
-    ``before`` a row: one that was put in its place since has none."""
-    for folder, heads in heads_above(payload["where"], workspace.ledger.mark()):
-        if any(int(head.partition(":")[0]) <= before for head in heads):
+    """Where that delivery, or the disk with it, is there; else ""."""
+    return _disk(workspace, payload["where"], before) or folder_target(workspace).found(payload, besides)
+
+
+def _disk(workspace: Workspace, where: str, before: int) -> str:
+    """The folder in which, or below which, a delivery lay, if it is there; else "". A disk is known by a head of this
+    ledger from ``before`` a row: one that was put in its place since has none."""
+    for folder, heads in heads_above(where, workspace.ledger.mark()):
+        if any(seq_of_head(head) <= before for head in heads):
             return str(folder)
-    return FolderTarget(workspace.target_folder, False).found(payload, besides)
+    return ""
 
 
 def _place(path: Path) -> Path:

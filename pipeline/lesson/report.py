@@ -20,7 +20,7 @@ from pipeline.lesson.approve import rejecters_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.lost import of_clip
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, TEMPLATE, State, lost, unsettled
+from pipeline.lesson.state import DOUBLE, LOST, TEMPLATE, State, lost, unsettled
 from pipeline.lesson.waiting import called, notes_of, rendering_lost, waits_for, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
@@ -254,6 +254,9 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     )
     ended = next(ends, None)
     gone = next((one for one in lost(rows) if one.seq > row.seq and _same(one, row)), None)
+    said_before = (one.seq for one in rows if one.kind == LOST and _same(one, row))
+    if gone is not None and any(row.seq < seq < gone.payload.get("row", 0) for seq in said_before):
+        gone = None  # that is another disk, which had the place of this one
     if gone is not None and ended is not None:  # at the place of a disk that is lost another one may be
         gone, ended = (gone, None) if gone.seq < ended.seq else (None, ended)
     removed = ended if ended and ended.kind == "delivery_removed" else None

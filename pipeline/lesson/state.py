@@ -364,17 +364,18 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
     is not among them.
     """
     found: list[Entry] = []
-    away: dict[tuple[str, str], Entry] = {}
+    away: list[Entry] = []
     for row in rows:
         if row.kind == "delivery":
             found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
         elif row.kind == "delivery_removed":
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
         elif row.kind == LOST:
-            away |= {_key(one): one for one in found if _key(one) == _key(row)}
-            found = [one for one in found if _key(one) != _key(row)]
-        elif row.kind == BACK and _key(row) in away:
-            found = [*found, away.pop(_key(row))]
+            away += [one for one in found if _about(row, one)]
+            found = [one for one in found if not _about(row, one)]
+        elif row.kind == BACK:
+            found += [one for one in away if _about(row, one)][-1:]
+            away = [one for one in away if not _about(row, one)]
         elif row.kind == CLEARED:
             mine = [one.payload["where"] == row.payload["where"] for one in found]
             none = {"versions_left": 0}
@@ -385,32 +386,40 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
 def unsettled(rows: Iterable[Entry]) -> list[Entry]:
     """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
     found: dict[str, Entry] = {}
-    away: dict[tuple[str, str], Entry] = {}
+    away: list[Entry] = []
     for row in rows:
         if row.kind == SENDING:
             found[row.payload["where"]] = row
         elif row.kind in ("delivery", "delivery_removed", UNSENT):
             found.pop(row.payload["where"], None)
-        elif row.kind == LOST and (one := found.get(row.payload["where"])) is not None and _key(one) == _key(row):
-            away[_key(row)] = found.pop(row.payload["where"])
-        elif row.kind == BACK and _key(row) in away:
-            found.setdefault(row.payload["where"], away.pop(_key(row)))
+        elif row.kind == LOST and (one := found.get(row.payload["where"])) is not None and _about(row, one):
+            away.append(found.pop(row.payload["where"]))
+        elif row.kind == BACK:
+            found |= {one.payload["where"]: one for one in away if _about(row, one)}
+            away = [one for one in away if not _about(row, one)]
     return list(found.values())
 
 
 def lost(rows: Iterable[Entry]) -> list[Entry]:
     """The rows of one clip in which somebody said that a place is gone for good at which it lies, or may lie."""
-    found: dict[tuple[str, str], Entry] = {}
+    found: list[Entry] = []
     for row in rows:
+        if row.kind in (LOST, BACK):  # the same that is lost once more is lost by its latest row
+            found = [one for one in found if not _same_delivery(one.payload, row.payload)]
         if row.kind == LOST:
-            found[_key(row)] = row
-        elif row.kind == BACK:
-            found.pop(_key(row), None)
-    return list(found.values())
+            found.append(row)
+    return found
 
 
-def _key(row: Entry) -> tuple[str, str]:
-    return row.payload["where"], row.payload["sha256"]
+def _about(row: Entry, delivery: Entry) -> bool:
+    """Whether a row LOST or BACK is about that delivery: at the place of a disk that is lost there may be another
+    since, with the very same film. Rows of an older version do not say which."""
+    return _same_delivery(row.payload, delivery.payload | {"row": delivery.seq})
+
+
+def _same_delivery(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    alike = all(one[name] == other[name] for name in ("where", "sha256"))
+    return alike and ("row" not in one or "row" not in other or one["row"] == other["row"])
 
 
 def may_lie(rows: Iterable[Entry]) -> list[Entry]:

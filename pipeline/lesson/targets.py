@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.ledger import Entry
 from pipeline.errors import LesveilError, SettingsError
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.onedrive_target import OneDriveTarget, open_onedrive
+from pipeline.lesson.state import may_lie
 from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 
@@ -23,7 +29,7 @@ def open_target(workspace: Workspace, kind: str = "", within: float = math.inf) 
     said = workspace.settings.deliver
     kind = kind or said.target
     if kind == "folder" and (said.folder or said.target != "folder"):
-        return FolderTarget(workspace.target_folder, said.folder_is_the_archive)
+        return folder_target(workspace)
     if kind == "onedrive":
         return open_onedrive(workspace, within=within)
     raise SettingsError(
@@ -32,13 +38,28 @@ def open_target(workspace: Workspace, kind: str = "", within: float = math.inf) 
     )
 
 
+def folder_target(workspace: Workspace) -> FolderTarget:
+    """The folder of lesveil.toml as a target, which knows what else was delivered to folders."""
+
+    @lru_cache(1)
+    def lying(head: str) -> list[dict[str, Any]]:
+        clips = defaultdict[str | None, list[Entry]](list)
+        for row in workspace.ledger.entries():
+            clips[row.clip].append(row)
+        rows = (row for clip, rows in clips.items() if clip is not None for row in may_lie(rows))
+        return [row.payload for row in rows if row.payload["target"] == FolderTarget.kind]
+
+    is_archive = workspace.settings.deliver.folder_is_the_archive
+    own = Path(os.path.abspath(workspace.folder))
+    return FolderTarget(workspace.target_folder, is_archive, lambda: lying(workspace.ledger.head()), own)
+
+
 def in_archive(workspace: Workspace, delivery: dict[str, Any]) -> bool:
     """Whether a delivery (the payload of its row) was brought to the archive, and where that is a folder, lesveil.toml
     still says that this one is it."""
     if delivery["target"] != "folder" or not delivery["is_archive"]:
         return bool(delivery["is_archive"])
-    folder = FolderTarget(workspace.target_folder, workspace.settings.deliver.folder_is_the_archive)
-    return folder.is_archive_of(delivery)
+    return folder_target(workspace).is_archive_of(delivery)
 
 
 def refuse_away(workspace: Workspace, delivery: dict[str, Any], within: float = math.inf) -> None:

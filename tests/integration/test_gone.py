@@ -44,11 +44,11 @@ def dutch(day: date) -> str:
 
 
 class Place:
-    """A workspace with one clip that was delivered to a folder, and the commands over it."""
+    """A workspace with one clip (or more) that was delivered to a folder, and the commands over it."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], clips: int = 1) -> None:
         self.folder, self.archive, self._capsys, self._file = folder, folder / "archief", capsys, folder / "lijst.csv"
-        self.made = school.make(folder / "werkmap", clips=1)
+        self.made = school.make(folder / "werkmap", clips)
         self.clip = self.made.clip
         self.archive.mkdir()
         self.settle(self.archive)
@@ -301,6 +301,58 @@ def test_an_empty_folder_is_not_the_archive(place: Place) -> None:
     assert place.rows("delivery_removed") == []
 
 
+def test_an_archive_without_heads_is_known_by_another_film(two: Place) -> None:
+    """Somebody tidied up, and took the empty folders away as well."""
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    Path(*two.state().standing).unlink()
+    said = two.lesveil("deliver", "--remove", two.clip, "--yes")
+    assert said["not_found"] == said["where"]
+    assert two.state().standing == ()
+
+
+def test_what_was_cut_off_can_be_given_up_in_an_archive_without_heads(
+    two: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says any more that it is the folder into which that film went; the other film lies there still."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        two.lesveil("deliver", code=32)
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "is not the folder into which it went" in failed["error"]
+    assert lost(two, two.archive) == [two.rows("delivery_sending")[-1]["where"]], "as it said"
+    (arrived,) = two.lesveil("deliver")["delivered"]
+    assert (arrived["clip"], two.state().standing) == (two.clip, (arrived["where"],))
+    verdicts = [one["verdict"] for one in two.lesveil("deliver", "--audit")["files"]]
+    assert verdicts == ["as delivered", "as delivered", "lost"]
+
+
+def test_what_is_asked_of_an_empty_folder_does_not_make_it_the_archive(place: Place) -> None:
+    place.shows("41215", until=TODAY - timedelta(2))
+    place.archive.rename(place.folder / "usb")
+    place.archive.mkdir()
+    place.lesveil("recall", "--execute", place.lesveil("recall")["digest"], code=56)
+    assert not list(place.archive.iterdir()), "no head of the ledger either"
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert "it is not the folder into which Lesveil delivered" in told
+    assert len(lost(place, place.archive)) == 1, "and a lost disk can be given up"
+
+
+def test_nothing_is_brought_into_an_empty_folder_in_the_archives_place(two: Place) -> None:
+    """It would lie on the disk below, out of sight as soon as the archive is in its place again."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    two.archive.rename(two.folder / "usb")
+    two.archive.mkdir()
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "it is not the folder into which Lesveil delivered" in failed["error"]
+    assert not list(two.archive.iterdir())
+    assert len(lost(two, two.archive)) == 1, "as it said"
+    assert len(two.lesveil("deliver")["delivered"]) == 2
+
+
 def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
     old, new = place.archive, place.folder / "A2"
     shutil.copytree(old, new)
@@ -311,6 +363,33 @@ def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> N
     (old / lay).unlink()
     place.lesveil("deliver", "--remove", place.clip, "--yes")
     assert not (new / lay).exists()
+
+
+def test_what_is_in_the_workspace_is_no_copy_in_the_archive_around_it(place: Place) -> None:
+    place.settle(place.folder)
+    assert [one["verdict"] for one in place.lesveil("deliver", "--audit")["files"]] == ["as delivered"]
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(place.delivered)]
+    copy = shutil.copy2(place.delivered, place.folder / "kopie.mp4")
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert f"lies at {copy} as well" in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own there")
+def test_an_archive_under_another_name_holds_no_copy(place: Place) -> None:
+    """lesveil.toml names a link to the archive (or another mount of it): who deletes the film there has none left."""
+    lay, link = place.delivered, place.folder / "lessen"
+    link.symlink_to(place.archive)
+    place.settle(link)
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(link / lay.name)]
+    assert place.state().standing == (str(link / lay.name),)
+    os.link(lay, place.archive / "kopie.mp4")
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert f"{link / lay.name} lies at {link / 'kopie.mp4'} as well" in told
+    (place.archive / "kopie.mp4").unlink()
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert not lay.exists()
 
 
 @pytest.mark.parametrize("how", ["remove", "purge", "recall"])
@@ -371,6 +450,40 @@ def test_an_archive_that_moved_as_a_whole_is_the_archive_still(place: Place) -> 
 
 
 @pytest.fixture
+def two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    """Two clips, of which `Place.clip` is the second."""
+    return Place(tmp_path, capsys, clips=2)
+
+
+def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place) -> None:
+    moved = two.folder / "F"
+    (lay,) = two.state().standing
+    film = moved / Path(lay).name
+    two.archive.rename(moved)
+    two.settle(moved)
+    film.write_bytes(b"cut shorter by somebody")
+    audited = {one["where"]: one["verdict"] for one in two.lesveil("deliver", "--audit", code=56)["files"]}
+    assert (audited[str(film)], len(audited)) == ("changed", 2)
+    told = two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert f"{film} is no longer what was delivered" in told
+    film.unlink()
+    assert two.lesveil("deliver", "--remove", two.clip, "--yes")["removed"], "as it said"
+    two.lesveil("approve", two.clip, "--by", "coach")
+    assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(film)]
+
+
+def test_a_copy_is_told_where_an_archive_that_moved_was_put_in_order(two: Place) -> None:
+    moved = two.folder / "F"
+    (lay,) = two.state().standing
+    two.archive.rename(moved)
+    two.settle(moved)
+    (moved / "groep 3").mkdir()
+    (moved / Path(lay).name).rename(moved / "groep 3" / "les.mp4")
+    told = two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert f"{moved / Path(lay).name} lies at {moved / 'groep 3' / 'les.mp4'} now" in told
+
+
+@pytest.fixture
 def cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The clip was being brought to a stick when that was full, and the stick is gone; lesveil.toml names the archive
     again. Returns where the stick was."""
@@ -408,9 +521,13 @@ def test_somebody_says_that_a_place_is_gone(place: Place, cut_off: Path) -> None
     assert str(place.archive) in place.lesveil("deliver", "--gone", cut_off, "--by", "A. Jansen", code=56)
     place.lesveil("deliver", "--remove", place.clip, "--yes")
     assert place.state().standing == ()
-    (place.folder / "drawer").rename(cut_off)
+    cut_off.mkdir()
     place.lesveil("deliver", "--audit")
     assert place.state().lost, "an empty stick is another one, for all that is known"
+    cut_off.rmdir()
+    (place.folder / "drawer").rename(cut_off)
+    place.lesveil("deliver", "--audit")
+    assert (place.state().lost, place.state().standing) == ((), ()), "this is the one, and the film did not arrive"
 
 
 def lost(place: Place, folder: Path) -> list[str]:
@@ -501,6 +618,17 @@ def test_a_lost_disk_that_returns_is_due_again(place: Place, stolen: Path, name:
     assert (place.state().standing, place.state().lost) == ((), ())
 
 
+def test_what_lies_here_as_well_is_not_what_lies_on_a_disk_that_is_away(place: Place, stolen: Path) -> None:
+    (lay,) = lost(place, stolen)
+    (here,) = place.lesveil("deliver")["delivered"]
+    (place.folder / "thief").rename(stolen)
+    place.lesveil("deliver", "--audit")
+    stolen.rename(place.folder / "thief")
+    newer(place)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [here["where"]]
+    assert set(place.state().standing) == {here["where"], lay}, "the older film lies there still"
+
+
 def test_a_lost_disk_that_returns_with_its_films_moved_is_not_passed_over(place: Place, stolen: Path) -> None:
     lost(place, stolen)
     film = next((place.folder / "thief").glob("*.mp4"))
@@ -525,6 +653,49 @@ def test_another_disk_in_the_place_of_a_lost_one_is_not_that(place: Place, stole
     assert place.state().standing == ()
 
 
+@pytest.fixture
+def in_its_place(place: Place) -> Path:
+    """The disk with the delivery was lost, another took its place and was taken out ("second"). Returns the place."""
+    place.archive.rename(place.folder / "first")
+    lost(place, place.archive)
+    place.archive.mkdir()
+    place.lesveil("deliver")
+    return place.archive.rename(place.folder / "second").with_name(place.archive.name)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_lost_disk_in_the_place_of_another_is_not_taken_for_that(
+    place: Place, in_its_place: Path, moved: bool
+) -> None:
+    """Where that one was, or as the folder that lesveil.toml names."""
+    first = place.folder / "first" if moved else (place.folder / "first").rename(in_its_place)
+    place.settle(first)
+    gone = ["deliver", "--gone", in_its_place, "--by", "A"]
+    for words in (["deliver"], ["recall"], ["purge"], ["deliver", "--audit"], gone):
+        assert f"{first} is the disk that A. Jansen said was lost" in place.lesveil(*words, code=56)
+    assert "take it out" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    assert len(list(first.glob("*.mp4"))) == len(place.state().lost) == len(place.state().standing) == 1
+    first.rename(place.folder / "drawer")
+    (place.folder / "second").rename(in_its_place)
+    place.settle(in_its_place)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    state = place.state()
+    assert (state.standing, len(state.lost)) == ((), 1), "the other one can be seen still"
+
+
+@pytest.mark.parametrize("back", ["first", "second"])
+def test_of_two_disks_that_were_lost_in_one_place_one_is_back(place: Place, in_its_place: Path, back: str) -> None:
+    lost(place, in_its_place)
+    (place.folder / back).rename(in_its_place)
+    assert [line["verdict"] for line in place.lesveil("deliver", "--audit")["files"]] == ["as delivered", "lost"]
+    said = {row["row"] for row in place.rows("delivery_lost")}
+    assert said - {row["row"] for row in place.rows("delivery_back")} == {place.state().lost[0].payload["row"]}
+    assert (place.rows("delivery_back")[0]["row"] == min(said)) == (back == "first")
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    state = place.state()
+    assert (state.standing, len(state.lost)) == ((), 1), "of the other one it is told still"
+
+
 def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
     """lesveil.toml names another folder by now, and the earlier one is there."""
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
@@ -533,6 +704,18 @@ def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) 
     with open(place.delivered, "ab") as film:
         film.write(b"x")
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["changed"]
+
+
+def test_what_was_moved_within_an_earlier_archive_is_found_there(place: Place) -> None:
+    """lesveil.toml names another folder by now, and the earlier one is there."""
+    lay, moved = place.delivered, place.archive / "groep 3" / "les.mp4"
+    (place.folder / "new").mkdir()
+    place.settle(place.folder / "new")
+    moved.parent.mkdir()
+    lay.rename(moved)
+    assert f"lies at {moved} now" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
+    moved.rename(lay)
+    assert place.lesveil("deliver", "--remove", place.clip, "--yes")["removed"]
 
 
 def test_what_is_at_hand_is_not_lost(place: Place) -> None:
@@ -622,6 +805,24 @@ def test_what_arrived_at_the_earlier_place_after_all_is_found_when_it_is_there_a
     place.lesveil("deliver", "--remove", place.clip, "--yes")
     assert place.state().standing == ()
     assert not list(cut_off.glob("*.mp4"))
+
+
+def test_what_arrived_at_the_earlier_place_and_was_renamed_there_is_not_forgotten(place: Place, cut_off: Path) -> None:
+    (place.folder / "drawer").rename(cut_off)
+    lay, renamed = Path(place.state().standing[0]), cut_off / "les.mp4"
+    shutil.copy2(*(place.made.folder / "redacted").glob("*.mp4"), renamed)
+    (failed,) = place.lesveil("deliver", code=56)["failed"]
+    assert f"{lay} lies at {renamed} now" in failed["error"]
+    renamed.rename(lay)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(lay)]
+
+
+def test_what_arrived_at_the_earlier_place_is_found_where_that_was_brought(place: Place, cut_off: Path) -> None:
+    lay, moved = Path(place.state().standing[0]), place.folder / "drawer"
+    shutil.copy2(*(place.made.folder / "redacted").glob("*.mp4"), moved / lay.name)
+    place.settle(moved)
+    assert [one["where"] for one in place.lesveil("deliver")["delivered"]] == [str(moved / lay.name)]
+    assert place.state().standing == (str(moved / lay.name),)
 
 
 def test_what_did_not_arrive_at_the_earlier_place_is_forgotten_when_it_is_there_again(

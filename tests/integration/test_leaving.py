@@ -434,7 +434,7 @@ def test_a_recall_of_what_never_came_is_no_error(place: Place, monkeypatch: pyte
         assert done["outcome"] == "no longer needed"
         assert recall_plan(opened, TODAY) == []
         assert find(opened, clip).waits_for == "lesveil run"
-    assert not list(place.archive.iterdir()), "nor is half of it left"
+    assert not [path for path in place.archive.rglob("*") if path.is_file()], "nor is half of it left"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a name is never reserved there")
@@ -469,6 +469,30 @@ def test_an_archive_that_is_not_there_leaves_it_open(place: Place, monkeypatch: 
         ((_, done),) = execute_recall(opened, digest_of(plan), TODAY)
         assert isinstance(done, DeliveryError)
         assert find(opened, clip).to_recall
+
+
+@pytest.mark.parametrize("holds", [(), ("anything.txt",)])
+def test_what_has_the_archives_place_settles_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, holds: tuple[str, ...]
+) -> None:
+    """A disk that is not in leaves an empty folder, or another one has its place."""
+    clip = killed(place, monkeypatch)
+    withdrawn(place, clip)
+    away = place.archive.rename(place.archive.with_name("los"))
+    place.archive.mkdir()
+    for name in holds:
+        (place.archive / name).write_bytes(b"x")
+    with place.opened() as opened:
+        ((_, done),) = execute_recall(opened, digest_of(recall_plan(opened, TODAY)), TODAY)
+        assert isinstance(done, DeliveryError)
+        assert "is not the folder into which it went" in str(done)
+        assert find(opened, clip).to_recall
+        assert len(lost_plan(opened, place.archive)) == 1, "as it says"
+    for path in (*place.archive.iterdir(), place.archive):
+        path.unlink() if path.is_file() else path.rmdir()
+    away.rename(place.archive)
+    with place.opened() as opened:
+        assert [there.where for there in delivering.settle(opened, clip)] == [str(place.lies()[0])]
 
 
 def test_what_has_served_goes_though_nobody_heard_that_it_came(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_it_does_what_is_there_and_says_so(school: School, tmp_path: Path) -> No
     assert school.run()["delivered"] == []
     assert len(school.run("--deliver")["delivered"]) == 1
     assert len(list(archive.glob("*.mp4"))) == 1
-    assert len(list(archive.glob("lesveil-ledger/*/*"))) == 1
+    assert len(list(archive.glob("lesveil-ledger/*/*"))) == 2, "from before it and from after it"
 
 
 def test_what_fails_has_its_code_and_the_rest_is_done(school: School) -> None:

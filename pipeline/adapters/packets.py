@@ -302,15 +302,18 @@ class Samples:
     def _judge(self, sample: Sample) -> None:
         """Decide in decoding order whether a sample's picture can be trusted."""
         bad = sample.picture is None or sample.corrupt
+        leads = self._key is not None and sample.order < self._key.order
+        # It may lean on what is missing before the keyframe, as where a film was cut, and break. Nothing that is shown
+        # after the keyframe leans on it.
+        severed = self._leading and leads and not sample.told
         if bad:
-            self._tainted = True
+            self._tainted |= not severed
         elif sample.key:
             # Pictures decoded after a keyframe but shown before it may still lean on what came before it.
             self._leading, self._tainted, self._key = self._tainted, False, sample
             self._group += 1
         sample.group = self._group
-        sample.unsound = bad and not sample.told
-        leads = self._key is not None and sample.order < self._key.order
+        sample.unsound = bad and not sample.told and not severed
         sample.damaged = bad or self._tainted or (self._leading and leads)
         sample.judged = True
 

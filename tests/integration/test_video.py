@@ -598,6 +598,38 @@ def test_what_leans_on_a_loss_is_damaged_until_the_next_keyframe(long: Path, tmp
     assert not any(frame.damaged for frame in frames[25:])
 
 
+@pytest.mark.parametrize(
+    ("codec", "kind", "options"),
+    [
+        ("libx265", "mkv", {"preset": "medium", "x265-params": "open-gop=1:keyint=25:log-level=none"}),
+        ("libx265", "ts", {"preset": "medium", "x265-params": "open-gop=1:keyint=25:log-level=none"}),
+        ("libx264", "ts", {"preset": "medium", "x264-params": "open-gop=1:keyint=26:b-adapt=0:repeat-headers=1"}),
+        ("mpeg2video", "ts", {"bf": "2", "g": "12"}),
+    ],
+)
+def test_a_film_cut_before_an_open_group_loses_only_what_leans_on_what_is_gone(
+    codec: str, kind: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    whole = clips.make(tmp_path / f"whole.{kind}", codec=codec, frames=75, size="320x240", **options)
+    with av.open(str(whole)) as old, av.open(str(tmp_path / f"cut.{kind}"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        keys = 0
+        for packet in old.demux(video=0):
+            keys += packet.is_keyframe
+            if keys >= 2 and packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    with open_clip(whole) as clip:
+        before = [picture for _, picture, _ in seen(clip)]
+    with open_clip(tmp_path / f"cut.{kind}") as clip:
+        frames = seen(clip)
+    damaged = [bad for _, _, bad in frames]
+    leading = sum(damaged)
+    assert 0 < leading <= 3
+    assert not any(damaged[leading:]), "what is shown from the first keyframe on is whole"
+    assert [picture for _, picture, _ in frames[leading:]] == before[leading - len(frames) :]
+
+
 def test_interlaced_damage_keeps_its_place(tmp_path: Path) -> None:
     path = clips.make(
         tmp_path / "clip.mp4", rate="50", frames=20, picture_filter="tinterlace=interleave_top,setfield=tff",

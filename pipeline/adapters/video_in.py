@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import stat
 from collections import deque
@@ -17,7 +18,7 @@ from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.container
@@ -57,6 +58,9 @@ PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd](?:\x81(.)|\x82(..))", re.DOTAL
 HARDLY = 0.05
 """Share of a side that may be kept from sight without being what somebody cut away: the clean aperture of old cameras
 and programs, whose edges are noise."""
+
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+"""With which MP4 and MOV begin."""
 
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
@@ -278,6 +282,7 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
             _refuse_stream(path)
         with opener() if opener else path.open("rb") as file:
             head = file.read(12)
+            whole = head[4:8] not in BOXES or _holds_its_index(file)
     except FileNotFoundError as error:
         raise ClipNotFoundError("{file} does not exist; check its name.", file=path) from error
     except OSError as error:
@@ -285,20 +290,44 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
     if not head:
         raise NotAVideoError("{file} is empty; copy it from the card again.", file=path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    cut_off = TruncatedVideoError(
+        "{file} was cut off before its index was written; copy it from the card again.", file=path
+    )
+    if not whole:
+        raise cut_off
     source: Any = opener() if opener else files.url(path)
     try:
         container = av.open(source, "r", container_options=options, **LENIENT)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if opener:
             source.close()
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
-            raise TruncatedVideoError(
-                "{file} was cut off before its index was written; copy it from the card again.", file=path
-            ) from error
+        if head[4:8] in BOXES:
+            raise cut_off from error
         raise NotAVideoError("{file} is not a video that can be read; leave it out.", file=path) from error
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
     interruption.heed()  # it may have been taken for the end of the film
+
+
+def _holds_its_index(file: BinaryIO) -> bool:
+    """Whether an MP4's index (the box ``moov``) lies in the file to its end, if it begins there.
+
+    libavformat is content with half of one: of frames that it names no more, and of sound that comes later in it,
+    nobody would know.
+    """
+    size, at = file.seek(0, os.SEEK_END), 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, header = int.from_bytes(head[:4]), 8
+        if length == 1:
+            length, header = int.from_bytes(head[8:16]), 16
+        if head[4:8] == b"moov":
+            return at + length <= size
+        if length < header:
+            break  # the last, which goes on to the end; or no box at all
+        at += length
+    return True
 
 
 def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import itertools
 import os
 import resource
@@ -701,6 +702,21 @@ def test_bad_input(make: Callable[[Path], Path], error: type[Exception], tmp_pat
         open_clip(path)
     assert str(path) in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("keeps", ["some of the frames", "the picture alone", "all but the last byte"])
+def test_an_index_that_was_cut_short_is_not_taken_for_the_whole(keeps: str, plain: Path, tmp_path: Path) -> None:
+    data = plain.read_bytes()
+    start, stop = next((start, stop) for kind, start, stop in clips.boxes(data) if kind == "moov")
+    assert stop == len(data), "it lies behind the picture"
+    if keeps == "some of the frames":
+        stop = data.index(b"stco", start) + 24
+    elif keeps == "the picture alone":
+        stop = data.rindex(b"trak", start) - 4
+    path = bad(tmp_path, "cut.mp4", data[: min(stop, len(data) - 1)])
+    for opener in (None, lambda: io.BytesIO(path.read_bytes())):
+        with pytest.raises(TruncatedVideoError):
+            open_clip(path, opener)
 
 
 def test_sound_alone_and_cover_art_are_no_film(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ import av.error
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """For `av.open`: metadata that is not UTF-8 does not stop a film from being read. From version 19 on it never does."""
 
+LEAP = 3600
+"""Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
+
 KEY_KNOWERS = frozenset({"h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9", "libdav1d", "av1"})
 """Decoders that say of a picture whether it stands alone; others leave that to the container."""
 
@@ -338,6 +341,8 @@ class Samples:
             end = self._promised_end(format_name)
             # a picture at the end may be held for long
             held = max(recent[-1], (self._until or 0) - self._step)
+            if end is not None and (end - held) * self._time_base > LEAP:
+                return [end - self._step]  # one broken number may promise billions of frames; who reads on stops here
             if end is not None and end - held >= 1.5 * self._step:
                 grid = (
                     pts for pts in range(recent[0], end - self._step // 2, self._step) if not recent[-1] < pts <= held

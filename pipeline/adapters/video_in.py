@@ -29,7 +29,7 @@ import av.stream
 from pipeline import interruption
 from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
-from pipeline.adapters.packets import LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
+from pipeline.adapters.packets import LEAP, LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
 from pipeline.errors import (
     ClipNotFoundError,
@@ -45,9 +45,6 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,
 
 PATIENCE = 300
 """Packets tried before a clip is said to hold no picture that can be decoded."""
-
-LEAP = 3600
-"""Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
 
 BACK = 1
 """Seconds before what went before from which a frame's time is of another clock."""
@@ -392,4 +389,4 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return best
 
 
-__all__ = ["ClipReader", "Colour", "audio_stream", "open_clip", "planes"]
+__all__ = ["LEAP", "ClipReader", "Colour", "audio_stream", "open_clip", "planes"]

@@ -9,6 +9,7 @@ import itertools
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -541,6 +542,17 @@ def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: s
     clips.call("-itsoffset", offset, "-i", one, "-c", "copy", "-avoid_negative_ts", "disabled", path)
     with pytest.raises(QuarantinedError, match="begins before its own clock"):
         open_clip(path)
+
+
+def test_an_avi_that_says_it_lasts_for_hours_more_is_refused(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.avi", codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 8 + 32  # dwLength, in frames
+    assert struct.unpack_from("<I", data, at) == (12,)
+    struct.pack_into("<I", data, at, 200_000)  # billions are as good
+    path.write_bytes(data)
+    with pytest.raises(QuarantinedError, match="leaps by 8000 seconds at frame 12"):
+        list(open_clip(path).frames())
 
 
 def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:

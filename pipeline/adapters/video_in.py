@@ -31,6 +31,7 @@ from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
 from pipeline.adapters.packets import LEAP, LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
+from pipeline.adapters.transport import holds_another
 from pipeline.errors import (
     ClipNotFoundError,
     NotAVideoError,
@@ -97,6 +98,12 @@ class ClipReader:
                     "encoding it anew; export it anew as H.264 first.",
                     clip=self.path.name,
                 )
+            if container.format.name == "mpegts" and self._joined(stream.id):
+                raise QuarantinedError(
+                    "{clip} cannot be done as one film, because films with different streams were joined in it; give "
+                    "its parts apart, or save it as MP4 with another program first.",
+                    clip=self.path.name,
+                )
             book = Samples(container, stream)
             with contextlib.closing(book.run()) as samples:
                 self.start: int | None = None
@@ -132,6 +139,11 @@ class ClipReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def _joined(self, pid: int) -> bool:
+        opener = self.chapters[0].opener
+        with opener() if opener else self.path.open("rb") as file:
+            return holds_another(file, pid)
 
     def read_otherwise(self) -> None:
         """From now on decode HEVC row by row instead of picture by picture.

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters import video_out
+from pipeline.adapters.chapters import extent
 from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.joiner import Joiner
 from pipeline.adapters.moment import shown_moment
@@ -531,6 +532,31 @@ def test_films_put_one_after_the_other_in_a_file_are_refused(kind: str, codec: s
     assert len(list(open_clip(one).frames())) == 75
     with pytest.raises(QuarantinedError, match="as where films were joined"):
         list(open_clip(path).frames())
+
+
+@pytest.mark.parametrize("program", ["0x1000", "0x1500"])
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_films_of_other_streams_put_one_after_the_other_in_a_file_are_refused(
+    program: str, ahead: int, tmp_path: Path
+) -> None:
+    """The second, whose clock goes on, was left out, and the first called the whole."""
+    options = {"frames": 50, "sound_seconds": 2, "audio": "ac3"}
+    other = {"mpegts_start_pid": "0x200", "mpegts_pmt_start_pid": program, "output_ts_offset": "2"}
+    parts = []
+    for name, more in (("one", {}), ("two", other)):
+        data = clips.make(tmp_path / f"{name}.ts", **options, **more).read_bytes()
+        parts.append(b"".join(bytes(ahead) + data[at : at + 188] for at in range(0, len(data), 188)))
+    path = tmp_path / "joined.mts"
+    for joined in (parts, parts[::-1]):
+        path.write_bytes(b"".join(joined))
+        with pytest.raises(QuarantinedError, match="films with different streams were joined"):
+            open_clip(path)
+        with av.open(str(path)) as container:
+            assert extent(container, container.streams.video[0]).end > 3
+        sound = Sound(path)
+        assert sum(frame.samples for frame in sound.rest(Fraction(3), Fraction(3))) > 48000
+    path.write_bytes(parts[0])
+    assert len(list(open_clip(path).frames())) == 50
 
 
 @pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])

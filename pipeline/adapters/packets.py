@@ -53,6 +53,29 @@ def time_base(stream: av.VideoStream) -> Fraction:
     return Fraction(stream.time_base or Fraction(1, 90000))
 
 
+def mistimed(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether the container, just opened, gives only times of decoding, though pictures are shown in another order.
+
+    So it is where a film with B-pictures was taken over from an AVI.
+    """
+    context, shown = stream.codec_context, -1
+    if not context.has_b_frames:
+        return False
+    for number, packet in enumerate(container.demux(stream)):
+        if packet.pts is None or packet.pts != packet.dts or packet.is_discard or number == 2 * REORDERING:
+            return False
+        packet.pts = number
+        try:
+            pictures = context.decode(packet)
+        except (av.error.FFmpegError, OSError):
+            return False
+        for picture in pictures:
+            if picture.pts is not None and picture.pts < shown:
+                return True
+            shown = shown if picture.pts is None else picture.pts
+    return False
+
+
 class Sample:
     """One packet on its way to becoming a frame. ``index`` counts in decoding order, ``order`` in display order."""
 
@@ -99,7 +122,7 @@ class Samples:
     samples before it in decoding order are judged, because only then is it known whether it leans on a loss. It
     leaves, in display order, once it is judged. So no more pictures are held than the codec's own reordering needs.
     ``whole`` false: reading began in the middle of the file, so what the container promised in all proves nothing.
-    ``otherwise``: see `ClipReader.read_otherwise`.
+    ``otherwise``: see `ClipReader.read_otherwise`. ``dealt``: the container's times are those of decoding (`mistimed`).
     """
 
     def __init__(
@@ -108,6 +131,7 @@ class Samples:
         stream: av.VideoStream,
         whole: bool = True,
         otherwise: bool = False,
+        dealt: bool = False,
     ) -> None:
         self.untimed = False
         """The first packet bears no time, though its container gives every packet one: it lies before the clock's zero,
@@ -128,7 +152,8 @@ class Samples:
         self._pending: dict[int, Sample] = {}
         self._unjudged: deque[Sample] = deque()
         self._leaving: deque[Sample] = deque()
-        self._times: list[int] | None = None
+        self._times: list[int] | None = [] if dealt or container.format.name == "avi" else None
+        """Times of decoding that no picture has yet, where the container gives no others."""
         self._count = 0
         self._resolved = 0
         self._read = 0
@@ -148,6 +173,11 @@ class Samples:
         context.flags |= int(av.codec.context.Flags.output_corrupt)
         if context.name == "mjpeg":
             context.options = {"err_detect": "explode"}  # else it hands out half a picture and says nothing
+
+    @property
+    def undelayed(self) -> bool:
+        """Whether the first picture is shown when it is decoded, so that no other can be decoded before it is due."""
+        return self._first is not None and self._first[0] == self._first[1]
 
     def run(self) -> Generator[Sample, None, None]:
         failed = False
@@ -189,10 +219,10 @@ class Samples:
         self._count += 1
         if index == 0:
             self.untimed = pts is None and dts is None and "matroska" in self._container.format.name
-        if index == 0 and (pts is None or self._container.format.name == "avi"):
+        if index == 0 and pts is None:
             self._times = []
         if self._times is not None:
-            # AVI only counts packets in decoding order, so its times are dealt out again in display order.
+            # AVI, say, only counts packets in decoding order, so its times are dealt out again in display order.
             heapq.heappush(self._times, index * self._step if dts is None else dts)
             pts = None
         if self._first is None and pts is not None and dts is not None:
@@ -332,8 +362,8 @@ class Samples:
         if "mp4" in format_name:
             entries = self._stream.index_entries
             missing = len(entries) - self._read
-            if missing > 0 and self._first is not None:
-                delay = self._first[0] - self._first[1]
+            if missing > 0 and (self._first is not None or self._times is not None):
+                delay = 0 if self._first is None else self._first[0] - self._first[1]
                 near = range(max(0, self._read - REORDERING), len(entries))
                 times = {entries[i].timestamp + delay for i in near} - set(recent)
                 return sorted(times)[-missing:]

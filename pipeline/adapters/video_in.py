@@ -29,7 +29,7 @@ import av.stream
 from pipeline import interruption
 from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
-from pipeline.adapters.packets import LEAP, LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
+from pipeline.adapters.packets import LEAP, LENIENT, REORDERING, Sample, Samples, frame_rate, mistimed, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
 from pipeline.adapters.transport import holds_another
 from pipeline.errors import (
@@ -90,6 +90,8 @@ class ClipReader:
         self.damaged: set[int] = set()
         self.resized: set[int] = set()
         self.otherwise = False
+        self.dealt = False
+        """The container gives times of decoding alone: no frame is found there by its time."""
         with opened_container(self.path, self.chapters[0].opener) as container:
             stream = video_stream(container, self.path)
             if _cropped(container, stream):
@@ -131,6 +133,9 @@ class ClipReader:
             self._target = self._turn.pixel_format(self._planar)
             self.colour = converted_colour(picture)
             self.info = self._describe(container, stream, picture, book.rate)
+        if book.undelayed:
+            with opened_container(self.path, self.chapters[0].opener) as container:
+                self.dealt = mistimed(container, video_stream(container, self.path))
 
     def __enter__(self) -> ClipReader:
         return self
@@ -255,7 +260,8 @@ class ClipReader:
             with opened_container(self.path, chapter.opener) as container:
                 stream = video_stream(container, self.path)
                 own = time_base(stream)
-                with contextlib.closing(Samples(container, stream, otherwise=self.otherwise).run()) as samples:
+                book = Samples(container, stream, otherwise=self.otherwise, dealt=self.dealt)
+                with contextlib.closing(book.run()) as samples:
                     for sample in samples:
                         if chapter.offset and sample.pts is not None:
                             sample.pts = round((sample.pts * own + chapter.offset) / self.info.time_base)

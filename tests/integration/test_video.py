@@ -26,7 +26,9 @@ from pipeline.adapters.chapters import extent
 from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.joiner import Joiner
 from pipeline.adapters.moment import shown_moment
+from pipeline.adapters.part import Part
 from pipeline.adapters.pictures import cut_out, shrunk, whole
+from pipeline.adapters.segment import can_be_cut
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -289,6 +291,26 @@ def test_variable_frame_rate(kind: str, tmp_path: Path) -> None:
         tmp_path / f"clip.{kind}", picture_filter="setpts=PTS+(0.3*mod(N\\,3)+40*gt(N\\,8))/25/TB", fps_mode="vfr"
     )
     check_both_ways(path, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+def test_a_film_taken_over_from_an_avi_with_its_times_of_decoding(codec: str, kind: str, tmp_path: Path) -> None:
+    avi = clips.make(tmp_path / "clip.avi", codec=codec, frames=40, size="320x240", bf="2", g="12", preset="medium")
+    path = clips.remux(avi, tmp_path / f"clip.{kind}", movflags="+faststart")
+    with open_clip(avi) as clip:
+        truth = seen(clip)
+    with open_clip(path) as clip:
+        assert clip.dealt
+        assert seen(clip) == truth
+        assert not can_be_cut(clip), "no frame is found by its time"
+        pts = np.array([frame.pts for frame in clip.frames()])
+        assert [digest(frame.picture) for frame in Part(clip, pts, 20, 23).frames()] == [one[1] for one in truth[20:23]]
+        assert not any(damaged for _, _, damaged in truth)
+    with open_clip(clips.cut(path, tmp_path / f"cut.{kind}", 0.7)) as clip:
+        frames = seen(clip)
+    assert [time for time, _, _ in frames] == [time for time, _, _ in truth]
+    assert frames[-1][2]
 
 
 def test_one_frame(tmp_path: Path) -> None:

@@ -171,6 +171,8 @@ class Samples:
         stream.thread_type = "SLICE" if otherwise and context.name == "hevc" else "AUTO"
         # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
         context.flags |= int(av.codec.context.Flags.output_corrupt)
+        # Without it up to 63 columns of a left edge that the stream itself cuts away are handed out with the picture.
+        context.flags |= int(av.codec.context.Flags.unaligned)
         if context.name == "mjpeg":
             context.options = {"err_detect": "explode"}  # else it hands out half a picture and says nothing
 

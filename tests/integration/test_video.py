@@ -722,6 +722,16 @@ def test_a_picture_whose_edges_are_cut_away_is_refused(kind: str, plain: Path, t
     assert open_clip(clips.cropped(plain, tmp_path / "whole.mp4", 128, 96)).info.width == 128
 
 
+@pytest.mark.parametrize(("codec", "metadata"), [("libx264", "h264_metadata"), ("libx265", "hevc_metadata")])
+@pytest.mark.parametrize("edges", ["crop_left=100", "crop_left=30:crop_right=14:crop_top=22:crop_bottom=6"])
+def test_edges_that_the_stream_itself_cuts_away_stay_away(
+    codec: str, metadata: str, edges: str, tmp_path: Path
+) -> None:
+    whole = clips.make(tmp_path / "whole.mp4", codec=codec, size="640x360")
+    path = clips.remux(whole, tmp_path / "cut.mp4", **{"bsf:v": f"{metadata}={edges}"})
+    check_both_ways(path, tmp_path / "out.mp4")
+
+
 def test_a_change_of_size_is_damage(tmp_path: Path) -> None:
     small = clips.make(tmp_path / "a.ts", size="128x96")
     large = clips.make(tmp_path / "b.ts", size="192x128")

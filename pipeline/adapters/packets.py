@@ -35,6 +35,12 @@ REORDERING = 16
 """The most pictures that H.264 and HEVC may hold back to put them in display order."""
 
 
+COLOURS = ("colorspace", "color_primaries", "color_trc")
+"""How a picture's colours are described, apart from its range; the first is that of planes of Y, U and V alone."""
+
+UNSPECIFIED = 2
+"""What each of them is, as H.273 counts, where nothing is said of it."""
+
 USUAL, FASTEST = 480, 1000
 """Frames a second up to which a container is believed at its word, and up to which it is where it counted them: those
 that count in milliseconds say 1000 of a film of which they know nothing."""
@@ -162,6 +168,8 @@ class Samples:
         self._until: int | None = None
         """The latest end that a packet gave itself."""
         self._end: int | None = None
+        self._colours = {name: int(getattr(stream.codec_context, name)) or UNSPECIFIED for name in COLOURS}
+        """What the container says of the colours; it may be all that is said of them."""
         # Until the first keyframe there is nothing for a picture to lean on.
         self._tainted = True
         self._leading = False
@@ -264,6 +272,9 @@ class Samples:
         passed = [one for one in self._pending.values() if self._passed(one, sample)]
         for one in sorted(passed, key=self._display):
             self._lose(one)
+        for name in COLOURS[1:] if picture.format.is_rgb else COLOURS:
+            if int(getattr(picture, name)) == UNSPECIFIED:
+                setattr(picture, name, self._colours[name])
         sample.picture = picture
         sample.corrupt |= picture.is_corrupt
         # A container may call every packet a keyframe; these decoders know better.

@@ -27,7 +27,7 @@ from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.joiner import Joiner
 from pipeline.adapters.moment import shown_moment
 from pipeline.adapters.part import Part
-from pipeline.adapters.pictures import cut_out, shrunk, whole
+from pipeline.adapters.pictures import PQ, Colour, cut_out, shrunk, whole
 from pipeline.adapters.segment import can_be_cut
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
@@ -344,6 +344,21 @@ def test_sample_aspect_and_colour_description(tmp_path: Path) -> None:
     again = open_clip(tmp_path / "out.mp4")
     assert again.info.sample_aspect == Fraction(4, 3)
     assert (again.colour.primaries, again.colour.transfer, again.colour.space) == (9, 18, 9)
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind"), [("libx265", "mp4"), ("libx265", "mkv"), ("prores_ks", "mov"), ("libvpx-vp9", "webm")]
+)
+def test_colours_of_which_only_the_container_tells(codec: str, kind: str, tmp_path: Path) -> None:
+    pixels = "yuv422p10le" if codec == "prores_ks" else "yuv420p10le"
+    untold = clips.make(tmp_path / f"untold.{kind}", codec=codec, pixel_format=pixels)
+    told = {"color_primaries": "bt2020", "color_trc": "smpte2084", "colorspace": "bt2020nc"}
+    path = clips.remux(untold, tmp_path / f"clip.{kind}", **told, color_range="tv")
+    with open_clip(path) as clip:
+        assert clip.colour == Colour(range=1, primaries=9, transfer=PQ, space=9)
+        frame = next(clip.frames())
+        assert int(frame.picture.color_trc) == PQ, "the networks are shown it as a usual film"
+    check_both_ways(path, tmp_path / "out.mp4")
 
 
 @pytest.mark.parametrize("matrix", [10, 14])

@@ -895,6 +895,18 @@ def test_sound_stays_in_sync(kind: str, codec: str, rate: int, channels: int, tm
         assert sound.codec_context.sample_rate in (rate, 44100, 32000)
 
 
+@pytest.mark.parametrize("ticks", ["10", "30"])
+def test_sound_that_begins_later_does_so_to_the_millisecond_in_a_film_of_few_ticks(ticks: str, tmp_path: Path) -> None:
+    whole = clips.make(tmp_path / "whole.mov", audio="pcm_s16le", rate="10", frames=20, sound_seconds=2)
+    path, late = tmp_path / "clip.mov", ["-itsoffset", "0.371", "-i", whole, "-map", "0:v", "-map", "1:a"]
+    clips.call("-i", whole, *late, "-c:v", "mjpeg", "-c:a", "copy", "-video_track_timescale", ticks, path)
+    assert open_clip(path).info.time_base == Fraction(1, int(ticks))
+    passed_through(open_clip(path), tmp_path / "out.mp4")
+    before, after = clicks(path), clicks(tmp_path / "out.mp4")
+    assert len(before) == len(after) > 15
+    assert np.abs(before - after).max() < 0.002
+
+
 @pytest.mark.parametrize("channels", [4, 5, 7, 8])
 def test_channels_that_are_mixed_are_not_cut_off_at_the_top(channels: int, tmp_path: Path) -> None:
     """Four microphones that hear the same came to more than the loudest sample there is."""

@@ -114,8 +114,8 @@ def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> 
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError):
             return
-        if packet is None:
-            return
+        if packet is None or (packet.dts is None and packet.pts is None and not packet.size):
+            return  # the last: PyAV stumbles over streams that came late if it is asked for more
         if packet.pts is not None and packet.size and not packet.is_discard:
             yield packet
 

@@ -22,6 +22,9 @@ import av.error
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """For `av.open`: metadata that is not UTF-8 does not stop a film from being read. From version 19 on it never does."""
 
+LEAP = 3600
+"""Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
+
 KEY_KNOWERS = frozenset({"h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9", "libdav1d", "av1"})
 """Decoders that say of a picture whether it stands alone; others leave that to the container."""
 
@@ -31,6 +34,12 @@ FRAMES_AT_MOST = 40
 REORDERING = 16
 """The most pictures that H.264 and HEVC may hold back to put them in display order."""
 
+
+COLOURS = ("colorspace", "color_primaries", "color_trc")
+"""How a picture's colours are described, apart from its range; the first is that of planes of Y, U and V alone."""
+
+UNSPECIFIED = 2
+"""What each of them is, as H.273 counts, where nothing is said of it."""
 
 USUAL, FASTEST = 480, 1000
 """Frames a second up to which a container is believed at its word, and up to which it is where it counted them: those
@@ -48,6 +57,29 @@ def frame_rate(stream: av.VideoStream) -> Fraction:
 
 def time_base(stream: av.VideoStream) -> Fraction:
     return Fraction(stream.time_base or Fraction(1, 90000))
+
+
+def mistimed(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether the container, just opened, gives only times of decoding, though pictures are shown in another order.
+
+    So it is where a film with B-pictures was taken over from an AVI.
+    """
+    context, shown = stream.codec_context, -1
+    if not context.has_b_frames:
+        return False
+    for number, packet in enumerate(container.demux(stream)):
+        if packet.pts is None or packet.pts != packet.dts or packet.is_discard or number == 2 * REORDERING:
+            return False
+        packet.pts = number
+        try:
+            pictures = context.decode(packet)
+        except (av.error.FFmpegError, OSError):
+            return False
+        for picture in pictures:
+            if picture.pts is not None and picture.pts < shown:
+                return True
+            shown = shown if picture.pts is None else picture.pts
+    return False
 
 
 class Sample:
@@ -96,7 +128,7 @@ class Samples:
     samples before it in decoding order are judged, because only then is it known whether it leans on a loss. It
     leaves, in display order, once it is judged. So no more pictures are held than the codec's own reordering needs.
     ``whole`` false: reading began in the middle of the file, so what the container promised in all proves nothing.
-    ``otherwise``: see `ClipReader.read_otherwise`.
+    ``otherwise``: see `ClipReader.read_otherwise`. ``dealt``: the container's times are those of decoding (`mistimed`).
     """
 
     def __init__(
@@ -105,6 +137,7 @@ class Samples:
         stream: av.VideoStream,
         whole: bool = True,
         otherwise: bool = False,
+        dealt: bool = False,
     ) -> None:
         self.untimed = False
         """The first packet bears no time, though its container gives every packet one: it lies before the clock's zero,
@@ -125,7 +158,8 @@ class Samples:
         self._pending: dict[int, Sample] = {}
         self._unjudged: deque[Sample] = deque()
         self._leaving: deque[Sample] = deque()
-        self._times: list[int] | None = None
+        self._times: list[int] | None = [] if dealt or container.format.name == "avi" else None
+        """Times of decoding that no picture has yet, where the container gives no others."""
         self._count = 0
         self._resolved = 0
         self._read = 0
@@ -134,6 +168,8 @@ class Samples:
         self._until: int | None = None
         """The latest end that a packet gave itself."""
         self._end: int | None = None
+        self._colours = {name: int(getattr(stream.codec_context, name)) or UNSPECIFIED for name in COLOURS}
+        """What the container says of the colours; it may be all that is said of them."""
         # Until the first keyframe there is nothing for a picture to lean on.
         self._tainted = True
         self._leading = False
@@ -143,8 +179,15 @@ class Samples:
         stream.thread_type = "SLICE" if otherwise and context.name == "hevc" else "AUTO"
         # Without it H.264 swallows pictures decoded after a loss; here they come out, and are marked.
         context.flags |= int(av.codec.context.Flags.output_corrupt)
+        # Without it up to 63 columns of a left edge that the stream itself cuts away are handed out with the picture.
+        context.flags |= int(av.codec.context.Flags.unaligned)
         if context.name == "mjpeg":
             context.options = {"err_detect": "explode"}  # else it hands out half a picture and says nothing
+
+    @property
+    def undelayed(self) -> bool:
+        """Whether the first picture is shown when it is decoded, so that no other can be decoded before it is due."""
+        return self._first is not None and self._first[0] == self._first[1]
 
     def run(self) -> Generator[Sample, None, None]:
         failed = False
@@ -186,10 +229,10 @@ class Samples:
         self._count += 1
         if index == 0:
             self.untimed = pts is None and dts is None and "matroska" in self._container.format.name
-        if index == 0 and (pts is None or self._container.format.name == "avi"):
+        if index == 0 and pts is None:
             self._times = []
         if self._times is not None:
-            # AVI only counts packets in decoding order, so its times are dealt out again in display order.
+            # AVI, say, only counts packets in decoding order, so its times are dealt out again in display order.
             heapq.heappush(self._times, index * self._step if dts is None else dts)
             pts = None
         if self._first is None and pts is not None and dts is not None:
@@ -229,6 +272,9 @@ class Samples:
         passed = [one for one in self._pending.values() if self._passed(one, sample)]
         for one in sorted(passed, key=self._display):
             self._lose(one)
+        for name in COLOURS[1:] if picture.format.is_rgb else COLOURS:
+            if int(getattr(picture, name)) == UNSPECIFIED:
+                setattr(picture, name, self._colours[name])
         sample.picture = picture
         sample.corrupt |= picture.is_corrupt
         # A container may call every packet a keyframe; these decoders know better.
@@ -302,15 +348,18 @@ class Samples:
     def _judge(self, sample: Sample) -> None:
         """Decide in decoding order whether a sample's picture can be trusted."""
         bad = sample.picture is None or sample.corrupt
+        leads = self._key is not None and sample.order < self._key.order
+        # It may lean on what is missing before the keyframe, as where a film was cut, and break. Nothing that is shown
+        # after the keyframe leans on it.
+        severed = self._leading and leads and not sample.told
         if bad:
-            self._tainted = True
+            self._tainted |= not severed
         elif sample.key:
             # Pictures decoded after a keyframe but shown before it may still lean on what came before it.
             self._leading, self._tainted, self._key = self._tainted, False, sample
             self._group += 1
         sample.group = self._group
-        sample.unsound = bad and not sample.told
-        leads = self._key is not None and sample.order < self._key.order
+        sample.unsound = bad and not sample.told and not severed
         sample.damaged = bad or self._tainted or (self._leading and leads)
         sample.judged = True
 
@@ -326,8 +375,8 @@ class Samples:
         if "mp4" in format_name:
             entries = self._stream.index_entries
             missing = len(entries) - self._read
-            if missing > 0 and self._first is not None:
-                delay = self._first[0] - self._first[1]
+            if missing > 0 and (self._first is not None or self._times is not None):
+                delay = 0 if self._first is None else self._first[0] - self._first[1]
                 near = range(max(0, self._read - REORDERING), len(entries))
                 times = {entries[i].timestamp + delay for i in near} - set(recent)
                 return sorted(times)[-missing:]
@@ -335,6 +384,8 @@ class Samples:
             end = self._promised_end(format_name)
             # a picture at the end may be held for long
             held = max(recent[-1], (self._until or 0) - self._step)
+            if end is not None and (end - held) * self._time_base > LEAP:
+                return [end - self._step]  # one broken number may promise billions of frames; who reads on stops here
             if end is not None and end - held >= 1.5 * self._step:
                 grid = (
                     pts for pts in range(recent[0], end - self._step // 2, self._step) if not recent[-1] < pts <= held

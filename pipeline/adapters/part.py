@@ -50,8 +50,8 @@ class Part:
         self.path, self.chapters = clip.path, clip.chapters
         self.damaged: set[int] = set()
         self._from = 0
-        one_file = len(clip.chapters) == 1
-        if start > RUN_UP and one_file and any(name in clip.info.container for name in SEEKABLE):
+        by_time = len(clip.chapters) == 1 and not clip.dealt
+        if start > RUN_UP and by_time and any(name in clip.info.container for name in SEEKABLE):
             self._from = start - RUN_UP
 
     def read_otherwise(self) -> None:

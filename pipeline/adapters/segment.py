@@ -41,7 +41,12 @@ class Mark:
 
 def can_be_cut(clip: ClipReader) -> bool:
     """Whether a clip's container leads to a frame by its time. A take of several files is read from end to end."""
-    return len(clip.chapters) == 1 and clip.start is not None and any(name in clip.info.container for name in SEEKABLE)
+    return (
+        not clip.dealt
+        and len(clip.chapters) == 1
+        and clip.start is not None
+        and any(name in clip.info.container for name in SEEKABLE)
+    )
 
 
 class Segment:

@@ -237,6 +237,8 @@ class Sound:
                     for frame in context.decode(packet):
                         got = True
                         yield frame
+                if not packet.size:
+                    break  # the last: PyAV stumbles over streams that came late if it is asked for more
                 tried += 1
                 if not got and tried > PATIENCE:
                     return

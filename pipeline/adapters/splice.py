@@ -21,6 +21,7 @@ import av.error
 from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter
 from pipeline.adapters.sound import Sound
+from pipeline.adapters.video_out import muxer_options
 
 
 class SpliceError(Exception):
@@ -70,13 +71,7 @@ def splice(old: Path, pieces: Sequence[Piece], partial: Path, sound: NewSound | 
 def _write(before: Any, pieces: Sequence[Piece], partial: Path, sound: NewSound | None) -> None:
     video = before.streams.video[0]
     heard = next(iter(before.streams.audio), None)
-    scale = str(video.time_base.denominator)
-    options = {
-        "movflags": "+faststart",
-        "fflags": "+bitexact",
-        "video_track_timescale": scale,
-        "movie_timescale": scale,
-    }
+    options = muxer_options(video.time_base)
     with av.open(files.url(partial), "w", format="mp4", container_options=options) as out:
         picture = out.add_stream_from_template(video)
         picture.time_base = video.time_base

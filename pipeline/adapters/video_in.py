@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import stat
 from collections import deque
@@ -17,7 +18,7 @@ from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.container
@@ -28,8 +29,9 @@ import av.stream
 from pipeline import interruption
 from pipeline.adapters import files
 from pipeline.adapters.chapters import Chapter, Opener, extent, lay_out
-from pipeline.adapters.packets import LENIENT, REORDERING, Sample, Samples, frame_rate, time_base
+from pipeline.adapters.packets import LEAP, LENIENT, REORDERING, Sample, Samples, frame_rate, mistimed, time_base
 from pipeline.adapters.pictures import Colour, Deinterlacer, Turn, converted, converted_colour, planar, planes, through
+from pipeline.adapters.transport import holds_another
 from pipeline.errors import (
     ClipNotFoundError,
     NotAVideoError,
@@ -45,9 +47,6 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,asf,flv,mxf,
 PATIENCE = 300
 """Packets tried before a clip is said to hold no picture that can be decoded."""
 
-LEAP = 3600
-"""Seconds between two frames from which a time is taken for damage: no camera waits so long within one clip."""
-
 BACK = 1
 """Seconds before what went before from which a frame's time is of another clock."""
 
@@ -57,6 +56,9 @@ PIXEL_CROP = re.compile(rb"\x54[\xaa\xbb\xcc\xdd](?:\x81(.)|\x82(..))", re.DOTAL
 HARDLY = 0.05
 """Share of a side that may be kept from sight without being what somebody cut away: the clean aperture of old cameras
 and programs, whose edges are noise."""
+
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+"""With which MP4 and MOV begin."""
 
 STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
 
@@ -88,12 +90,20 @@ class ClipReader:
         self.damaged: set[int] = set()
         self.resized: set[int] = set()
         self.otherwise = False
+        self.dealt = False
+        """The container gives times of decoding alone: no frame is found there by its time."""
         with opened_container(self.path, self.chapters[0].opener) as container:
             stream = video_stream(container, self.path)
             if _cropped(container, stream):
                 raise QuarantinedError(
                     "{clip} holds more picture than players show, because an editor cut away its edges without "
                     "encoding it anew; export it anew as H.264 first.",
+                    clip=self.path.name,
+                )
+            if container.format.name == "mpegts" and self._joined(stream.id):
+                raise QuarantinedError(
+                    "{clip} cannot be done as one film, because films with different streams were joined in it; give "
+                    "its parts apart, or save it as MP4 with another program first.",
                     clip=self.path.name,
                 )
             book = Samples(container, stream)
@@ -123,6 +133,9 @@ class ClipReader:
             self._target = self._turn.pixel_format(self._planar)
             self.colour = converted_colour(picture)
             self.info = self._describe(container, stream, picture, book.rate)
+        if book.undelayed:
+            with opened_container(self.path, self.chapters[0].opener) as container:
+                self.dealt = mistimed(container, video_stream(container, self.path))
 
     def __enter__(self) -> ClipReader:
         return self
@@ -131,6 +144,11 @@ class ClipReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def _joined(self, pid: int) -> bool:
+        opener = self.chapters[0].opener
+        with opener() if opener else self.path.open("rb") as file:
+            return holds_another(file, pid)
 
     def read_otherwise(self) -> None:
         """From now on decode HEVC row by row instead of picture by picture.
@@ -242,7 +260,8 @@ class ClipReader:
             with opened_container(self.path, chapter.opener) as container:
                 stream = video_stream(container, self.path)
                 own = time_base(stream)
-                with contextlib.closing(Samples(container, stream, otherwise=self.otherwise).run()) as samples:
+                book = Samples(container, stream, otherwise=self.otherwise, dealt=self.dealt)
+                with contextlib.closing(book.run()) as samples:
                     for sample in samples:
                         if chapter.offset and sample.pts is not None:
                             sample.pts = round((sample.pts * own + chapter.offset) / self.info.time_base)
@@ -278,6 +297,7 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
             _refuse_stream(path)
         with opener() if opener else path.open("rb") as file:
             head = file.read(12)
+            whole = head[4:8] not in BOXES or _holds_its_index(file)
     except FileNotFoundError as error:
         raise ClipNotFoundError("{file} does not exist; check its name.", file=path) from error
     except OSError as error:
@@ -285,20 +305,44 @@ def opened_container(path: Path, opener: Opener | None = None) -> Iterator[av.co
     if not head:
         raise NotAVideoError("{file} is empty; copy it from the card again.", file=path)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    cut_off = TruncatedVideoError(
+        "{file} was cut off before its index was written; copy it from the card again.", file=path
+    )
+    if not whole:
+        raise cut_off
     source: Any = opener() if opener else files.url(path)
     try:
         container = av.open(source, "r", container_options=options, **LENIENT)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if opener:
             source.close()
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
-            raise TruncatedVideoError(
-                "{file} was cut off before its index was written; copy it from the card again.", file=path
-            ) from error
+        if head[4:8] in BOXES:
+            raise cut_off from error
         raise NotAVideoError("{file} is not a video that can be read; leave it out.", file=path) from error
     with contextlib.closing(source) if opener else contextlib.nullcontext(), container:
         yield container
     interruption.heed()  # it may have been taken for the end of the film
+
+
+def _holds_its_index(file: BinaryIO) -> bool:
+    """Whether an MP4's index (the box ``moov``) lies in the file to its end, if it begins there.
+
+    libavformat is content with half of one: of frames that it names no more, and of sound that comes later in it,
+    nobody would know.
+    """
+    size, at = file.seek(0, os.SEEK_END), 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, header = int.from_bytes(head[:4]), 8
+        if length == 1:
+            length, header = int.from_bytes(head[8:16]), 16
+        if head[4:8] == b"moov":
+            return at + length <= size
+        if length < header:
+            break  # the last, which goes on to the end; or no box at all
+        at += length
+    return True
 
 
 def _cropped(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
@@ -363,4 +407,4 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     return best
 
 
-__all__ = ["ClipReader", "Colour", "audio_stream", "open_clip", "planes"]
+__all__ = ["LEAP", "ClipReader", "Colour", "audio_stream", "open_clip", "planes"]

@@ -35,6 +35,10 @@ AHEAD = 4
 KEYFRAMES = 2
 """Seconds between keyframes at most, so that a reviewer can jump."""
 
+DELAYS = 48_000
+"""Ticks a second, at least, in which a film tells by how much its sound begins later than its picture: told in a
+picture's own, which may be as long as the picture is shown, it would be rounded to that."""
+
 KEEPS_ZERO = ("mp4", "matroska", "avi")
 """Containers whose clock starts at zero, so that a first frame later than zero means something."""
 
@@ -65,6 +69,18 @@ def hidden_frame(clip: ClipReader) -> av.VideoFrame:
         plane[:] = grey
     clip.colour.put_on(picture)
     return picture
+
+
+def muxer_options(time_base: Fraction) -> dict[str, str]:
+    """How an MP4 is to be written whose picture's times are whole ticks of ``time_base``: every pts is a whole number
+    of ticks of the muxer's clock, and so is the delay of either stream, on the film's own clock, to 1 / DELAYS s."""
+    ticks = time_base.denominator
+    return {
+        "movflags": "+faststart",
+        "fflags": "+bitexact",
+        "video_track_timescale": str(ticks),
+        "movie_timescale": str(ticks * -(-DELAYS // ticks)),
+    }
 
 
 def encoded_format(pixel_format: str, width: int, height: int) -> str:
@@ -213,18 +229,8 @@ class ClipWriter:
         earliest = min(starts, default=Fraction(0))
         keeps = any(name in info.container for name in KEEPS_ZERO) and (clip.start or 0) >= 0
         self._shift = 0 if keeps else int(earliest // self._time_base)
-        # The muxer's clock is the denominator of the source's: every pts is a whole number of its ticks.
-        scale = str(self._time_base.denominator)
         self._container = av.open(
-            files.url(self.path),
-            "w",
-            format="mp4",
-            container_options={
-                "movflags": "+faststart",
-                "fflags": "+bitexact",
-                "video_track_timescale": scale,
-                "movie_timescale": scale,
-            },
+            files.url(self.path), "w", format="mp4", container_options=muxer_options(self._time_base)
         )
         self._video = self._add_video(preset, crf, threads)
         if self._sound is not None:
@@ -414,4 +420,4 @@ class ClipWriter:
             ) from error
 
 
-__all__ = ["ClipWriter", "Written", "encoded_format", "hidden_frame"]
+__all__ = ["ClipWriter", "Written", "encoded_format", "hidden_frame", "muxer_options"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import itertools
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,10 +22,13 @@ import numpy as np
 import pytest
 
 from pipeline.adapters import video_out
+from pipeline.adapters.chapters import extent
 from pipeline.adapters.inspect import extras, filmed_on
 from pipeline.adapters.joiner import Joiner
 from pipeline.adapters.moment import shown_moment
-from pipeline.adapters.pictures import cut_out, shrunk, whole
+from pipeline.adapters.part import Part
+from pipeline.adapters.pictures import PQ, Colour, cut_out, shrunk, whole
+from pipeline.adapters.segment import can_be_cut
 from pipeline.adapters.sound import Sound, loudest
 from pipeline.adapters.video_in import ClipReader, open_clip, planes
 from pipeline.adapters.video_out import ClipWriter, Written, encoded_format, hidden_frame
@@ -288,6 +293,26 @@ def test_variable_frame_rate(kind: str, tmp_path: Path) -> None:
     check_both_ways(path, tmp_path / "out.mp4")
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+def test_a_film_taken_over_from_an_avi_with_its_times_of_decoding(codec: str, kind: str, tmp_path: Path) -> None:
+    avi = clips.make(tmp_path / "clip.avi", codec=codec, frames=40, size="320x240", bf="2", g="12", preset="medium")
+    path = clips.remux(avi, tmp_path / f"clip.{kind}", movflags="+faststart")
+    with open_clip(avi) as clip:
+        truth = seen(clip)
+    with open_clip(path) as clip:
+        assert clip.dealt
+        assert seen(clip) == truth
+        assert not can_be_cut(clip), "no frame is found by its time"
+        pts = np.array([frame.pts for frame in clip.frames()])
+        assert [digest(frame.picture) for frame in Part(clip, pts, 20, 23).frames()] == [one[1] for one in truth[20:23]]
+        assert not any(damaged for _, _, damaged in truth)
+    with open_clip(clips.cut(path, tmp_path / f"cut.{kind}", 0.7)) as clip:
+        frames = seen(clip)
+    assert [time for time, _, _ in frames] == [time for time, _, _ in truth]
+    assert frames[-1][2]
+
+
 def test_one_frame(tmp_path: Path) -> None:
     check_both_ways(clips.make(tmp_path / "clip.mp4", frames=1), tmp_path / "out.mp4")
 
@@ -319,6 +344,21 @@ def test_sample_aspect_and_colour_description(tmp_path: Path) -> None:
     again = open_clip(tmp_path / "out.mp4")
     assert again.info.sample_aspect == Fraction(4, 3)
     assert (again.colour.primaries, again.colour.transfer, again.colour.space) == (9, 18, 9)
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind"), [("libx265", "mp4"), ("libx265", "mkv"), ("prores_ks", "mov"), ("libvpx-vp9", "webm")]
+)
+def test_colours_of_which_only_the_container_tells(codec: str, kind: str, tmp_path: Path) -> None:
+    pixels = "yuv422p10le" if codec == "prores_ks" else "yuv420p10le"
+    untold = clips.make(tmp_path / f"untold.{kind}", codec=codec, pixel_format=pixels)
+    told = {"color_primaries": "bt2020", "color_trc": "smpte2084", "colorspace": "bt2020nc"}
+    path = clips.remux(untold, tmp_path / f"clip.{kind}", **told, color_range="tv")
+    with open_clip(path) as clip:
+        assert clip.colour == Colour(range=1, primaries=9, transfer=PQ, space=9)
+        frame = next(clip.frames())
+        assert int(frame.picture.color_trc) == PQ, "the networks are shown it as a usual film"
+    check_both_ways(path, tmp_path / "out.mp4")
 
 
 @pytest.mark.parametrize("matrix", [10, 14])
@@ -531,6 +571,31 @@ def test_films_put_one_after_the_other_in_a_file_are_refused(kind: str, codec: s
         list(open_clip(path).frames())
 
 
+@pytest.mark.parametrize("program", ["0x1000", "0x1500"])
+@pytest.mark.parametrize("ahead", [0, 4])
+def test_films_of_other_streams_put_one_after_the_other_in_a_file_are_refused(
+    program: str, ahead: int, tmp_path: Path
+) -> None:
+    """The second, whose clock goes on, was left out, and the first called the whole."""
+    options = {"frames": 50, "sound_seconds": 2, "audio": "ac3"}
+    other = {"mpegts_start_pid": "0x200", "mpegts_pmt_start_pid": program, "output_ts_offset": "2"}
+    parts = []
+    for name, more in (("one", {}), ("two", other)):
+        data = clips.make(tmp_path / f"{name}.ts", **options, **more).read_bytes()
+        parts.append(b"".join(bytes(ahead) + data[at : at + 188] for at in range(0, len(data), 188)))
+    path = tmp_path / "joined.mts"
+    for joined in (parts, parts[::-1]):
+        path.write_bytes(b"".join(joined))
+        with pytest.raises(QuarantinedError, match="films with different streams were joined"):
+            open_clip(path)
+        with av.open(str(path)) as container:
+            assert extent(container, container.streams.video[0]).end > 3
+        sound = Sound(path)
+        assert sum(frame.samples for frame in sound.rest(Fraction(3), Fraction(3))) > 48000
+    path.write_bytes(parts[0])
+    assert len(list(open_clip(path).frames())) == 50
+
+
 @pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])
 @pytest.mark.parametrize(("bf", "rate"), [("0", "25"), ("2", "25"), ("3", "30000/1001")])
 def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: str, tmp_path: Path) -> None:
@@ -540,6 +605,17 @@ def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: s
     clips.call("-itsoffset", offset, "-i", one, "-c", "copy", "-avoid_negative_ts", "disabled", path)
     with pytest.raises(QuarantinedError, match="begins before its own clock"):
         open_clip(path)
+
+
+def test_an_avi_that_says_it_lasts_for_hours_more_is_refused(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "clip.avi", codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 8 + 32  # dwLength, in frames
+    assert struct.unpack_from("<I", data, at) == (12,)
+    struct.pack_into("<I", data, at, 200_000)  # billions are as good
+    path.write_bytes(data)
+    with pytest.raises(QuarantinedError, match="leaps by 8000 seconds at frame 12"):
+        list(open_clip(path).frames())
 
 
 def test_a_cut_mkv_tells_its_length(long: Path, tmp_path: Path) -> None:
@@ -598,6 +674,38 @@ def test_what_leans_on_a_loss_is_damaged_until_the_next_keyframe(long: Path, tmp
     assert not any(frame.damaged for frame in frames[25:])
 
 
+@pytest.mark.parametrize(
+    ("codec", "kind", "options"),
+    [
+        ("libx265", "mkv", {"preset": "medium", "x265-params": "open-gop=1:keyint=25:log-level=none"}),
+        ("libx265", "ts", {"preset": "medium", "x265-params": "open-gop=1:keyint=25:log-level=none"}),
+        ("libx264", "ts", {"preset": "medium", "x264-params": "open-gop=1:keyint=26:b-adapt=0:repeat-headers=1"}),
+        ("mpeg2video", "ts", {"bf": "2", "g": "12"}),
+    ],
+)
+def test_a_film_cut_before_an_open_group_loses_only_what_leans_on_what_is_gone(
+    codec: str, kind: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    whole = clips.make(tmp_path / f"whole.{kind}", codec=codec, frames=75, size="320x240", **options)
+    with av.open(str(whole)) as old, av.open(str(tmp_path / f"cut.{kind}"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        keys = 0
+        for packet in old.demux(video=0):
+            keys += packet.is_keyframe
+            if keys >= 2 and packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    with open_clip(whole) as clip:
+        before = [picture for _, picture, _ in seen(clip)]
+    with open_clip(tmp_path / f"cut.{kind}") as clip:
+        frames = seen(clip)
+    damaged = [bad for _, _, bad in frames]
+    leading = sum(damaged)
+    assert 0 < leading <= 3
+    assert not any(damaged[leading:]), "what is shown from the first keyframe on is whole"
+    assert [picture for _, picture, _ in frames[leading:]] == before[leading - len(frames) :]
+
+
 def test_interlaced_damage_keeps_its_place(tmp_path: Path) -> None:
     path = clips.make(
         tmp_path / "clip.mp4", rate="50", frames=20, picture_filter="tinterlace=interleave_top,setfield=tff",
@@ -627,6 +735,16 @@ def test_a_picture_whose_edges_are_cut_away_is_refused(kind: str, plain: Path, t
     with pytest.raises(QuarantinedError, match="more picture than players show"):
         open_clip(path)
     assert open_clip(clips.cropped(plain, tmp_path / "whole.mp4", 128, 96)).info.width == 128
+
+
+@pytest.mark.parametrize(("codec", "metadata"), [("libx264", "h264_metadata"), ("libx265", "hevc_metadata")])
+@pytest.mark.parametrize("edges", ["crop_left=100", "crop_left=30:crop_right=14:crop_top=22:crop_bottom=6"])
+def test_edges_that_the_stream_itself_cuts_away_stay_away(
+    codec: str, metadata: str, edges: str, tmp_path: Path
+) -> None:
+    whole = clips.make(tmp_path / "whole.mp4", codec=codec, size="640x360")
+    path = clips.remux(whole, tmp_path / "cut.mp4", **{"bsf:v": f"{metadata}={edges}"})
+    check_both_ways(path, tmp_path / "out.mp4")
 
 
 def test_a_change_of_size_is_damage(tmp_path: Path) -> None:
@@ -669,6 +787,21 @@ def test_bad_input(make: Callable[[Path], Path], error: type[Exception], tmp_pat
         open_clip(path)
     assert str(path) in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("keeps", ["some of the frames", "the picture alone", "all but the last byte"])
+def test_an_index_that_was_cut_short_is_not_taken_for_the_whole(keeps: str, plain: Path, tmp_path: Path) -> None:
+    data = plain.read_bytes()
+    start, stop = next((start, stop) for kind, start, stop in clips.boxes(data) if kind == "moov")
+    assert stop == len(data), "it lies behind the picture"
+    if keeps == "some of the frames":
+        stop = data.index(b"stco", start) + 24
+    elif keeps == "the picture alone":
+        stop = data.rindex(b"trak", start) - 4
+    path = bad(tmp_path, "cut.mp4", data[: min(stop, len(data) - 1)])
+    for opener in (None, lambda: io.BytesIO(path.read_bytes())):
+        with pytest.raises(TruncatedVideoError):
+            open_clip(path, opener)
 
 
 def test_sound_alone_and_cover_art_are_no_film(tmp_path: Path) -> None:
@@ -760,6 +893,18 @@ def test_sound_stays_in_sync(kind: str, codec: str, rate: int, channels: int, tm
         assert sound.codec_context.name == "aac"
         assert sound.codec_context.layout.nb_channels == channels
         assert sound.codec_context.sample_rate in (rate, 44100, 32000)
+
+
+@pytest.mark.parametrize("ticks", ["10", "30"])
+def test_sound_that_begins_later_does_so_to_the_millisecond_in_a_film_of_few_ticks(ticks: str, tmp_path: Path) -> None:
+    whole = clips.make(tmp_path / "whole.mov", audio="pcm_s16le", rate="10", frames=20, sound_seconds=2)
+    path, late = tmp_path / "clip.mov", ["-itsoffset", "0.371", "-i", whole, "-map", "0:v", "-map", "1:a"]
+    clips.call("-i", whole, *late, "-c:v", "mjpeg", "-c:a", "copy", "-video_track_timescale", ticks, path)
+    assert open_clip(path).info.time_base == Fraction(1, int(ticks))
+    passed_through(open_clip(path), tmp_path / "out.mp4")
+    before, after = clicks(path), clicks(tmp_path / "out.mp4")
+    assert len(before) == len(after) > 15
+    assert np.abs(before - after).max() < 0.002
 
 
 @pytest.mark.parametrize("channels", [4, 5, 7, 8])

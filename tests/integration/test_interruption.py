@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,37 @@ def test_what_was_heeded_is_over() -> None:
         with pytest.raises(KeyboardInterrupt):
             interruption.heed()
     interruption.heed()
+
+
+AGAIN = """
+import os, signal, sys
+from pipeline import interruption
+
+def within(frame):
+    return frame is not None and (frame.f_code.co_name == "_interrupt" or within(frame.f_back))
+
+def strike(frame, *_):
+    global left
+    left -= within(frame)
+    if not left:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+for at in range(1, 20):
+    left = at
+    with interruption.listening():
+        try:
+            sys.setprofile(strike)
+            os.kill(os.getpid(), signal.SIGINT)
+            sys.exit("nothing was heeded")
+        except KeyboardInterrupt:
+            sys.setprofile(None)
+"""
+"""Another signal at each of the calls and returns that there are while the first is taken."""
+
+
+def test_an_interruption_within_another_does_not_hang() -> None:
+    """A terminal that is closed sends one signal upon another, and who presses Ctrl-C does it twice."""
+    subprocess.run([sys.executable, "-c", AGAIN], check=True, timeout=30)
 
 
 def test_what_is_ignored_stays_ignored_and_the_rest_is_put_back() -> None:

@@ -8,9 +8,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 INTERRUPTED = 130
 
+STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+"""In the order of their numbers."""
+
 
 def main() -> int:
     """The command line, which takes half a second to load: Ctrl-C in that time ends it quietly, too."""
+    _hold_streams()
     try:
         from pipeline.cli import main as command_line
     except KeyboardInterrupt:
@@ -24,6 +28,14 @@ def main() -> int:
                 stream.flush()
         os._exit(code)
     return code
+
+
+def _hold_streams() -> None:
+    """What starts us without a standard stream (a scheduler, a program of windows) leaves its number to the first file
+    that is opened, a film say, and what a library prints would go there."""
+    for name, mode in STREAMS:
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as we are at work
 
 
 if __name__ == "__main__":

@@ -123,6 +123,19 @@ def test_an_interrupted_run_is_told_by_the_next(school: School, monkeypatch: pyt
     assert school.run()["recovered"] is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_scheduler_may_give_no_standard_streams(school: School, closed: str) -> None:
+    """Nor does a file take their place, into which a library's words would go."""
+    watched = "import os, sys\nfrom pipeline import __main__, cli\nmain = cli.main\n"
+    watched += "cli.main = lambda: main() if os.open(os.devnull, 0) > 2 else 99\nsys.exit(__main__.main())"
+    words = ["run", "--unattended", "--card", str(school.card), "-C", str(school.place)]
+    whole = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", watched, *words]
+    ended = subprocess.run(whole, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads((school.place / "last-run.json").read_text())["result"] == "nothing to do"
+
+
 @pytest.mark.parametrize("where", ["run_card", "waiting"])
 def test_what_nobody_foresaw_is_told_like_any_failure(
     school: School, monkeypatch: pytest.MonkeyPatch, where: str

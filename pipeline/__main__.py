@@ -13,16 +13,18 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def main() -> int:
-    """The command line, which takes half a second to load: Ctrl-C in that time ends it quietly, too."""
-    _hold_streams()
+    """The command line, which takes half a second to load: Ctrl-C in that time ends it quietly, too, and so does one
+    that comes while another is heeded."""
     try:
+        _hold_streams()
         from pipeline.cli import main as command_line
+
+        code = command_line()
     except KeyboardInterrupt:
-        return INTERRUPTED
-    code = command_line()
+        code = INTERRUPTED
     if code == INTERRUPTED:
-        # All is put away; but networks may still be at a picture, and taking the interpreter down under them now and
-        # then ends in a crash that says something else than "interrupted".
+        # All is put away, or the next run does so; but networks may still be at a picture, and taking the interpreter
+        # down under them now and then ends in a crash that says something else than "interrupted".
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()

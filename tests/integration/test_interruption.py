@@ -14,6 +14,7 @@ import pytest
 
 from pipeline import interruption
 from pipeline.adapters.video_in import open_clip
+from pipeline.errors import INTERRUPTED
 from tests.clips import make
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals that a process sends to itself")
@@ -106,6 +107,13 @@ for at in range(1, 20):
 def test_an_interruption_within_another_does_not_hang() -> None:
     """A terminal that is closed sends one signal upon another, and who presses Ctrl-C does it twice."""
     subprocess.run([sys.executable, "-c", AGAIN], check=True, timeout=30)
+
+
+def test_one_that_comes_while_another_is_heeded_ends_it_as_quietly() -> None:
+    struck = "from pipeline import __main__, cli\ndef main():\n    raise KeyboardInterrupt\n"
+    struck += "cli.main = main\n__main__.main()"
+    ended = subprocess.run([sys.executable, "-c", struck], capture_output=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (INTERRUPTED, b"", b"")
 
 
 def test_what_is_ignored_stays_ignored_and_the_rest_is_put_back() -> None:

@@ -241,7 +241,7 @@ class Graph:
                 response = self._client.request(
                     method, path, json=json, headers=(headers or {}) | bearer, timeout=self._timeout()
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 patience.wait(error)
                 continue
             if response.status_code == 401:
@@ -268,7 +268,7 @@ class Graph:
         headers: dict[str, str] | None = None,
         stream: bool = False,
     ) -> httpx.Response:
-        """One request, once and without a token, to an address that Graph handed out. Raises httpx.TransportError,
+        """One request, once and without a token, to an address that Graph handed out. Raises httpx.RequestError,
         and DeliveryError where it is not Microsoft's.
 
         With ``stream`` the answer's body is left for the caller to read and close.

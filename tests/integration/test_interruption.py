@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import interruption
+from pipeline import cli, interruption
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import INTERRUPTED
 from tests.clips import make
@@ -80,7 +80,7 @@ def test_what_was_heeded_is_over() -> None:
 
 AGAIN = """
 import os, signal, sys
-from pipeline import interruption
+from pipeline import cli, interruption
 
 def within(frame):
     return frame is not None and (frame.f_code.co_name == "_interrupt" or within(frame.f_back))
@@ -107,6 +107,23 @@ for at in range(1, 20):
 def test_an_interruption_within_another_does_not_hang() -> None:
     """A terminal that is closed sends one signal upon another, and who presses Ctrl-C does it twice."""
     subprocess.run([sys.executable, "-c", AGAIN], check=True, timeout=30)
+
+
+def test_one_that_a_library_makes_something_else_of_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As happens where it strikes while a compiled module is loaded."""
+
+    def load(*_: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+        return 0
+
+    monkeypatch.setattr("pipeline.commands.house.init", load)
+    assert cli.main(["init", "x", "--lang", "en"]) == INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_one_that_comes_while_another_is_heeded_ends_it_as_quietly() -> None:

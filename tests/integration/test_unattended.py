@@ -21,7 +21,7 @@ from pipeline import messages, workspace
 from pipeline.adapters import encoders
 from pipeline.cli import main
 from pipeline.commands import unattended
-from pipeline.errors import INTERRUPTED, LesveilError
+from pipeline.errors import INTERRUPTED, BusyError, LesveilError
 from pipeline.lesson import card as cards
 from pipeline.lesson import house_checks, making
 from tests.clips import make
@@ -92,6 +92,33 @@ def test_one_at_a_time(school: School) -> None:
         told = school.run(code=5)
     assert told["result"] == "busy"
     assert not (school.place / "last-run.json").exists(), "that is for the run that is at work to write"
+
+
+def test_what_was_held_by_another_within_a_run_is_a_failure(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(*_: Any, **__: Any) -> None:
+        raise BusyError("Another command changes the templates in {folder}; try again.", folder=school.place)
+
+    monkeypatch.setattr(cards, "run_card", held)
+    assert school.run(code=5)["result"] == "failed"
+    assert json.loads((school.place / "last-run.json").read_text())["result"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["run.begun", ".last-run.json.part"])
+def test_a_full_disk_is_told_and_leaves_nothing(school: School, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write = Path.write_text
+
+    def full(path: Path, *words: Any, **more: Any) -> int:
+        if path.name == name:
+            path.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        told = school.run(code=32)
+    assert name.strip(".").removesuffix(".part") in told["failed"][-1]["error"]
+    assert not (school.place / name).exists()
+    assert school.run()["recovered"] is None, "it came to its end"
 
 
 def test_a_crashed_run_is_recovered_and_told(school: School) -> None:

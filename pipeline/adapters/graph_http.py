@@ -39,10 +39,12 @@ AGAIN = frozenset({429, 500, 502, 503, 504})
 LONGEST_CALL, LONGEST_CONNECT = 120.0, 20.0
 """Seconds that an answer may take, and reaching the service."""
 
-# httpx logs every address it calls, httpcore every header: both hold secrets here. Of the others only warnings are of
-# use to anyone.
-for _name in ("httpx", "httpcore", "msal", "msal_extensions", "urllib3", "requests"):
+# httpx logs every address it calls, httpcore every header, msal an answer that it does not understand: all hold secrets
+# here. Of the others only warnings are of use to anyone.
+for _name in ("httpx", "httpcore", "urllib3", "requests"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+for _name in ("msal", "msal_extensions"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

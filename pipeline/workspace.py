@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -332,13 +332,26 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         with files.writing(path):
             file = held.enter_context(path.open("a+b"))
-            if not files.lock(file):
+            if not _locked(file, path):
                 raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
         if tidy:
             _refuse_set_back(workspace)
             workspace.vault.sweep()
             files.sweep_all_partials(workspace.finished)
         yield
+
+
+def _locked(file: IO[bytes], path: Path) -> bool:
+    """As `files.lock`. Raises WorkspaceError where the volume knows no locks: two runs would undo each other's work."""
+    try:
+        return files.lock(file)
+    except OSError as error:
+        raise WorkspaceError(
+            "{file} cannot be locked ({why}), so nothing keeps two runs apart; move the workspace to a disk of this "
+            "machine, or to a share that knows locks.",
+            file=path,
+            why=error.strerror,
+        ) from error
 
 
 def _refuse_set_back(workspace: Workspace) -> None:
@@ -360,7 +373,7 @@ def _templates_held(workspace: Workspace) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         with files.writing(path):
             file = held.enter_context(path.open("a+b"))
-            while not files.lock(file):
+            while not _locked(file, path):
                 if time.monotonic() > patience:
                     raise BusyError("Another command changes the templates in {folder}; try again.", folder=path.parent)
                 time.sleep(0.02)

@@ -426,8 +426,13 @@ def _load_templates(workspace: Workspace) -> list[Person]:
         return []
     for id in kept[:-1]:
         workspace.vault.destroy(id)
-    with workspace.vault.open(kept[-1]) as reader:
-        document: list[dict[str, Any]] = json.loads(reader.read())
+    try:
+        document: list[dict[str, Any]] = json.loads(workspace.vault.get(kept[-1]))
+    except VaultError as error:
+        raise VaultError(
+            "The templates in {file} cannot be read; enrol everybody again with lesveil enrol.",
+            file=workspace.vault.path(kept[-1]),
+        ) from error
     return [
         Person(
             entry["id"],
@@ -465,6 +470,10 @@ def _prune_templates(workspace: Workspace, today: date, withdrawn: str | None) -
     except VaultError:
         for id in _kept_templates(workspace):
             workspace.vault.destroy(id)
+        print(
+            tr("The templates could not be read and were destroyed; nobody is recognised until lesveil enrol is done."),
+            file=sys.stderr,
+        )
         return []
     allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
     gone = {withdrawn, *workspace.register.selves(withdrawn)} if withdrawn is not None else set()

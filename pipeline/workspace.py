@@ -135,6 +135,7 @@ def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Works
             raise error
         heed_withdrawals(workspace)
         _heed_alikes(workspace)
+        _heed_lists(workspace)
         missing = missing_list(workspace)
         if missing is not None and not old_register:
             raise ConsentError(
@@ -194,6 +195,17 @@ def _heed_alikes(workspace: Workspace) -> None:
             ledger.append("alike", None, {"pair": list(pair), "people": people, "by": by})
         elif register.knows(pair[0]) and register.knows(pair[1]):
             register.decide_alike(pair[0], pair[1], row.payload["people"], row.payload["by"])
+
+
+def _heed_lists(workspace: Workspace) -> None:
+    """The ledger comes to know the newest list where a crash kept it from it: by that an old copy of the register is
+    told."""
+    lost, rows = _lists_lost(workspace), workspace.ledger.entries("import")
+    known = {(row.payload["import"], row.payload["sha256"]) for row in rows}
+    for number, sha256, people, staff in workspace.register.newest_imports():
+        if staff not in lost and (number, sha256) not in known:
+            row = {"import": number, "sha256": sha256, "people": people, "staff": staff}
+            workspace.ledger.append("import", None, row)
 
 
 def missing_list(workspace: Workspace) -> Entry | None:

@@ -219,6 +219,13 @@ class Register(database.Held):
         with self._lock, _told(self._path):
             return bool(self._connection.execute(asked, (number, sha256)).fetchone())
 
+    def newest_imports(self) -> list[tuple[int, str, int, bool]]:
+        """The newest import of the pupils' list and of the staff's: (number, digest, people on it, of the staff)."""
+        asked = "SELECT max(number), sha256, people, list = 'staff' FROM imports GROUP BY list"
+        with self._lock, _told(self._path):
+            rows = self._connection.execute(asked).fetchall()
+        return [(number, sha256, people, bool(staff)) for number, sha256, people, staff in rows]
+
     def first_import(self) -> date | None:
         """The day of the first import; None before it."""
         with self._lock, _told(self._path):

@@ -231,7 +231,7 @@ class Ledger(database.Held):
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        with database.with_room(path):
+        with database.passing(path):
             yield
     except OSError as error:
         raise LedgerError(

@@ -417,7 +417,7 @@ def _counted(at: str, day: str, today: date) -> date:
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        with database.with_room(path):
+        with database.passing(path):
             yield
     except OSError as error:
         raise ConsentError(

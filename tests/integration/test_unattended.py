@@ -306,6 +306,21 @@ def test_a_folder_that_cannot_be_written_is_told_as_that(school: School, monkeyp
     assert len(told["the workspace"]) == 2
 
 
+@pytest.mark.parametrize("name", ["ledger.db", "register.db"])
+def test_a_file_that_another_program_holds_is_not_called_broken(
+    school: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Nobody is to put back an old copy of a register that is only waited for."""
+    monkeypatch.setattr("pipeline.adapters.database.BUSY_SECONDS", 0.05)
+    with contextlib.closing(sqlite3.connect(school.place / name, isolation_level=None)) as held:
+        held.execute("PRAGMA locking_mode=EXCLUSIVE")
+        held.execute("BEGIN EXCLUSIVE")
+        assert main(["status", "-C", str(school.place), "--lang", "en"]) == BusyError.code
+        assert f"{name} is held by another program" in capsys.readouterr().err
+        (broken,) = findings(school, "the workspace", code=4)
+    assert (name in broken["text"], broken["todo"]) == (True, "Run lesveil doctor again then.")
+
+
 def test_doctor_looks_while_a_run_is_at_work(school: School) -> None:
     """It is asked when somebody wonders about just that run; only what it is told of the clock waits."""
     with workspace.opened(school.place) as place, workspace.alone(place):

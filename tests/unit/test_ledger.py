@@ -314,5 +314,5 @@ def test_a_full_disk_is_told_as_a_full_disk_and_nothing_is_half_written(tmp_path
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)])
 def test_no_room_for_this_user_is_no_room(tmp_path, number):
-    with pytest.raises(DiskFullError), database.with_room(tmp_path / "ledger.db"):
+    with pytest.raises(DiskFullError), database.passing(tmp_path / "ledger.db"):
         raise OSError(number, "no room")

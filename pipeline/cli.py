@@ -82,6 +82,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _code_of(argv: Sequence[str] | None) -> int:
     try:
+        return _carried_out(argv)
+    except KeyboardInterrupt:
+        print(
+            f"lesveil: {tr('interrupted; nothing half-done looks finished: repeat the command to go on.')}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001 -- the command ends with it, and nothing of it counts as done
+        known = ours(error)
+        print(f"lesveil: {told(known)}", file=sys.stderr)
+        return known.code
+
+
+def _carried_out(argv: Sequence[str] | None) -> int:
+    try:
         args = parser().parse_args(argv)
         for name, default in (("lang", ""), ("json", False), ("quiet", False), ("workspace", None)):
             if not hasattr(args, name):
@@ -99,18 +116,9 @@ def _code_of(argv: Sequence[str] | None) -> int:
         args.main = main
         code = args.work(args)
         return int(code)
-    except KeyboardInterrupt:
-        print(
-            f"lesveil: {tr('interrupted; nothing half-done looks finished: repeat the command to go on.')}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    except BrokenPipeError:
-        return 1
-    except Exception as error:  # noqa: BLE001 -- the command ends with it, and nothing of it counts as done
-        known = ours(error)
-        print(f"lesveil: {told(known)}", file=sys.stderr)
-        return known.code
+    except Exception:
+        interruption.heed()  # a module that was being loaded, or a library, may have made something else of it
+        raise
 
 
 def _early_language(argv: Sequence[str] | None) -> str:

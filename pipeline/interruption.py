@@ -20,12 +20,13 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 OF_A_TERMINAL = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 """What a terminal sends to the workers that a command started, too, though it is the command that heeds it."""
 
-_asked = threading.Event()
+_asked = False
+"""Not a threading.Event: its lock would be waited for without end by a second signal while the first one holds it."""
 
 
 def heed() -> None:
     """Raise KeyboardInterrupt if one was asked for while a command is at work."""
-    if _asked.is_set():
+    if _asked:
         raise KeyboardInterrupt
 
 
@@ -34,6 +35,7 @@ def listening() -> Iterator[None]:
     """Take the signals that end a command, for as long as it is at work. What is ignored (nohup, a job in the
     background) stays so; threads other than the first cannot, and leave it. An interruption that nobody can raise is
     not printed: it will be heeded."""
+    global _asked
     before = {}
     if threading.current_thread() is threading.main_thread():
         numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
@@ -46,7 +48,7 @@ def listening() -> Iterator[None]:
         yield
     finally:
         sys.excepthook, sys.unraisablehook = hooks
-        _asked.clear()
+        _asked = False
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -67,5 +69,6 @@ def kept_from_workers() -> Iterator[None]:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    _asked.set()
+    global _asked
+    _asked = True
     raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -135,6 +135,7 @@ def opened(folder: Path | None, *, old_register: bool = False) -> Iterator[Works
             raise error
         heed_withdrawals(workspace)
         _heed_alikes(workspace)
+        _heed_lists(workspace)
         missing = missing_list(workspace)
         if missing is not None and not old_register:
             raise ConsentError(
@@ -194,6 +195,17 @@ def _heed_alikes(workspace: Workspace) -> None:
             ledger.append("alike", None, {"pair": list(pair), "people": people, "by": by})
         elif register.knows(pair[0]) and register.knows(pair[1]):
             register.decide_alike(pair[0], pair[1], row.payload["people"], row.payload["by"])
+
+
+def _heed_lists(workspace: Workspace) -> None:
+    """The ledger comes to know the newest list where a crash kept it from it: by that an old copy of the register is
+    told."""
+    lost, rows = _lists_lost(workspace), workspace.ledger.entries("import")
+    known = {(row.payload["import"], row.payload["sha256"]) for row in rows}
+    for number, sha256, people, staff in workspace.register.newest_imports():
+        if staff not in lost and (number, sha256) not in known:
+            row = {"import": number, "sha256": sha256, "people": people, "staff": staff}
+            workspace.ledger.append("import", None, row)
 
 
 def missing_list(workspace: Workspace) -> Entry | None:
@@ -332,13 +344,26 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         with files.writing(path):
             file = held.enter_context(path.open("a+b"))
-            if not files.lock(file):
+            if not _locked(file, path):
                 raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
         if tidy:
             _refuse_set_back(workspace)
             workspace.vault.sweep()
             files.sweep_all_partials(workspace.finished)
         yield
+
+
+def _locked(file: IO[bytes], path: Path) -> bool:
+    """As `files.lock`. Raises WorkspaceError where the volume knows no locks: two runs would undo each other's work."""
+    try:
+        return files.lock(file)
+    except OSError as error:
+        raise WorkspaceError(
+            "{file} cannot be locked ({why}), so nothing keeps two runs apart; move the workspace to a disk of this "
+            "machine, or to a share that knows locks.",
+            file=path,
+            why=error.strerror,
+        ) from error
 
 
 def _refuse_set_back(workspace: Workspace) -> None:
@@ -360,7 +385,7 @@ def _templates_held(workspace: Workspace) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         with files.writing(path):
             file = held.enter_context(path.open("a+b"))
-            while not files.lock(file):
+            while not _locked(file, path):
                 if time.monotonic() > patience:
                     raise BusyError("Another command changes the templates in {folder}; try again.", folder=path.parent)
                 time.sleep(0.02)
@@ -413,8 +438,13 @@ def _load_templates(workspace: Workspace) -> list[Person]:
         return []
     for id in kept[:-1]:
         workspace.vault.destroy(id)
-    with workspace.vault.open(kept[-1]) as reader:
-        document: list[dict[str, Any]] = json.loads(reader.read())
+    try:
+        document: list[dict[str, Any]] = json.loads(workspace.vault.get(kept[-1]))
+    except VaultError as error:
+        raise VaultError(
+            "The templates in {file} cannot be read; enrol everybody again with lesveil enrol.",
+            file=workspace.vault.path(kept[-1]),
+        ) from error
     return [
         Person(
             entry["id"],
@@ -452,6 +482,10 @@ def _prune_templates(workspace: Workspace, today: date, withdrawn: str | None) -
     except VaultError:
         for id in _kept_templates(workspace):
             workspace.vault.destroy(id)
+        print(
+            tr("The templates could not be read and were destroyed; nobody is recognised until lesveil enrol is done."),
+            file=sys.stderr,
+        )
         return []
     allowed = in_force(workspace, people, today, today) if workspace.recognises else {}
     gone = {withdrawn, *workspace.register.selves(withdrawn)} if withdrawn is not None else set()

@@ -165,7 +165,7 @@ def _found_broken(id: str, ingested: Any, ledger: Recorder) -> bool:
 
 def source_of(card_clip: CardClip, card: str, before: Sequence[os.stat_result], sample: str) -> str:
     """Names exactly these files, so that an interrupted copy is gone on with from no others."""
-    digest = hashlib.sha256(f"{card}\0{sample}".encode())
+    digest = hashlib.sha256(f"{card}\0{sample}".encode(errors="surrogatepass"))
     for path, found in zip(card_clip.paths, before, strict=True):
         digest.update(f"\0{card_clip.relative(path)}\0{found.st_mtime_ns}".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.adapters import files
+from pipeline.errors import BusyError
 
 BUSY_SECONDS = 30.0
 
@@ -102,16 +103,19 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def with_room(path: Path) -> Iterator[None]:
-    """Raise DiskFullError when the disk has no room for what is written to ``path`` here."""
+def passing(path: Path) -> Iterator[None]:
+    """What is no fault of the file at ``path`` and will pass: DiskFullError when the disk has no room for what is
+    written here, BusyError when another program holds the file for longer than `BUSY_SECONDS`."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        if isinstance(error, OSError):
-            full = files.is_full(error)
-        else:
-            full = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-        if full:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_BUSY:
+            raise BusyError(
+                "{file} is held by another program; wait until that is done, or close it, and try again.", file=path
+            ) from error
+        full = isinstance(error, OSError) and files.is_full(error)
+        if full or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
             raise files.disk_full(path) from error
         raise
 

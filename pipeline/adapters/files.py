@@ -337,12 +337,15 @@ def _write_private(path: Path, data: bytes, name: Callable[[Path, Path], None]) 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Inside, an OSError that means a full disk or a place that cannot be written becomes an error that names it."""
+    """Inside, an OSError that means a full disk or a place that cannot be written becomes an error that names it; of
+    another kind it names ``path`` where it names nothing (a flush and a lock do not)."""
     try:
         yield
     except OSError as error:
         told = told_error(error, path)
         if told is None:
+            if error.errno is not None and error.filename is None:
+                error.filename = os.fspath(path)
             raise
         raise told from error
 

@@ -39,10 +39,12 @@ AGAIN = frozenset({429, 500, 502, 503, 504})
 LONGEST_CALL, LONGEST_CONNECT = 120.0, 20.0
 """Seconds that an answer may take, and reaching the service."""
 
-# httpx logs every address it calls, httpcore every header: both hold secrets here. Of the others only warnings are of
-# use to anyone.
-for _name in ("httpx", "httpcore", "msal", "msal_extensions", "urllib3", "requests"):
+# httpx logs every address it calls, httpcore every header, msal an answer that it does not understand: all hold secrets
+# here. Of the others only warnings are of use to anyone.
+for _name in ("httpx", "httpcore", "urllib3", "requests"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+for _name in ("msal", "msal_extensions"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def retry_after(response: httpx.Response) -> float | None:
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
@@ -241,7 +243,7 @@ class Graph:
                 response = self._client.request(
                     method, path, json=json, headers=(headers or {}) | bearer, timeout=self._timeout()
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 patience.wait(error)
                 continue
             if response.status_code == 401:
@@ -268,7 +270,7 @@ class Graph:
         headers: dict[str, str] | None = None,
         stream: bool = False,
     ) -> httpx.Response:
-        """One request, once and without a token, to an address that Graph handed out. Raises httpx.TransportError,
+        """One request, once and without a token, to an address that Graph handed out. Raises httpx.RequestError,
         and DeliveryError where it is not Microsoft's.
 
         With ``stream`` the answer's body is left for the caller to read and close.

@@ -59,7 +59,11 @@ def master_key(root: Path, *, in_use: bool, key_file: bool = False) -> bytes:
     if pointer.exists():
         return _from_keyring(pointer)
     if in_use:
-        raise VaultError("{file} is missing: the working copies cannot be read without it.", file=path)
+        raise VaultError(
+            "{file} is missing, and the working copies cannot be read without it; put back a copy of it, or make a new "
+            "workspace.",
+            file=path,
+        )
     key = secrets.token_bytes(SIZE)
     keyring = None if key_file else system_keyring()
     if keyring is not None and (name := _into_keyring(keyring, key)):
@@ -122,7 +126,13 @@ def _into_keyring(keyring: Keyring, key: bytes) -> str | None:
 def _from_keyring(pointer: Path) -> bytes:
     name = pointer.read_text(encoding="ascii", errors="replace").strip()
     keyring, text = system_keyring(), None
-    if keyring is not None and _NAME.fullmatch(name):
+    if keyring is None:
+        raise VaultError(
+            "The key of {folder} is in a keyring, and none can be reached from here; do this on the machine and as the "
+            "user that made the workspace, signed in (a scheduler must run it in that session: docs/unattended.md).",
+            folder=pointer.parent,
+        )
+    if _NAME.fullmatch(name):
         try:
             text = keyring.get_password(SERVICE, name)
         except Exception as error:

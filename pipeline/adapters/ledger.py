@@ -111,7 +111,7 @@ class Ledger(database.Held):
         return outcome
 
     def entries(self, kind: str | None = None, clip: str | None = None) -> list[Entry]:
-        """All rows in order, or those of one kind, of one clip, or both."""
+        """All rows in order, or those of one kind, of one clip, or both; LedgerError where one cannot be read."""
         with self._lock, _told(self._path):
             rows = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM entries WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR clip = ?2)"
@@ -125,10 +125,16 @@ class Ledger(database.Held):
             moment = min([now, *(then for row, then in said if row > seq)])
             return moment if at > moment and day_of(at) > day_of(moment) else ""
 
-        return [
-            Entry(seq, at, kind, clip, json.loads(payload), previous, own, right(seq, at))
-            for seq, at, kind, clip, _, payload, previous, own in rows
-        ]
+        found = []
+        for seq, at, kind, clip, _, text, previous, own in rows:
+            try:
+                payload, moment = json.loads(text), right(seq, at)
+            except ValueError as error:
+                raise self._changed(seq) from error
+            if not isinstance(payload, dict):
+                raise self._changed(seq)
+            found.append(Entry(seq, at, kind, clip, payload, previous, own, moment))
+        return found
 
     def head(self) -> str:
         """``<number of the last row>:<its hash>``; noted elsewhere, it lets `verify` find a tail that was cut off."""
@@ -143,7 +149,7 @@ class Ledger(database.Held):
                 "SELECT MAX(at) FROM entries"
                 " WHERE seq >= IFNULL((SELECT MAX(seq) FROM entries WHERE kind = 'clock'), 0)"
             ).fetchone()
-        return None if at is None else day_of(at)
+            return None if at is None else day_of(at)
 
     def start_anew(self) -> None:
         """Delete every row for good, and begin again with one that says what came before; all of it or nothing."""
@@ -210,19 +216,22 @@ class Ledger(database.Held):
 
     def _refuse_changed(self, row: tuple[Any, ...]) -> None:
         if hash_of(*row[:7]) != row[7]:
-            raise LedgerError(
-                "Row {row} of {file} was changed after it was written; run lesveil ledger verify and keep the file as"
-                " it is.",
-                row=row[0],
-                file=self._path,
-            )
+            raise self._changed(row[0])
+
+    def _changed(self, seq: int) -> LedgerError:
+        return LedgerError(
+            "Row {row} of {file} was changed after it was written; run lesveil ledger verify and keep the file as"
+            " it is.",
+            row=seq,
+            file=self._path,
+        )
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        with database.with_room(path):
+        with database.passing(path):
             yield
     except OSError as error:
         raise LedgerError(

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx
 
-from pipeline.adapters.graph_http import AGAIN, Graph, Patience, refused
+from pipeline.adapters.graph_http import AGAIN, Graph, Patience, refused, unreachable
 from pipeline.errors import DeliveryError
 
 FIELDS = "$select=id,name,size,eTag,file,folder,parentReference"
@@ -110,7 +110,10 @@ class OneDrive:
                 raise refused(redirect)
             try:
                 response = self.graph.bare(
-                    "GET", redirect.headers["Location"], headers={"Range": f"bytes={at}-"} if at else {}, stream=True
+                    "GET",
+                    redirect.headers.get("Location", ""),
+                    headers={"Accept-Encoding": "identity"} | ({"Range": f"bytes={at}-"} if at else {}),
+                    stream=True,
                 )
                 try:
                     if response.status_code in AGAIN:
@@ -127,7 +130,7 @@ class OneDrive:
                     return
                 finally:
                     response.close()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 patience.wait(error)
 
     def sha256(self, id: str) -> tuple[str, int]:
@@ -214,7 +217,12 @@ def _quoted(path: str) -> str:
 def _json(response: httpx.Response) -> dict[str, Any]:
     if response.status_code not in (200, 201):
         raise refused(response)
-    document: dict[str, Any] = response.json()
+    try:
+        document = response.json()
+    except ValueError as error:  # somebody on the way answers in its place: a page to sign in to the school's network
+        raise unreachable(error) from error
+    if not isinstance(document, dict):
+        raise refused(response)
     return document
 
 

@@ -219,6 +219,13 @@ class Register(database.Held):
         with self._lock, _told(self._path):
             return bool(self._connection.execute(asked, (number, sha256)).fetchone())
 
+    def newest_imports(self) -> list[tuple[int, str, int, bool]]:
+        """The newest import of the pupils' list and of the staff's: (number, digest, people on it, of the staff)."""
+        asked = "SELECT max(number), sha256, people, list = 'staff' FROM imports GROUP BY list"
+        with self._lock, _told(self._path):
+            rows = self._connection.execute(asked).fetchall()
+        return [(number, sha256, people, bool(staff)) for number, sha256, people, staff in rows]
+
     def first_import(self) -> date | None:
         """The day of the first import; None before it."""
         with self._lock, _told(self._path):
@@ -410,7 +417,7 @@ def _counted(at: str, day: str, today: date) -> date:
 def _told(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one sentence."""
     try:
-        with database.with_room(path):
+        with database.passing(path):
             yield
     except OSError as error:
         raise ConsentError(

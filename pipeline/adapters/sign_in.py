@@ -9,6 +9,7 @@ DPAPI, Keychain, libsecret), or sealed in the workspace's vault where the system
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import httpx
 import msal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from msal.exceptions import MsalError
 from msal_extensions import PersistedTokenCache
 from msal_extensions.persistence import BasePersistence
 
@@ -34,6 +36,8 @@ SITES_SCOPES = ["Sites.Selected"]
 """Delegated: only sites that an administrator gave to this program, as far as the person may go there."""
 APPS_SCOPES = ["https://graph.microsoft.com/.default"]
 """What an administrator granted to the program itself: Sites.Selected, and one site."""
+PASSING = ("temporarily_unavailable", "server_error")
+"""Errors of the sign-in service (RFC 6749, 4.1.2.1) that are nobody's fault here: who is signed in stays so."""
 TIMEOUT = 30.0
 """Seconds that an answer of the sign-in service may take."""
 
@@ -179,9 +183,13 @@ class SignIn:
             if len(accounts) > 1:  # a login was cut off; into whose OneDrive a film goes is never guessed
                 raise SignInError("More than one person is signed in to OneDrive here; run lesveil login.")
             result = _reached(
-                lambda: application.acquire_token_silent(self._scopes, account=accounts[0], force_refresh=fresh)
+                lambda: application.acquire_token_silent_with_error(
+                    self._scopes, account=accounts[0], force_refresh=fresh
+                )
             )
-            if not result:
+            if result and result.get("error") in PASSING:
+                raise _away(str(result["error"]))
+            if not result or "error" in result:
                 raise SignInError("The sign-in to OneDrive has ended; run lesveil login.")
             return self._finish(result)
 
@@ -257,20 +265,18 @@ def _reached(build: Callable[[], Any]) -> Any:
         return build()
     except SignInError:
         raise
+    except json.JSONDecodeError as error:  # somebody on the way answers in its place
+        raise _away(type(error).__name__) from error
     except (ValueError, KeyError) as error:
         raise SignInError(
             "Microsoft knows no such tenant, or answers otherwise than it should; check [onedrive]."
         ) from error
-    except OSError as error:  # requests' errors are OSErrors; httpx's are not
-        raise _away(error) from error
-    except httpx.HTTPError as error:
-        raise _away(error) from error
+    except (OSError, httpx.HTTPError, MsalError) as error:  # requests' are OSErrors; a 5xx is msal's own
+        raise _away(type(error).__name__) from error
 
 
-def _away(error: Exception) -> SignInError:
-    return SignInError(
-        "The sign-in service cannot be reached ({why}); try again when the line is better.", why=type(error).__name__
-    )
+def _away(why: str) -> SignInError:
+    return SignInError("The sign-in service cannot be reached ({why}); try again when the line is better.", why=why)
 
 
 def _told(result: dict[str, Any]) -> SignInError:

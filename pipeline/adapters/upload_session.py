@@ -84,7 +84,7 @@ def send(
             began = graph.clock.now()
             try:
                 response = graph.bare("PUT", url, content=_bytes(file, at, stop), headers=_headers(at, stop, size))
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 patience.wait(error)
                 piece, at = line.smaller(piece), None
                 continue
@@ -114,13 +114,13 @@ def is_open(graph: Graph, url: str) -> bool:
     try:
         response = graph.bare("GET", url)
         return response.status_code == 200 and bool(response.json()["nextExpectedRanges"])
-    except (httpx.TransportError, DeliveryError, ValueError, KeyError, TypeError):
+    except (httpx.RequestError, DeliveryError, ValueError, KeyError, TypeError):
         return False
 
 
 def cancel(graph: Graph, url: str) -> None:
     """Tell the server to forget the session and what it holds, if that can be; it expires by itself, too."""
-    with contextlib.suppress(httpx.TransportError, DeliveryError):
+    with contextlib.suppress(httpx.RequestError, DeliveryError):
         graph.bare("DELETE", url)
 
 
@@ -129,7 +129,7 @@ def _ask(graph: Graph, url: str, size: int, patience: Patience) -> int | Outcome
     while True:
         try:
             response = graph.bare("GET", url)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             patience.wait(error)
             continue
         if response.status_code in AGAIN:

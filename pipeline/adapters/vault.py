@@ -149,11 +149,12 @@ class Vault:
 
     def _destroy_key(self, path: Path) -> None:
         if path.exists():
-            with open(path, "r+b", buffering=0) as key:
-                key.write(secrets.token_bytes(os.fstat(key.fileno()).st_size))
-                files.sync(key.fileno())
-            files.remove(path)
-            files.sync_folder(self._keys)
+            with files.writing(path):
+                with open(path, "r+b", buffering=0) as key:
+                    key.write(secrets.token_bytes(os.fstat(key.fileno()).st_size))
+                    files.sync(key.fileno())
+                files.remove(path)
+                files.sync_folder(self._keys)
 
     def sweep(self) -> int:
         """Remove what crashed writes left; only for the one run that holds the workspace. Returns the count.

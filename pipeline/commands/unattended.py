@@ -41,7 +41,7 @@ def unattended(args: argparse.Namespace) -> int:
                 interruption.heed()
                 code = _refused(document, ours(unknown))
             document |= {"result": _result(code, document), "code": code, "ended": _now()}
-            if code != BusyError.code:  # that file belongs to the run that is at work
+            if document["result"] != "busy":  # that file belongs to the run that is at work
                 _keep(place.folder / RESULT, document)
     except Exception as unknown:  # noqa: BLE001 -- there is no workspace, it cannot be opened, or nothing kept there
         interruption.heed()
@@ -60,8 +60,9 @@ def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[No
     if before is not None:
         place.ledger.append("recovered", None, {"begun": before[:40]})
     document["recovered"] = before
-    mark.write_text(document["started"], encoding="ascii")
     try:
+        with files.writing(mark):
+            mark.write_text(document["started"], encoding="ascii")
         yield
     except Exception:
         files.remove(mark)
@@ -134,7 +135,7 @@ def _refused(document: dict[str, Any], error: LesveilError, what: str = "") -> i
 
 
 def _result(code: int, document: dict[str, Any]) -> str:
-    if code == BusyError.code:
+    if code == BusyError.code and "recovered" not in document:  # it did not even begin
         return "busy"
     if code == 0:
         if document["clips"] or document["delivered"]:
@@ -157,8 +158,12 @@ def last_run(place: workspace.Workspace) -> str:
 def _keep(path: Path, document: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.part")
     text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    try:
+        with files.writing(path):
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+            os.replace(partial, path)
+    finally:
+        files.remove(partial)
 
 
 def _now() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import LesveilError
+from pipeline.errors import BusyError, LesveilError
 from pipeline.messages import told, tr
 from pipeline.workspace import Workspace
 
@@ -40,6 +40,8 @@ def cannot(error: LesveilError | OSError) -> Finding:
         text = tr("{file} cannot be used: {why}.", file=error.filename or "-", why=why)
     if isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError):
         return Finding("bad", text, tr("Give yourself permission to read and write there."))
+    if isinstance(error, BusyError):
+        return Finding("bad", text, tr("Run lesveil doctor again then."))
     return Finding(
         "bad", text, tr("Put back a copy of it; if there is none keep the folder as it is and ask for help.")
     )

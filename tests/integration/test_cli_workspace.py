@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -584,6 +586,21 @@ def test_one_run_at_a_time(school: School) -> None:
         school.refused("deliver", code=5)
         assert school.stages() == ["rendered", "rendered"], "looking is allowed"
     school.lesveil("deliver")
+
+
+def test_where_runs_cannot_be_kept_apart_none_begins(bare: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network shares know no locks."""
+
+    def locked(file: Any) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock", locked)
+    assert f"{bare.place / 'run.lock'} cannot be locked" in bare.refused("run", "--card", bare.card, code=50)
+    with (
+        workspace.opened(bare.place) as place,
+        pytest.raises(WorkspaceError, match=r"templates\.lock cannot be locked"),
+    ):
+        workspace.load_templates(place)
 
 
 def test_a_workspace_is_made_once(bare: School) -> None:

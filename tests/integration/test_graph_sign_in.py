@@ -141,6 +141,34 @@ def test_a_token_that_ended_is_replaced_and_one_that_was_refused_too(
     assert reaches(person, signed) == "me", "the service forgot the token: a fresh one is fetched once"
 
 
+ANSWERS = {
+    "half an answer": lambda answer: httpx.Response(200, text=answer.text[:-20]),
+    "a page": lambda answer: httpx.Response(200, text="<html>Sign in to the school's network</html>"),
+    "busy": lambda answer: httpx.Response(429, json={"error": "temporarily_unavailable"}),
+    "a failure": lambda answer: httpx.Response(503, text="later"),
+}
+
+
+@pytest.mark.parametrize("answered", ANSWERS)
+def test_a_service_that_answers_badly_is_away_and_what_it_said_is_in_no_log(
+    answered: str, person: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = SignIn(person, Vault(tmp_path / "vault"))
+    signed.by_device_code(lambda at, code: None)
+    send = sign_in._OnThisMachine._send
+
+    def badly(here: sign_in._OnThisMachine, method: str, url: str, **more: object) -> httpx.Response:
+        answer = send(here, method, url, **more)
+        return ANSWERS[answered](answer) if url.endswith("/token") else answer
+
+    with monkeypatch.context() as patch, Ears() as ears:
+        patch.setattr(sign_in._OnThisMachine, "_send", badly)
+        with pytest.raises(SignInError, match="cannot be reached"):
+            signed(fresh=True)
+    assert secrets_in(ears.text) == []
+    assert SignIn(person, Vault(tmp_path / "vault"))(), "who was signed in still is"
+
+
 def test_signing_out_leaves_nothing_to_come_back_with(person: Registration, tmp_path: Path) -> None:
     vault = Vault(tmp_path / "vault")
     signed = SignIn(person, vault)

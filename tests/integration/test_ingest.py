@@ -49,6 +49,14 @@ def take(tmp_path: Path) -> CardClip:
     return find_clips(tmp_path / "card")[0]
 
 
+def test_a_card_in_a_folder_whose_name_is_in_no_alphabet_is_copied(
+    take: CardClip, vault: Vault, ledger: Ledger
+) -> None:
+    """Such a folder exists on Linux; without a serial and a label the card is known by it."""
+    assert copies.lacking(take, "/media/k\udcff", vault, ledger) == len(FILM)
+    assert ingest(take, vault, ledger, card="/media/k\udcff").bytes == len(FILM)
+
+
 def test_the_copy_is_the_film_and_the_ledger_knows_it(take: CardClip, vault: Vault, ledger: Ledger) -> None:
     told: list[tuple[str, int, int]] = []
     clip = ingest(take, vault, ledger, lambda *row: told.append(row))

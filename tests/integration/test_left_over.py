@@ -33,6 +33,7 @@ from pipeline.errors import (
     LesveilError,
     RepairError,
     UsageError,
+    VaultError,
     WorkspaceError,
 )
 from pipeline.lesson import card, house_checks, report, retention, seen, worker
@@ -423,6 +424,22 @@ def test_templates_that_somebody_holds_are_waited_for_and_not_taken(
         pytest.raises(BusyError, match="try again"),
     ):
         workspace.load_templates(opened)
+
+
+def test_that_templates_were_destroyed_because_they_cannot_be_read_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everybody is hidden from then on; and no card helps that."""
+    (place / "lesveil.toml").write_text('[recognition]\nmode = "on"\n[privacy]\ndpia = "2026/1"\n')
+    with workspace.opened(place) as opened:
+        workspace.save_templates(opened, [Person("900", np.zeros(128, np.float32), 3)])
+        (sealed,) = (place / "vault" / "clips").glob("templates-*.vault")
+        sealed.write_bytes(sealed.read_bytes()[:-1])
+        with pytest.raises(VaultError, match=r"templates-1\.vault cannot be read; enrol everybody again"):
+            workspace.load_templates(opened)
+        assert workspace.prune_templates(opened, TODAY) == []
+        assert "nobody is recognised until lesveil enrol is done" in capsys.readouterr().err
+        assert workspace.load_templates(opened) == []
 
 
 # --- films ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from pipeline import messages, workspace
 from pipeline.adapters import encoders
 from pipeline.cli import main
 from pipeline.commands import unattended
-from pipeline.errors import INTERRUPTED, LesveilError
+from pipeline.errors import INTERRUPTED, BusyError, LesveilError
 from pipeline.lesson import card as cards
 from pipeline.lesson import house_checks, making
 from tests.clips import make
@@ -94,6 +94,33 @@ def test_one_at_a_time(school: School) -> None:
     assert not (school.place / "last-run.json").exists(), "that is for the run that is at work to write"
 
 
+def test_what_was_held_by_another_within_a_run_is_a_failure(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(*_: Any, **__: Any) -> None:
+        raise BusyError("Another command changes the templates in {folder}; try again.", folder=school.place)
+
+    monkeypatch.setattr(cards, "run_card", held)
+    assert school.run(code=5)["result"] == "failed"
+    assert json.loads((school.place / "last-run.json").read_text())["result"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["run.begun", ".last-run.json.part"])
+def test_a_full_disk_is_told_and_leaves_nothing(school: School, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write = Path.write_text
+
+    def full(path: Path, *words: Any, **more: Any) -> int:
+        if path.name == name:
+            path.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        told = school.run(code=32)
+    assert name.strip(".").removesuffix(".part") in told["failed"][-1]["error"]
+    assert not (school.place / name).exists()
+    assert school.run()["recovered"] is None, "it came to its end"
+
+
 def test_a_crashed_run_is_recovered_and_told(school: School) -> None:
     school.film()
     words = [sys.executable, "-c", "import sys\nfrom pipeline.lesson import making\nimport os, signal\n"]
@@ -121,6 +148,19 @@ def test_an_interrupted_run_is_told_by_the_next(school: School, monkeypatch: pyt
         assert main(["run", "--unattended", "--card", str(school.card), "-C", str(school.place)]) == INTERRUPTED
     assert school.run()["recovered"]
     assert school.run()["recovered"] is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_scheduler_may_give_no_standard_streams(school: School, closed: str) -> None:
+    """Nor does a file take their place, into which a library's words would go."""
+    watched = "import os, sys\nfrom pipeline import __main__, cli\nmain = cli.main\n"
+    watched += "cli.main = lambda: main() if os.open(os.devnull, 0) > 2 else 99\nsys.exit(__main__.main())"
+    words = ["run", "--unattended", "--card", str(school.card), "-C", str(school.place)]
+    whole = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", watched, *words]
+    ended = subprocess.run(whole, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads((school.place / "last-run.json").read_text())["result"] == "nothing to do"
 
 
 @pytest.mark.parametrize("where", ["run_card", "waiting"])
@@ -264,6 +304,21 @@ def test_a_folder_that_cannot_be_written_is_told_as_that(school: School, monkeyp
         assert "check the folder and its permissions" in one["text"]
         assert one["todo"] == "Give yourself permission to read and write there."
     assert len(told["the workspace"]) == 2
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "register.db"])
+def test_a_file_that_another_program_holds_is_not_called_broken(
+    school: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Nobody is to put back an old copy of a register that is only waited for."""
+    monkeypatch.setattr("pipeline.adapters.database.BUSY_SECONDS", 0.05)
+    with contextlib.closing(sqlite3.connect(school.place / name, isolation_level=None)) as held:
+        held.execute("PRAGMA locking_mode=EXCLUSIVE")
+        held.execute("BEGIN EXCLUSIVE")
+        assert main(["status", "-C", str(school.place), "--lang", "en"]) == BusyError.code
+        assert f"{name} is held by another program" in capsys.readouterr().err
+        (broken,) = findings(school, "the workspace", code=4)
+    assert (name in broken["text"], broken["todo"]) == (True, "Run lesveil doctor again then.")
 
 
 def test_doctor_looks_while_a_run_is_at_work(school: School) -> None:

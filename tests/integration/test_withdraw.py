@@ -15,7 +15,7 @@ from pipeline.adapters.consent_list import ConsentList
 from pipeline.adapters.consent_rows import ListedPerson
 from pipeline.adapters.files import sha256_of
 from pipeline.consent import Giver
-from pipeline.errors import ApprovalError, NoConsentError, OutputNotWritableError
+from pipeline.errors import ApprovalError, ConsentError, NoConsentError, OutputNotWritableError
 from pipeline.lesson.approve import judge
 from pipeline.lesson.enrol import _without_doubles
 from pipeline.lesson.recall import recall_plan
@@ -254,6 +254,22 @@ def test_an_old_copy_of_the_register_does_not_forget_who_looks_alike(place: Work
         assert workspace.grounds(again, ["1"], FILMED, TODAY) == {}
     with workspace.opened(place.folder) as again:
         assert again.register.alikes() == [("1", "2", 2)]
+
+
+def test_a_list_that_a_crash_kept_from_the_ledger_is_missed_in_an_old_copy_of_the_register(tmp_path: Path) -> None:
+    workspace.create(tmp_path)
+    with workspace.opened(tmp_path) as place:
+        bring(place, date(2026, 9, 1), person("1"))
+    (tmp_path / "old.db").write_bytes((tmp_path / "register.db").read_bytes())
+    with workspace.opened(tmp_path) as place:
+        bring(place, date(2026, 9, 20), person("1", granted=False, recognition=False))
+    for _ in range(2):
+        with workspace.opened(tmp_path) as place:
+            assert [row.payload["import"] for row in place.ledger.entries("import")] == [1, 2]
+    (tmp_path / "old.db").replace(tmp_path / "register.db")
+    for _ in range(2):
+        with pytest.raises(ConsentError, match="an old copy"), workspace.opened(tmp_path):
+            pass
 
 
 def test_an_old_copy_of_the_ledger_does_not_forget_that_two_are_one(place: Workspace) -> None:

@@ -86,8 +86,12 @@ def test_what_the_system_says_names_the_file(number: int, kind: type[Exception])
 
 
 def test_another_error_stays_what_it_is() -> None:
-    with pytest.raises(OSError, match="Input/output"), files.writing(Path("clip.mp4")):
+    with pytest.raises(OSError, match="Input/output") as raised, files.writing(Path("clip.mp4")):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert raised.value.filename == "clip.mp4"
+    with pytest.raises(OSError, match="Input/output") as raised, files.writing(Path("clip.mp4")):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "another")
+    assert raised.value.filename == "another"
 
 
 def test_partial_names_are_hidden_unique_and_short(tmp_path: Path) -> None:

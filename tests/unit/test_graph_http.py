@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
+import hashlib
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.adapters import graph_http
 from pipeline.adapters.graph_http import AUTHORITY, MICROSOFT, Graph, Patience, checked_service, loopback, retry_after
-from pipeline.adapters.upload_session import GRANULE, Line
+from pipeline.adapters.onedrive import OneDrive
+from pipeline.adapters.upload_session import GRANULE, Line, cancel, is_open, send
 from pipeline.errors import DeliveryError, SettingsError
 from tests.faults.school import NoWaiting
 
@@ -105,6 +110,8 @@ def test_retry_after_as_a_date() -> None:
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
+@example("Mon, 01 Jan 99999999999 00:00:00 GMT")
+@example("Mon, 01 Jan 2026 00:00:00 +99999999999999")
 def test_retry_after_that_says_nothing(text: str) -> None:
     found = retry_after(answer(text))
     assert found is None or found >= 0
@@ -145,6 +152,69 @@ def test_whoever_has_little_time_is_told_within_it(
     assert sum(waits.waited) < 10
     assert timeouts[0] == 10
     assert timeouts[-1] == 10 - sum(waits.waited), "a call that hangs ends then too"
+
+
+def answering(graph: Graph, answers: Callable[[httpx.Request], httpx.Response]) -> OneDrive:
+    graph._client = httpx.Client(transport=httpx.MockTransport(answers))
+    return OneDrive(graph, "d")
+
+
+ANSWERED = {
+    "a page": httpx.Response(200, html="<html>Sign in to the school's network</html>"),
+    "half an answer": httpx.Response(200, content=b'{"id": "1", "na'),
+    "other letters": httpx.Response(200, content=b'{"id": "\xff"}'),
+    "a list": httpx.Response(200, json=[]),
+}
+
+
+@pytest.mark.parametrize("answered", ANSWERED)
+def test_what_answers_in_the_place_of_onedrive_is_told(answered: str) -> None:
+    with Graph(LOCAL, lambda fresh: "t") as graph:
+        drive = answering(graph, lambda request: ANSWERED[answered])
+        for look in (lambda: drive.item("1"), lambda: list(drive.children("1")), lambda: OneDrive.open(graph)):
+            with pytest.raises(DeliveryError, match=r"OneDrive (cannot be reached|refuses)"):
+                look()
+
+
+def test_what_cannot_be_unpacked_is_asked_for_again_and_then_told(tmp_path: Path) -> None:
+    """A proxy that says of its answer that it is packed, and it is not."""
+    film, waits, asked = tmp_path / "film", NoWaiting(), list[str]()
+    film.write_bytes(b"film")
+
+    def spoilt(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not packed"))
+
+    with Graph(LOCAL, lambda fresh: "t", waits.clock) as graph:
+        drive = answering(graph, spoilt)
+        url = "http://127.0.0.1:8765/upload"
+        for method, at in (("GET", None), ("PUT", 0)):
+            with pytest.raises(DeliveryError, match="cannot be reached"):
+                send(graph, url, film, 4, Line(), lambda _: None, at)
+            assert asked[0] == method
+            asked.clear()
+        assert not is_open(graph, url)
+        cancel(graph, url)
+        with pytest.raises(DeliveryError, match="cannot be reached"):
+            drive.item("1")
+
+
+def test_a_film_is_fetched_as_it_lies_there() -> None:
+    """Packed on the way, its bytes would be others than those that were sent; and a way to nowhere is told."""
+    place = {"Location": "http://127.0.0.1:8765/film"}
+
+    def packing(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/content"):
+            return httpx.Response(302, headers=place)
+        packed = "gzip" in request.headers.get("Accept-Encoding", "")
+        return httpx.Response(200, stream=httpx.ByteStream(gzip.compress(b"film") if packed else b"film"))
+
+    with Graph(LOCAL, lambda fresh: "t") as graph:
+        drive = answering(graph, packing)
+        assert drive.sha256("1") == (hashlib.sha256(b"film").hexdigest(), 4)
+        place.clear()
+        with pytest.raises(DeliveryError, match="not its own"):
+            drive.sha256("1")
 
 
 @given(st.integers(0, 1 << 28), st.floats(0, 1000), st.integers(1, 40), st.integers(1, 40))

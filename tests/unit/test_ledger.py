@@ -171,6 +171,17 @@ def test_nothing_is_built_on_a_changed_row(ledger: Ledger, path: Path) -> None:
         ledger.receipt("detect", "in", "set")
 
 
+@pytest.mark.parametrize("change", ["payload = '{'", "payload = '[]'", "at = 'soon'"])
+def test_a_row_that_cannot_be_read_any_more_is_named(ledger: Ledger, path: Path, change: str) -> None:
+    fill(ledger)
+    tamper(path, f"UPDATE entries SET {change} WHERE seq = 3")
+    with pytest.raises(LedgerError, match=r"Row 3 of .*ledger\.db was changed"):
+        ledger.entries()
+    if change.startswith("at"):
+        with pytest.raises(LedgerError, match=r"ledger\.db cannot be used"):
+            ledger.latest()
+
+
 @pytest.mark.parametrize(
     "key", ["name", "roepnaam", "Achternaam", "embedding", "template", "first_name", "reviewerName"]
 )
@@ -303,5 +314,5 @@ def test_a_full_disk_is_told_as_a_full_disk_and_nothing_is_half_written(tmp_path
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)])
 def test_no_room_for_this_user_is_no_room(tmp_path, number):
-    with pytest.raises(DiskFullError), database.with_room(tmp_path / "ledger.db"):
+    with pytest.raises(DiskFullError), database.passing(tmp_path / "ledger.db"):
         raise OSError(number, "no room")

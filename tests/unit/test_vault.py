@@ -1,6 +1,7 @@
 """Working copies: what goes in comes out, and nothing that was changed does."""
 
 import contextlib
+import errno
 import io
 import os
 import random
@@ -21,7 +22,7 @@ from pipeline.adapters import files, sealed, vault
 from pipeline.adapters.reread import Reread
 from pipeline.adapters.sealed import CHUNK, HEADER, SEAL, sealed_size
 from pipeline.adapters.vault import Vault
-from pipeline.errors import OutputExistsError, VaultError
+from pipeline.errors import DiskFullError, OutputExistsError, VaultError
 
 
 def keep(store: Vault, id: str, data: bytes) -> Path:
@@ -222,6 +223,20 @@ def test_destroying_survives_every_crash(tmp_path: Path) -> None:
         assert not store.has("a")
         points += 1
     assert points >= 5
+
+
+def test_a_key_that_cannot_be_destroyed_is_named(store: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(store, "a", b"film")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync", full)
+        with pytest.raises(DiskFullError, match=r"a\.key"):
+            store.destroy("a")
+    store.destroy("a")
+    assert not store.has("a")
 
 
 def test_a_crash_while_committing_leaves_nothing_or_a_whole_copy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class FolderTarget:
         self,
         folder: Path,
         is_archive: bool,
-        lying: Callable[[], Iterable[dict[str, Any]]] = lambda: (),
+        lying: Callable[[], Sequence[dict[str, Any]]] = lambda: (),
         workspace: Path | None = None,
     ) -> None:
         """``lying`` gives the payload of every delivery to a folder that lies there, or may, of whatever clip; what is
@@ -35,6 +35,7 @@ class FolderTarget:
         self._folder = folder
         self._is_archive = is_archive
         self._lying = lying
+        self._came: dict[Path, bool] = {}  # whether these folders are this one now
         self._own = None if workspace is None or folder.is_relative_to(workspace) else workspace
 
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery:
@@ -180,32 +181,32 @@ class FolderTarget:
         return where
 
     def _place(self, payload: dict[str, Any]) -> Path:
-        """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all: by its
-        own bytes, or, where it was changed or taken away since, by those of another film that came with it."""
+        """Where a delivery lies; in this folder, too, if what it was brought into came here since, disk and all. That
+        is told by one film that came along whole: to read all of them takes hours."""
         where = Path(payload["where"])
         if self._holds(where):
             return where
         others = self._others(payload)
-        there = [here for here in self._as_a_whole(where) if str(here) not in others]
-        for here in there:
-            if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
+        came = [
+            here
+            for skipped, here in enumerate(self._as_a_whole(where), 1)
+            if str(here) not in others and self._came_here(Path(*where.parts[:skipped]))
+        ]
+        for here in came:
+            if here.is_file() and not here.is_symlink() and here.stat().st_size == payload["bytes"]:
                 return here
-        if not where.parent.is_dir():
-            for skipped, here in enumerate(self._as_a_whole(where), 1):
-                if here in there and self._came_here(Path(*where.parts[:skipped])):
-                    return here
-        return where
+        # changed or taken away here since; as long as the place before is there, it is that which was
+        return where if where.parent.is_dir() or not came else next(filter(os.path.lexists, came), came[0])
 
     def _came_here(self, folder: Path) -> bool:
         """Whether that folder is this one now: a film that was delivered below it lies here, in the same place."""
-        lying = list(self._lying())
-        taken = {one["where"] for one in lying}
-        for one in lying:
-            if Path(one["where"]).is_relative_to(folder):
-                here = self._folder / Path(one["where"]).relative_to(folder)
-                if str(here) not in taken and _is_whole(here, one):
-                    return True
-        return False
+        if folder not in self._came:
+            lying = self._lying()
+            taken = {one["where"] for one in lying}
+            below = [(one, Path(one["where"])) for one in lying]
+            places = [(one, self._folder / at.relative_to(folder)) for one, at in below if at.is_relative_to(folder)]
+            self._came[folder] = any(str(here) not in taken and _is_whole(here, one) for one, here in places)
+        return self._came[folder]
 
     def _others(self, payload: dict[str, Any]) -> set[str]:
         """Where other deliveries lie, or may: a film there is no copy, and none that came from elsewhere."""

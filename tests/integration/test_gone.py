@@ -19,7 +19,7 @@ from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
-from pipeline.lesson import targets
+from pipeline.lesson import folder_target, targets
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
@@ -470,6 +470,33 @@ def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it
     assert two.lesveil("deliver", "--remove", two.clip, "--yes")["removed"], "as it said"
     two.lesveil("approve", two.clip, "--by", "coach")
     assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(film)]
+
+
+def test_to_say_how_clips_stand_reads_one_film_of_an_archive_that_moved(
+    two: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.archive.rename(two.folder / "F")
+    two.settle(two.folder / "F")
+    read, real = list[Path](), files.sha256_of
+    monkeypatch.setattr(files, "sha256_of", lambda path: (read.append(path), real(path))[1])
+    for words in (["status"], ["report"], ["purge"]):
+        read.clear()
+        two.lesveil(*words)
+        assert len(read) <= 1
+    read.clear()
+    two.lesveil("deliver", "--audit")
+    assert len(read) <= 3, "each, and the one by which it is known"
+
+
+def test_an_archive_that_is_away_is_looked_for_once(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every clip all over again: over a network that takes minutes."""
+    two.archive.rename(two.folder / "usb")
+    (two.folder / "new").mkdir()
+    two.settle(two.folder / "new")
+    asked, real = list[Path](), folder_target._is_whole
+    monkeypatch.setattr(folder_target, "_is_whole", lambda at, film: (asked.append(at), real(at, film))[1])
+    two.lesveil("status")
+    assert len(asked) == len(set(asked))
 
 
 def test_a_copy_is_told_where_an_archive_that_moved_was_put_in_order(two: Place) -> None:

@@ -135,7 +135,7 @@ class FolderTarget:
         where = self._place(payload)
         if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
             return
-        folder = self._folder if self._holds(where) else where.parent
+        folder = self._brought_into(where)
         others = (one for one in self._lying() if one["where"] != payload["where"])
         if not any(Path(one["where"]).is_relative_to(folder) and _is_whole(Path(one["where"]), one) for one in others):
             raise not_the_folder(where.parent)
@@ -160,7 +160,7 @@ class FolderTarget:
         """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
         True where this very folder is not there: that is told, and mended by connecting it."""
         where = self._place(payload)
-        return self._holds(where) or where.parent.is_dir()
+        return self._holds(where) or self._brought_into(where).is_dir()
 
     def found(self, payload: dict[str, Any], besides: Collection[str]) -> str:
         """Where a film lies that was given up for lost, byte for byte: where it was brought, or here if that came here
@@ -175,10 +175,17 @@ class FolderTarget:
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
         where = self._place(payload)
-        folder = self._folder if self._holds(where) else where.parent
+        folder = self._brought_into(where)
         if not folder.is_dir():
             raise not_connected(folder)
         return where
+
+    def _brought_into(self, where: Path) -> Path:
+        """The folder that was the target for a film that lies there: this one, or the next above in which heads of a
+        ledger were left; where there are none, the one in which it lies."""
+        if self._holds(where):
+            return self._folder
+        return next((one for one in where.parents if (one / HEADS).is_dir()), where.parent)
 
     def _place(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies; in this folder, too, if what it was brought into came here since, disk and all. That
@@ -226,10 +233,8 @@ class FolderTarget:
     def _elsewhere(self, payload: dict[str, Any], besides: Path) -> str:
         """Where else the very same film lies, and counts as no other delivery: in this folder, in the one into which it
         was brought, or where it lay before the folder was moved; else ""."""
-        others, folders = self._others(payload), [self._folder]
-        if not self._holds(besides):  # no further up than where a head of a ledger lies
-            folders.append(next((one for one in besides.parents if (one / HEADS).is_dir()), besides.parent))
-        for path in (Path(payload["where"]), *(path for one in folders for path in self._within(one))):
+        others, folders = self._others(payload), {self._folder, self._brought_into(besides)}
+        for path in (Path(payload["where"]), *(path for one in sorted(folders) for path in self._within(one))):
             if _is_one(path, besides) or str(path) in others or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:

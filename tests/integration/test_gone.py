@@ -745,6 +745,25 @@ def test_what_was_moved_within_an_earlier_archive_is_found_there(place: Place) -
     assert place.lesveil("deliver", "--remove", place.clip, "--yes")["removed"]
 
 
+@pytest.mark.parametrize("renamed", [True, False])
+def test_a_folder_that_somebody_tidied_away_in_an_earlier_archive_is_no_dead_end(place: Place, renamed: bool) -> None:
+    """That archive is there, so nothing in it is lost, and what lay in that folder can be told and given up."""
+    (place.folder / "new").mkdir()
+    place.settle(place.archive, 'layout = "{year}/{clip}_{id}"\n')
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    place.lesveil("approve", place.clip, "--by", "coach")
+    place.lesveil("deliver")
+    lay, tidied = place.delivered, place.archive / "2026-2027"
+    place.settle(place.folder / "new")
+    lay.parent.rename(tidied)
+    if not renamed:
+        shutil.rmtree(tidied)
+    assert "lesveil deliver --remove" in place.lesveil("deliver", "--gone", lay.parent, "--by", "A", code=56)
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56 if renamed else 0)
+    assert f"lies at {tidied / lay.name} now" in told if renamed else told["not_found"] == [str(lay)]
+    assert bool(place.state().standing) == renamed
+
+
 def test_what_is_at_hand_is_not_lost(place: Place) -> None:
     """Moved as a whole, or with only a part of it gone."""
     elsewhere = place.folder / "usb"

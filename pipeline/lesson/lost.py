@@ -112,8 +112,8 @@ def come_back(workspace: Workspace) -> list[str]:
                 not again and folder_target(workspace).found(one.payload, besides)
             )
             if where not in besides and there:
-                names = [name for name in ("sha256", "target", "where", "row") if name in one.payload]
-                workspace.ledger.append(BACK, clip, {name: one.payload[name] for name in names})
+                back = {name: one.payload[name] for name in ("sha256", "target", "where", "row")}
+                workspace.ledger.append(BACK, clip, back)
                 found.append(where)
     return found
 

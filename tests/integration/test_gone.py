@@ -723,6 +723,24 @@ def test_of_two_disks_that_were_lost_in_one_place_one_is_back(place: Place, in_i
     assert (state.standing, len(state.lost)) == ((), 1), "of the other one it is told still"
 
 
+def test_a_disk_that_an_older_version_gave_up_is_not_mixed_up_with_the_next_one(place: Place) -> None:
+    """Its row does not say which delivery is lost, and both disks had the same film in the same place."""
+    place.archive.rename(place.folder / "first")
+    with place.opened() as opened:
+        lay = opened.ledger.entries("delivery")[-1].payload
+        lay = {name: lay[name] for name in ("sha256", "target", "where", "bytes")}
+        opened.ledger.append("delivery_lost", place.clip, lay | {"by": "A. Jansen"})
+    place.archive.mkdir()
+    place.lesveil("deliver")
+    assert len(place.state().lost) == len(place.state().standing) == 1
+    place.archive.rename(place.folder / "second")
+    lost(place, place.archive)
+    assert (len(place.state().lost), place.state().standing) == (2, ())
+    (place.folder / "first").rename(place.archive)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert (len(place.state().lost), place.state().standing) == (1, ()), "the second can be seen still"
+
+
 def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
     """lesveil.toml names another folder by now, and the earlier one is there."""
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]

@@ -75,7 +75,8 @@ class FolderTarget:
                 "or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
                 folder=Path(payload["where"]).parent,
             )
-        where = self._place(payload)
+        went = Path(payload["where"])  # where it is in both places, it lies in the new one as well as there
+        where = went if _is_whole(went, payload) else self._place(payload)
         if not self._folder.is_dir() and self._holds(where):
             raise not_connected(self._folder)
         if where.parent.is_dir():

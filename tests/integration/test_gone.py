@@ -499,6 +499,48 @@ def test_an_archive_that_is_away_is_looked_for_once(two: Place, monkeypatch: pyt
     assert len(asked) == len(set(asked))
 
 
+@pytest.fixture
+def unheard(two: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Another film took the place of the second clip's, and a crash came before the ledger heard of it."""
+    newer(two)
+    append = Ledger.append
+
+    def dies(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if kind == "delivery":
+            raise KeyboardInterrupt
+        return append(self, kind, clip, payload)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", dies)
+        two.lesveil("deliver", code=130)
+    return two
+
+
+def test_what_was_replaced_before_a_crash_and_a_move_lies_nowhere(unheard: Place) -> None:
+    moved = unheard.folder / "F"
+    lay = Path(unheard.rows("delivery_sending")[-1]["where"])
+    unheard.archive.rename(moved)
+    unheard.settle(moved)
+    unheard.lesveil("deliver")
+    assert unheard.state().standing == (str(moved / lay.name),), "nobody waits for the place before"
+    unheard.lesveil("deliver", "--remove", unheard.clip, "--yes")
+    assert unheard.state().standing == ()
+
+
+def test_what_arrived_before_a_crash_and_was_copied_is_not_forgotten_where_it_went(unheard: Place) -> None:
+    copied = unheard.folder / "F"
+    lay = Path(unheard.rows("delivery_sending")[-1]["where"])
+    shutil.copytree(unheard.archive, copied)
+    unheard.settle(copied)
+    unheard.lesveil("deliver")
+    told = unheard.lesveil("deliver", "--remove", unheard.clip, "--yes", code=56)
+    assert f"{copied / lay.name} lies at {lay} as well" in told
+    lay.unlink()
+    unheard.lesveil("deliver", "--remove", unheard.clip, "--yes")
+    assert unheard.state().standing == ()
+    assert not (copied / lay.name).exists()
+
+
 def test_a_copy_is_told_where_an_archive_that_moved_was_put_in_order(two: Place) -> None:
     moved = two.folder / "F"
     (lay,) = two.state().standing

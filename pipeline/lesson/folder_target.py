@@ -137,8 +137,8 @@ class FolderTarget:
         if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
             return
         folder = self._brought_into(where)
-        others = (one for one in self._lying() if one["where"] != payload["where"])
-        if not any(Path(one["where"]).is_relative_to(folder) and _is_whole(Path(one["where"]), one) for one in others):
+        others = ((Path(one["where"]), one) for one in self._lying() if one["where"] != payload["where"])
+        if not any(self._brought_into(at) == folder and _is_whole(at, one) for at, one in others):
             raise not_the_folder(where.parent)
 
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
@@ -182,11 +182,13 @@ class FolderTarget:
         return where
 
     def _brought_into(self, where: Path) -> Path:
-        """The folder that was the target for a film that lies there: this one, or the next above in which heads of a
-        ledger were left; where there are none, the one in which it lies."""
+        """The folder that was the target for a film that lies there: the next above in which heads of a ledger were
+        left, within this folder or elsewhere; where there are none, this one, or the one in which it lies."""
+        above = Path(os.path.abspath(where)).parents
+        bears = next((one for one in above if (one / HEADS).is_dir()), None)
         if self._holds(where):
-            return self._folder
-        return next((one for one in where.parents if (one / HEADS).is_dir()), where.parent)
+            return bears if bears is not None and self._holds(bears) else self._folder
+        return bears or above[0]
 
     def _place(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies; in this folder, too, if what it was brought into came here since, disk and all. That
@@ -226,7 +228,7 @@ class FolderTarget:
 
     def _has_films(self) -> bool:
         places = (self._place(one) for one in self._lying())
-        return any(self._holds(place) and os.path.lexists(place) for place in places)
+        return any(os.path.lexists(place) and self._brought_into(place) == self._folder for place in places)
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
@@ -274,7 +276,8 @@ class FolderTarget:
         there is none. Raises DeliveryError where films lie in the folder, and this is no more than its empty place."""
         heads = self.noted(ledger)
         if not heads:
-            if any(self._holds(Path(one["where"])) for one in self._lying()) and not self._has_films():
+            mine = (self._brought_into(Path(one["where"])) == self._folder for one in self._lying())
+            if any(mine) and not self._has_films():
                 raise not_the_folder(self._folder)
             self._leave(ledger, head)
         return max(heads, key=seq_of_head, default=head)
@@ -302,8 +305,8 @@ class FolderTarget:
 def not_the_folder(folder: Path) -> DeliveryError:
     return DeliveryError(
         "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; connect that "
-        "one or correct lesveil.toml (if it is gone for good, with what was delivered there: lesveil deliver --gone "
-        "FOLDER --by NAME).",
+        "one, or name another folder in lesveil.toml (on a disk that goes on in its place, one that is called "
+        "otherwise), or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
         folder=folder,
     )
 

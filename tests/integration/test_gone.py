@@ -353,6 +353,31 @@ def test_nothing_is_brought_into_an_empty_folder_in_the_archives_place(two: Plac
     assert len(two.lesveil("deliver")["delivered"]) == 2
 
 
+def test_another_disk_goes_on_where_one_is_full(two: Place) -> None:
+    """At the same drive letter; neither is taken for the other, and the first is cleared when it is in again."""
+    (here,) = two.state().standing
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    two.archive.rename(two.folder / "full")
+    second = two.archive / "lessen-2"
+    second.mkdir(parents=True)
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "one that is called otherwise" in failed["error"]
+    two.settle(second)
+    assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(second / Path(here).name)]
+    first = next(one["clip"] for one in two.lesveil("status")["clips"] if one["clip"] != two.clip)
+    for archive in (second, two.archive):
+        two.settle(archive)
+        assert "it is not the folder" in two.lesveil("deliver", "--remove", first, "--yes", code=56)
+    two.archive.rename(two.folder / "second")
+    (two.folder / "full").rename(two.archive)
+    assert two.lesveil("deliver", "--remove", first, "--yes")["not_found"] == []
+    assert not list(two.archive.glob("*.mp4"))
+    two.settle(second)
+    assert "is not there" in two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert two.state().standing == (str(second / Path(here).name),)
+
+
 def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
     old, new = place.archive, place.folder / "A2"
     shutil.copytree(old, new)

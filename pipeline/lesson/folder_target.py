@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,6 +174,22 @@ class FolderTarget:
                 return str(path)
         return ""
 
+    def put_elsewhere(self, films: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+        """Of deliveries those that lie under another name in the folder into which they were brought: where they were
+        brought, and where they lie."""
+        taken = {one["where"] for one in self._lying()}
+        by_folder = defaultdict[Path, list[dict[str, Any]]](list)
+        for one in films:
+            by_folder[self._brought_into(Path(one["where"]))].append(one)
+        for folder, mine in by_folder.items():
+            sizes = defaultdict[int, list[Path]](list)
+            with contextlib.suppress(OSError):  # of a disk that cannot be read nobody knows
+                for path in self._within(folder):
+                    if str(path) not in taken:
+                        sizes[path.lstat().st_size].append(path)
+            for one in mine:
+                yield from ((one["where"], str(path)) for path in sizes[one["bytes"]] if _is_whole(path, one))
+
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
         where = self._place(payload)
@@ -227,8 +244,8 @@ class FolderTarget:
         return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
     def _has_films(self) -> bool:
-        places = (self._place(one) for one in self._lying())
-        return any(os.path.lexists(place) and self._brought_into(place) == self._folder for place in places)
+        films = [one for one in self._lying() if self._brought_into(self._place(one)) == self._folder]
+        return any(os.path.lexists(self._place(one)) for one in films) or any(self.put_elsewhere(films))
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))

@@ -177,6 +177,9 @@ def _away(workspace: Workspace, items: list[plans.Item]) -> list[plans.Item]:
             there = there or found
         else:
             away.append(item)
+    moved = dict(folder_target(workspace).put_elsewhere(away))
+    away = [item for item in away if item["where"] not in moved]
+    there = there or next(iter(moved.values()), "")
     if there and not away:
         raise DeliveryError(
             "{folder} is there, so nothing in it is lost: lesveil deliver --audit says what lies there, and lesveil "

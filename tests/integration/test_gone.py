@@ -310,6 +310,21 @@ def test_an_archive_without_heads_is_known_by_another_film(two: Place) -> None:
     assert two.state().standing == ()
 
 
+def test_an_archive_that_was_tidied_is_known_by_its_films_under_whatever_name(two: Place) -> None:
+    """Somebody sorted them, and took away the folder that meant nothing to them. What lies there is not lost."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    lay, tidied = two.delivered, two.archive / "groep 3" / "les.mp4"
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    tidied.parent.mkdir()
+    lay.rename(tidied)
+    told = two.lesveil("deliver", "--gone", two.archive, "--by", "A", code=56)
+    assert f"{tidied} is there, so nothing in it is lost" in told
+    assert [one["clip"] for one in two.lesveil("deliver")["delivered"]] == [two.clip]
+    first = next(one["clip"] for one in two.lesveil("status")["clips"] if one["clip"] != two.clip)
+    assert f"{lay} lies at {tidied} now" in two.lesveil("deliver", "--remove", first, "--yes", code=56)
+
+
 def test_what_was_cut_off_can_be_given_up_in_an_archive_without_heads(
     two: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

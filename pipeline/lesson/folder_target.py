@@ -202,7 +202,7 @@ class FolderTarget:
         """The folder that was the target for a film that lies there: the next above in which heads of a ledger were
         left, within this folder or elsewhere; where there are none, this one, or the one in which it lies."""
         above = Path(os.path.abspath(where)).parents
-        bears = next((one for one in above if (one / HEADS).is_dir()), None)
+        bears = next(filter(_has_heads, above), None)
         if self._holds(where):
             return bears if bears is not None and self._holds(bears) else self._folder
         return bears or above[0]
@@ -222,8 +222,9 @@ class FolderTarget:
         for here in came:
             if here.is_file() and not here.is_symlink() and here.stat().st_size == payload["bytes"]:
                 return here
-        # changed or taken away here since; as long as the place before is there, it is that which was
-        return where if where.parent.is_dir() or not came else next(filter(os.path.lexists, came), came[0])
+        if not came or os.path.lexists(where) or (where.parent.is_dir() and _has_heads(self._brought_into(where))):
+            return where
+        return next(filter(os.path.lexists, came), came[0])  # changed or taken away here since
 
     def _came_here(self, folder: Path) -> bool:
         """Whether that folder is this one now: a film that was delivered below it lies here, in the same place."""
@@ -334,6 +335,10 @@ def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
             yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+
+
+def _has_heads(folder: Path) -> bool:
+    return (folder / HEADS).is_dir()
 
 
 def _is_one(path: Path, other: Path) -> bool:

@@ -495,11 +495,15 @@ def two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
     return Place(tmp_path, capsys, clips=2)
 
 
-def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place) -> None:
+@pytest.mark.parametrize("emptied", [False, True])
+def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place, emptied: bool) -> None:
+    """A synchronised folder that gets another place leaves an empty one behind."""
     moved = two.folder / "F"
     (lay,) = two.state().standing
     film = moved / Path(lay).name
     two.archive.rename(moved)
+    if emptied:
+        two.archive.mkdir()
     two.settle(moved)
     film.write_bytes(b"cut shorter by somebody")
     audited = {one["where"]: one["verdict"] for one in two.lesveil("deliver", "--audit", code=56)["files"]}

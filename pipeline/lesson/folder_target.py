@@ -85,7 +85,7 @@ class FolderTarget:
         if where.is_file() and not where.is_symlink() and where.stat().st_size == 0:
             with files.writing(where):  # no film: a name that was reserved for ours (`files.publish`)
                 files.remove(where)
-        if not (where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]):
+        if not _is_it(where, payload):
             if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
                 raise absent(str(where), other)
             if str(where) == payload["where"] and not _bears(where, payload.get("head", "")):
@@ -116,8 +116,7 @@ class FolderTarget:
         """A copy that is under way is finished; it does not take long."""
 
     def still_there(self, payload: dict[str, Any]) -> bool:
-        where = self._connected(payload)
-        return where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]
+        return _is_it(self._connected(payload), payload)
 
     def is_archive_of(self, payload: dict[str, Any]) -> bool:
         """Whether this folder is the archive, and that delivery was brought into it."""
@@ -135,7 +134,7 @@ class FolderTarget:
         """Raises DeliveryError where nothing says that the folder in which that delivery lay is there, and not another
         one in its place: a head of this ledger in it, or another film that was delivered there."""
         where = self._place(payload)
-        if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
+        if str(where) != payload["where"] or any(heads_above(payload["where"], ledger)):
             return
         folder = self._brought_into(where)
         others = ((Path(one["where"]), one) for one in self._lying() if one["where"] != payload["where"])
@@ -330,11 +329,12 @@ def not_the_folder(folder: Path) -> DeliveryError:
 
 
 def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
-    """The folders in which, or below which, a file lies or lay, each with the heads of this ledger (named by its first
-    row's hash) that were left in it; those that cannot be read are passed over."""
+    """The folders in which, or below which, a file lies or lay and heads of this ledger (named by its first row's hash)
+    were left, with these; the nearest first, and without those that cannot be read."""
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
-            yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+            if heads := heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir()):
+                yield folder, heads
 
 
 def _has_heads(folder: Path) -> bool:
@@ -358,8 +358,13 @@ def _bears(where: Path, head: str) -> bool:
     return not head or any(any((one / HEADS).glob(f"*/{name_of_head(head)}")) for one in where.parents)
 
 
+def _is_it(path: Path, payload: dict[str, Any]) -> bool:
+    """Whether a delivered film lies there, byte for byte. Raises DeliveryError where that cannot be read."""
+    return path.is_file() and not path.is_symlink() and _digest(path) == str(payload["sha256"])
+
+
 def _is_whole(path: Path, payload: dict[str, Any]) -> bool:
-    """Whether a delivered film lies there, byte for byte; what cannot be read is not it."""
+    """The same; what cannot be read is not it."""
     try:
         alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
         return alike and files.sha256_of(path) == str(payload["sha256"])

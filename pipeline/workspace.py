@@ -74,9 +74,9 @@ dpia = ""
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workspace:
-    """The open parts of one workspace."""
+    """The open parts of one workspace; each that is opened is another."""
 
     folder: Path
     settings: Settings

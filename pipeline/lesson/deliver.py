@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -132,7 +133,9 @@ def settle(
             with _reached(workspace, target, said["target"]) as there:
                 done = there.settle(clip, said)
                 if done is not None:
-                    _has_arrived(workspace, there, done, said.get("replaces"))
+                    # brought elsewhere since, with all that was there: it took the place of what lay where it went
+                    came = said if not os.path.lexists(said["where"]) else None
+                    _has_arrived(workspace, there, done, said.get("replaces") or came)
                     found.append(done)
                 if done is None or done.where != said["where"]:
                     workspace.ledger.append(UNSENT, clip, {name: said[name] for name in KEY})
@@ -178,12 +181,12 @@ def _settled_before(
 def _has_arrived(
     workspace: Workspace, target: FolderTarget | OneDriveTarget, done: Delivery, replaced: dict[str, Any] | None
 ) -> None:
-    """The rows of a delivery that arrived; ``replaced`` is (the payload of) what it took the place of."""
+    """The rows of a delivery that arrived; ``replaced``: it took the place of what lay there ("where")."""
     if replaced is not None and replaced["where"] != done.where:  # its folder was brought elsewhere since
-        there = {row.payload["where"] for row in standing(workspace.ledger.entries(clip=done.clip))}
-        if replaced["where"] in there:
-            moved = {name: replaced[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
-            workspace.ledger.append("delivery_removed", done.clip, moved)
+        for row in standing(workspace.ledger.entries(clip=done.clip)):
+            if row.payload["where"] == replaced["where"]:
+                moved = {name: row.payload[name] for name in KEY} | {"permanent": True, "replaced_at": done.where}
+                workspace.ledger.append("delivery_removed", done.clip, moved)
     workspace.ledger.append("delivery", done.clip, _row(done, workspace.ledger.head()))
     target.settled(done.clip)
     lies = may_lie(workspace.ledger.entries(clip=done.clip))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class FolderTarget:
         self,
         folder: Path,
         is_archive: bool,
-        lying: Callable[[], Iterable[dict[str, Any]]] = lambda: (),
+        lying: Callable[[], Sequence[dict[str, Any]]] = lambda: (),
         workspace: Path | None = None,
     ) -> None:
         """``lying`` gives the payload of every delivery to a folder that lies there, or may, of whatever clip; what is
@@ -35,6 +36,7 @@ class FolderTarget:
         self._folder = folder
         self._is_archive = is_archive
         self._lying = lying
+        self._came: dict[Path, bool] = {}  # whether these folders are this one now
         self._own = None if workspace is None or folder.is_relative_to(workspace) else workspace
 
     def put(self, parcel: Parcel, told: Callable[[int], None]) -> Delivery:
@@ -74,7 +76,8 @@ class FolderTarget:
                 "or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
                 folder=Path(payload["where"]).parent,
             )
-        where = self._place(payload)
+        went = Path(payload["where"])  # where it is in both places, it lies in the new one as well as there
+        where = went if _is_whole(went, payload) else self._place(payload)
         if not self._folder.is_dir() and self._holds(where):
             raise not_connected(self._folder)
         if where.parent.is_dir():
@@ -82,7 +85,7 @@ class FolderTarget:
         if where.is_file() and not where.is_symlink() and where.stat().st_size == 0:
             with files.writing(where):  # no film: a name that was reserved for ours (`files.publish`)
                 files.remove(where)
-        if not (where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]):
+        if not _is_it(where, payload):
             if not os.path.lexists(where) and (other := self._elsewhere(payload, where)):
                 raise absent(str(where), other)
             if str(where) == payload["where"] and not _bears(where, payload.get("head", "")):
@@ -113,8 +116,7 @@ class FolderTarget:
         """A copy that is under way is finished; it does not take long."""
 
     def still_there(self, payload: dict[str, Any]) -> bool:
-        where = self._connected(payload)
-        return where.is_file() and not where.is_symlink() and _digest(where) == payload["sha256"]
+        return _is_it(self._connected(payload), payload)
 
     def is_archive_of(self, payload: dict[str, Any]) -> bool:
         """Whether this folder is the archive, and that delivery was brought into it."""
@@ -132,11 +134,11 @@ class FolderTarget:
         """Raises DeliveryError where nothing says that the folder in which that delivery lay is there, and not another
         one in its place: a head of this ledger in it, or another film that was delivered there."""
         where = self._place(payload)
-        if str(where) != payload["where"] or any(heads for _, heads in heads_above(payload["where"], ledger)):
+        if str(where) != payload["where"] or any(heads_above(payload["where"], ledger)):
             return
-        folder = self._folder if self._holds(where) else where.parent
-        others = (one for one in self._lying() if one["where"] != payload["where"])
-        if not any(Path(one["where"]).is_relative_to(folder) and _is_whole(Path(one["where"]), one) for one in others):
+        folder = self._brought_into(where)
+        others = ((Path(one["where"]), one) for one in self._lying() if one["where"] != payload["where"])
+        if not any(self._brought_into(at) == folder and _is_whole(at, one) for at, one in others):
             raise not_the_folder(where.parent)
 
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
@@ -159,7 +161,7 @@ class FolderTarget:
         """False: that delivery went into another folder, which is not there, so that nobody can know what lies in it.
         True where this very folder is not there: that is told, and mended by connecting it."""
         where = self._place(payload)
-        return self._holds(where) or where.parent.is_dir()
+        return self._holds(where) or self._brought_into(where).is_dir()
 
     def found(self, payload: dict[str, Any], besides: Collection[str]) -> str:
         """Where a film lies that was given up for lost, byte for byte: where it was brought, or here if that came here
@@ -171,41 +173,67 @@ class FolderTarget:
                 return str(path)
         return ""
 
+    def put_elsewhere(self, films: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+        """Of deliveries those that lie under another name in the folder into which they were brought: where they were
+        brought, and where they lie."""
+        taken = {one["where"] for one in self._lying()}
+        by_folder = defaultdict[Path, list[dict[str, Any]]](list)
+        for one in films:
+            by_folder[self._brought_into(Path(one["where"]))].append(one)
+        for folder, mine in by_folder.items():
+            sizes = defaultdict[int, list[Path]](list)
+            with contextlib.suppress(OSError):  # of a disk that cannot be read nobody knows
+                for path in self._within(folder):
+                    if str(path) not in taken:
+                        sizes[path.lstat().st_size].append(path)
+            for one in mine:
+                yield from ((one["where"], str(path)) for path in sizes[one["bytes"]] if _is_whole(path, one))
+
     def _connected(self, payload: dict[str, Any]) -> Path:
         """Where a delivery lies. Raises DeliveryError when the whole folder is not there: a disk, most often."""
         where = self._place(payload)
-        folder = self._folder if self._holds(where) else where.parent
+        folder = self._brought_into(where)
         if not folder.is_dir():
             raise not_connected(folder)
         return where
 
+    def _brought_into(self, where: Path) -> Path:
+        """The folder that was the target for a film that lies there: the next above in which heads of a ledger were
+        left, within this folder or elsewhere; where there are none, this one, or the one in which it lies."""
+        above = Path(os.path.abspath(where)).parents
+        bears = next(filter(_has_heads, above), None)
+        if self._holds(where):
+            return bears if bears is not None and self._holds(bears) else self._folder
+        return bears or above[0]
+
     def _place(self, payload: dict[str, Any]) -> Path:
-        """Where a delivery lies; in this folder, too, if it was brought there as a whole since, disk and all: by its
-        own bytes, or, where it was changed or taken away since, by those of another film that came with it."""
+        """Where a delivery lies; in this folder, too, if what it was brought into came here since, disk and all. That
+        is told by one film that came along whole: to read all of them takes hours."""
         where = Path(payload["where"])
         if self._holds(where):
             return where
         others = self._others(payload)
-        there = [here for here in self._as_a_whole(where) if str(here) not in others]
-        for here in there:
-            if here.is_file() and not here.is_symlink() and _digest(here) == payload["sha256"]:
+        came = [
+            here
+            for skipped, here in enumerate(self._as_a_whole(where), 1)
+            if str(here) not in others and self._came_here(Path(*where.parts[:skipped]))
+        ]
+        for here in came:
+            if here.is_file() and not here.is_symlink() and here.stat().st_size == payload["bytes"]:
                 return here
-        if not where.parent.is_dir():
-            for skipped, here in enumerate(self._as_a_whole(where), 1):
-                if here in there and self._came_here(Path(*where.parts[:skipped])):
-                    return here
-        return where
+        if not came or os.path.lexists(where) or (where.parent.is_dir() and _has_heads(self._brought_into(where))):
+            return where
+        return next(filter(os.path.lexists, came), came[0])  # changed or taken away here since
 
     def _came_here(self, folder: Path) -> bool:
         """Whether that folder is this one now: a film that was delivered below it lies here, in the same place."""
-        lying = list(self._lying())
-        taken = {one["where"] for one in lying}
-        for one in lying:
-            if Path(one["where"]).is_relative_to(folder):
-                here = self._folder / Path(one["where"]).relative_to(folder)
-                if str(here) not in taken and _is_whole(here, one):
-                    return True
-        return False
+        if folder not in self._came:
+            lying = self._lying()
+            taken = {one["where"] for one in lying}
+            below = [(one, Path(one["where"])) for one in lying]
+            places = [(one, self._folder / at.relative_to(folder)) for one, at in below if at.is_relative_to(folder)]
+            self._came[folder] = any(str(here) not in taken and _is_whole(here, one) for one, here in places)
+        return self._came[folder]
 
     def _others(self, payload: dict[str, Any]) -> set[str]:
         """Where other deliveries lie, or may: a film there is no copy, and none that came from elsewhere."""
@@ -216,8 +244,8 @@ class FolderTarget:
         return [self._folder.joinpath(*where.parts[skipped:]) for skipped in range(1, len(where.parts))]
 
     def _has_films(self) -> bool:
-        places = (self._place(one) for one in self._lying())
-        return any(self._holds(place) and os.path.lexists(place) for place in places)
+        films = [one for one in self._lying() if self._brought_into(self._place(one)) == self._folder]
+        return any(os.path.lexists(self._place(one)) for one in films) or any(self.put_elsewhere(films))
 
     def _holds(self, path: Path) -> bool:
         return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self._folder))
@@ -225,10 +253,8 @@ class FolderTarget:
     def _elsewhere(self, payload: dict[str, Any], besides: Path) -> str:
         """Where else the very same film lies, and counts as no other delivery: in this folder, in the one into which it
         was brought, or where it lay before the folder was moved; else ""."""
-        others, folders = self._others(payload), [self._folder]
-        if not self._holds(besides):  # no further up than where a head of a ledger lies
-            folders.append(next((one for one in besides.parents if (one / HEADS).is_dir()), besides.parent))
-        for path in (Path(payload["where"]), *(path for one in folders for path in self._within(one))):
+        others, folders = self._others(payload), {self._folder, self._brought_into(besides)}
+        for path in (Path(payload["where"]), *(path for one in sorted(folders) for path in self._within(one))):
             if _is_one(path, besides) or str(path) in others or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size == payload.get("bytes") and _digest(path) == payload["sha256"]:
@@ -267,7 +293,8 @@ class FolderTarget:
         there is none. Raises DeliveryError where films lie in the folder, and this is no more than its empty place."""
         heads = self.noted(ledger)
         if not heads:
-            if any(self._holds(Path(one["where"])) for one in self._lying()) and not self._has_films():
+            mine = (self._brought_into(Path(one["where"])) == self._folder for one in self._lying())
+            if any(mine) and not self._has_films():
                 raise not_the_folder(self._folder)
             self._leave(ledger, head)
         return max(heads, key=seq_of_head, default=head)
@@ -295,18 +322,23 @@ class FolderTarget:
 def not_the_folder(folder: Path) -> DeliveryError:
     return DeliveryError(
         "Nothing of this ledger lies in {folder}, so it is not the folder into which Lesveil delivered; connect that "
-        "one or correct lesveil.toml (if it is gone for good, with what was delivered there: lesveil deliver --gone "
-        "FOLDER --by NAME).",
+        "one, or name another folder in lesveil.toml (on a disk that goes on in its place, one that is called "
+        "otherwise), or, if it is gone for good, say so: lesveil deliver --gone FOLDER --by NAME.",
         folder=folder,
     )
 
 
 def heads_above(where: str, ledger: str) -> Iterator[tuple[Path, list[str]]]:
-    """The folders in which, or below which, a file lies or lay, each with the heads of this ledger (named by its first
-    row's hash) that were left in it; those that cannot be read are passed over."""
+    """The folders in which, or below which, a file lies or lay and heads of this ledger (named by its first row's hash)
+    were left, with these; the nearest first, and without those that cannot be read."""
     for folder in Path(where).parents:
         with contextlib.suppress(OSError):
-            yield folder, heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir())
+            if heads := heads_in(one.name for one in (folder / HEADS / ledger[:16]).iterdir()):
+                yield folder, heads
+
+
+def _has_heads(folder: Path) -> bool:
+    return (folder / HEADS).is_dir()
 
 
 def _is_one(path: Path, other: Path) -> bool:
@@ -326,8 +358,13 @@ def _bears(where: Path, head: str) -> bool:
     return not head or any(any((one / HEADS).glob(f"*/{name_of_head(head)}")) for one in where.parents)
 
 
+def _is_it(path: Path, payload: dict[str, Any]) -> bool:
+    """Whether a delivered film lies there, byte for byte. Raises DeliveryError where that cannot be read."""
+    return path.is_file() and not path.is_symlink() and _digest(path) == str(payload["sha256"])
+
+
 def _is_whole(path: Path, payload: dict[str, Any]) -> bool:
-    """Whether a delivered film lies there, byte for byte; what cannot be read is not it."""
+    """The same; what cannot be read is not it."""
     try:
         alike = path.is_file() and not path.is_symlink() and path.stat().st_size == payload["bytes"]
         return alike and files.sha256_of(path) == str(payload["sha256"])

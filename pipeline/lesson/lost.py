@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from pipeline.adapters.chain import seq_of_head
 from pipeline.adapters.ledger import Entry
@@ -96,7 +95,7 @@ def come_back(workspace: Workspace) -> list[str]:
     lesveil.toml: it counts as delivered again, with all that is due there. Returns where it was brought. Raises
     DeliveryError where another disk has had that place since, and is not there: on which one a film goes, nobody could
     tell."""
-    clips = list(dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)))
+    target, clips = folder_target(workspace), list(dict.fromkeys(row.clip for row in workspace.ledger.entries(LOST)))
     for clip in clips:  # before anything counts as back: that disk goes out again
         rows = workspace.ledger.entries(clip=clip)
         for one in lost(rows):
@@ -107,13 +106,12 @@ def come_back(workspace: Workspace) -> list[str]:
         for n, one in enumerate(away):
             where = one.payload["where"]
             besides = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=clip))}
+            if where in besides:  # another disk has its place
+                continue
             again = any(other.payload["where"] == where for other in away[n + 1 :])  # by bytes it may be that one, too
-            there = _disk(workspace, where, one.seq) or (
-                not again and folder_target(workspace).found(one.payload, besides)
-            )
-            if where not in besides and there:
-                names = [name for name in ("sha256", "target", "where", "row") if name in one.payload]
-                workspace.ledger.append(BACK, clip, {name: one.payload[name] for name in names})
+            if _disk(workspace, where, one.seq) or (not again and target.found(one.payload, besides)):
+                back = {name: one.payload[name] for name in ("sha256", "target", "where", "row")}
+                workspace.ledger.append(BACK, clip, back)
                 found.append(where)
     return found
 
@@ -125,9 +123,7 @@ def _refuse_in_its_place(workspace: Workspace, one: Entry, lying: list[Entry]) -
         return
     besides = {row.payload["where"] for row in lying}
     for place in (one.payload["where"], folder_target(workspace).found(one.payload, besides)):
-        folder, heads = next(
-            ((at, heads) for at, heads in heads_above(place, workspace.ledger.mark()) if heads), ("", [])
-        )
+        folder, heads = next(heads_above(place, workspace.ledger.mark()), (None, []))
         if heads and all(seq_of_head(head) <= one.seq for head in heads):
             raise DeliveryError(
                 "{folder} is the disk that {by} said was lost on {day}, and another one has had its place since, with "
@@ -170,35 +166,29 @@ def _items(workspace: Workspace, folder: Path) -> list[plans.Item]:
 def _away(workspace: Workspace, items: list[plans.Item]) -> list[plans.Item]:
     """Those that are not at hand; DeliveryError where all are. Neither an empty folder nor one with other things in it
     is more than the place of a disk that is not in."""
-    away, there, last = list[plans.Item](), "", seq_of_head(workspace.ledger.head())
+    at_hand, target, last = dict[str, str](), folder_target(workspace), seq_of_head(workspace.ledger.head())
     for item in items:
-        others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))}
-        if found := _at_hand(workspace, item, last, others - {item["where"]}):
-            there = there or found
-        else:
-            away.append(item)
-    if there and not away:
+        where = item["where"]
+        others = {row.payload["where"] for row in may_lie(workspace.ledger.entries(clip=item["clip"]))} - {where}
+        if there := _disk(workspace, where, last) or target.found(item, others):
+            at_hand[where] = there
+    at_hand |= target.put_elsewhere([item for item in items if item["where"] not in at_hand])
+    away = [item for item in items if item["where"] not in at_hand]
+    if items and not away:
         raise DeliveryError(
             "{folder} is there, so nothing in it is lost: lesveil deliver --audit says what lies there, and lesveil "
             "deliver --remove CLIP that one film is gone (if another disk has the place of the one that is lost, take "
             "it out first).",
-            folder=there,
+            folder=next(iter(at_hand.values())),
         )
     return away
-
-
-def _at_hand(workspace: Workspace, payload: dict[str, Any], before: int, besides: set[str]) -> str:
-    """Where that delivery, or the disk with it, is there; else ""."""
-    return _disk(workspace, payload["where"], before) or folder_target(workspace).found(payload, besides)
 
 
 def _disk(workspace: Workspace, where: str, before: int) -> str:
     """The folder in which, or below which, a delivery lay, if it is there; else "". A disk is known by a head of this
     ledger from ``before`` a row: one that was put in its place since has none."""
-    for folder, heads in heads_above(where, workspace.ledger.mark()):
-        if any(seq_of_head(head) <= before for head in heads):
-            return str(folder)
-    return ""
+    above = heads_above(where, workspace.ledger.mark())
+    return next((str(at) for at, heads in above if any(seq_of_head(head) <= before for head in heads)), "")
 
 
 def _place(path: Path) -> Path:

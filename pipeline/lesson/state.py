@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -365,7 +365,7 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
     """
     found: list[Entry] = []
     away: list[Entry] = []
-    for row in rows:
+    for row in _with_rows(rows):
         if row.kind == "delivery":
             found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
         elif row.kind == "delivery_removed":
@@ -374,7 +374,7 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
             away += [one for one in found if _about(row, one)]
             found = [one for one in found if not _about(row, one)]
         elif row.kind == BACK:
-            found += [one for one in away if _about(row, one)][-1:]
+            found += [one for one in away if _about(row, one)]
             away = [one for one in away if not _about(row, one)]
         elif row.kind == CLEARED:
             mine = [one.payload["where"] == row.payload["where"] for one in found]
@@ -387,7 +387,7 @@ def unsettled(rows: Iterable[Entry]) -> list[Entry]:
     """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
     found: dict[str, Entry] = {}
     away: list[Entry] = []
-    for row in rows:
+    for row in _with_rows(rows):
         if row.kind == SENDING:
             found[row.payload["where"]] = row
         elif row.kind in ("delivery", "delivery_removed", UNSENT):
@@ -402,24 +402,36 @@ def unsettled(rows: Iterable[Entry]) -> list[Entry]:
 
 def lost(rows: Iterable[Entry]) -> list[Entry]:
     """The rows of one clip in which somebody said that a place is gone for good at which it lies, or may lie."""
-    found: list[Entry] = []
-    for row in rows:
+    found: dict[int, Entry] = {}
+    for row in _with_rows(rows):
         if row.kind in (LOST, BACK):  # the same that is lost once more is lost by its latest row
-            found = [one for one in found if not _same_delivery(one.payload, row.payload)]
+            found.pop(row.payload["row"], None)
         if row.kind == LOST:
-            found.append(row)
-    return found
+            found[row.payload["row"]] = row
+    return list(found.values())
 
 
 def _about(row: Entry, delivery: Entry) -> bool:
     """Whether a row LOST or BACK is about that delivery: at the place of a disk that is lost there may be another
-    since, with the very same film. Rows of an older version do not say which."""
-    return _same_delivery(row.payload, delivery.payload | {"row": delivery.seq})
+    since, with the very same film."""
+    return bool(row.payload["row"] == delivery.seq)
 
 
-def _same_delivery(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    alike = all(one[name] == other[name] for name in ("where", "sha256"))
-    return alike and ("row" not in one or "row" not in other or one["row"] == other["row"])
+def _with_rows(rows: Iterable[Entry]) -> Iterator[Entry]:
+    """The rows of one clip, of which LOST and BACK all say by its row which delivery they are about. Those of an older
+    version do not: a loss is of what was brought to that place last, and what came back is what was lost there last."""
+    last: dict[tuple[str, str], int] = {}
+    gone: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row.payload.get("where", ""), row.payload.get("sha256", ""))
+        if row.kind in ("delivery", SENDING):
+            last[key] = row.seq
+        elif row.kind in (LOST, BACK) and "row" not in row.payload:
+            seq = last.get(key, 0) if row.kind == LOST else gone.get(key, 0)
+            row = replace(row, payload=row.payload | {"row": seq})
+        if row.kind == LOST:
+            gone[key] = row.payload["row"]
+        yield row
 
 
 def may_lie(rows: Iterable[Entry]) -> list[Entry]:

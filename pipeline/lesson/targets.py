@@ -38,8 +38,10 @@ def open_target(workspace: Workspace, kind: str = "", within: float = math.inf) 
     )
 
 
+@lru_cache(1)
 def folder_target(workspace: Workspace) -> FolderTarget:
-    """The folder of lesveil.toml as a target, which knows what else was delivered to folders."""
+    """The folder of lesveil.toml as a target, which knows what else was delivered to folders: one for as long as the
+    workspace is open, so that what it read of a folder that was moved is not read again for every clip."""
 
     @lru_cache(1)
     def lying(head: str) -> list[dict[str, Any]]:

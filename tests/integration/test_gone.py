@@ -19,7 +19,7 @@ from pipeline.adapters.ledger import Ledger
 from pipeline.cli import main
 from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
-from pipeline.lesson import targets
+from pipeline.lesson import folder_target, targets
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.report_words import in_words
 from pipeline.lesson.state import State, find, standing
@@ -310,6 +310,21 @@ def test_an_archive_without_heads_is_known_by_another_film(two: Place) -> None:
     assert two.state().standing == ()
 
 
+def test_an_archive_that_was_tidied_is_known_by_its_films_under_whatever_name(two: Place) -> None:
+    """Somebody sorted them, and took away the folder that meant nothing to them. What lies there is not lost."""
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    lay, tidied = two.delivered, two.archive / "groep 3" / "les.mp4"
+    shutil.rmtree(two.archive / "lesveil-ledger")
+    tidied.parent.mkdir()
+    lay.rename(tidied)
+    told = two.lesveil("deliver", "--gone", two.archive, "--by", "A", code=56)
+    assert f"{tidied} is there, so nothing in it is lost" in told
+    assert [one["clip"] for one in two.lesveil("deliver")["delivered"]] == [two.clip]
+    first = next(one["clip"] for one in two.lesveil("status")["clips"] if one["clip"] != two.clip)
+    assert f"{lay} lies at {tidied} now" in two.lesveil("deliver", "--remove", first, "--yes", code=56)
+
+
 def test_what_was_cut_off_can_be_given_up_in_an_archive_without_heads(
     two: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +366,31 @@ def test_nothing_is_brought_into_an_empty_folder_in_the_archives_place(two: Plac
     assert not list(two.archive.iterdir())
     assert len(lost(two, two.archive)) == 1, "as it said"
     assert len(two.lesveil("deliver")["delivered"]) == 2
+
+
+def test_another_disk_goes_on_where_one_is_full(two: Place) -> None:
+    """At the same drive letter; neither is taken for the other, and the first is cleared when it is in again."""
+    (here,) = two.state().standing
+    two.lesveil("deliver", "--remove", two.clip, "--yes")
+    two.lesveil("approve", two.clip, "--by", "coach")
+    two.archive.rename(two.folder / "full")
+    second = two.archive / "lessen-2"
+    second.mkdir(parents=True)
+    (failed,) = two.lesveil("deliver", code=56)["failed"]
+    assert "one that is called otherwise" in failed["error"]
+    two.settle(second)
+    assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(second / Path(here).name)]
+    first = next(one["clip"] for one in two.lesveil("status")["clips"] if one["clip"] != two.clip)
+    for archive in (second, two.archive):
+        two.settle(archive)
+        assert "it is not the folder" in two.lesveil("deliver", "--remove", first, "--yes", code=56)
+    two.archive.rename(two.folder / "second")
+    (two.folder / "full").rename(two.archive)
+    assert two.lesveil("deliver", "--remove", first, "--yes")["not_found"] == []
+    assert not list(two.archive.glob("*.mp4"))
+    two.settle(second)
+    assert "is not there" in two.lesveil("deliver", "--remove", two.clip, "--yes", code=56)
+    assert two.state().standing == (str(second / Path(here).name),)
 
 
 def test_an_archive_that_was_copied_is_cleared_in_both_places(place: Place) -> None:
@@ -455,11 +495,15 @@ def two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
     return Place(tmp_path, capsys, clips=2)
 
 
-def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place) -> None:
+@pytest.mark.parametrize("emptied", [False, True])
+def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it(two: Place, emptied: bool) -> None:
+    """A synchronised folder that gets another place leaves an empty one behind."""
     moved = two.folder / "F"
     (lay,) = two.state().standing
     film = moved / Path(lay).name
     two.archive.rename(moved)
+    if emptied:
+        two.archive.mkdir()
     two.settle(moved)
     film.write_bytes(b"cut shorter by somebody")
     audited = {one["where"]: one["verdict"] for one in two.lesveil("deliver", "--audit", code=56)["files"]}
@@ -470,6 +514,75 @@ def test_what_was_changed_in_an_archive_that_moved_is_known_by_what_came_with_it
     assert two.lesveil("deliver", "--remove", two.clip, "--yes")["removed"], "as it said"
     two.lesveil("approve", two.clip, "--by", "coach")
     assert [one["where"] for one in two.lesveil("deliver")["delivered"]] == [str(film)]
+
+
+def test_to_say_how_clips_stand_reads_one_film_of_an_archive_that_moved(
+    two: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.archive.rename(two.folder / "F")
+    two.settle(two.folder / "F")
+    read, real = list[Path](), files.sha256_of
+    monkeypatch.setattr(files, "sha256_of", lambda path: (read.append(path), real(path))[1])
+    for words in (["status"], ["report"], ["purge"]):
+        read.clear()
+        two.lesveil(*words)
+        assert len(read) <= 1
+    read.clear()
+    two.lesveil("deliver", "--audit")
+    assert len(read) <= 3, "each, and the one by which it is known"
+
+
+def test_an_archive_that_is_away_is_looked_for_once(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every clip all over again: over a network that takes minutes."""
+    two.archive.rename(two.folder / "usb")
+    (two.folder / "new").mkdir()
+    two.settle(two.folder / "new")
+    asked, real = list[Path](), folder_target._is_whole
+    monkeypatch.setattr(folder_target, "_is_whole", lambda at, film: (asked.append(at), real(at, film))[1])
+    two.lesveil("status")
+    assert len(asked) == len(set(asked))
+
+
+@pytest.fixture
+def unheard(two: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Another film took the place of the second clip's, and a crash came before the ledger heard of it."""
+    newer(two)
+    append = Ledger.append
+
+    def dies(self: Ledger, kind: str, clip: str | None, payload: dict[str, Any]) -> int:
+        if kind == "delivery":
+            raise KeyboardInterrupt
+        return append(self, kind, clip, payload)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", dies)
+        two.lesveil("deliver", code=130)
+    return two
+
+
+def test_what_was_replaced_before_a_crash_and_a_move_lies_nowhere(unheard: Place) -> None:
+    moved = unheard.folder / "F"
+    lay = Path(unheard.rows("delivery_sending")[-1]["where"])
+    unheard.archive.rename(moved)
+    unheard.settle(moved)
+    unheard.lesveil("deliver")
+    assert unheard.state().standing == (str(moved / lay.name),), "nobody waits for the place before"
+    unheard.lesveil("deliver", "--remove", unheard.clip, "--yes")
+    assert unheard.state().standing == ()
+
+
+def test_what_arrived_before_a_crash_and_was_copied_is_not_forgotten_where_it_went(unheard: Place) -> None:
+    copied = unheard.folder / "F"
+    lay = Path(unheard.rows("delivery_sending")[-1]["where"])
+    shutil.copytree(unheard.archive, copied)
+    unheard.settle(copied)
+    unheard.lesveil("deliver")
+    told = unheard.lesveil("deliver", "--remove", unheard.clip, "--yes", code=56)
+    assert f"{copied / lay.name} lies at {lay} as well" in told
+    lay.unlink()
+    unheard.lesveil("deliver", "--remove", unheard.clip, "--yes")
+    assert unheard.state().standing == ()
+    assert not (copied / lay.name).exists()
 
 
 def test_a_copy_is_told_where_an_archive_that_moved_was_put_in_order(two: Place) -> None:
@@ -696,6 +809,24 @@ def test_of_two_disks_that_were_lost_in_one_place_one_is_back(place: Place, in_i
     assert (state.standing, len(state.lost)) == ((), 1), "of the other one it is told still"
 
 
+def test_a_disk_that_an_older_version_gave_up_is_not_mixed_up_with_the_next_one(place: Place) -> None:
+    """Its row does not say which delivery is lost, and both disks had the same film in the same place."""
+    place.archive.rename(place.folder / "first")
+    with place.opened() as opened:
+        lay = opened.ledger.entries("delivery")[-1].payload
+        lay = {name: lay[name] for name in ("sha256", "target", "where", "bytes")}
+        opened.ledger.append("delivery_lost", place.clip, lay | {"by": "A. Jansen"})
+    place.archive.mkdir()
+    place.lesveil("deliver")
+    assert len(place.state().lost) == len(place.state().standing) == 1
+    place.archive.rename(place.folder / "second")
+    lost(place, place.archive)
+    assert (len(place.state().lost), place.state().standing) == (2, ())
+    (place.folder / "first").rename(place.archive)
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    assert (len(place.state().lost), place.state().standing) == (1, ()), "the second can be seen still"
+
+
 def test_what_lies_in_another_folder_is_not_missing(place: Place, stolen: Path) -> None:
     """lesveil.toml names another folder by now, and the earlier one is there."""
     assert [line["verdict"] for line in place.lesveil("deliver", "--audit", code=56)["files"]] == ["missing"]
@@ -716,6 +847,25 @@ def test_what_was_moved_within_an_earlier_archive_is_found_there(place: Place) -
     assert f"lies at {moved} now" in place.lesveil("deliver", "--remove", place.clip, "--yes", code=56)
     moved.rename(lay)
     assert place.lesveil("deliver", "--remove", place.clip, "--yes")["removed"]
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_a_folder_that_somebody_tidied_away_in_an_earlier_archive_is_no_dead_end(place: Place, renamed: bool) -> None:
+    """That archive is there, so nothing in it is lost, and what lay in that folder can be told and given up."""
+    (place.folder / "new").mkdir()
+    place.settle(place.archive, 'layout = "{year}/{clip}_{id}"\n')
+    place.lesveil("deliver", "--remove", place.clip, "--yes")
+    place.lesveil("approve", place.clip, "--by", "coach")
+    place.lesveil("deliver")
+    lay, tidied = place.delivered, place.archive / "2026-2027"
+    place.settle(place.folder / "new")
+    lay.parent.rename(tidied)
+    if not renamed:
+        shutil.rmtree(tidied)
+    assert "lesveil deliver --remove" in place.lesveil("deliver", "--gone", lay.parent, "--by", "A", code=56)
+    told = place.lesveil("deliver", "--remove", place.clip, "--yes", code=56 if renamed else 0)
+    assert f"lies at {tidied / lay.name} now" in told if renamed else told["not_found"] == [str(lay)]
+    assert bool(place.state().standing) == renamed
 
 
 def test_what_is_at_hand_is_not_lost(place: Place) -> None:

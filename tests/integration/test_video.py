@@ -313,6 +313,18 @@ def test_a_film_taken_over_from_an_avi_with_its_times_of_decoding(codec: str, ki
     assert frames[-1][2]
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_a_film_whose_pictures_keep_their_order_is_opened_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, opened = clips.make(tmp_path / f"clip.{kind}", bf="0"), av.open, []
+    monkeypatch.setattr(
+        av, "open", lambda name, mode="r", *rest, **more: opened.append(mode) or real(name, mode, *rest, **more)
+    )
+    assert not open_clip(path).dealt
+    assert opened.count("r") == 1
+
+
 def test_one_frame(tmp_path: Path) -> None:
     check_both_ways(clips.make(tmp_path / "clip.mp4", frames=1), tmp_path / "out.mp4")
 

@@ -608,6 +608,22 @@ def test_films_of_other_streams_put_one_after_the_other_in_a_file_are_refused(
     assert len(list(open_clip(path).frames())) == 50
 
 
+@pytest.mark.parametrize(("first", "second", "later"), [("3", "4", "0"), ("3", "3", "1"), ("4", "3", "0")])
+def test_two_programs_side_by_side_are_no_films_that_were_joined(
+    first: str, second: str, later: str, tmp_path: Path
+) -> None:
+    """One of them may begin or end before the other does."""
+    path = tmp_path / "two.ts"
+    one = ("-itsoffset", later, "-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration={first}")
+    two = ("-f", "lavfi", "-i", f"testsrc=size=160x90:rate=25:duration={second}")
+    programs = ("-program", "program_num=1:st=0", "-program", "program_num=2:st=1")
+    clips.call(*one, *two, "-map", "0:v", "-map", "1:v", "-c:v", "mpeg2video", *programs, path)
+    with open_clip(path) as clip:
+        frames = seen(clip)
+    assert (clip.info.width, len(frames)) == (320, 25 * int(first))
+    assert not any(damaged for _, _, damaged in frames)
+
+
 @pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])
 @pytest.mark.parametrize(("bf", "rate"), [("0", "25"), ("2", "25"), ("3", "30000/1001")])
 def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: str, tmp_path: Path) -> None:

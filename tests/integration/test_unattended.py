@@ -163,6 +163,15 @@ def test_a_scheduler_may_give_no_standard_streams(school: School, closed: str) -
     assert json.loads((school.place / "last-run.json").read_text())["result"] == "nothing to do"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+def test_nor_does_a_file_take_their_place_in_a_worker() -> None:
+    worker = "import os, sys; sys.exit(os.open(os.devnull, 0) < 3)"
+    watched = "import subprocess, sys\nfrom pipeline import __main__, cli\n"
+    watched += f"cli.main = lambda: subprocess.call([sys.executable, '-c', {worker!r}])\nsys.exit(__main__.main())"
+    whole = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", watched]
+    assert subprocess.run(whole, cwd=ROOT, timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("where", ["run_card", "waiting"])
 def test_what_nobody_foresaw_is_told_like_any_failure(
     school: School, monkeypatch: pytest.MonkeyPatch, where: str

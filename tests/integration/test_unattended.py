@@ -325,7 +325,10 @@ def test_a_file_that_another_program_holds_is_not_called_broken(
         held.execute("PRAGMA locking_mode=EXCLUSIVE")
         held.execute("BEGIN EXCLUSIVE")
         assert main(["status", "-C", str(school.place), "--lang", "en"]) == BusyError.code
-        assert f"{name} is held by another program" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert f"{name} is held by another program" in told
+        assert "move the workspace" in told, "there may be no such program, but a share that knows no locks"
+        assert school.run(code=BusyError.code)["result"] == "failed", "no other run is at work"
         (broken,) = findings(school, "the workspace", code=4)
     assert (name in broken["text"], broken["todo"]) == (True, "Run lesveil doctor again then.")
 

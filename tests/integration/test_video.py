@@ -624,6 +624,25 @@ def test_two_programs_side_by_side_are_no_films_that_were_joined(
     assert not any(damaged for _, _, damaged in frames)
 
 
+def test_a_transport_stream_of_which_a_place_near_its_end_cannot_be_read_is_done_up_to_there(tmp_path: Path) -> None:
+    data = clips.make(tmp_path / "clip.ts", codec="mpeg2video", size="640x360", frames=50, **{"b:v": "8M"}).read_bytes()
+    broken = len(data) // 2
+    assert len(data) - broken > 300_000, "libavformat looks for times of its own at the very end"
+
+    class Disk(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            at = self.tell()
+            if at <= broken < (at + size if size is not None and size >= 0 else len(data)):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    with open_clip(Path("clip.ts"), lambda: Disk(data)) as clip:
+        frames = seen(clip)
+    assert 20 < len(frames) < 50
+    assert [bad for _, _, bad in frames[:20]] == [False] * 20
+    assert frames[-1][2], "what follows is not there"
+
+
 @pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])
 @pytest.mark.parametrize(("bf", "rate"), [("0", "25"), ("2", "25"), ("3", "30000/1001")])
 def test_an_mkv_that_begins_before_zero_is_refused(bf: str, rate: str, offset: str, tmp_path: Path) -> None:

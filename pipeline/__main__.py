@@ -34,10 +34,12 @@ def main() -> int:
 
 def _hold_streams() -> None:
     """What starts us without a standard stream (a scheduler, a program of windows) leaves its number to the first file
-    that is opened, a film say, and what a library prints would go there."""
+    that is opened, a film say, and what a library prints would go there; so it would in our workers."""
     for name, mode in STREAMS:
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as we are at work
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - as long as we are at work
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 if __name__ == "__main__":

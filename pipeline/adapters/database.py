@@ -105,14 +105,17 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def passing(path: Path) -> Iterator[None]:
     """What is no fault of the file at ``path`` and will pass: DiskFullError when the disk has no room for what is
-    written here, BusyError when another program holds the file for longer than `BUSY_SECONDS`."""
+    written here, BusyError when another program holds the file for longer than `BUSY_SECONDS`, or seems to."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         code = getattr(error, "sqlite_errorcode", 0)
         if code & 0xFF == sqlite3.SQLITE_BUSY:
+            # some shares that know no locks say of every one that somebody holds it
             raise BusyError(
-                "{file} is held by another program; wait until that is done, or close it, and try again.", file=path
+                "{file} is held by another program, or its disk knows no locks; wait until that program is done, or "
+                "close it, and where there is none move the workspace to a disk of this machine.",
+                file=path,
             ) from error
         full = isinstance(error, OSError) and files.is_full(error)
         if full or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):

@@ -62,11 +62,9 @@ def time_base(stream: av.VideoStream) -> Fraction:
 def mistimed(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
     """Whether the container, just opened, gives only times of decoding, though pictures are shown in another order.
 
-    So it is where a film with B-pictures was taken over from an AVI.
+    So it is where a film with B-pictures was taken over from an AVI. Asked only where it may be: `Samples.undelayed`.
     """
     context, shown = stream.codec_context, -1
-    if not context.has_b_frames:
-        return False
     for number, packet in enumerate(container.demux(stream)):
         if packet.pts is None or packet.pts != packet.dts or packet.is_discard or number == 2 * REORDERING:
             return False
@@ -168,6 +166,7 @@ class Samples:
         self._until: int | None = None
         """The latest end that a packet gave itself."""
         self._end: int | None = None
+        self._reorders = bool(stream.codec_context.has_b_frames)
         self._colours = {name: int(getattr(stream.codec_context, name)) or UNSPECIFIED for name in COLOURS}
         """What the container says of the colours; it may be all that is said of them."""
         # Until the first keyframe there is nothing for a picture to lean on.
@@ -186,8 +185,9 @@ class Samples:
 
     @property
     def undelayed(self) -> bool:
-        """Whether the first picture is shown when it is decoded, so that no other can be decoded before it is due."""
-        return self._first is not None and self._first[0] == self._first[1]
+        """Whether the first picture is shown when it is decoded, so that no other can be decoded before it is due,
+        though the codec shows pictures in another order."""
+        return self._reorders and self._first is not None and self._first[0] == self._first[1]
 
     def run(self) -> Generator[Sample, None, None]:
         failed = False

@@ -15,8 +15,7 @@ SHARE = 2 << 20
 """Bytes that are looked at, at either end."""
 
 STARTS = 16
-"""Pictures that are looked at among them: several streams may lie side by side, and a film that is put behind another
-is longer."""
+"""Pictures from which a film that is put before or behind another is known among them."""
 
 LAYOUTS = (188, 192, 204)
 """Bytes from one packet to the next: plain, with a time in front (AVCHD), with a checksum behind."""
@@ -26,13 +25,22 @@ VIDEO = range(0xE0, 0xF0)
 
 
 def holds_another(file: BinaryIO, pid: int) -> bool:
-    """Whether the film begins or ends with the pictures of a stream other than ``pid``."""
+    """Whether the film begins or ends with the pictures of a stream other than ``pid`` that lies not beside it."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    first = _pictures(file.read(SHARE))[:STARTS]
+    first = _pictures(file.read(SHARE))
     file.seek(max(0, size - SHARE))
-    last = _pictures(file.read(SHARE))[-STARTS:]
-    return any(seen and pid not in seen for seen in (first, last))
+    last = _pictures(file.read(SHARE))
+    return _alone(first, pid) or _alone(last[::-1], pid)
+
+
+def _alone(seen: list[int], pid: int) -> bool:
+    """Whether the first of these pictures are of a stream that ends where ``pid`` begins, and not of a second program
+    or camera that only begins sooner."""
+    if pid not in seen:
+        return bool(seen)
+    begins = seen.index(pid)
+    return begins >= STARTS and not set(seen[:begins]) <= set(seen[begins:])
 
 
 def _pictures(data: bytes) -> list[int]:

@@ -146,9 +146,11 @@ class ClipReader:
         return None
 
     def _joined(self, pid: int) -> bool:
+        """As `holds_another`; False where an end cannot be read, for whoever reads the film comes to that."""
         opener = self.chapters[0].opener
-        with opener() if opener else self.path.open("rb") as file:
+        with contextlib.suppress(OSError), opener() if opener else self.path.open("rb") as file:
             return holds_another(file, pid)
+        return False
 
     def read_otherwise(self) -> None:
         """From now on decode HEVC row by row instead of picture by picture.

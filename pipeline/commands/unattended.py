@@ -46,6 +46,7 @@ def unattended(args: argparse.Namespace) -> int:
     except Exception as unknown:  # noqa: BLE001 -- there is no workspace, it cannot be opened, or nothing kept there
         interruption.heed()
         code = _refused(document, ours(unknown))
+        document.setdefault("recovered", None)  # what holds a file here is no other run
         document |= {"result": _result(code, document), "code": code, "ended": _now()}
     answer(args, document)
     return code

@@ -163,6 +163,15 @@ def test_a_scheduler_may_give_no_standard_streams(school: School, closed: str) -
     assert json.loads((school.place / "last-run.json").read_text())["result"] == "nothing to do"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+def test_nor_does_a_file_take_their_place_in_a_worker() -> None:
+    worker = "import os, sys; sys.exit(os.open(os.devnull, 0) < 3)"
+    watched = "import subprocess, sys\nfrom pipeline import __main__, cli\n"
+    watched += f"cli.main = lambda: subprocess.call([sys.executable, '-c', {worker!r}])\nsys.exit(__main__.main())"
+    whole = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", watched]
+    assert subprocess.run(whole, cwd=ROOT, timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("where", ["run_card", "waiting"])
 def test_what_nobody_foresaw_is_told_like_any_failure(
     school: School, monkeypatch: pytest.MonkeyPatch, where: str
@@ -316,7 +325,10 @@ def test_a_file_that_another_program_holds_is_not_called_broken(
         held.execute("PRAGMA locking_mode=EXCLUSIVE")
         held.execute("BEGIN EXCLUSIVE")
         assert main(["status", "-C", str(school.place), "--lang", "en"]) == BusyError.code
-        assert f"{name} is held by another program" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert f"{name} is held by another program" in told
+        assert "move the workspace" in told, "there may be no such program, but a share that knows no locks"
+        assert school.run(code=BusyError.code)["result"] == "failed", "no other run is at work"
         (broken,) = findings(school, "the workspace", code=4)
     assert (name in broken["text"], broken["todo"]) == (True, "Run lesveil doctor again then.")
 

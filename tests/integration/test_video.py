@@ -313,6 +313,18 @@ def test_a_film_taken_over_from_an_avi_with_its_times_of_decoding(codec: str, ki
     assert frames[-1][2]
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_a_film_whose_pictures_keep_their_order_is_opened_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, opened = clips.make(tmp_path / f"clip.{kind}", bf="0"), av.open, []
+    monkeypatch.setattr(
+        av, "open", lambda name, mode="r", *rest, **more: opened.append(mode) or real(name, mode, *rest, **more)
+    )
+    assert not open_clip(path).dealt
+    assert opened.count("r") == 1
+
+
 def test_one_frame(tmp_path: Path) -> None:
     check_both_ways(clips.make(tmp_path / "clip.mp4", frames=1), tmp_path / "out.mp4")
 
@@ -594,6 +606,41 @@ def test_films_of_other_streams_put_one_after_the_other_in_a_file_are_refused(
         assert sum(frame.samples for frame in sound.rest(Fraction(3), Fraction(3))) > 48000
     path.write_bytes(parts[0])
     assert len(list(open_clip(path).frames())) == 50
+
+
+@pytest.mark.parametrize(("first", "second", "later"), [("3", "4", "0"), ("3", "3", "1"), ("4", "3", "0")])
+def test_two_programs_side_by_side_are_no_films_that_were_joined(
+    first: str, second: str, later: str, tmp_path: Path
+) -> None:
+    """One of them may begin or end before the other does."""
+    path = tmp_path / "two.ts"
+    one = ("-itsoffset", later, "-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration={first}")
+    two = ("-f", "lavfi", "-i", f"testsrc=size=160x90:rate=25:duration={second}")
+    programs = ("-program", "program_num=1:st=0", "-program", "program_num=2:st=1")
+    clips.call(*one, *two, "-map", "0:v", "-map", "1:v", "-c:v", "mpeg2video", *programs, path)
+    with open_clip(path) as clip:
+        frames = seen(clip)
+    assert (clip.info.width, len(frames)) == (320, 25 * int(first))
+    assert not any(damaged for _, _, damaged in frames)
+
+
+def test_a_transport_stream_of_which_a_place_near_its_end_cannot_be_read_is_done_up_to_there(tmp_path: Path) -> None:
+    data = clips.make(tmp_path / "clip.ts", codec="mpeg2video", size="640x360", frames=50, **{"b:v": "8M"}).read_bytes()
+    broken = len(data) // 2
+    assert len(data) - broken > 300_000, "libavformat looks for times of its own at the very end"
+
+    class Disk(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            at = self.tell()
+            if at <= broken < (at + size if size is not None and size >= 0 else len(data)):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    with open_clip(Path("clip.ts"), lambda: Disk(data)) as clip:
+        frames = seen(clip)
+    assert 20 < len(frames) < 50
+    assert [bad for _, _, bad in frames[:20]] == [False] * 20
+    assert frames[-1][2], "what follows is not there"
 
 
 @pytest.mark.parametrize("offset", ["-0.04", "-0.5", "-2"])

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import av.error
 import pytest
 
-from pipeline.adapters.packets import Samples
+from pipeline.adapters.packets import COLOURS, Samples
+
+DESCRIBED = dict.fromkeys(COLOURS, 1)
 
 
 class Film:
@@ -22,7 +24,7 @@ class Film:
         self.format = SimpleNamespace(name="mpegts")
         self.average_rate = self.guessed_rate = self.base_rate = Fraction(rate)
         self.time_base = Fraction(1, 1000)
-        self.codec_context = SimpleNamespace(name="h264", flags=0, decode=self._decode)
+        self.codec_context = SimpleNamespace(name="h264", flags=0, has_b_frames=0, decode=self._decode, **DESCRIBED)
         self.metadata, self.start_time, self.duration = {}, 0, 0
 
     def demux(self, _):
@@ -39,7 +41,8 @@ class Film:
             raise av.error.InvalidDataError(1, "broken")
         if ready is None or not ready.gives:
             return []
-        return [SimpleNamespace(pts=ready.pts, interlaced_frame=True, is_corrupt=False, key_frame=not ready.pts)]
+        told = {"interlaced_frame": True, "is_corrupt": False, "key_frame": not ready.pts}
+        return [SimpleNamespace(pts=ready.pts, format=SimpleNamespace(is_rgb=False), **told, **DESCRIBED)]
 
 
 def read(packets, rate=25):

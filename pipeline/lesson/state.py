@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -363,41 +363,34 @@ def standing(rows: Iterable[Entry]) -> list[Entry]:
     More than one only where the target was changed in between and the older place could not be cleared. What is lost
     is not among them.
     """
+    return _lying(rows, "delivery", ("delivery_removed",))
+
+
+def unsettled(rows: Iterable[Entry]) -> list[Entry]:
+    """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
+    return _lying(rows, SENDING, ("delivery", "delivery_removed", UNSENT))
+
+
+def _lying(rows: Iterable[Entry], begins: str, ends: Collection[str]) -> list[Entry]:
+    """The rows of the kind ``begins`` of one clip after which none of ``ends`` is about the same place, without those
+    of what is lost."""
     found: list[Entry] = []
     away: list[Entry] = []
     for row in _with_rows(rows):
-        if row.kind == "delivery":
-            found = [one for one in found if one.payload["where"] != row.payload["where"]] + [row]
-        elif row.kind == "delivery_removed":
+        if row.kind == begins or row.kind in ends:
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
+            found += [row] if row.kind == begins else []
         elif row.kind == LOST:
             away += [one for one in found if _about(row, one)]
             found = [one for one in found if not _about(row, one)]
         elif row.kind == BACK:
             found += [one for one in away if _about(row, one)]
             away = [one for one in away if not _about(row, one)]
-        elif row.kind == CLEARED:
+        elif row.kind == CLEARED and begins == "delivery":
             mine = [one.payload["where"] == row.payload["where"] for one in found]
             none = {"versions_left": 0}
             found = [replace(o, payload=o.payload | none) if its else o for o, its in zip(found, mine, strict=True)]
     return found
-
-
-def unsettled(rows: Iterable[Entry]) -> list[Entry]:
-    """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
-    found: dict[str, Entry] = {}
-    away: list[Entry] = []
-    for row in _with_rows(rows):
-        if row.kind == SENDING:
-            found[row.payload["where"]] = row
-        elif row.kind in ("delivery", "delivery_removed", UNSENT):
-            found.pop(row.payload["where"], None)
-        elif row.kind == LOST and (one := found.get(row.payload["where"])) is not None and _about(row, one):
-            away.append(found.pop(row.payload["where"]))
-        elif row.kind == BACK:
-            found |= {one.payload["where"]: one for one in away if _about(row, one)}
-            away = [one for one in away if not _about(row, one)]
-    return list(found.values())
 
 
 def lost(rows: Iterable[Entry]) -> list[Entry]:

@@ -38,6 +38,11 @@ class PartError(Exception):
     """The frames of the stretch are not what they were when the whole clip was read."""
 
 
+def leads_by_time(clip: ClipReader) -> bool:
+    """Whether a clip's container leads to a frame by its time. A take of several files is read from end to end."""
+    return len(clip.chapters) == 1 and not clip.dealt and any(name in clip.info.container for name in SEEKABLE)
+
+
 class Part:
     """Frames ``start`` up to ``stop`` of ``clip``; ``pts`` (N,) are the times of all its frames, in its time base."""
 
@@ -50,8 +55,7 @@ class Part:
         self.path, self.chapters = clip.path, clip.chapters
         self.damaged: set[int] = set()
         self._from = 0
-        by_time = len(clip.chapters) == 1 and not clip.dealt
-        if start > RUN_UP and by_time and any(name in clip.info.container for name in SEEKABLE):
+        if start > RUN_UP and leads_by_time(clip):
             self._from = start - RUN_UP
 
     def read_otherwise(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline.adapters.packets import Samples
-from pipeline.adapters.part import RUN_UP, SEEKABLE
+from pipeline.adapters.part import RUN_UP, leads_by_time
 from pipeline.adapters.pictures import Deinterlacer, fingerprint, through
 from pipeline.adapters.video_in import ClipReader, opened_container, video_stream
 from pipeline.records import Frame
@@ -40,13 +40,8 @@ class Mark:
 
 
 def can_be_cut(clip: ClipReader) -> bool:
-    """Whether a clip's container leads to a frame by its time. A take of several files is read from end to end."""
-    return (
-        not clip.dealt
-        and len(clip.chapters) == 1
-        and clip.start is not None
-        and any(name in clip.info.container for name in SEEKABLE)
-    )
+    """Whether a clip can be read in segments."""
+    return clip.start is not None and leads_by_time(clip)
 
 
 class Segment:

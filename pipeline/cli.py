@@ -13,13 +13,41 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__, interruption, messages
-from pipeline.commands import afterwards, consent, deliver, doctor, enrol, house, lessons, redact, review
+from pipeline.commands import (
+    afterwards,
+    approve,
+    cards,
+    consent,
+    deliver,
+    doctor,
+    enrol,
+    house,
+    redact,
+    review,
+    run_card,
+    status,
+    wipe,
+)
 from pipeline.commands.terminal import Parser, PlainHelp, named
 from pipeline.errors import INTERRUPTED, LesveilError, UsageError, all_errors
 from pipeline.messages import told, tr
 from pipeline.unforeseen import ours
 
-GROUPS = (redact, house, consent, enrol, lessons, review, deliver, afterwards, doctor)
+GROUPS = (
+    redact,
+    house,
+    consent,
+    enrol,
+    run_card,
+    cards,
+    status,
+    approve,
+    wipe,
+    review,
+    deliver,
+    afterwards,
+    doctor,
+)
 """In the order of ``lesveil --help``."""
 
 

@@ -72,7 +72,7 @@ def _marked(place: workspace.Workspace, document: dict[str, Any]) -> Iterator[No
 
 
 def _run(place: workspace.Workspace, args: argparse.Namespace, document: dict[str, Any]) -> int:
-    from pipeline.commands.lessons import run_document
+    from pipeline.commands.run_card import run_document
     from pipeline.lesson import card, retention
     from pipeline.lesson.copy import find_card, not_copied
     from pipeline.lesson.state import states

@@ -23,7 +23,7 @@ from pipeline.adapters.card_reader import CardReader
 from pipeline.adapters.fill import Filler
 from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume
-from pipeline.commands import lessons
+from pipeline.commands import run_card
 from pipeline.errors import ApprovalError, CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
 from pipeline.lesson import namesakes
@@ -892,13 +892,13 @@ def test_of_several_cards_one_must_be_chosen(
         assert [volume.root for volume in copying.find_card(place)] == [other], "the school's own is taken"
         for typed, chosen in (("2", found[1].root), ("3", None), ("x", None)):
             monkeypatch.setattr(copying, "find_card", lambda _: found)
-            monkeypatch.setattr(lessons, "asked", lambda *_, typed=typed: typed)
+            monkeypatch.setattr(run_card, "asked", lambda *_, typed=typed: typed)
             args: Any = None
             if chosen:
-                assert lessons._choose_card(place, args) == chosen
+                assert run_card._choose_card(place, args) == chosen
             else:
-                with pytest.raises(lessons.CardError, match="several cards"):
-                    lessons._choose_card(place, args)
+                with pytest.raises(run_card.CardError, match="several cards"):
+                    run_card._choose_card(place, args)
 
 
 def test_the_plan_says_how_to_carry_it_out(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import messages
 from pipeline.cli import main
-from pipeline.commands.lessons import _in_columns
+from pipeline.commands.status import _in_columns
 from pipeline.commands.terminal import Bar, _Meter, answer, day
 from pipeline.errors import UsageError, WorkspaceError
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.adapters.ledger import Entry
-from pipeline.commands import lessons
+from pipeline.commands import run_card
 from pipeline.errors import CardError
 from pipeline.lesson.card import CardRun
 from pipeline.lesson.deleted import Deleted
@@ -63,7 +63,7 @@ def test_a_film_that_its_card_keeps_back_is_counted_once_where_its_copy_was_used
     trouble = [("DCIM/b.MP4", CardError("{file} cannot be read.", file="b")), ("DCIM/c.MP4", CardError("no"))]
 
     def told(done: list[State], failed: list[Any]) -> str:
-        return lessons._summary(CardRun(done, failed, [], [], True, None, []))[-1]
+        return run_card._summary(CardRun(done, failed, [], [], True, None, []))[-1]
 
     assert told([one, two], trouble[:1]) == "1 of 2 clips was not done."
     assert told([one, two], trouble) == "2 of 3 clips were not done."
@@ -74,7 +74,7 @@ def test_a_film_that_its_card_keeps_back_is_counted_once_where_its_copy_was_used
 def test_a_camera_whose_clock_runs_ahead_is_told(days: int, told: bool) -> None:
     """Nobody is shown in its films, and nothing else says why."""
     done = [replace(RENDERED, render=None, filmed=(date.today() + timedelta(days)).isoformat())]
-    said = lessons._summary(CardRun(done, [], [], [], True, None, []))
+    said = run_card._summary(CardRun(done, [], [], [], True, None, []))
     assert any(line.startswith("a.mp4 was filmed on") for line in said) == told
 
 

@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "adapters": {"adapters"} | GROUND,
     "stages": GROUND,
     "review": {"review", "adapters", "messages", "views"} | GROUND,
-    "workspace": {"adapters", "messages"} | GROUND,
+    "workspace": {"workspace", "adapters", "messages"} | GROUND,
     "opinion": {"stages", "adapters"} | GROUND,
     "run": {"jobs", "elsewhere", "opinion", "stages", "adapters", "engine", "messages", "workspace"} | GROUND,
     "lesson": {

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import workspace
 from pipeline.adapters import database
 from pipeline.adapters.ledger import Entry
 from pipeline.adapters.review_book import ReviewBook
@@ -22,7 +21,7 @@ from pipeline.lesson.deleted import TERM, USED, Deleted, fate
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.state import State, find, states
 from pipeline.stages import ingest as stage
-from pipeline.workspace import Workspace
+from pipeline.workspace import Workspace, lock
 from tests.world import World, complete
 
 NOW = date.today()
@@ -187,7 +186,7 @@ def test_a_copy_that_went_by_its_term_is_made_again_and_its_film_stays(
         later = NOW + timedelta(31)
         assert purged(place, later) == ["working copy", "working copy"]
     monkeypatch.setattr(database, "now", lambda: (datetime.now(UTC) + timedelta(31)).isoformat())
-    monkeypatch.setattr(workspace, "_refuse_set_back", lambda place: None)  # the clock of nothing else was put on
+    monkeypatch.setattr(lock, "_refuse_set_back", lambda place: None)  # the clock of nothing else was put on
     assert world.plan().items == (), "nobody decided to delete it, and the card holds all there is of it"
     again = world.copy()
     assert (again.deleted, len(again.clips)) == ([], 2)

@@ -43,6 +43,7 @@ from pipeline.lesson.deliver import Arrived
 from pipeline.lesson.mending import followed, times_of
 from pipeline.lesson.state import State, find, states
 from pipeline.records import Person, Repair, RepairKind
+from pipeline.workspace import lock, templates
 from tests import clips
 from tests.faults import school as schools
 from tests.faults.school import TODAY
@@ -142,7 +143,7 @@ def test_nothing_is_done_on_a_day_before_the_last_row(place: Path, monkeypatch: 
                 return date.today() - timedelta(1)
 
         with monkeypatch.context() as patch:
-            patch.setattr(workspace, "date", Before)
+            patch.setattr(lock, "date", Before)
             with pytest.raises(WorkspaceError, match="set the clock"), workspace.alone(opened):
                 pass
             with workspace.alone(opened, tidy=False):
@@ -417,10 +418,10 @@ def test_two_withdrawals_at_once_both_take_their_template(place: Path, monkeypat
 def test_templates_that_somebody_holds_are_waited_for_and_not_taken(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace, "PATIENCE", 0.05)
+    monkeypatch.setattr(templates, "PATIENCE", 0.05)
     with (
         workspace.opened(place) as opened,
-        workspace._templates_held(opened),
+        templates._templates_held(opened),
         pytest.raises(BusyError, match="try again"),
     ):
         workspace.load_templates(opened)

@@ -15,12 +15,13 @@ from pathlib import Path
 import polib
 import pytest
 
-from pipeline import cli, consent, errors, messages, wipeable, workspace
+from pipeline import cli, consent, errors, messages, wipeable
 from pipeline.commands import afterwards, doctor, house, terminal, unattended
 from pipeline.lesson import audit, deleted, house_checks, recall, report_page, report_person, report_words, retention
 from pipeline.lesson.failures import BROKEN_THERE
 from pipeline.lesson.state import NOTHING_LEFT, State
 from pipeline.stages import wipe
+from pipeline.workspace.place import FIRST_SETTINGS
 
 PIPELINE = Path(messages.__file__).parent
 CATALOGUE = messages.CATALOGUES / "nl.po"
@@ -144,7 +145,7 @@ def wanted() -> dict[str, str]:
     found.setdefault("it was never copied from this card", "wipeable.plan")
     found.setdefault(wipeable.NOT_HERE, "wipeable.NOT_HERE")
     found.setdefault(NOTHING_LEFT, "state.NOTHING_LEFT")
-    found.setdefault(workspace.FIRST_SETTINGS, "workspace.FIRST_SETTINGS")
+    found.setdefault(FIRST_SETTINGS, "place.FIRST_SETTINGS")
     found.setdefault(BROKEN_THERE, "failures.BROKEN_THERE")
     for text in consent.TEXTS.values():
         found.setdefault(text, "consent.TEXTS")

@@ -10,8 +10,9 @@ from pipeline.errors import DeliveryError
 from pipeline.lesson.deliver import KEY, settle
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.lost import come_back
+from pipeline.lesson.lying import CLEARED, may_lie
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.state import CLEARED, may_lie, states
+from pipeline.lesson.state import states
 from pipeline.lesson.target import Found
 from pipeline.lesson.targets import open_target
 from pipeline.workspace import Workspace

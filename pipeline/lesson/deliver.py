@@ -19,20 +19,9 @@ from pipeline.lesson import shown
 from pipeline.lesson.failures import set_aside
 from pipeline.lesson.folder_target import FolderTarget
 from pipeline.lesson.lost import come_back
+from pipeline.lesson.lying import CLEARED, SENDING, UNSENT, may_lie, standing, unsettled
 from pipeline.lesson.onedrive_target import OneDriveTarget
-from pipeline.lesson.state import (
-    CLEARED,
-    SENDING,
-    UNSENT,
-    State,
-    consent_holds,
-    find,
-    made_anew_by,
-    may_lie,
-    standing,
-    states,
-    unsettled,
-)
+from pipeline.lesson.state import State, consent_holds, find, made_anew_by, states
 from pipeline.lesson.target import Parcel, not_ours
 from pipeline.lesson.targets import folder_target, open_target
 from pipeline.records import Delivery, Progress, no_progress

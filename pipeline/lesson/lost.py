@@ -16,7 +16,8 @@ from pipeline.adapters.ledger import Entry
 from pipeline.errors import DeliveryError, LesveilError
 from pipeline.lesson import plans
 from pipeline.lesson.folder_target import FolderTarget, heads_above
-from pipeline.lesson.state import BACK, LOST, State, lost, may_lie, states
+from pipeline.lesson.lying import BACK, LOST, lost, may_lie
+from pipeline.lesson.state import State, states
 from pipeline.lesson.targets import folder_target
 from pipeline.lesson.withdraw import may_not_be_seen
 from pipeline.workspace import Workspace

@@ -26,10 +26,11 @@ from pipeline.lesson import plans, seen, shown
 from pipeline.lesson.deleted import TEACHER
 from pipeline.lesson.lookalikes import doubted
 from pipeline.lesson.lost import come_back
+from pipeline.lesson.lying import may_lie, standing
 from pipeline.lesson.mending import hidden_at_once, laid_on, still_hidden, times_of
 from pipeline.lesson.onedrive_target import OneDriveTarget
 from pipeline.lesson.retention import past_use
-from pipeline.lesson.state import State, find, may_lie, replaced_since, shown_by, standing, states
+from pipeline.lesson.state import State, find, replaced_since, shown_by, states
 from pipeline.lesson.targets import open_target
 from pipeline.lesson.withdraw import reconcile, refuse_changed
 from pipeline.opinion import Planned

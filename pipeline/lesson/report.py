@@ -19,8 +19,9 @@ from pipeline.lesson import seen
 from pipeline.lesson.approve import rejecters_of
 from pipeline.lesson.failures import failure_in_words
 from pipeline.lesson.lost import of_clip
+from pipeline.lesson.lying import LOST, ends, unsettled
 from pipeline.lesson.retention import due
-from pipeline.lesson.state import DOUBLE, LOST, TEMPLATE, State, lost, unsettled
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State
 from pipeline.lesson.waiting import called, notes_of, rendering_lost, waits_for, waits_in_words
 from pipeline.lesson.withdraw import states_on
 from pipeline.workspace import Workspace, load_templates
@@ -245,22 +246,10 @@ def lost_of(row: Entry, rows: Sequence[Entry]) -> Document:
 
 def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
     said = row.payload
-    later = (one for one in rows if one.seq > row.seq and one.payload.get("where") == said["where"])
-    # the first that ended it; the same bytes told again did not
-    ends = (
-        one
-        for one in later
-        if one.kind == "delivery_removed" or (one.kind == "delivery" and one.payload["sha256"] != said["sha256"])
+    ended = ends(rows).get(row.seq)
+    removed, replaced, gone = (
+        ended if ended is not None and ended.kind == kind else None for kind in ("delivery_removed", "delivery", LOST)
     )
-    ended = next(ends, None)
-    gone = next((one for one in lost(rows) if one.seq > row.seq and _same(one, row)), None)
-    said_before = (one.seq for one in rows if one.kind == LOST and _same(one, row))
-    if gone is not None and any(row.seq < seq < gone.payload.get("row", 0) for seq in said_before):
-        gone = None  # that is another disk, which had the place of this one
-    if gone is not None and ended is not None:  # at the place of a disk that is lost another one may be
-        gone, ended = (gone, None) if gone.seq < ended.seq else (None, ended)
-    removed = ended if ended and ended.kind == "delivery_removed" else None
-    replaced = ended if ended and ended.kind == "delivery" else None
     return {
         "at": row.at,
         "target": said.get("target"),
@@ -276,10 +265,6 @@ def delivery_of(row: Entry, rows: Sequence[Entry]) -> Document:
         "lost_at": gone.at if gone else None,
         "lost_by": gone.payload["by"] if gone else None,
     }
-
-
-def _same(one: Entry, other: Entry) -> bool:
-    return all(one.payload[key] == other.payload[key] for key in ("where", "sha256"))
 
 
 def _shown_by(rows: Sequence[Entry], sha256: str) -> list[str]:

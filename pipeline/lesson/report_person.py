@@ -10,9 +10,10 @@ from typing import Any
 from pipeline import __version__
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import ReportError, VaultError
+from pipeline.lesson.lying import standing, still_delivered, unsettled
 from pipeline.lesson.processing import recipient
 from pipeline.lesson.report import Document, begun_of, delivery_of, lost_of
-from pipeline.lesson.state import State, standing, states, still_delivered, unsettled
+from pipeline.lesson.state import State, states
 from pipeline.workspace import Workspace, load_templates
 
 HIDDEN = (

@@ -17,7 +17,8 @@ from pipeline.errors import ApprovalError, LesveilError, VaultError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import plans
 from pipeline.lesson.deleted import COPY, DELIVERED, GIVEN_UP, RENDERING, TERM, TICKED, USED
-from pipeline.lesson.state import State, find, may_lie, states
+from pipeline.lesson.lying import may_lie
+from pipeline.lesson.state import State, find, states
 from pipeline.lesson.targets import in_archive
 from pipeline.workspace import Workspace, drop_template, load_templates
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -16,6 +16,7 @@ from pipeline.adapters.ledger import Entry, Ledger
 from pipeline.errors import ApprovalError
 from pipeline.lesson.deleted import Deleted, fate
 from pipeline.lesson.lookalikes import doubted
+from pipeline.lesson.lying import lost, may_lie, since, standing, unsettled
 from pipeline.lesson.seen import lacking, repairs_in
 from pipeline.stages import wipe
 from pipeline.workspace import Workspace, grounds
@@ -26,17 +27,6 @@ DOUBLE = "double"
 TEMPLATE = "template"
 """The same, where the program would not recognise them so any more: their template was knowingly replaced since, or
 recognition is off."""
-
-
-SENDING, UNSENT = "delivery_sending", "delivery_unsent"
-"""Kinds of rows: a rendering is about to be brought somewhere; it turned out that it does not lie there."""
-
-CLEARED = "delivery_cleared"
-"""Kind of row: older versions that OneDrive kept of a delivery are gone since."""
-
-LOST, BACK = "delivery_lost", "delivery_back"
-"""Kinds of rows: a person (``by``) says that the folder in which a delivery lies, or may lie, is gone for good; it is
-there again. In between nothing is asked of it, nothing rests on it, and nothing of it is called removed."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +223,7 @@ def _state(
     judged = latest("approval")
     verdict = judged.payload["verdict"] if judged is not None else ""
     latest_made = {digest: renders[-1].seq} if digest is not None else {}
-    marks = _marks(rows, _since(rows) | latest_made)
+    marks = _marks(rows, since(rows) | latest_made)
     teachers = [row.payload["person"] for row in rows if row.kind == "teacher"]
     lay = lay_at(ingests)
     wiped = lay <= gone
@@ -289,30 +279,6 @@ def lay_at(ingests: Iterable[Entry]) -> set[tuple[str, str, str]]:
     return {(row["card"], file["path"], file["sha256"]) for row in held for file in row["files"]}
 
 
-def _since(rows: Iterable[Entry]) -> dict[str, int]:
-    """The digests of one clip's renderings that may still be seen where they were delivered, each with the row by which
-    it came there."""
-    rows = list(rows)
-    came: dict[str, tuple[str, int]] = {}  # by place
-    sent: dict[tuple[str, str], int] = {}  # by place and digest: it may have been there before the ledger heard of it
-    for row in rows:
-        key = (row.payload.get("where", ""), row.payload.get("sha256", ""))
-        if row.kind == SENDING:
-            sent.setdefault(key, row.seq)
-        elif row.kind == UNSENT:
-            sent.pop(key, None)
-        elif row.kind in ("delivery_removed", LOST):
-            came.pop(row.payload["where"], None)
-        elif row.kind == "delivery":
-            seq = sent.pop(key, row.seq)
-            # the same again is told again, and nothing new
-            if came.get(row.payload["where"], ("", 0))[0] != row.payload["sha256"]:
-                came[row.payload["where"]] = (row.payload["sha256"], seq)
-    there = {row.payload["sha256"]: row.seq for row in unsettled(rows)} | dict(came.values())
-    first = {row.payload["sha256"]: row.seq for row in reversed(rows) if row.kind in ("delivery", SENDING)}
-    return {digest: there.get(digest, first[digest]) for digest in still_delivered(rows)}
-
-
 def _marks(rows: Iterable[Entry], since: Mapping[str, int]) -> dict[str, dict[str, str]]:
     """Who was found to be shown and not to be any more, by person and digest, and why. A mark is about what was there
     when it was made: the same bytes may be made, or brought, again when they may be seen again."""
@@ -355,94 +321,6 @@ def sealed_film(workspace: Workspace, clip: str, name: str, parts: Sequence[int]
 def _parts(workspace: Workspace, clip: str) -> list[int]:
     rows = workspace.ledger.entries("ingest", clip)
     return [file["bytes"] for file in rows[-1].payload["files"] if file["kind"] == "video"] if rows else []
-
-
-def standing(rows: Iterable[Entry]) -> list[Entry]:
-    """The deliveries of one clip that still lie where they were brought: not replaced, and not taken away since.
-
-    More than one only where the target was changed in between and the older place could not be cleared. What is lost
-    is not among them.
-    """
-    return _lying(rows, "delivery", ("delivery_removed",))
-
-
-def unsettled(rows: Iterable[Entry]) -> list[Entry]:
-    """What was about to be brought somewhere, and nothing was heard of it since: it may lie there."""
-    return _lying(rows, SENDING, ("delivery", "delivery_removed", UNSENT))
-
-
-def _lying(rows: Iterable[Entry], begins: str, ends: Collection[str]) -> list[Entry]:
-    """The rows of the kind ``begins`` of one clip after which none of ``ends`` is about the same place, without those
-    of what is lost."""
-    found: list[Entry] = []
-    away: list[Entry] = []
-    for row in _with_rows(rows):
-        if row.kind == begins or row.kind in ends:
-            found = [one for one in found if one.payload["where"] != row.payload["where"]]
-            found += [row] if row.kind == begins else []
-        elif row.kind == LOST:
-            away += [one for one in found if _about(row, one)]
-            found = [one for one in found if not _about(row, one)]
-        elif row.kind == BACK:
-            found += [one for one in away if _about(row, one)]
-            away = [one for one in away if not _about(row, one)]
-        elif row.kind == CLEARED and begins == "delivery":
-            mine = [one.payload["where"] == row.payload["where"] for one in found]
-            none = {"versions_left": 0}
-            found = [replace(o, payload=o.payload | none) if its else o for o, its in zip(found, mine, strict=True)]
-    return found
-
-
-def lost(rows: Iterable[Entry]) -> list[Entry]:
-    """The rows of one clip in which somebody said that a place is gone for good at which it lies, or may lie."""
-    found: dict[int, Entry] = {}
-    for row in _with_rows(rows):
-        if row.kind in (LOST, BACK):  # the same that is lost once more is lost by its latest row
-            found.pop(row.payload["row"], None)
-        if row.kind == LOST:
-            found[row.payload["row"]] = row
-    return list(found.values())
-
-
-def _about(row: Entry, delivery: Entry) -> bool:
-    """Whether a row LOST or BACK is about that delivery: at the place of a disk that is lost there may be another
-    since, with the very same film."""
-    return bool(row.payload["row"] == delivery.seq)
-
-
-def _with_rows(rows: Iterable[Entry]) -> Iterator[Entry]:
-    """The rows of one clip, of which LOST and BACK all say by its row which delivery they are about. Those of an older
-    version do not: a loss is of what was brought to that place last, and what came back is what was lost there last."""
-    last: dict[tuple[str, str], int] = {}
-    gone: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = (row.payload.get("where", ""), row.payload.get("sha256", ""))
-        if row.kind in ("delivery", SENDING):
-            last[key] = row.seq
-        elif row.kind in (LOST, BACK) and "row" not in row.payload:
-            seq = last.get(key, 0) if row.kind == LOST else gone.get(key, 0)
-            row = replace(row, payload=row.payload | {"row": seq})
-        if row.kind == LOST:
-            gone[key] = row.payload["row"]
-        yield row
-
-
-def may_lie(rows: Iterable[Entry]) -> list[Entry]:
-    """The deliveries of one clip that lie where they were brought, and those that may lie there."""
-    rows = list(rows)
-    return [*standing(rows), *unsettled(rows)]
-
-
-def still_delivered(rows: Iterable[Entry]) -> set[str]:
-    """The digests of one clip's renderings that may still be seen where they were delivered, or may just have been.
-
-    What was replaced or taken away shows nobody any more, unless OneDrive keeps older versions of it.
-    """
-    everything = list(rows)
-    there = standing(everything)
-    kept = any(row.payload.get("versions_left") for row in there)
-    found = {row.payload["sha256"] for row in (everything if kept else there) if row.kind == "delivery"}
-    return found | {row.payload["sha256"] for row in unsettled(everything)}
 
 
 def find(workspace: Workspace, name: str) -> State:

@@ -14,8 +14,8 @@ from typing import Any
 from pipeline.adapters.ledger import Entry
 from pipeline.errors import LesveilError, SettingsError
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lying import may_lie
 from pipeline.lesson.onedrive_target import OneDriveTarget, open_onedrive
-from pipeline.lesson.state import may_lie
 from pipeline.unforeseen import ours
 from pipeline.workspace import Workspace
 

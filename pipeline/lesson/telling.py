@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.adapters.ledger import Entry
-from pipeline.lesson.state import LOST
+from pipeline.lesson.lying import LOST
 from pipeline.records import Repair
 from pipeline.views import LogRow, RepairRow
 

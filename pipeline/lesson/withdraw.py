@@ -12,16 +12,8 @@ from pathlib import Path
 from pipeline.adapters import files
 from pipeline.errors import NoConsentError, OutputNotWritableError
 from pipeline.lesson.lookalikes import doubted
-from pipeline.lesson.state import (
-    DOUBLE,
-    TEMPLATE,
-    State,
-    replaced_since,
-    shown_by,
-    states,
-    still_allowed,
-    still_delivered,
-)
+from pipeline.lesson.lying import still_delivered
+from pipeline.lesson.state import DOUBLE, TEMPLATE, State, replaced_since, shown_by, states, still_allowed
 from pipeline.workspace import Workspace, grounds, prune_templates
 
 

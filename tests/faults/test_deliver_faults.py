@@ -20,8 +20,9 @@ from pipeline.lesson import deliver as delivering
 from pipeline.lesson import recall
 from pipeline.lesson.audit import audit
 from pipeline.lesson.deliver import Arrived
+from pipeline.lesson.lying import standing, still_delivered, unsettled
 from pipeline.lesson.onedrive_target import UPLOADS
-from pipeline.lesson.state import standing, states, still_delivered, unsettled
+from pipeline.lesson.state import states
 from pipeline.records import no_progress
 from pipeline.stages.deliver_onedrive import STARTS
 from tests.faults import school

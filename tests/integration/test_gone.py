@@ -21,8 +21,9 @@ from pipeline.errors import DeliveryError, DiskFullError
 from pipeline.lesson import deliver as delivering
 from pipeline.lesson import folder_target, targets
 from pipeline.lesson.folder_target import FolderTarget
+from pipeline.lesson.lying import standing
 from pipeline.lesson.report_words import in_words
-from pipeline.lesson.state import State, find, standing
+from pipeline.lesson.state import State, find
 from pipeline.lesson.withdraw import reconcile, states_on
 from pipeline.stages import deliver as into_folder
 from tests.faults import school

@@ -19,7 +19,8 @@ from pipeline.adapters.review_book import ReviewBook
 from pipeline.cli import main
 from pipeline.lesson import copy, recall, retention, shown
 from pipeline.lesson.desk import Desk
-from pipeline.lesson.state import SENDING, find
+from pipeline.lesson.lying import SENDING
+from pipeline.lesson.state import find
 from pipeline.stages.rehide import Face
 from tests import clips
 from tests.integration.test_second_look import BOX, DETAIL, Eyes, detail, inside

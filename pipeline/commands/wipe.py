@@ -89,6 +89,7 @@ def _execute(place: workspace.Workspace, args: argparse.Namespace) -> int:
 
 def _show(place: workspace.Workspace, args: argparse.Namespace) -> int:
     """lesveil wipe, which shows the plan and does nothing."""
+    from pipeline.lesson import on_card
     from pipeline.lesson import wipe as wiping
     from pipeline.lesson.state import states
     from pipeline.lesson.waiting import called
@@ -96,7 +97,7 @@ def _show(place: workspace.Workspace, args: argparse.Namespace) -> int:
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
     with _bar(args) as bar:
         plan = wiping.wipe_plan(place, date.today(), wanted, bar)
-        others = [one for one in wiping.cards_left(place) if one != plan.card]
+        others = [one for one in on_card.cards_left(place) if one != plan.card]
         films = called(states(place))
         unkept = wiping.unkept(place, plan)
         begun = wiping.begun(place)

@@ -20,8 +20,9 @@ from pipeline.adapters.ledger import Ledger
 from pipeline.adapters.volumes import Volume, candidates, size_of, volume_of
 from pipeline.errors import CardError, LesveilError, OutputNotWritableError, UnknownCardError
 from pipeline.lesson.failures import failure_in_words, failure_row
+from pipeline.lesson.on_card import cards_left, lying
 from pipeline.lesson.state import State, states
-from pipeline.lesson.wipe import cards_left, lying, refuse_unfinished_wipe
+from pipeline.lesson.wipe import refuse_unfinished_wipe
 from pipeline.messages import tr
 from pipeline.records import Clip, Progress, no_progress
 from pipeline.stages import ingest as stage

@@ -26,7 +26,7 @@ from pipeline.adapters.volumes import Volume
 from pipeline.commands import run_card
 from pipeline.errors import ApprovalError, CardError, UnknownCardError, WipeError
 from pipeline.lesson import copy as copying
-from pipeline.lesson import namesakes
+from pipeline.lesson import namesakes, on_card
 from pipeline.lesson import wipe as wiping
 from pipeline.lesson.state import find, states
 from pipeline.stages import ingest as stage
@@ -59,7 +59,7 @@ def days_old(film: Path) -> None:
 
 
 def as_volume(monkeypatch: pytest.MonkeyPatch, volume: Volume) -> None:
-    for module in (copying, wiping):
+    for module in (copying, on_card):
         monkeypatch.setattr(module, "volume_of", lambda folder, _=None: replace(volume, root=Path(folder).resolve()))
 
 
@@ -225,7 +225,7 @@ def test_two_cards_with_equal_names(world: World, tmp_path: Path) -> None:
     with world.open() as place:
         stages = {Path(s.file).name + s.clip[:4]: s.stage for s in states(place)}
         assert sorted(stages.values()) == ["delivered", "delivered", "wiped"], "B lies on the other card still"
-        assert wiping.cards_left(place) == [str(other.card)]
+        assert on_card.cards_left(place) == [str(other.card)]
     other.wipe(other.plan().digest)
     assert other.on_card() == {}
     with world.open() as place:
@@ -282,7 +282,7 @@ def test_of_the_cards_that_are_in_the_one_that_was_read_last_is_meant(
     """One that was read since may be back in its camera."""
     two, three = (World(world.folder, lay(tmp_path / name, C=name.encode() * 999)) for name in ("two", "three"))
     serials = {world.card: "3934-6430", two.card: "64B1-1E0F", three.card: "5E1D-7A20"}
-    for module in (copying, wiping):
+    for module in (copying, on_card):
         monkeypatch.setattr(module, "volume_of", lambda folder, _=None: Volume(folder, serials[folder]))
     for one in (two, world, three, two, world):
         one.copy()
@@ -576,7 +576,7 @@ def test_what_cannot_be_looked_up_is_not_taken_for_gone(world: World, monkeypatc
     def broken(*_: Any) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(wiping, "is_there", broken)
+    monkeypatch.setattr(on_card, "is_there", broken)
     with pytest.raises(CardError, match="cannot be read"):
         world.plan()
 

@@ -11,8 +11,7 @@ import pytest
 
 from pipeline.adapters.volumes import Volume
 from pipeline.errors import CardError, WipeError
-from pipeline.lesson import retention
-from pipeline.lesson import wipe as wiping
+from pipeline.lesson import on_card, retention
 from pipeline.lesson.state import State, find
 from pipeline.stages import ingest as stage
 from pipeline.stages.wipe import NOT_ALL_THERE
@@ -76,7 +75,7 @@ def test_a_film_that_was_deleted_in_the_camera_is_given_up_and_not_called_wiped(
     world.wipe(plan.digest)
     assert [of(world, name).stage for name in ("A.MP4", "B.MP4")] == ["delivered", "wiped"]
     with world.open() as place:
-        assert wiping.cards_left(place) == []
+        assert on_card.cards_left(place) == []
 
 
 def test_a_film_that_turns_up_after_all_is_waited_for_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +188,7 @@ def test_a_thumbnail_that_is_deleted_says_nothing_of_its_film(world: World, caps
     assert "lies on the card" in lesveil(world, capsys, "wipe", "--gone", "A.MP4", "--by", "A", code=WipeError.code)
     world.wipe(world.plan().digest)
     with world.open() as place:
-        assert wiping.cards_left(place) == []
+        assert on_card.cards_left(place) == []
 
 
 def test_a_card_that_is_in_and_holds_its_films_is_not_written_off(
@@ -232,7 +231,7 @@ def test_a_film_that_is_deleted_here_and_turns_up_on_its_card_waits_for_its_wipe
     world.copy()
     with world.open() as place:
         assert len(place.ledger.entries("film_back")) == rows == 1
-        assert wiping.cards_left(place) == ["EOS_DIGITAL"]
+        assert on_card.cards_left(place) == ["EOS_DIGITAL"]
     world.wipe(world.plan().digest)
     assert of(world).stage == "wiped"
 
@@ -299,4 +298,4 @@ def test_a_card_that_turns_up_is_waited_for_though_its_films_are_not_read_to_the
         assert len(world.copy().failed) == 2
     assert [of(world, name).waits_for for name in ("A.MP4", "B.MP4")] == ["lesveil wipe"] * 2
     with world.open() as place:
-        assert wiping.cards_left(place) == ["EOS_DIGITAL"]
+        assert on_card.cards_left(place) == ["EOS_DIGITAL"]

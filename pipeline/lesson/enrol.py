@@ -21,6 +21,7 @@ from pipeline.errors import (
     PortraitSeveralFacesError,
     PortraitsNotFoundError,
     PortraitUnreadableError,
+    VaultError,
 )
 from pipeline.lesson.withdraw import recognised_in, reconcile
 from pipeline.likeness import look_alikes, same_person
@@ -178,7 +179,7 @@ def aged(people: Iterable[Person], today: date) -> list[str]:
 def _known(workspace: Workspace) -> list[Person]:
     try:
         return load_templates(workspace)
-    except LesveilError:  # what cannot be read is destroyed with the rest
+    except VaultError:  # what cannot be read is destroyed with the rest
         return []
 
 

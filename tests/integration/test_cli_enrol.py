@@ -22,7 +22,9 @@ from PIL import Image
 import samples
 from pipeline import messages, run, workspace
 from pipeline.cli import main
+from pipeline.errors import BusyError
 from pipeline.lesson.withdraw import withdraw
+from pipeline.workspace import templates
 
 ZOE, RENEE, JURGEN, TEACHER = (samples.CAST[name].id for name in ("zoe", "renee", "jurgen", "teacher"))
 TODAY = date.today()
@@ -290,6 +292,30 @@ def test_pictures_of_another_person_do_not_take_over_a_template(school: School) 
     assert after.keys() == before.keys()
     assert {one for one in after if after[one] != before[one]} == {ZOE}
     assert [one["folder"] for one in school.enrol()["refused"]] == [JURGEN], "they are those from before by now"
+
+
+def test_templates_that_another_command_holds_are_compared_with_all_the_same(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for none there are, another person's pictures would take over a template."""
+    from pipeline.lesson import enrol as enrolling
+
+    school.enrol()
+    for path in school.pictures(ZOE):
+        path.unlink()
+    for path in school.pictures(JURGEN):
+        shutil.copy(path, school.portraits / ZOE)
+    read = enrolling.load_templates
+
+    def held_meanwhile(place: Any) -> Any:
+        monkeypatch.setattr(templates, "PATIENCE", 0.05)
+        with templates._templates_held(place):
+            return read(place)
+
+    monkeypatch.setattr(enrolling, "load_templates", held_meanwhile)
+    before = school.templates
+    school.lesveil("enrol", school.portraits, code=BusyError.code)
+    assert school.templates == before
 
 
 def test_who_was_left_out_in_between_can_be_put_right_too(school: School, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,13 @@ class FolderTarget:
         if not any(self._brought_into(at) == folder and _is_whole(at, one) for at, one in others):
             raise not_the_folder(where.parent)
 
+    def refuse_strange(self, ledger: str) -> None:
+        """Raises DeliveryError where films were delivered into this folder, and neither a head of this ledger nor a
+        file by the name of one of them is in it: most often the place of a disk that is not in."""
+        mine = [Path(one["where"]) for one in self._lying() if self._holds(Path(one["where"]))]
+        if mine and not any(any(heads_above(str(at), ledger)) or os.path.lexists(at) for at in mine):
+            raise not_the_folder(self._folder)
+
     def remove(self, payload: dict[str, Any], begin: Callable[[], None], begun: bool) -> bool:
         where = self._connected(payload)
         if os.path.lexists(where) and not self.still_there(payload):

@@ -10,9 +10,10 @@ from pathlib import Path
 from pipeline.adapters.graph_http import Graph, loopback
 from pipeline.adapters.onedrive import OneDrive
 from pipeline.adapters.sign_in import SignIn, certificate_ends, checked
-from pipeline.errors import LesveilError, SignInError
+from pipeline.errors import DeliveryError, LesveilError, SignInError
 from pipeline.lesson.checks import Finding
 from pipeline.lesson.onedrive_target import registration_of
+from pipeline.lesson.targets import folder_target
 from pipeline.messages import decimal, told, tr
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
@@ -30,7 +31,7 @@ def target_findings(workspace: Workspace) -> list[Finding]:
         text = tr("lesveil.toml does not say where clips go.")
         return [Finding("bad", text, tr('Put folder = "..." under [deliver].'))]
     if settings.deliver.target == "folder":
-        return list(_folder(workspace.target_folder, settings.deliver.folder_is_the_archive))
+        return list(_folder(workspace))
     if settings.deliver.target == "onedrive":
         return list(_onedrive(workspace))
     return [
@@ -42,7 +43,8 @@ def target_findings(workspace: Workspace) -> list[Finding]:
     ]
 
 
-def _folder(folder: Path, is_archive: bool) -> Iterator[Finding]:
+def _folder(workspace: Workspace) -> Iterator[Finding]:
+    folder = workspace.target_folder
     if not folder.is_dir():
         yield Finding(
             "bad",
@@ -57,9 +59,16 @@ def _folder(folder: Path, is_archive: bool) -> Iterator[Finding]:
             tr("Ask for permission, or choose another folder."),
         )
         return
+    try:
+        folder_target(workspace).refuse_strange(workspace.ledger.mark())
+    except DeliveryError as error:
+        yield Finding("bad", told(error))
+        return
+    except (LesveilError, OSError):
+        pass  # the ledger cannot be asked, which is told by a line of its own
     yield Finding("good", tr("Clips go into the folder {folder}.", folder=folder))
     yield from _room(shutil.disk_usage(folder).free)
-    if not is_archive:
+    if not workspace.settings.deliver.folder_is_the_archive:
         yield Finding(
             "warning",
             tr("This folder is not the archive: nothing delivered there permits a wipe."),

@@ -1048,6 +1048,22 @@ def test_status_report_and_doctor_tell_of_it(place: Place) -> None:
     assert any("1 delivered clip shows somebody who may not be shown any more." in one["text"] for one in found)
 
 
+def test_doctor_does_not_take_the_place_of_an_archive_for_the_archive(place: Place) -> None:
+    """A disk that is not in leaves an empty folder where it was mounted."""
+
+    def delivering(code: int = 0) -> list[str]:
+        sections = place.lesveil("doctor", code=code)["sections"]
+        return [one["state"] for part in sections if part["section"] == "delivering" for one in part["findings"]]
+
+    assert delivering()[0] == "good"
+    away = place.archive.rename(place.folder / "usb")
+    place.archive.mkdir()
+    assert delivering(4) == ["bad"]
+    place.archive.rmdir()
+    away.rename(place.archive)
+    assert delivering()[0] == "good"
+
+
 def test_the_person_is_told_what_is_known_of_a_delivery_and_what_is_not(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

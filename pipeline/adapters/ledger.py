@@ -114,9 +114,9 @@ class Ledger(database.Held):
         """All rows in order, or those of one kind, of one clip, or both; LedgerError where one cannot be read."""
         with self._lock, _told(self._path):
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR clip = ?2)"
-                " ORDER BY seq",
-                (kind, clip),
+                f"SELECT {_COLUMNS} FROM entries WHERE (:kind IS NULL OR kind = :kind)"
+                " AND (:clip IS NULL OR clip = :clip) ORDER BY seq",
+                {"kind": kind, "clip": clip},
             ).fetchall()
             said = self._connection.execute("SELECT seq, at FROM entries WHERE kind = 'clock'").fetchall()
         now = database.now()

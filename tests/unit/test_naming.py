@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.doubles import hidden_beside, withheld
 from pipeline.likeness import frontal, limits, loosest, room
-from pipeline.records import Person, Reason
+from pipeline.records import Decision, Identity, Person, Reason
 from pipeline.stages.identify import no_views
 from pipeline.stages.naming import identify
 from tests.faces import (
@@ -275,6 +276,17 @@ def test_of_two_claims_about_as_near_neither_keeps_the_name():
     _, identities = ask(one, two)
     assert not kept(identities, 1)
     assert not kept(identities, 2)
+
+
+@pytest.mark.parametrize(("far", "kept_by"), [((None, 0.1), [2]), ((0.1, None), [1]), ((None, None), [])])
+def test_a_claim_of_which_nobody_knows_how_near_it_is_loses_to_any_other(far, kept_by):
+    claims = [Identity(n, 0, 10, "ann", Reason.MATCHED, "ann", one) for n, one in enumerate(far, 1)]
+    assert [one.track for one in withheld(claims, {}) if one.person] == kept_by
+
+
+def test_a_claim_of_which_nobody_knows_how_near_it_is_is_no_proof_where_a_double_is_known():
+    claim = Decision(1, 0, 10, True, Reason.MATCHED, "ann")
+    assert [hidden_beside([claim], nearest)[0].keep for nearest in ({"ann": 0.2}, {"ben": 0.2})] == [False, True]
 
 
 def test_one_person_in_one_place_after_another_keeps_the_name():

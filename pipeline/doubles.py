@@ -35,7 +35,7 @@ def doubles(identities: Iterable[Identity], tracks: Iterable[Track]) -> dict[str
         )
         person = _claimed(one)
         if person is not None and not one_face(mine, theirs).all():
-            far = max(_distance(one), _distance(other))
+            far = max(one.distance or 0.0, other.distance or 0.0)
             found[person] = min(far, found.get(person, far))
     return found
 
@@ -46,7 +46,7 @@ def withheld(identities: Sequence[Identity], nearest: Mapping[str, float]) -> li
     lost: set[int] = set()
     for one, other in _at_once(identities):
         for mine, theirs in ((one, other), (other, one)):
-            if _distance(mine) > _distance(theirs) - CLEARLY:
+            if mine.distance is None or _distance(mine) > _distance(theirs) - CLEARLY:
                 lost.add(id(mine))
     lost |= {id(i) for i in identities if i.person is not None and too_near(i.person, _distance(i), nearest)}
     return [replace(i, person=None, reason=Reason.TWO_PLACES) if id(i) in lost else i for i in identities]
@@ -56,9 +56,7 @@ def hidden_beside(decisions: Sequence[Decision], nearest: Mapping[str, float]) -
     """The same of decisions, for doubles that were seen in other clips. What was decided by hand stays."""
     return [
         replace(d, keep=False, reason=Reason.TWO_PLACES, person=None, ground=None)
-        if d.keep
-        and d.reason is Reason.MATCHED
-        and too_near(d.person, 0.0 if d.distance is None else d.distance, nearest)
+        if d.keep and d.reason is Reason.MATCHED and too_near(d.person, _distance(d), nearest)
         else d
         for d in decisions
     ]
@@ -99,5 +97,6 @@ def _claimed(identity: Identity) -> str | None:
     return identity.nearest if identity.reason is Reason.TWO_PLACES else identity.person
 
 
-def _distance(identity: Identity) -> float:
-    return 0.0 if identity.distance is None else identity.distance
+def _distance(claim: Identity | Decision) -> float:
+    """How far off a claim is; one of which that is not known may be as far as any."""
+    return np.inf if claim.distance is None else claim.distance

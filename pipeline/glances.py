@@ -186,6 +186,9 @@ class Scheme:
         self._shapes = shapes
         self._last_look = self._last_all = Fraction(-(10**6))
         self._since_look = self._since_all = 0
+        self._latest = self._last_look
+        self._before = 0, False
+        """The look before came so many frames after another, and whether because something moved."""
         self._first = True
         self.sudden = False
         """Much changed all at once at the frame that was asked about last: whoever was somewhere may be elsewhere."""
@@ -202,6 +205,7 @@ class Scheme:
         fresh |= self._first  # a segment begins like a scene
         shapes, self.sudden = self._shapes, self._begins_to_move(now, tiny, fresh) or large or all_of_it
         self._since_look, self._since_all = self._since_look + 1, self._since_all + 1
+        step, self._latest = now - self._latest, now
         if fresh or all_of_it or now - self._last_all >= ALL_SECONDS or self._since_all >= ALL_FRAMES:
             self._answer = min(self._answer, now)  # the next trial takes its place
             known = self._known(now)
@@ -215,10 +219,19 @@ class Scheme:
             self._first = self._stirred = False
             return self.all(now) + tried
         often = LOOK_SECONDS / 2 if self._stirred else LOOK_SECONDS
-        if self.sudden or now - self._last_look >= often or self._since_look >= LOOK_FRAMES:
+        due = now - self._last_look >= often or self._since_look >= LOOK_FRAMES
+        if self.sudden or due or self._in_step(step):
+            self._before = 0 if self.sudden else self._since_look, self._stirred
             self._last_look, self._since_look, self._stirred = now, 0, False
             return self.usual(now)
         return ()
+
+    def _in_step(self, step: Fraction) -> bool:
+        """Whether the look before came an even number of frames after another, and the next would come as many after
+        that: what is there in every other frame alone would be in none of them. It moves all the time, or never where
+        frames are many (`Stir`), and so is nothing new. The frame before was ``step`` seconds ago."""
+        again = self._since_look % 2 == 1 and self._before == (self._since_look + 1, self._stirred)
+        return again and (self._stirred or step < STIR_SECONDS)
 
     def usual(self, now: Fraction) -> Glances:
         """Those of the next look between two at all sizes: every other one is mirrored."""

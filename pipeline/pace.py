@@ -44,3 +44,11 @@ def beats(found: Detections, rate: Fraction) -> tuple[F64, float]:
     too_high = counted and rate > UNEVEN * fastest
     pace = fastest if fastest > UNEVEN * rate or too_high else float(rate)
     return seconds * pace, pace
+
+
+def lasting(found: Detections, pace: float) -> F64:
+    """When each frame comes (frames,) in beats of this ``pace`` a second, however long the one before it lasts; never
+    before that one."""
+    if not len(found.times):
+        return np.arange(found.frames, dtype=np.float64)
+    return np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(found.times), 0))]) * pace

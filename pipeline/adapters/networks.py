@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.adapters import integers
 from pipeline.adapters.inference import compile_model, core, device, ops, opset1, ov
 from pipeline.adapters.weights import Weights, manifest
+from pipeline.errors import NotReadyError
 from pipeline.geometry import suppress
 from pipeline.records import F32, U8
 
@@ -127,24 +128,38 @@ def _up(side: int) -> int:
 def _faces(
     heat: F32, scale: F32, offset: F32, marks: F32, threshold: float, height: int, width: int
 ) -> tuple[F32, F32, F32]:
-    """CenterFace's four maps (stride 4) -> boxes, scores, landmarks with overlapping ones taken out."""
+    """CenterFace's four maps (stride 4) -> boxes, scores, landmarks with overlapping ones taken out.
+
+    Raises NotReadyError where these are no numbers: no face scores more than that, and everybody would stay clear.
+    """
+    _refuse_broken(heat)
     rows, cols = np.nonzero(heat > threshold)
     scores = heat[rows, cols]
     if len(scores) > MOST:
         best = np.sort(np.argpartition(-scores, MOST)[:MOST])
         rows, cols, scores = rows[best], cols[best], scores[best]
-    half_h = np.exp(scale[0, rows, cols]) * 2
-    half_w = np.exp(scale[1, rows, cols]) * 2
+    with np.errstate(over="ignore"):
+        half_h, half_w = np.exp(scale[:, rows, cols]) * 2
     cy = (rows + offset[0, rows, cols] + 0.5) * 4
     cx = (cols + offset[1, rows, cols] + 0.5) * 4
     boxes = np.stack([cx - half_w, cy - half_h, cx + half_w, cy + half_h], axis=1)
+    _refuse_broken(boxes)
     kept = suppress(boxes, scores, 0.3)
     rows, cols, boxes, scores = rows[kept], cols[kept], boxes[kept], scores[kept]
     size = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]], axis=1)[:, None]
     points = marks[:, rows, cols].T.reshape(-1, 5, 2)[:, :, ::-1] * size + boxes[:, None, :2]
+    _refuse_broken(points)
     boxes = np.clip(boxes, 0, (width, height, width, height))
     alive = (boxes[:, 2] - boxes[:, 0] >= 2) & (boxes[:, 3] - boxes[:, 1] >= 2)
     return boxes[alive].astype(np.float32), scores[alive].astype(np.float32), points[alive].astype(np.float32)
+
+
+def _refuse_broken(values: F32) -> None:
+    if not np.isfinite(values).all():
+        raise NotReadyError(
+            "The network that finds faces answers with what is no number; where lesveil.toml says [detection] device = "
+            '"auto" make it "cpu", and try again.'
+        )
 
 
 class FaceNet:

@@ -98,9 +98,8 @@ def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Map
     for identity in identities:
         by_track.setdefault(identity.track, []).append(identity)
     for track in tracks:
-        by_track[track.number] = _undisputed(by_track.get(track.number, []))
         at = track.start
-        for identity in sorted(by_track.get(track.number, ()), key=lambda i: i.start):
+        for identity in _undisputed(by_track.get(track.number, [])):
             start, stop = max(at, identity.start), min(track.stop, identity.stop)
             if stop <= start:
                 continue
@@ -114,14 +113,24 @@ def decide(tracks: Sequence[Track], identities: Sequence[Identity], grounds: Map
 
 
 def _undisputed(identities: list[Identity]) -> list[Identity]:
-    """Identities that overlap and do not agree name nobody."""
-    disputed = {
-        id(one)
-        for one in identities
-        for other in identities
-        if other.start < one.stop and one.start < other.stop and other.person != one.person
-    }
-    return [replace(one, person=None, reason=Reason.AMBIGUOUS) if id(one) in disputed else one for one in identities]
+    """Identities by their start. Those that overlap, one with the next, name nobody where they do not all agree."""
+    series: list[list[Identity]] = []
+    stop = 0
+    for one in sorted(identities, key=lambda identity: identity.start):
+        if not series or one.start >= stop:
+            series.append([])
+            stop = one.stop
+        series[-1].append(one)
+        stop = max(stop, one.stop)
+    return [one for some in series for one in (some if len(set(map(_named, some))) == 1 else map(_nobody, some))]
+
+
+def _named(identity: Identity) -> str | None:
+    return identity.person if identity.reason is Reason.MATCHED else None
+
+
+def _nobody(identity: Identity) -> Identity:
+    return replace(identity, person=None, reason=Reason.AMBIGUOUS)
 
 
 def _one(identity: Identity, start: int, stop: int, grounds: Mapping[str, str]) -> Decision:

@@ -29,11 +29,13 @@ import numpy as np
 from pipeline.doubles import doubles, withheld
 from pipeline.geometry import closeness
 from pipeline.likeness import FACING, Limits, limits, look_changed, loosest, room, standard
-from pipeline.pace import HALF, beats
+from pipeline.pace import HALF, beats, lasting
 from pipeline.records import F32, F64, Detections, Identity, Person, Reason, Track, Views
 
 GAP_SECONDS = 1.05
-"""Longest time between two views of one run."""
+"""Longest time between two views of one run. Frames that last long do not count for all of that (`pace.py`); but from
+the first view to the frame before the second it is no longer by the clock either: of few frames, far apart, each may
+show somebody else."""
 
 A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
@@ -92,16 +94,33 @@ class _Gallery:
         return float(spare.min()), float(distances[others].min())
 
 
+@dataclass(frozen=True)
+class _Clock:
+    """When frames come (frames,), in beats (`pace.beats`) and with all the time that they last (`pace.lasting`), and
+    how many beats GAP_SECONDS are."""
+
+    beat: F64
+    lasting: F64
+    gap: float
+
+    def near(self, one: int, other: int) -> bool:
+        return bool(abs(self.beat[one] - self.beat[other]) <= self.gap)
+
+    def goes_on(self, one: int, other: int) -> bool:
+        """Whether frame ``other`` may hold the next view of a run after that in frame ``one``."""
+        return self.near(one, other) and bool(self.lasting[other - 1] - self.lasting[one] <= self.gap)
+
+
 class _Company:
     """Who is close by: tracks of somebody who may pass in front, found by time."""
 
-    def __init__(self, tracks: Sequence[Track], beat: F64, gap: float) -> None:
+    def __init__(self, tracks: Sequence[Track], clock: _Clock) -> None:
         self.tracks = [track for track in tracks if track.strength >= SOMEBODY]
         self.start = np.array([track.start for track in self.tracks])
         self.stop = np.array([track.stop for track in self.tracks])
         self.low = np.array([track.box[:, :2].min(axis=0) for track in self.tracks]).reshape(-1, 2)
         self.high = np.array([track.box[:, 2:].max(axis=0) for track in self.tracks]).reshape(-1, 2)
-        self.beat, self.gap = beat, gap
+        self.beat, self.gap = clock.beat, clock.gap
 
     def met(self, track: Track, frame: int) -> bool:
         """Whether another track comes as near to this one, within ``gap`` beats, as a face moves between two looks."""
@@ -141,11 +160,11 @@ def identify(
     by_row = dict(zip(views.detection.tolist(), range(len(views.detection)), strict=True))
     out: list[Identity] = []
     beat, pace = beats(found, rate)
-    gap = round(GAP_SECONDS * pace) + HALF
-    company = _Company(tracks, beat, gap)
+    clock = _Clock(beat, lasting(found, pace), round(GAP_SECONDS * pace) + HALF)
+    company = _Company(tracks, clock)
     for track in tracks:
         seen = _views_of(track, found, views, by_row, templates, partial(company.met, track))
-        out.extend(_name(track, seen, gallery, beat, gap, smallest))
+        out.extend(_name(track, seen, gallery, clock, smallest))
     return withheld(out, doubles(out, tracks))
 
 
@@ -177,9 +196,7 @@ def _views_of(
     return seen
 
 
-def _name(
-    track: Track, seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float, smallest: float
-) -> list[Identity]:
+def _name(track: Track, seen: Sequence[_View], gallery: _Gallery, clock: _Clock, smallest: float) -> list[Identity]:
     """The runs of one track that earned a name, and the reasons for the rest of it."""
     tallest = float((track.box[:, 3] - track.box[:, 1]).max())
     if not seen:
@@ -188,8 +205,8 @@ def _name(
     rest = _why_not(track, seen, gallery)
     out: list[Identity] = []
     at = track.start
-    for who, run in _runs(seen, gallery, beat, gap):
-        for identity in _judge(track, run, who, gallery, _becomes(run, who, seen, gallery, beat, gap)):
+    for who, run in _runs(seen, gallery, clock):
+        for identity in _judge(track, run, who, gallery, _becomes(run, who, seen, gallery, clock)):
             if identity.start > at:
                 out.append(replace(rest, start=at, stop=identity.start))
             out.append(identity)
@@ -199,7 +216,7 @@ def _name(
     return out
 
 
-def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> list[tuple[int, list[_View]]]:
+def _runs(seen: Sequence[_View], gallery: _Gallery, clock: _Clock) -> list[tuple[int, list[_View]]]:
     """Series of neighbouring views that look like one person each: (index of the person, views)."""
     runs: list[tuple[int, list[_View]]] = []
     open_run = False
@@ -214,7 +231,7 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> li
             and not view.unseen
             and last is not None
             and last[0] == who
-            and beat[view.frame] - beat[last[1][-1].frame] <= gap
+            and clock.goes_on(last[1][-1].frame, view.frame)
         ):
             last[1].append(view)
         else:
@@ -224,14 +241,14 @@ def _runs(seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float) -> li
 
 
 def _becomes(
-    run: Sequence[_View], who: int, seen: Sequence[_View], gallery: _Gallery, beat: F64, gap: float
+    run: Sequence[_View], who: int, seen: Sequence[_View], gallery: _Gallery, clock: _Clock
 ) -> tuple[bool, bool]:
     """Whether the face is somebody else's just before a run, and just after it."""
     first = bisect_left(seen, run[0].frame, key=lambda view: view.frame)
     stop = first + len(run)
 
     def other(beside: Sequence[_View], end: _View) -> bool:
-        near = [view for view in beside if abs(beat[view.frame] - beat[end.frame]) <= gap]
+        near = [view for view in beside if clock.near(view.frame, end.frame)]
         return bool(near) and not _far(near, gallery.templates[who]) <= gallery.loose(who).loose
 
     return other(seen[max(0, first - A_FEW) : first], run[0]), other(seen[stop : stop + A_FEW], run[-1])

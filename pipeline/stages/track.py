@@ -200,8 +200,7 @@ def follow(
     ends = {int(rows[0]) for rows in real}, {int(rows[-1]) for rows in real}
     closed += [(int(pair[0]), _way(pair, found, clock, known[int(pair[1])] < sure, ends)) for pair in leaps]
     closed.sort(key=lambda one: one[0])
-    tracks = [track for _, track in closed]
-    tracks += _brief(tracks, found, clock, usual)
+    tracks = _with_glimpses([track for _, track in closed], found, clock, usual)
     return [replace(track, number=number) for number, track in enumerate(tracks, 1)]
 
 
@@ -350,23 +349,38 @@ def _way(pair: I32, found: Detections, clock: _Clock, weak: bool, ends: tuple[se
     return replace(whole, detections=np.empty(0, np.int32), support=np.maximum(whole.support, Support.FILLED))
 
 
-def _brief(tracks: list[Track], found: Detections, clock: _Clock, usual: float) -> list[Track]:
-    """Tracks of faces seen in a glimpse that no track explains. Large ones must be surer, as everywhere; and where they
-    pop up there is a look at all of the picture as well."""
-    made: list[Track] = []
+def _with_glimpses(tracks: list[Track], found: Detections, clock: _Clock, usual: float) -> list[Track]:
+    """The tracks, and those of faces seen in a glimpse that no track explains. Large ones must be surer, as everywhere;
+    and where they pop up there is a look at all of the picture as well.
+
+    A track that explains a glimpse is as sure a face as that: looks may show it faintly, from farther away.
+    """
+    known = list(tracks)
     start, stop = (np.array([getattr(track, end) for track in tracks], np.int64) for end in ("start", "stop"))
-    lately: list[Track] = []
+    lately: list[int] = []
     glimpses = found.glimpses
     rows = glimpses.frame.tolist(), glimpses.box, glimpses.score.tolist(), glimpses.cut.tolist()
     for frame, box, score, cut in zip(*rows, strict=True):
         if score < GLIMPSED * (float(box[3] - box[1]) / usual) ** SIZE_COUNTS:
             continue
         there = np.flatnonzero((start <= frame) & (frame < stop)).tolist()
-        lately = [track for track in lately if track.stop > frame]
-        if not any(_explains(track, frame, box, cut) for track in (*(tracks[at] for at in there), *lately)):
-            made.append(_popped(frame, box, score, found, clock))
-            lately.append(made[-1])
-    return made
+        lately = [at for at in lately if known[at].stop > frame]
+        explaining = [at for at in (*there, *lately) if _explains(known[at], frame, box, cut)]
+        if explaining:
+            theirs = np.stack([known[at].box[frame - known[at].start] for at in explaining])
+            nearest = explaining[int(closeness(theirs, box[None]).argmax())]
+            known[nearest] = _surer(known[nearest], frame, score, clock)
+        else:
+            lately.append(len(known))
+            known.append(_popped(frame, box, score, found, clock))
+    return known
+
+
+def _surer(track: Track, frame: int, score: float, clock: _Clock) -> Track:
+    """The track of a face that was seen with this score in one of its frames, besides its own sights."""
+    near = np.abs(clock.beat[track.start : track.stop] - clock.beat[frame]) <= clock.near
+    best = np.where(near, np.maximum(track.certainty, np.float32(score)), track.certainty)
+    return replace(track, strength=max(track.strength, score), certainty=best)
 
 
 def _explains(track: Track, frame: int, box: F32, cut: bool) -> bool:

@@ -548,7 +548,8 @@ def test_doubles_only_ever_hide(before: list[Decision], nearest: dict[str, float
             assert old.reason is Reason.MATCHED
             assert new == replace(old, keep=False, reason=Reason.TWO_PLACES, person=None, ground=None)
         elif new.keep and new.reason is Reason.MATCHED and new.person in nearest:
-            assert (new.distance or 0.0) <= nearest[new.person] - CLEARLY + 1e-9
+            assert new.distance is not None
+            assert new.distance <= nearest[new.person] - CLEARLY + 1e-9
     assert np.all([not new.keep or old.keep for old, new in zip(before, after, strict=True)])
 
 

@@ -43,6 +43,7 @@ SCENES: dict[str, tuple[int, int, int, Callable[[int], Place | None]]] = {
         for size in (24, 32, 48)
         for start, n in ((11, 1), (12, 2), (11, 3), (13, 4))
     },
+    "in every other frame of 20 a second": (120, 20, 0, lambda n: (320, 180) if n % 2 else None),
     "in the first frame alone": (90, 25, 0, there(0, 1)),
     "in the last frame alone": (90, 25, 0, there(FRAMES - 1, 1)),
     **{f"crosses at {n} pixels a frame": (90, 25, 0, across(n)) for n in (15, 25, 35)},

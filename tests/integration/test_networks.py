@@ -17,7 +17,7 @@ import pytest
 from pipeline.adapters import inference, integers, networks
 from pipeline.adapters.networks import CenterFace, FaceNet, dlib_network, read_dlib
 from pipeline.adapters.weights import manifest
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, NotReadyError
 from pipeline.geometry import overlaps
 from pipeline.likeness import look_alikes, loosest
 from pipeline.records import Person
@@ -118,6 +118,18 @@ def test_the_detector_equals_the_one_its_weights_come_with(whole_blocks):
     assert len(boxes) == len(expected)
     np.testing.assert_allclose(boxes, expected[:, :4], atol=0.1)
     np.testing.assert_allclose(scores, expected[:, 4], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("which", "value"), [(0, np.nan), (0, np.inf), (1, np.nan), (1, 100), (1, np.inf), (2, np.nan), (3, np.nan)]
+)
+def test_what_is_no_number_is_not_taken_for_an_empty_picture(which, value):
+    maps = [np.zeros((count, 8, 8), np.float32) for count in (1, 2, 2, 10)]
+    maps[0][0, 4, 4], maps[1][:] = 0.9, 1
+    assert len(networks._faces(maps[0][0], *maps[1:], 0.1, 32, 32)[0]) == 1
+    maps[which][0, 4, 4] = value
+    with pytest.raises(NotReadyError, match="no number"):
+        networks._faces(maps[0][0], *maps[1:], 0.1, 32, 32)
 
 
 def test_what_is_worked_out_once_for_all_sizes_changes_no_answer(whole_blocks, monkeypatch):

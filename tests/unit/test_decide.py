@@ -144,6 +144,32 @@ def test_where_two_identities_disagree_the_frame_is_hidden():
     assert kept <= {0, 1, 2, 3}
 
 
+@given(track_lists(), identities, grounds, st.data())
+def test_whoever_says_otherwise_of_a_frame_is_heard_in_any_order(tracks, named, seen, data):
+    """Also where it is said of one end of a stretch only, or by somebody who is named without having earned it."""
+
+    def kept(of):
+        return {(d.track, f, d.person) for d in decide(tracks, of, seen) if d.keep for f in range(d.start, d.stop)}
+
+    assert kept(data.draw(st.permutations(named))) == kept(named)
+    for number, frame, person in kept(named):
+        said = [i for i in named if i.track == number and i.start <= frame < i.stop]
+        assert {(i.person, i.reason) for i in said} == {(person, Reason.MATCHED)}
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_name_that_is_doubted_at_one_end_is_doubted_all_the_way(way):
+    long = Identity(1, 2, 9, "ann", Reason.MATCHED), Identity(1, 2, 4, "ann", Reason.MATCHED)
+    named = [*long, Identity(1, 8, 10, "ben", Reason.MATCHED)]
+    assert not any(d.keep for d in decide([_still()], named[::way], {"ann": "self", "ben": "self"}))
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_name_that_is_also_unsure_is_hidden(way):
+    named = [Identity(1, 0, 10, "ann", reason) for reason in (Reason.MATCHED, Reason.UNSURE)]
+    assert not any(d.keep for d in decide([_still()], named[::way], {"ann": "self"}))
+
+
 def test_what_each_identity_says_of_its_own_track_only():
     decisions = decide([_still(1), _still(2)], [Identity(2, 0, 10, "ann", Reason.MATCHED)], {"ann": "self"})
     assert [(d.track, d.keep) for d in decisions] == [(1, False), (2, True)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.doubles import hidden_beside, withheld
 from pipeline.likeness import frontal, limits, loosest, room
-from pipeline.records import Person, Reason
+from pipeline.records import Decision, Identity, Person, Reason
 from pipeline.stages.identify import no_views
 from pipeline.stages.naming import identify
 from tests.faces import (
@@ -121,6 +123,24 @@ def test_one_view_is_never_enough():
 def test_two_views_too_far_apart_are_one_view_twice():
     _, identities = ask([(10, ANN.template, 0), (60, ANN.template, 0)])
     assert not kept(identities)
+
+
+@pytest.mark.parametrize(("rate", "known"), [(25, True), (5, True), (2, False), (1, False), (Fraction(1, 60), False)])
+def test_who_is_there_in_frames_far_apart_is_known_by_views_of_these_alone(rate, known):
+    """Somebody who looks aside sat there from one frame to the next, and not for four frames of a film of few."""
+    rows = [(frame, None if 6 <= frame < 10 else NEAR_ANN, 0) for frame in range(20)]
+    tracks, found, views = lesson(rows, frames=30)
+    found = replace(found, times=np.arange(30) / float(rate))
+    named = kept(identify(tracks, found, views, [ANN, BEN], Fraction(rate), SMALLEST, RISK))
+    assert sorted(named) == [frame for frame in range(20) if known or not 6 <= frame < 10]
+
+
+def test_a_frame_that_lasts_is_known_by_the_view_just_before_it():
+    """As in a call in which nothing moves for a while: nobody else came into that frame."""
+    tracks, found, views = lesson([(0, NEAR_ANN, 0), (8, NEAR_ANN, 0), (11, NEAR_ANN, 0), (20, NEAR_ANN, 0)], frames=30)
+    times = np.arange(30) / 25 + np.where(np.arange(30) > 10, 3600, 0)
+    named = kept(identify(tracks, replace(found, times=times), views, [ANN, BEN], RATE, SMALLEST, RISK))
+    assert sorted(named) == list(range(21))
 
 
 def test_single_views_may_be_near_while_their_mean_is_not():
@@ -275,6 +295,17 @@ def test_of_two_claims_about_as_near_neither_keeps_the_name():
     _, identities = ask(one, two)
     assert not kept(identities, 1)
     assert not kept(identities, 2)
+
+
+@pytest.mark.parametrize(("far", "kept_by"), [((None, 0.1), [2]), ((0.1, None), [1]), ((None, None), [])])
+def test_a_claim_of_which_nobody_knows_how_near_it_is_loses_to_any_other(far, kept_by):
+    claims = [Identity(n, 0, 10, "ann", Reason.MATCHED, "ann", one) for n, one in enumerate(far, 1)]
+    assert [one.track for one in withheld(claims, {}) if one.person] == kept_by
+
+
+def test_a_claim_of_which_nobody_knows_how_near_it_is_is_no_proof_where_a_double_is_known():
+    claim = Decision(1, 0, 10, True, Reason.MATCHED, "ann")
+    assert [hidden_beside([claim], nearest)[0].keep for nearest in ({"ann": 0.2}, {"ben": 0.2})] == [False, True]
 
 
 def test_one_person_in_one_place_after_another_keeps_the_name():

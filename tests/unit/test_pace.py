@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pace import beats
+from pipeline.pace import beats, lasting
 from pipeline.records import Detections
 
 
@@ -67,6 +67,11 @@ def test_whatever_times_say_beats_grow_and_no_frame_counts_for_more_than_a_look(
     assert len(beat) == len(times)
     assert (np.diff(beat) > 0).all()
     assert (np.diff(beat) <= pace / 5 + 1e-6).all()
+
+
+def test_by_the_clock_a_frame_lasts_as_long_as_it_does():
+    assert lasting(timed([], 3), 25).tolist() == [0, 1, 2]
+    assert lasting(timed([7, 7.04, 3607.04, 3600, 3600.04]), 25) == pytest.approx([0, 1, 90001, 90001, 90002])
 
 
 def test_times_of_other_frames_are_refused():

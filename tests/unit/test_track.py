@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.records import Detections, Glimpses, Support
@@ -479,6 +479,16 @@ def test_a_glimpse_at_a_face_that_is_known_tells_nothing_new():
     assert len(follow(glimpsed([(41, at(60, 10, size=120), 0.9)], known), RATE)) == 2, "far larger, before it"
 
 
+def test_a_faint_face_is_as_sure_as_a_glimpse_at_it():
+    """Near that moment; who is hidden beside it, or lies under it, is none the surer."""
+    known = [(frame, at(x), 0.3) for frame in range(0, 100, 4) for x in (100, 115)]
+    one, other = follow(glimpsed([(41, at(101), 0.7), (42, at(101), 0.6)], known), RATE)
+    assert (one.strength, other.strength) == pytest.approx((0.7, 0.3))
+    assert one.certainty[[25, 26, 56, 57, 58]] == pytest.approx([0.3, 0.7, 0.7, 0.6, 0.3])
+    assert other.certainty == pytest.approx(0.3)
+    assert one.certainty.dtype == np.float32
+
+
 def test_the_same_face_in_two_glimpses_is_one_track():
     assert len(follow(glimpsed([(41, at(100), 0.4), (42, at(102), 0.5)]), RATE)) == 1
     assert len(follow(glimpsed([(41, at(100), 0.4), (42, at(200), 0.5)]), RATE)) == 2
@@ -502,17 +512,25 @@ def test_glimpses_change_no_other_track_and_come_last():
     assert [track.start for track in tracks[1:]] == [1, 29]
 
 
-@given(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.floats(0.3, 1.6), st.sampled_from([0.65, 0.8, 0.95]))
-def test_whoever_a_known_face_explains_is_covered_by_what_is_hidden_around_it(right, down, times, wide):
+@given(
+    st.floats(-1.2, 1.2),
+    st.floats(-1.2, 1.2),
+    st.floats(0.3, 1.6),
+    st.sampled_from([0.65, 0.8, 0.95]),
+    st.sampled_from([0.9, 0.3]),
+)
+@example(0.29, 0.0, 1.24, 0.95, 0.3)
+def test_whoever_a_known_face_explains_is_covered_by_what_is_hidden_around_it(right, down, times, wide, known_by):
     """As far as this is an ellipse, as faces are."""
     its = np.array([100, 100, 100 + 80 * wide, 180], np.float32)
     size = times * (its[2:] - its[:2])
     middle = (its[:2] + its[2:]) / 2 + np.array([right, down]) * (its[2:] - its[:2]) / 2
     box = np.concatenate([middle - size / 2, middle + size / 2]).astype(np.float32)
-    known = [(frame, its, 0.9) for frame in range(0, 100, 4)]
-    if len(follow(glimpsed([(40, box, 0.99)], known), RATE)) > 1:
+    known = [(frame, its, known_by) for frame in range(0, 100, 4)]
+    tracks = follow(glimpsed([(40, box, 0.99)], known), RATE)
+    if len(tracks) > 1:
         return
-    (around,) = head(its[None])
+    (around,) = head(its[None], np.float32(tracks[0].strength))
     angle = np.linspace(0, 2 * np.pi, 60)
     edge = middle + np.stack([np.cos(angle), np.sin(angle)], axis=1) * size / 2
     beside = (edge - (around[:2] + around[2:]) / 2) / ((around[2:] - around[:2]) / 2)

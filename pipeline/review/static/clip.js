@@ -313,8 +313,9 @@ function draw() {
   if (view.repairable) return say(words[view.repairable]);
   if (drawing.active) return drawing.stop(null);
   film.pause();
-  const at = player.frame;
   drawing.start([view.width, view.height], async (box) => {
+    film.pause();
+    const at = player.frame; // the one it was drawn on: buttons and the timeline still lead to others meanwhile
     if (!box) return by("draw").focus();
     const range = marked();
     const usable = range && range.start <= at && at < range.stop;

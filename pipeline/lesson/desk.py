@@ -367,7 +367,7 @@ class Desk:
         RepairError when it makes no sense for this clip."""
         mended = self._mended(state, found)
         row = checked(asked, len(found.pts), (found.width, found.height), {one.number for one in mended.tracks})
-        if row["kind"] == RepairKind.SPLIT and first is not None:
+        if row["kind"] == RepairKind.SPLIT and first is not None and first["kind"] == RepairKind.SPLIT:
             row["track"] = first["track"]  # who is split is in two by now
         elif row["kind"] == RepairKind.SPLIT:
             lane = next((one for one in self.clip(state.clip).lanes if row["track"] in one.tracks), None)

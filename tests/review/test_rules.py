@@ -85,6 +85,7 @@ def hide(school: School, **more: Any) -> dict[str, Any]:
         {"kind": "region", "box": [0, 0, 50], "at_frame": 3},
         {"kind": "region", "box": [0, 0, float("nan"), 5], "at_frame": 3},
         {"kind": "region", "box": [0, 0, "5", 5], "at_frame": 3},
+        {"kind": "region", "box": [0, 0, 10**400, 50], "at_frame": 3},
         {"kind": "region", "box": [10, 10, 11, 50], "at_frame": 3},
         {"kind": "region", "box": [2000, 2000, 3000, 3000], "at_frame": 3},
     ],
@@ -129,6 +130,10 @@ def test_a_repair_sent_twice_is_one(school: School) -> None:
         with pytest.raises(RepairError, match="Another repair"):
             house.add(clip, asked, "Truus", Role.REVIEWER)
         assert [one.id for one in house.clip(clip).repairs] == [asked["id"]]
+        mute = {"id": "b" * 32, "kind": "mute", "start": 0, "stop": 5}
+        house.add(clip, mute, "Bob", Role.REVIEWER)
+        with pytest.raises(RepairError, match="Another repair"):
+            house.add(clip, asked | mute | {"kind": "split", "stop": 6, "start": 5}, "Bob", Role.REVIEWER)
 
 
 @pytest.mark.parametrize("analysis", [None, "0123456789abcdef"])

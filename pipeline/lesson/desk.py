@@ -91,8 +91,14 @@ class Desk:
             repairs=tuple(repair_row(one, have, mended.moot - pending) for one in repairs),
             sightings=len(found.sightings),
             analysis=found.analysis,
-            repairable="outdated" if state.outdated else "" if self._place.vault.has(state.clip) else "gone",
+            repairable=self._why_not(state),
         )
+
+    def _why_not(self, state: State) -> str:
+        """Why a clip cannot be repaired, as the page's words call it; empty where it can."""
+        if state.outdated:
+            return "recall" if state.standing else "outdated"
+        return "" if self._place.vault.has(state.clip) else "gone"
 
     def file(self, id: str, digest: str) -> Path:
         """The rendering with this digest, if it is the latest of that clip. Raises RepairError."""

@@ -727,6 +727,20 @@ def test_a_clip_that_shows_somebody_whose_consent_ended_says_so(school: School) 
             house.judge(state.clip, view.digest, "Bob", True)
 
 
+def test_of_what_lies_somewhere_it_says_that_a_recall_makes_it_anew(school: School) -> None:
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    school.lesveil("deliver")
+    school.add("mute", 3, 5)
+    school.lesveil("consent", "withdraw", "41207")
+    with desk(school) as house:
+        assert house.clip(clip).repairable == "recall"
+    ((_, why),) = [(one["clip"], one["problem"]) for one in school.lesveil("repairs", code=RepairError.code)["failed"]]
+    assert "lesveil recall makes it anew" in why
+    school.lesveil("recall", "--execute", school.lesveil("recall")["digest"])
+    assert not school.state().repairs_wait
+
+
 def test_a_split_is_where_the_person_is(school: School) -> None:
     with desk(school) as house:
         clip = school.state().clip

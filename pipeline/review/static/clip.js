@@ -591,7 +591,7 @@ on("helpopen", () => by("help").showModal());
 by("seek").addEventListener("input", () => player.go(Number(by("seek").value)));
 film.addEventListener("click", () => { if (!drawing.active) player.toggle(); });
 film.addEventListener("play", () => { renewed = false; });
-film.addEventListener("error", () => { if (film.error?.code >= 3) say(view?.repairable === "outdated" ? words.outdated : words.cannot_play, true); });
+film.addEventListener("error", () => { if (film.error?.code >= 3) say(["outdated", "recall"].includes(view?.repairable) ? words[view.repairable] : words.cannot_play, true); });
 window.addEventListener("resize", () => { if (drawing.active) drawing.place(); });
 
 await look();

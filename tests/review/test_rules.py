@@ -26,10 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from school import ROOT, School, reviewing, until
 
+from pipeline.adapters.files import disk_full
 from pipeline.adapters.review_book import Progressed, ReviewBook
 from pipeline.cli import main
-from pipeline.errors import INTERRUPTED, ApprovalError, BusyError, RepairError, ReviewError, UsageError
-from pipeline.lesson import seen
+from pipeline.errors import INTERRUPTED, ApprovalError, BusyError, DiskFullError, RepairError, ReviewError, UsageError
+from pipeline.lesson import seen, worker
 from pipeline.lesson.approve import judge
 from pipeline.lesson.asked import checked
 from pipeline.lesson.desk import Desk
@@ -427,6 +428,31 @@ def test_the_worker_goes_on_after_what_nobody_foresaw(school: School, monkeypatc
         assert told is not None
         assert "ValueError: no such axis" in told.problem
         assert [why for _, why in work(place, book, lambda: False, False)] == [None]
+
+
+def test_the_worker_that_watches_tries_again_what_there_was_no_room_for(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says: make room and try again; there is nothing there to say it to."""
+    done, looks, really = [0], iter(range(300)), worker.repair.repair
+
+    def full_at_first(*given: Any) -> Any:
+        done[0] += 1
+        if done[0] == 1:
+            raise disk_full(school.place / "redacted")
+        return really(*given)
+
+    def stop() -> bool:
+        return done[0] > 1 or next(looks, None) is None
+
+    monkeypatch.setattr(worker.repair, "repair", full_at_first)
+    monkeypatch.setattr(worker, "ROOM_AGAIN", 0.0)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.01)
+    school.add("mute", 3, 5)
+    with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
+        first, then = work(place, book, stop, True)
+        assert (type(first[1]), then[1]) == (DiskFullError, None)
+    assert not school.state().repairs_wait
 
 
 def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:

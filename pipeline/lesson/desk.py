@@ -19,6 +19,7 @@ from pipeline.lesson.approve import approvers, judge, known_as, rejecters_of
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
+from pipeline.lesson.repair import basis
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, states
 from pipeline.lesson.telling import TOLD, log_row, repair_row, runs
@@ -155,7 +156,7 @@ class Desk:
         """Write down a repair; asked twice it is written once. Returns its id. Raises RepairError."""
         state, found = self._both(id)
         if found is None or not self._place.vault.has(state.clip):
-            raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
+            found = basis(self._place, state)  # which says why there is none
         rows = self._place.ledger.entries(seen.REPAIR, state.clip)
         # sent again, it was understood the first time
         first = next((row.payload for row in rows if row.payload["id"] == asked.get("id")), None)

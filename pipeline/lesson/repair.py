@@ -68,7 +68,7 @@ def waiting(workspace: Workspace, state: State) -> bool:
 def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no_progress) -> Repaired:
     """Bring a clip's rendering up to its repairs. Raises RepairError, and what rendering and checking raise."""
     state = find(workspace, clip)
-    before = _before(workspace, state)
+    before = basis(workspace, state)
     assert state.render is not None
     old = workspace.finished / state.render["file"]
     if state.outdated and not old.is_file():  # it was removed because of that
@@ -143,7 +143,8 @@ def _opinion(state: State, work: _Work) -> Opinion:
     return Opinion(told["state"] if copied else now, left=tuple(work.sightings))
 
 
-def _before(workspace: Workspace, state: State) -> Seen:
+def basis(workspace: Workspace, state: State) -> Seen:
+    """What a repair of a clip is made by: what was seen in it. Raises RepairError, which says what is missing."""
     if state.render is None:
         raise RepairError("{clip} has no rendering yet; run lesveil run first.", clip=state.file)
     if state.wiped:

@@ -38,6 +38,7 @@ from pipeline.lesson.worker import work
 from pipeline.messages import Speech
 from pipeline.review import data, rates, server
 from pipeline.review.media import _piece
+from pipeline.review.words import script
 from pipeline.settings import Review
 from pipeline.views import Look, Role
 from pipeline.workspace import alone
@@ -713,10 +714,25 @@ def test_a_clip_of_which_nothing_was_kept_is_watched_and_judged(school: School) 
     with desk(school) as house:
         view = house.clip(state.clip)
         assert (view.repairable, view.frames, view.lanes) == ("unknown", 80, ())
-        with pytest.raises(RepairError, match="Nothing was kept"):
+        with pytest.raises(RepairError, match=r"Nothing was kept.*put its card in"):
             house.add(state.clip, {"id": "a" * 32}, "Bob", Role.REVIEWER)
         house.judge(state.clip, view.digest, "Bob", True)
     assert school.state().stage == "approved"
+
+
+def test_what_a_recall_made_is_repaired_once_its_card_made_it_anew(school: School) -> None:
+    """As the page says; without the card a run leaves it as it is."""
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    school.lesveil("deliver")
+    school.lesveil("consent", "withdraw", "41207")
+    school.lesveil("recall", "--execute", school.lesveil("recall")["digest"])
+    with desk(school) as house:
+        why = house.clip(clip).repairable
+        assert "card" in script(Speech("en"))[why]
+    school.lesveil("run", "--card", school.sample.card)
+    with desk(school) as house:
+        assert house.clip(clip).repairable == ""
 
 
 def test_looks_are_written_before_they_are_given(school: School, monkeypatch: pytest.MonkeyPatch) -> None:

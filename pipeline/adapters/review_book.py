@@ -45,9 +45,9 @@ _MIGRATIONS: database.Migrations = (
 )
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_hex(16))
+"""What a password is compared with when there is no such account, so that the answer takes as long."""
 _two_at_once = threading.BoundedSemaphore(2)
 """Trying a password takes 64 MiB and a core; whoever tries more at once waits."""
-"""What a password is compared with when there is no such account, so that the answer takes as long."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class ReviewBook(database.Held):
         ReviewError, also where there is such an account and nobody said that it is meant."""
         if len(password) < SHORTEST_PASSWORD:
             raise ReviewError("A password needs at least {n} characters.", n=SHORTEST_PASSWORD)
-        if not name.strip() or len(name) > 80 or not name.isprintable():
-            raise ReviewError("{name} is no name for an account.", name=repr(name))
+        _refuse_nameless(name)
         hashed = _hasher.hash(password)
         with self._writing():
             before = self._connection.execute("SELECT name FROM accounts WHERE name = ?", (name.strip(),)).fetchone()
@@ -145,7 +144,8 @@ class ReviewBook(database.Held):
         return Account(row[0], row[1]) if row else None
 
     def new_link(self, name: str, role: str) -> str:
-        """A secret with which somebody may sign in, once."""
+        """A secret with which somebody may sign in, once: under that name they approve. Raises ReviewError."""
+        _refuse_nameless(name)
         secret = secrets.token_urlsafe(32)
         with self._writing():
             self._connection.execute(
@@ -242,6 +242,11 @@ def _told(path: Path) -> Iterator[None]:
         raise ReviewError(
             "{file} cannot be used ({why}); check the folder and the disk.", file=path, why=why
         ) from error
+
+
+def _refuse_nameless(name: str) -> None:
+    if not name.strip() or len(name) > 80 or not name.isprintable():
+        raise ReviewError("{name} is no name for an account.", name=repr(name))
 
 
 def _hash(secret: str) -> str:

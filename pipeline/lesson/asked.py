@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -14,6 +13,9 @@ ID = re.compile(r"[0-9a-f]{32}")
 
 SMALLEST = 4.0
 """Pixels that a drawn region measures at least, each way."""
+
+LARGEST = 10**9
+"""No frame, track or pixel has a larger number: JSON can say numbers that nothing here can count with."""
 
 
 def checked(asked: dict[str, Any], frames: int, size: tuple[int, int], tracks: set[int]) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def checked(asked: dict[str, Any], frames: int, size: tuple[int, int], tracks: s
 def _box(box: Any, size: tuple[int, int]) -> list[float]:
     if not isinstance(box, list) or len(box) != 4:
         raise _nonsense("box")
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in box):
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) <= LARGEST for n in box):
         raise _nonsense("box")
     x1, x2 = sorted(min(max(float(n), 0.0), size[0]) for n in (box[0], box[2]))
     y1, y2 = sorted(min(max(float(n), 0.0), size[1]) for n in (box[1], box[3]))
@@ -59,7 +61,7 @@ def _box(box: Any, size: tuple[int, int]) -> list[float]:
 
 def _whole(asked: dict[str, Any], name: str) -> int:
     value = asked.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 10**9:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST:
         raise _nonsense(name)
     return value
 

@@ -19,6 +19,7 @@ from pipeline.lesson.approve import approvers, judge, known_as, rejecters_of
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now
+from pipeline.lesson.repair import basis
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.state import State, film, states
 from pipeline.lesson.telling import TOLD, log_row, repair_row, runs
@@ -91,8 +92,14 @@ class Desk:
             repairs=tuple(repair_row(one, have, mended.moot - pending) for one in repairs),
             sightings=len(found.sightings),
             analysis=found.analysis,
-            repairable="outdated" if state.outdated else "" if self._place.vault.has(state.clip) else "gone",
+            repairable=self._why_not(state),
         )
+
+    def _why_not(self, state: State) -> str:
+        """Why a clip cannot be repaired, as the page's words call it; empty where it can."""
+        if state.outdated:
+            return "recall" if state.standing else "outdated"
+        return "" if self._place.vault.has(state.clip) else "gone"
 
     def file(self, id: str, digest: str) -> Path:
         """The rendering with this digest, if it is the latest of that clip. Raises RepairError."""
@@ -149,7 +156,7 @@ class Desk:
         """Write down a repair; asked twice it is written once. Returns its id. Raises RepairError."""
         state, found = self._both(id)
         if found is None or not self._place.vault.has(state.clip):
-            raise RepairError("Nothing was kept of where people are in {clip}; run lesveil run again.", clip=state.file)
+            found = basis(self._place, state)  # which says why there is none
         rows = self._place.ledger.entries(seen.REPAIR, state.clip)
         # sent again, it was understood the first time
         first = next((row.payload for row in rows if row.payload["id"] == asked.get("id")), None)
@@ -367,7 +374,7 @@ class Desk:
         RepairError when it makes no sense for this clip."""
         mended = self._mended(state, found)
         row = checked(asked, len(found.pts), (found.width, found.height), {one.number for one in mended.tracks})
-        if row["kind"] == RepairKind.SPLIT and first is not None:
+        if row["kind"] == RepairKind.SPLIT and first is not None and first["kind"] == RepairKind.SPLIT:
             row["track"] = first["track"]  # who is split is in two by now
         elif row["kind"] == RepairKind.SPLIT:
             lane = next((one for one in self.clip(state.clip).lanes if row["track"] in one.tracks), None)

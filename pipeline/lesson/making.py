@@ -94,7 +94,8 @@ def make(
         digest = files.sha256_of(work.partial)
         agreed, found, mending = work.agreed, work.found, work.mending
         refuse_changed(workspace, agreed.recognised, filmed, today, work.partial, agreed.known)
-        seen.keep(workspace.vault, clip.id, mending.kept(found, digest, done, written.shift, looked.opinion.left))
+        kept = mending.kept(found, digest, done, written.shift, looked.opinion.left)
+        seen.keep(workspace.vault, clip.id, work.with_what_came(kept))
         files.publish(work.partial, final)
         when = opinion.clock(done.pts, float(source.info.time_base), float(source.info.rate))
     outcome = {
@@ -186,7 +187,7 @@ class _Work:
     def mend(self, filmed: date, today: date) -> None:
         """Lay all repairs over it."""
         before, found, repairs = self._before, self.found, self._wanted.repairs
-        if before is not None and (before.analysis != found.analysis or before.decisions != found.decisions):
+        if before is not None and _differ(before, found):
             self._placed = carry_over(before, repairs)  # who is hidden by hand is hidden wherever the same name was
         self.agreed = Agreed(self._wanted.grounds, self._wanted.by_hand)
         if found is before:
@@ -235,6 +236,17 @@ class _Work:
         except DiskFullError as error:
             raise files.disk_full(self._final) from error
 
+    def with_what_came(self, kept: seen.Seen) -> seen.Seen:
+        """``kept`` with where repairs hide that came while it was made: they were said of what was seen before, which
+        is forgotten with this, and the next rendering must know whom they meant."""
+        before = self._before
+        if before is None or not _differ(before, kept):
+            return kept
+        known = {repair.id for repair in self._wanted.repairs}
+        repairs = seen.repairs(self._workspace.ledger, self._clip.id)
+        came = {id: one for id, one in carry_over(before, repairs).items() if id not in known}
+        return replace(kept, placed=kept.placed | came)
+
     def hide_more(self, planned: Planned, made: Any, sightings: list[Sighting]) -> Planned:
         """The plan with what the second look saw hidden as well."""
         files.remove(self.partial)
@@ -245,6 +257,11 @@ class _Work:
         self.found = replace(found, tracks=tracks, decisions=decisions)
         self._lay_over()
         return self.planned
+
+
+def _differ(before: seen.Seen, found: seen.Seen) -> bool:
+    """Whether people have other numbers, or other names, than before."""
+    return before.analysis != found.analysis or before.decisions != found.decisions
 
 
 def _unpublish(workspace: Workspace, clip: Clip) -> None:

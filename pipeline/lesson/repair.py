@@ -28,7 +28,7 @@ from pipeline.errors import CheckFailedError, QuarantinedError, RepairError
 from pipeline.lesson import seen
 from pipeline.lesson.mending import Mending, agreed_now, lay_over, outcome_of
 from pipeline.lesson.seen import Seen
-from pipeline.lesson.state import State, film, find
+from pipeline.lesson.state import State, film, find, made_anew_by
 from pipeline.lesson.withdraw import refuse_changed
 from pipeline.opinion import Opinion
 from pipeline.records import Figures, Progress, Repair, SecondEyes, Sighting, joined, no_progress
@@ -68,9 +68,15 @@ def waiting(workspace: Workspace, state: State) -> bool:
 def repair(workspace: Workspace, clip: str, today: date, progress: Progress = no_progress) -> Repaired:
     """Bring a clip's rendering up to its repairs. Raises RepairError, and what rendering and checking raise."""
     state = find(workspace, clip)
-    before = _before(workspace, state)
+    before = basis(workspace, state)
     assert state.render is not None
     old = workspace.finished / state.render["file"]
+    if state.outdated and not old.is_file():  # it was removed because of that
+        raise RepairError(
+            "{clip} shows somebody who may not be shown any more; {command} makes it anew.",
+            clip=state.file,
+            command=made_anew_by(state),
+        )
     if not old.is_file() or files.sha256_of(old) != before.sha256:
         raise RepairError("{file} is not the file that was checked; run lesveil run again.", file=old)
     all_repairs = seen.repairs(workspace.ledger, clip)
@@ -137,7 +143,8 @@ def _opinion(state: State, work: _Work) -> Opinion:
     return Opinion(told["state"] if copied else now, left=tuple(work.sightings))
 
 
-def _before(workspace: Workspace, state: State) -> Seen:
+def basis(workspace: Workspace, state: State) -> Seen:
+    """What a repair of a clip is made by: what was seen in it. Raises RepairError, which says what is missing."""
     if state.render is None:
         raise RepairError("{clip} has no rendering yet; run lesveil run first.", clip=state.file)
     if state.wiped:

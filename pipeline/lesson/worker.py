@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import date
 
 from pipeline.adapters.review_book import Progressed, ReviewBook
-from pipeline.errors import BusyError, LesveilError
+from pipeline.errors import BusyError, DiskFullError, LesveilError
 from pipeline.lesson import repair, seen
 from pipeline.lesson.failures import set_aside
 from pipeline.lesson.state import State, states
@@ -19,6 +20,9 @@ from pipeline.workspace import Workspace, alone
 
 LOOK_AGAIN = 0.4
 """Seconds between two looks at the ledger."""
+
+ROOM_AGAIN = 60.0
+"""Seconds after which what there was no room for is tried again: whoever made room need not say so."""
 
 LOG = logging.getLogger(__name__)
 
@@ -34,14 +38,17 @@ def work(
 ) -> list[tuple[State, LesveilError | None]]:
     """Carry out all repairs that wait, and with ``watch`` all that will come until ``stop``: [(clip, why it failed)].
 
-    A repair that fails is told in the book and tried again only when the clip's repairs change.
+    A repair that fails is told in the book and tried again only when the clip's repairs change, or there may be room.
     """
     out: list[tuple[State, LesveilError | None]] = []
-    failed: set[tuple[str, str]] = set()
+    failed: dict[tuple[str, str], float] = {}  # until when it is left alone
     head = ""
     while not stop():
         now = workspace.ledger.head()
-        if now == head:
+        due = [key for key, until in failed.items() if until <= time.monotonic()]
+        for key in due:
+            del failed[key]
+        if now == head and not due:
             if not watch:
                 return out
             time.sleep(LOOK_AGAIN)
@@ -66,7 +73,8 @@ def work(
                 reason = set_aside(unknown)
                 LOG.warning("repair of %s failed: %s", state.clip, reason)
                 book.set_work(state.clip, Progressed(name, "", 0, 0, told(reason)))
-                failed.add((state.clip, name))
+                again = time.monotonic() + ROOM_AGAIN if isinstance(reason, DiskFullError) else math.inf
+                failed[state.clip, name] = again
                 out.append((state, reason))
     return out
 

@@ -153,8 +153,11 @@ def script(speech: Speech) -> dict[str, str]:
         "nobody_offered": tr("There is nobody whose consent is in force for this clip."),
         "not_looked_at": tr("Not every picture of the original came; moments of which you saw none stay hidden."),
         "outdated": tr("Somebody in this clip may not be shown any more. Run lesveil run again."),
+        "recall": tr("Somebody in this clip may not be shown any more; lesveil recall makes it anew."),
         "gone": tr("The working copy is gone. This clip can be watched, not repaired."),
-        "unknown": tr("Nothing was kept of where people are. Run lesveil run again to repair this clip."),
+        "unknown": tr(
+            "Nothing was kept of where people are. To repair this clip put its card in, then lesveil run makes it anew."
+        ),
         "cannot_play": tr("This browser cannot play this film. Try Chrome, Edge or Firefox."),
         "quarter": tr("quarter speed"),
         "normal": tr("normal speed"),

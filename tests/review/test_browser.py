@@ -640,6 +640,26 @@ def test_the_keyboard_is_enough(tab: Any, house: Page) -> None:
     assert one.wrong == []
 
 
+def test_a_region_is_of_the_frame_it_was_drawn_on(tab: Any, house: Page) -> None:
+    """Whoever goes on to another frame after D, by a button or the slider, draws on that one."""
+    one = tab("reviewer", "Truus")
+    one.open_clip("<script>")
+    before = len(_repairs(house, 1))
+    one.go(3)
+    one.page.keyboard.press("d")
+    one.page.wait_for_selector("#box:not([hidden])")
+    one.go(20)
+    one.page.click("#forth")
+    until(lambda: one.page.input_value("#seek") == "21")
+    draw(one, (200, 200, 260, 280))
+    one.page.wait_for_selector("#regionask[open]")
+    one.page.click("#regionask .primary")
+    until(lambda: len(_repairs(house, 1)) == before + 1)
+    with house.school.opened() as place:
+        drawn = place.ledger.entries("repair")[-1].payload
+    assert (drawn["at_frame"], drawn["start"]) == (21, 21)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_use_every_page(tab: Any, browser: Any, house: Page, scheme: str) -> None:
     one = tab("coach", "Geertje", color_scheme=scheme)

@@ -18,7 +18,7 @@ from pipeline.adapters.sound import loudest
 from pipeline.adapters.video_in import open_clip
 from pipeline.errors import CheckFailedError, RepairError
 from pipeline.hiding.residues import RESIDUE_LIMIT, residues
-from pipeline.lesson import desk, repair, seen
+from pipeline.lesson import desk, making, repair, seen
 from pipeline.lesson.repair import Repaired
 from pipeline.lesson.seen import Seen
 from pipeline.lesson.withdraw import withdraw
@@ -259,6 +259,31 @@ def test_what_was_hidden_by_hand_stays_hidden_when_the_clip_is_looked_at_anew(sc
         face = track.box[number - track.start]
         assert detail(picture[number][1], face) < 0.5 * detail(clear[number][1], face), number
     assert loudest(school.rendering(), 0.6, 1.1) < 0.004
+
+
+def test_who_is_hidden_while_the_clip_is_looked_at_anew_is_hidden_in_what_comes_of_it(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track, _ = shown(school)
+    before, clip, write = school.seen(), school.state().clip, making._Work.write
+
+    def meanwhile(self: Any, *given: Any) -> Any:
+        if self._clip.id == clip and not school.state().repairs_wait:
+            school.add("hide", 30, 40, track=track.number)
+        return write(self, *given)
+
+    monkeypatch.setattr(making._Work, "write", meanwhile)
+    settings = school.place / "lesveil.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text + "[detection]\nfaint = 0.2\nalone = 0.5\nsure = 0.6\n", encoding="utf-8")
+    school.lesveil("run", "--card", school.sample.card)
+    assert school.seen().analysis != before.analysis
+    assert school.state().repairs_wait
+    carried_out(school)
+    picture, clear = pictures(school.rendering()), pictures(school.sample.clips[0])
+    for number in range(30, 40):
+        face = track.box[number - track.start]
+        assert detail(picture[number][1], face) < 0.5 * detail(clear[number][1], face), number
 
 
 @pytest.mark.parametrize("before", ["head", "person"])

@@ -26,10 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from school import ROOT, School, reviewing, until
 
+from pipeline.adapters.files import disk_full
 from pipeline.adapters.review_book import Progressed, ReviewBook
 from pipeline.cli import main
-from pipeline.errors import INTERRUPTED, ApprovalError, BusyError, RepairError, ReviewError, UsageError
-from pipeline.lesson import seen
+from pipeline.errors import INTERRUPTED, ApprovalError, BusyError, DiskFullError, RepairError, ReviewError, UsageError
+from pipeline.lesson import seen, worker
 from pipeline.lesson.approve import judge
 from pipeline.lesson.asked import checked
 from pipeline.lesson.desk import Desk
@@ -37,6 +38,7 @@ from pipeline.lesson.worker import work
 from pipeline.messages import Speech
 from pipeline.review import data, rates, server
 from pipeline.review.media import _piece
+from pipeline.review.words import script
 from pipeline.settings import Review
 from pipeline.views import Look, Role
 from pipeline.workspace import alone
@@ -85,6 +87,7 @@ def hide(school: School, **more: Any) -> dict[str, Any]:
         {"kind": "region", "box": [0, 0, 50], "at_frame": 3},
         {"kind": "region", "box": [0, 0, float("nan"), 5], "at_frame": 3},
         {"kind": "region", "box": [0, 0, "5", 5], "at_frame": 3},
+        {"kind": "region", "box": [0, 0, 10**400, 50], "at_frame": 3},
         {"kind": "region", "box": [10, 10, 11, 50], "at_frame": 3},
         {"kind": "region", "box": [2000, 2000, 3000, 3000], "at_frame": 3},
     ],
@@ -129,6 +132,10 @@ def test_a_repair_sent_twice_is_one(school: School) -> None:
         with pytest.raises(RepairError, match="Another repair"):
             house.add(clip, asked, "Truus", Role.REVIEWER)
         assert [one.id for one in house.clip(clip).repairs] == [asked["id"]]
+        mute = {"id": "b" * 32, "kind": "mute", "start": 0, "stop": 5}
+        house.add(clip, mute, "Bob", Role.REVIEWER)
+        with pytest.raises(RepairError, match="Another repair"):
+            house.add(clip, asked | mute | {"kind": "split", "stop": 6, "start": 5}, "Bob", Role.REVIEWER)
 
 
 @pytest.mark.parametrize("analysis", [None, "0123456789abcdef"])
@@ -424,6 +431,31 @@ def test_the_worker_goes_on_after_what_nobody_foresaw(school: School, monkeypatc
         assert [why for _, why in work(place, book, lambda: False, False)] == [None]
 
 
+def test_the_worker_that_watches_tries_again_what_there_was_no_room_for(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says: make room and try again; there is nothing there to say it to."""
+    done, looks, really = [0], iter(range(300)), worker.repair.repair
+
+    def full_at_first(*given: Any) -> Any:
+        done[0] += 1
+        if done[0] == 1:
+            raise disk_full(school.place / "redacted")
+        return really(*given)
+
+    def stop() -> bool:
+        return done[0] > 1 or next(looks, None) is None
+
+    monkeypatch.setattr(worker.repair, "repair", full_at_first)
+    monkeypatch.setattr(worker, "ROOM_AGAIN", 0.0)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.01)
+    school.add("mute", 3, 5)
+    with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
+        first, then = work(place, book, stop, True)
+        assert (type(first[1]), then[1]) == (DiskFullError, None)
+    assert not school.state().repairs_wait
+
+
 def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
     school.add("mute", 3, 5)
     with school.opened() as place, school.opened() as other, ReviewBook.open(school.place / "review.db") as book:
@@ -682,10 +714,25 @@ def test_a_clip_of_which_nothing_was_kept_is_watched_and_judged(school: School) 
     with desk(school) as house:
         view = house.clip(state.clip)
         assert (view.repairable, view.frames, view.lanes) == ("unknown", 80, ())
-        with pytest.raises(RepairError, match="Nothing was kept"):
+        with pytest.raises(RepairError, match=r"Nothing was kept.*put its card in"):
             house.add(state.clip, {"id": "a" * 32}, "Bob", Role.REVIEWER)
         house.judge(state.clip, view.digest, "Bob", True)
     assert school.state().stage == "approved"
+
+
+def test_what_a_recall_made_is_repaired_once_its_card_made_it_anew(school: School) -> None:
+    """As the page says; without the card a run leaves it as it is."""
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    school.lesveil("deliver")
+    school.lesveil("consent", "withdraw", "41207")
+    school.lesveil("recall", "--execute", school.lesveil("recall")["digest"])
+    with desk(school) as house:
+        why = house.clip(clip).repairable
+        assert "card" in script(Speech("en"))[why]
+    school.lesveil("run", "--card", school.sample.card)
+    with desk(school) as house:
+        assert house.clip(clip).repairable == ""
 
 
 def test_looks_are_written_before_they_are_given(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -720,6 +767,20 @@ def test_a_clip_that_shows_somebody_whose_consent_ended_says_so(school: School) 
             house.file(state.clip, view.digest)
         with pytest.raises(ApprovalError):
             house.judge(state.clip, view.digest, "Bob", True)
+
+
+def test_of_what_lies_somewhere_it_says_that_a_recall_makes_it_anew(school: School) -> None:
+    clip = school.state().clip
+    school.lesveil("approve", clip, "--by", "Geertje")
+    school.lesveil("deliver")
+    school.add("mute", 3, 5)
+    school.lesveil("consent", "withdraw", "41207")
+    with desk(school) as house:
+        assert house.clip(clip).repairable == "recall"
+    ((_, why),) = [(one["clip"], one["problem"]) for one in school.lesveil("repairs", code=RepairError.code)["failed"]]
+    assert "lesveil recall makes it anew" in why
+    school.lesveil("recall", "--execute", school.lesveil("recall")["digest"])
+    assert not school.state().repairs_wait
 
 
 def test_a_split_is_where_the_person_is(school: School) -> None:

@@ -27,6 +27,16 @@ def test_a_link_goes_with_its_account(tmp_path: Path) -> None:
         assert book.use_link(others) == Account("Els", "reviewer")
 
 
+@pytest.mark.parametrize("name", ["", " ", "B.\nde Vries", "B" * 81])
+def test_nobody_signs_in_without_a_name(tmp_path: Path, name: str) -> None:
+    """What they hide and approve is written down under it."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        with pytest.raises(ReviewError, match="is no name"):
+            book.add_account(name, "reviewer", PASSWORD)
+        with pytest.raises(ReviewError, match="is no name"):
+            book.new_link(name, "reviewer")
+
+
 def test_an_account_is_replaced_only_knowingly(tmp_path: Path) -> None:
     """However its name is written: else a slip takes a colleague's password, and whoever works by it is out."""
     with ReviewBook.open(tmp_path / "review.db") as book:

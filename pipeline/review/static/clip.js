@@ -313,8 +313,9 @@ function draw() {
   if (view.repairable) return say(words[view.repairable]);
   if (drawing.active) return drawing.stop(null);
   film.pause();
-  const at = player.frame;
   drawing.start([view.width, view.height], async (box) => {
+    film.pause();
+    const at = player.frame; // the one it was drawn on: buttons and the timeline still lead to others meanwhile
     if (!box) return by("draw").focus();
     const range = marked();
     const usable = range && range.start <= at && at < range.stop;
@@ -590,7 +591,7 @@ on("helpopen", () => by("help").showModal());
 by("seek").addEventListener("input", () => player.go(Number(by("seek").value)));
 film.addEventListener("click", () => { if (!drawing.active) player.toggle(); });
 film.addEventListener("play", () => { renewed = false; });
-film.addEventListener("error", () => { if (film.error?.code >= 3) say(view?.repairable === "outdated" ? words.outdated : words.cannot_play, true); });
+film.addEventListener("error", () => { if (film.error?.code >= 3) say(["outdated", "recall"].includes(view?.repairable) ? words[view.repairable] : words.cannot_play, true); });
 window.addEventListener("resize", () => { if (drawing.active) drawing.place(); });
 
 await look();

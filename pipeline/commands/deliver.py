@@ -325,5 +325,5 @@ def add_to(add: Add, group: Group) -> None:
         help="say that a folder with delivered films is gone for good (a lost disk); shows first",
     )
     brought.add_argument("--by", metavar="NAME", help="with --gone: who says so")
-    brought.add_argument("--execute", metavar="DIGEST", help="with --gone: do what was shown under this digest")
+    brought.add_argument("--execute", metavar="CODE", help="with --gone: do what was shown under this code")
     brought.add_argument("--yes", action="store_true", help="with --remove: do it")

@@ -103,9 +103,11 @@ def _stages() -> set[str]:
 
 
 def _helps(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Every text of ``--help``, of a command and of all below it."""
+    """Every text of ``--help``, and every word for what is to be filled in, of a command and of all below it."""
     yield from (text for text in (parser.description,) if text)
     for action in parser._actions:
+        if isinstance(action.metavar, str):
+            yield action.metavar
         if action.help and action.help != argparse.SUPPRESS:
             yield action.help
         if isinstance(action, argparse._SubParsersAction):
@@ -295,6 +297,21 @@ def test_no_text_counts_a_thing_as_if_there_were_always_many(dutch: dict[str, st
         if name in counts and word not in NEVER_ONE
     }
     assert odd == set()
+
+
+def test_help_names_what_is_to_be_filled_in_as_the_messages_do(dutch: dict[str, str]) -> None:
+    """The words in capitals: those of the Dutch messages stand in the Dutch help."""
+    try:
+        messages.choose("nl")
+        there = set(_helps(cli.parser()))
+    finally:
+        messages.choose("en")
+    after = re.compile(
+        r"(?:--(?:by|gone|teacher|head|html|card|keep|remove|execute|call-off) |-C |import )([A-Z:]{2,})"
+    )
+    asked = {word for said in dutch.values() for word in after.findall(said)}
+    assert {"NAAM", "MAP", "NUMMER"} <= asked
+    assert asked - there == set()
 
 
 ONE_WORD = {

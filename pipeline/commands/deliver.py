@@ -67,11 +67,7 @@ def deliver(args: argparse.Namespace) -> int:
             bar.close()
     arrived = [(state, what) for state, what in done if not isinstance(what, LesveilError)]
     failed = [(state, what) for state, what in done if isinstance(what, LesveilError)]
-    lines = [
-        f"{Path(state.file).name}: "
-        + (told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what.where))
-        for state, what in done
-    ] or [tr("Nothing is approved and waiting.")]
+    lines = [_line(Path(state.file).name, what) for state, what in done] or [tr("Nothing is approved and waiting.")]
     for state, what in arrived:
         if what.versions_left:
             lines.append(
@@ -111,6 +107,12 @@ def deliver(args: argparse.Namespace) -> int:
     answer(args, document, *lines)
     kept = [DeliveryError.code for _, what in arrived if what.versions_left]
     return code_of([*kept, *(error.code for _, error in failed)])
+
+
+def _line(name: str, what: Any) -> str:
+    """What became of one clip: its name once, which many an error has already."""
+    text = told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what.where)
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:

@@ -45,6 +45,8 @@ dpia = ""
 [consent]
 # If the list does not say whose word it holds (a parent's or the pupil's) and the school checked that itself:
 # giver = "administration"
+# If the list has no column for recognition, because nobody is to be recognised:
+# asks_recognition = false
 # If nothing is to be filmed without a teacher who agreed; name them with lesveil run --teacher NUMBER, or here:
 # teacher_required = true
 # teacher = ""

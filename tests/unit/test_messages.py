@@ -42,7 +42,7 @@ PASSED_ON |= {
 }
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
-PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
+PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "GIVERS[row['giver']]"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'", "state.stage", "FIRST_SETTINGS"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
@@ -168,7 +168,7 @@ def wanted() -> dict[str, str]:
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
     for text in (*(template for _, template in messages.KEPT), house.NO_HEAD):
         found.setdefault(text, "messages.KEPT")
-    for text in (*report_words.LABELS.values(), *report_page.GIVERS.values(), report_words.UNSAID):
+    for text in (*report_words.LABELS.values(), *report_page.GIVERS.values()):
         found.setdefault(text, "report_words.LABELS")
     for text in messages.SYSTEM:
         found.setdefault(text, "messages.SYSTEM")

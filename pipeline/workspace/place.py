@@ -25,7 +25,7 @@ VAULT = "vault"
 """The folder of the encrypted working copies."""
 
 FIRST_SETTINGS = """\
-# Lesveil. Everything not said here has a safe default; see README.md.
+# Lesveil. Everything not said here has a safe default; docs/settings.md lists every setting.
 
 [recognition]
 # "on" only after the assessment below covers recognising faces. Until then everyone is hidden.

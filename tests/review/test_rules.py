@@ -700,6 +700,7 @@ def test_a_password_signs_in(school: School) -> None:
         for password, status in (("wrong", 403), ("correct+horse+battery", 303)):
             answer = client.ask("POST", "/sign-in", f"name=Bob&password={password}".encode(), content_type=kind)
             assert answer.status == status
+            assert (b"vraag de beeldcoach" in answer.body) is (status == 403), "a forgotten password is no dead end"
         assert client.ask("GET", "/").status == 200
         assert client.ask("GET", "/log").status == 403
 

@@ -46,6 +46,16 @@ def gaps(place: workspace.Workspace, within: float = math.inf) -> tuple[list[str
 
 def deliver(args: argparse.Namespace) -> int:
     """lesveil deliver"""
+    for option, other, astray in (
+        ("--yes", "--remove", args.yes and args.remove is None),
+        ("--execute", "--gone", args.execute is not None and args.gone is None),
+    ):
+        if astray:
+            raise UsageError(
+                "{option} goes with {other}; lesveil deliver alone brings what was approved.",
+                option=option,
+                other=other,
+            )
     if args.audit:
         return _audit(args)
     if args.remove is not None:

@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         dest="workspace",
         type=named,
         default=argparse.SUPPRESS,
-        metavar="DIR",
+        metavar="FOLDER",
         help="the workspace (or LESVEIL_WORKSPACE)",
     )
     common.add_argument("--lang", choices=messages.LANGUAGES, default=argparse.SUPPRESS, help="language of messages")
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help="no progress")
     for action in common._actions:
         top._add_action(action)
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    commands = top.add_subparsers(dest="command", metavar=tr("COMMAND"), parser_class=Parser)
 
     def add(name: str, work: Callable[[argparse.Namespace], int], text: str, into: Any = None) -> Parser:
         made: Parser = (into or commands).add_parser(name, help=text, description=text, parents=[common])

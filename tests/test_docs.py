@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from pipeline import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")]
@@ -37,3 +41,26 @@ def test_pages_that_the_code_names_exist() -> None:
     named = {one for path in sources for one in MENTION.findall(path.read_text(encoding="utf-8"))}
     assert named
     assert not [one for one in sorted(named) if not (ROOT / one).is_file()]
+
+
+def test_every_setting_is_told_with_what_counts_without_it() -> None:
+    """docs/settings.md: the sections and settings that there are, and no others."""
+    said: dict[str, dict[str, str]] = {"": {}}
+    section = said[""]
+    for row in re.findall(r"^\| (.*) \|$", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), re.MULTILINE)[
+        2:
+    ]:
+        names, usual, _ = row.split(" | ", 2)
+        if named := re.fullmatch(r"\*\*`\[(\w+)\]`\*\*", names):
+            section = said.setdefault(named[1], {})
+            continue
+        several, values = re.findall(r"`(\w+)`", names), re.findall(r"`([^`]*)`", usual) or [usual.strip()]
+        section |= dict(zip(several, values if len(values) > 1 else values * len(several), strict=True))
+    every = dataclasses.asdict(settings.Settings())
+    there = {name: value for name, value in every.items() if isinstance(value, dict)}
+    there[""] = {name: value for name, value in every.items() if name not in there}
+    assert {name: set(found) for name, found in said.items()} == {name: set(found) for name, found in there.items()}
+    for name, found in said.items():
+        for one, told in found.items():
+            if told not in ("", "Microsoft's"):
+                assert json.loads(told) == json.loads(json.dumps(there[name][one])), (name, one)

@@ -133,6 +133,15 @@ def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: in
                 " looks like the staff's; import that with --staff.",
                 **place,
             )
+        if list(missing) == ["recognition"]:
+            raise ConsentError(
+                "{file}, row {row}: there is no column {column}; export the list again with it, say in lesveil.toml"
+                ' under [consent.columns] what it is called here (recognised = "…"), or, if nobody is to be recognised,'
+                " write there under [consent] asks_recognition = false.",
+                file=file,
+                row=row,
+                column=missing["recognition"],
+            )
         raise ConsentError(
             "{file}, row {row}: {n} {n:column|columns} {n:is|are} missing ({columns}); export the list again with"
             " {n:it|them}, or say in lesveil.toml under [consent.columns] what {n:it is|they are} called here: {keys}.",

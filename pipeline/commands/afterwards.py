@@ -243,7 +243,7 @@ def report(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     recalled = add("recall", recall, "hide or delete, in what was delivered, who may not be seen any more; shown first")
-    recalled.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
+    recalled.add_argument("--execute", metavar="CODE", help="do what was shown under this code")
     recalled.add_argument("--by", default="", metavar="NAME", help="who does it; the reports have it")
     ticked = add("used", used, "say that clips have served, so that purge deletes them")
     ticked.add_argument(
@@ -252,12 +252,12 @@ def add_to(add: Add, group: Group) -> None:
     ticked.add_argument("--by", required=True, metavar="NAME", help="who says so")
     ticked.add_argument("--undo", action="store_true", help="take it back: it is needed after all")
     purged = add("purge", purge, "show what has served or is past its term; delete exactly what was shown")
-    purged.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
+    purged.add_argument("--execute", metavar="CODE", help="do what was shown under this code")
     told_of = add("report", report, "what happened, for the coach and the privacy officer")
     one = told_of.add_mutually_exclusive_group()
     one.add_argument("batch", nargs="?", metavar="BATCH", help="a number as lesveil report lists them, or a day")
     told_of.add_argument("--from", type=day, metavar="DATE", help="the first day told of")
     told_of.add_argument("--to", type=day, metavar="DATE", help="the last one")
-    one.add_argument("--person", metavar="ID", help="everything about one person (GDPR article 15)")
+    one.add_argument("--person", metavar="NUMBER", help="everything about one person (GDPR article 15)")
     one.add_argument("--processing", action="store_true", help="an entry for the register of processing (article 30)")
     told_of.add_argument("--html", type=named, metavar="FILE", help="a page to print")

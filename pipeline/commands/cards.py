@@ -64,7 +64,7 @@ def _gone(args: argparse.Namespace) -> int:
 
 def add_to(add: Add, group: Group) -> None:
     found = add("cards", cards, "the cards in this machine, and whether they are the school's")
-    found.add_argument("--card", type=named, metavar="DIR", help="only this one")
+    found.add_argument("--card", type=named, metavar="FOLDER", help="only this one")
     found.add_argument(
         "--gone",
         metavar="CARD",

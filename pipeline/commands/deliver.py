@@ -46,6 +46,16 @@ def gaps(place: workspace.Workspace, within: float = math.inf) -> tuple[list[str
 
 def deliver(args: argparse.Namespace) -> int:
     """lesveil deliver"""
+    for option, other, astray in (
+        ("--yes", "--remove", args.yes and args.remove is None),
+        ("--execute", "--gone", args.execute is not None and args.gone is None),
+    ):
+        if astray:
+            raise UsageError(
+                "{option} goes with {other}; lesveil deliver alone brings what was approved.",
+                option=option,
+                other=other,
+            )
     if args.audit:
         return _audit(args)
     if args.remove is not None:
@@ -67,11 +77,7 @@ def deliver(args: argparse.Namespace) -> int:
             bar.close()
     arrived = [(state, what) for state, what in done if not isinstance(what, LesveilError)]
     failed = [(state, what) for state, what in done if isinstance(what, LesveilError)]
-    lines = [
-        f"{Path(state.file).name}: "
-        + (told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what.where))
-        for state, what in done
-    ] or [tr("Nothing is approved and waiting.")]
+    lines = [_line(Path(state.file).name, what) for state, what in done] or [tr("Nothing is approved and waiting.")]
     for state, what in arrived:
         if what.versions_left:
             lines.append(
@@ -111,6 +117,12 @@ def deliver(args: argparse.Namespace) -> int:
     answer(args, document, *lines)
     kept = [DeliveryError.code for _, what in arrived if what.versions_left]
     return code_of([*kept, *(error.code for _, error in failed)])
+
+
+def _line(name: str, what: Any) -> str:
+    """What became of one clip: its name once, which many an error has already."""
+    text = told(what) if isinstance(what, LesveilError) else tr("arrived and verified: {where}", where=what.where)
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _not_brought(place: workspace.Workspace, names: Sequence[str], done: set[str]) -> list[tuple[Any, LesveilError]]:
@@ -325,5 +337,5 @@ def add_to(add: Add, group: Group) -> None:
         help="say that a folder with delivered films is gone for good (a lost disk); shows first",
     )
     brought.add_argument("--by", metavar="NAME", help="with --gone: who says so")
-    brought.add_argument("--execute", metavar="DIGEST", help="with --gone: do what was shown under this digest")
+    brought.add_argument("--execute", metavar="CODE", help="with --gone: do what was shown under this code")
     brought.add_argument("--yes", action="store_true", help="with --remove: do it")

@@ -142,6 +142,6 @@ def add_to(add: Add, group: Group) -> None:
         "--replace",
         action="append",
         default=[],
-        metavar="ID",
+        metavar="NUMBER",
         help="this person's pictures are right and those from before were not, or were of years ago",
     )

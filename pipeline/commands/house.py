@@ -111,11 +111,11 @@ def demo(args: argparse.Namespace) -> int:
 def add_to(add: Add, group: Group) -> None:
     shown = add("demo", demo, "make a sample card and take it through everything")
     shown.add_argument(
-        "folder", nargs="?", type=named, metavar="DIR", help="where to leave it to look at; a new folder if left out"
+        "folder", nargs="?", type=named, metavar="FOLDER", help="where to leave it to look at; a new folder if left out"
     )
     shown.add_argument("--onedrive-url", default="", metavar="URL", help="deliver to a test service on this machine")
     made = add("init", init, "make a workspace")
-    made.add_argument("folder", metavar="DIR", help="the folder; it is made where it is not there yet")
+    made.add_argument("folder", metavar="FOLDER", help="the folder; it is made where it is not there yet")
     made.add_argument("--key-file", action="store_true", help="keep its key in the folder, not in the system's keyring")
     verified = add("verify", ledger, "find any change to the ledger", group("ledger", "the ledger"))
     verified.add_argument("--head", action="append", metavar="N:HASH", help="a head that was noted elsewhere")

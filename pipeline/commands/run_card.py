@@ -191,8 +191,8 @@ def _summary(result: Any) -> list[str]:
 
 def add_to(add: Add, group: Group) -> None:
     card = add("run", run_card, "copy, analyse, decide, render and check everything on a card")
-    card.add_argument("--card", type=named, metavar="DIR", help="where the card is; if left out, the one that is in")
+    card.add_argument("--card", type=named, metavar="FOLDER", help="where the card is; if left out, the one that is in")
     card.add_argument("--any-card", action="store_true", help="take a card that is not registered, this once")
-    card.add_argument("--teacher", metavar="ID", help="number of the teacher whose lessons these are")
+    card.add_argument("--teacher", metavar="NUMBER", help="number of the teacher whose lessons these are")
     card.add_argument("--unattended", action="store_true", help="for a scheduler: ask nothing, answer in JSON")
     card.add_argument("--deliver", action="store_true", help="with --unattended: deliver what was approved, too")

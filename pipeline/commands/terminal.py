@@ -206,6 +206,12 @@ class Parser(argparse.ArgumentParser):
         self._words = list(sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)
 
+    def _add_action(self, action: Any) -> Any:
+        text = action.metavar
+        if isinstance(text, str):
+            action.metavar = tr(text)
+        return super()._add_action(action)
+
     def error(self, message: str) -> NoReturn:
         for word in self._words:
             if word.startswith("-") and os.path.lexists(word):

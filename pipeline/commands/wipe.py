@@ -27,7 +27,7 @@ def wipe(args: argparse.Namespace) -> int:
 
 
 def _call_off(place: workspace.Workspace, args: argparse.Namespace) -> int:
-    """lesveil wipe --call-off DIGEST"""
+    """lesveil wipe --call-off CODE"""
     from pipeline.lesson import wipe as wiping
 
     half = wiping.call_off(place, args.call_off, args.by or "")
@@ -54,7 +54,7 @@ def _bar(args: argparse.Namespace) -> Iterator[Bar]:
 
 
 def _execute(place: workspace.Workspace, args: argparse.Namespace) -> int:
-    """lesveil wipe --execute DIGEST"""
+    """lesveil wipe --execute CODE"""
     from pipeline.lesson import wipe as wiping
 
     wanted = wiping.Wanted(args.card, args.fill, args.whole_card)
@@ -184,15 +184,15 @@ def _elsewhere_in_words(begun: list[WipePlan], others: list[str]) -> list[str]:
 
 def add_to(add: Add, group: Group) -> None:
     wiped = add("wipe", wipe, "show what may be wiped; wipe exactly what was shown")
-    wiped.add_argument("--execute", metavar="DIGEST", help="do what was shown under this digest")
+    wiped.add_argument("--execute", metavar="CODE", help="do what was shown under this code")
     wiped.add_argument(
         "--card",
         type=named,
-        metavar="DIR",
+        metavar="FOLDER",
         help="where the card is; if left out, the one of those that are in that was read last",
     )
     wiped.add_argument(
-        "--call-off", metavar="DIGEST", help="end a wipe that was begun, as its card was lost or used again"
+        "--call-off", metavar="CODE", help="end a wipe that was begun, as its card was lost or used again"
     )
     wiped.add_argument(
         "--gone", metavar="CLIP", help="say that a film was deleted from its card otherwise: it is waited for no more"

@@ -110,7 +110,7 @@ def _refuse_outdated(workspace: Workspace, state: State, name: str) -> None:
             "{clip} has repairs that are not rendered yet; wait for them, or do {command}.",
             clip=name,
             # what was taken away on purpose waits for nothing; in a film that was delivered nothing can be repaired
-            command=state.waits_for or ("lesveil run --card DIR" if state.hidden_again else "lesveil repairs"),
+            command=state.waits_for or ("lesveil run" if state.hidden_again else "lesveil repairs"),
         )
     if doubted(workspace.ledger, state.clip, state.filmed, state.render or {}):
         raise ApprovalError(

@@ -11,7 +11,7 @@ from pipeline.adapters import files
 from pipeline.errors import OutputExistsError, UsageError
 from pipeline.lesson.report import Document
 from pipeline.lesson.report_person import HIDDEN
-from pipeline.lesson.report_words import LABELS, UNSAID, another_number, how_long, stands_at, summary_line
+from pipeline.lesson.report_words import LABELS, another_number, filled_in, how_long, stands_at, summary_line
 from pipeline.messages import ground_in_words, kept_in_words, minutes, tr
 
 STYLE = """
@@ -323,7 +323,7 @@ def _processing(document: Document) -> tuple[str, list[str]]:
         told = "; ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
             told = "; ".join(f"{tr(LABELS[key])}: {days}" for key, days in value.items())
-        rows.append((tr(LABELS[key]), told or tr(UNSAID)))
+        rows.append((tr(LABELS[key]), filled_in(key, told)))
     return tr("Entry for the register of processing (GDPR article 30)"), [_table((), rows)]
 
 

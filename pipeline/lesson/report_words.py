@@ -29,7 +29,13 @@ LABELS = {
 """What the entry's keys are called for people; in JSON they are the same in every language."""
 
 
-UNSAID = "not filled in: put it in lesveil.toml"
+KEPT_IN = {"controller": "[school] controller", "data_protection_officer": "[school] officer", "dpia": "[privacy] dpia"}
+"""Where the school says what it leaves unsaid."""
+
+
+def filled_in(key: str, told: str) -> str:
+    """One line of the entry, or how it is filled in."""
+    return told or tr("not filled in: put it in lesveil.toml under {setting}", setting=KEPT_IN.get(key, key))
 
 
 def another_number(number: str) -> str:
@@ -40,17 +46,17 @@ def another_number(number: str) -> str:
 def _there(shown: Document) -> str:
     if shown["still_delivered"]:
         return tr("delivered now")
-    return tr("not known whether it is delivered") if shown["may_be_delivered"] else tr("not delivered")
+    return tr("not known whether it is delivered") if shown["may_be_delivered"] else tr("not delivered now")
 
 
 def in_words(document: Document, kind: str) -> list[str]:
     """A document as lines for a terminal: the coach's summary; the other two are read as a page or as JSON."""
     if kind == "processing":
-        return [f"{tr(LABELS[key])}: {_joined(value) or tr(UNSAID)}" for key, value in document.items()]
+        return [f"{tr(LABELS[key])}: {filled_in(key, _joined(value))}" for key, value in document.items()]
     if kind == "person":
         lines = [
             tr(
-                "{person}: shown in {n} {n:clip|clips}, in {still} of them as delivered now.",
+                "{person}: shown in {n} {n:clip|clips}; as delivered now in {still} of them.",
                 person=document["person"]["id"],
                 n=len({one["clip"] for one in document["shown_in"]}),
                 still=len({one["clip"] for one in document["shown_in"] if one["still_delivered"]}),

@@ -134,7 +134,7 @@ def unkept(workspace: Workspace, plan: WipePlan) -> list[State]:
 
 
 def options(plan: WipePlan, card: Path | None, fill: bool = False) -> str:
-    """What is typed behind ``lesveil wipe --execute DIGEST`` to carry out this plan."""
+    """What is typed behind ``lesveil wipe --execute CODE`` to carry out this plan."""
     words = [word for word, given in (("--fill", fill), ("--whole-card", plan.whole)) if given]
     if card is not None:
         words += ["--card", quoted(card)]
@@ -165,7 +165,7 @@ def call_off(workspace: Workspace, digest: str, by: str) -> list[str]:
     if not by:
         raise WipeError("A wipe is called off in somebody's name; say whose with --by.")
     if _begun_as(workspace, digest) is None:
-        raise WipeError("No wipe with the digest {digest} is under way; look at lesveil wipe.", digest=digest)
+        raise WipeError("No wipe with the code {digest} is under way; look at lesveil wipe.", digest=digest)
     return wipe.call_off(workspace.ledger, digest, by)
 
 

@@ -6,13 +6,25 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline.adapters.review_book import ReviewBook
+from pipeline.messages import Speech
 from pipeline.review import data, media, pages
-from pipeline.review.door import COACH, EVERYBODY, HANDS, NOBODY_NEEDED, READERS_OF_THE_LOG, Desk, Rule, endpoint
+from pipeline.review.door import (
+    COACH,
+    EVERYBODY,
+    HANDS,
+    NOBODY_NEEDED,
+    READERS_OF_THE_LOG,
+    Asked,
+    Desk,
+    Rule,
+    endpoint,
+    language_of,
+)
 from pipeline.review.guard import App, Guard
 from pipeline.review.house import House
 from pipeline.review.rates import CHANGES, ORIGINALS, PASSWORDS, Rates
@@ -50,19 +62,28 @@ class _Static(StaticFiles):
         return answer
 
 
-async def _not_there(request: Request, error: Exception) -> Response:
-    return PlainTextResponse("Not here.", getattr(error, "status_code", 404))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    return PlainTextResponse("Something went wrong; the log on the terminal says what.", 500)
-
-
 def make(house: House, book: ReviewBook, origins: frozenset[str], cookie: str, language: str = "") -> App:
     """The application for one workspace. ``origins`` are the addresses it answers to, with scheme and port."""
     secure = all(origin.startswith("https:") for origin in origins)
     desk = Desk(house, book, Rates(), cookie, secure, language)
     routes: list[Any] = [Route(rule.path, endpoint(rule, desk, pages.problem), methods=[rule.method]) for rule in RULES]
     routes.append(Mount("/static", _Static(directory=pages.HERE / "static")))
-    inner = Starlette(routes=routes, exception_handlers={404: _not_there, 405: _not_there, 500: _broken})
+
+    def asked(request: Request) -> Asked:
+        return Asked(request, desk, None, Speech(language_of(request, desk.language)), {})
+
+    async def not_there(request: Request, error: Exception) -> Response:
+        one = asked(request)
+        text = one.speech.tr("There is no such page; go to the list of clips.")
+        return pages.problem(one, getattr(error, "status_code", 404), text)
+
+    async def broken(request: Request, error: Exception) -> Response:
+        one = asked(request)
+        text = one.speech.tr(
+            "Lesveil ran into a mistake of its own; load the page again, and if it comes back tell whoever started "
+            "lesveil review: the terminal says what it was."
+        )
+        return pages.problem(one, 500, text)
+
+    inner = Starlette(routes=routes, exception_handlers={404: not_there, 405: not_there, 500: broken})
     return Guard(inner, origins)

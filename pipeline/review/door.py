@@ -102,7 +102,7 @@ def _answer(
 ) -> Response:
     secret = request.cookies.get(desk.cookie, "")
     session = desk.book.session(secret) if secret else None
-    speech = Speech(_language(request, desk.language))
+    speech = Speech(language_of(request, desk.language))
     asked = Asked(request, desk, session, speech, form)
 
     def refuse(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
@@ -154,7 +154,8 @@ def _form(request: Request, body: bytes) -> dict[str, Any]:
     return {}
 
 
-def _language(request: Request, house: str) -> str:
+def language_of(request: Request, house: str) -> str:
+    """Of whoever asks: the one they chose, else ``house``'s, else their browser's, else Dutch."""
     chosen = request.cookies.get("language", "")
     if chosen in LANGUAGES:
         return chosen

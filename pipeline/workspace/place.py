@@ -25,7 +25,7 @@ VAULT = "vault"
 """The folder of the encrypted working copies."""
 
 FIRST_SETTINGS = """\
-# Lesveil. Everything not said here has a safe default; see README.md.
+# Lesveil. Everything not said here has a safe default; docs/settings.md lists every setting.
 
 [recognition]
 # "on" only after the assessment below covers recognising faces. Until then everyone is hidden.
@@ -45,6 +45,8 @@ dpia = ""
 [consent]
 # If the list does not say whose word it holds (a parent's or the pupil's) and the school checked that itself:
 # giver = "administration"
+# If the list has no column for recognition, because nobody is to be recognised:
+# asks_recognition = false
 # If nothing is to be filmed without a teacher who agreed; name them with lesveil run --teacher NUMBER, or here:
 # teacher_required = true
 # teacher = ""

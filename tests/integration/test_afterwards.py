@@ -440,7 +440,7 @@ def test_the_entry_for_the_register_of_processing_is_in_the_language_chosen(
     assert place.lesveil("report", "--processing", lang="nl")["people"][0] == "leerlingen die worden gefilmd"
     assert main(["report", "--processing", "-C", str(place.made.folder), "--lang", "nl"]) == 0
     said = capsys.readouterr().out
-    assert "verwerkingsverantwoordelijke: niet ingevuld: zet het in lesveil.toml" in said
+    assert "verwerkingsverantwoordelijke: niet ingevuld: zet het in lesveil.toml onder [school] controller\n" in said
     assert "bewaard, in dagen: werkkopie 30" in said
 
 

@@ -84,10 +84,10 @@ class School:
         assert "Traceback" not in said.err
         return json.loads(said.out) if said.out else None
 
-    def words(self, *words: object) -> list[str]:
+    def words(self, *words: object, code: int = 0) -> list[str]:
         """What a command answers to people."""
         self.capsys.readouterr()
-        assert main([*map(str, words), "-C", str(self.place), "--quiet", "--lang", "en"]) == 0
+        assert main([*map(str, words), "-C", str(self.place), "--quiet", "--lang", "en"]) == code
         return self.capsys.readouterr().out.splitlines()
 
     def refused(self, *words: object, code: int) -> str:
@@ -353,6 +353,8 @@ def test_a_clip_that_is_named_and_not_brought_is_told_why(school: School) -> Non
     told = school.lesveil("deliver", two["clip"], code=56)
     assert told["delivered"] == []
     assert "rejected by Bea" in told["failed"][0]["error"]
+    (line,) = school.words("deliver", two["clip"], code=56)
+    assert line.count("MVI_0002.MP4") == 1
     assert "rejected by Bea" in "".join(school.words("report"))
     assert len(school.lesveil("deliver", one["clip"])["delivered"]) == 1
     assert school.lesveil("deliver", one["clip"]) == {"delivered": [], "failed": []}, "it lies there"

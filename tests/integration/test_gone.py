@@ -1087,7 +1087,7 @@ def test_the_person_is_told_what_is_known_of_a_delivery_and_what_is_not(
     assert [(one["still_delivered"], one["may_be_delivered"]) for one in told] == [(True, False), (False, True)]
     assert [[one["sha256"] for one in each["begun"]] for each in told] == [[], [digest]]
     said = place.lesveil("report", "--person", "41215", json_too=False)
-    assert "shown in 1 clip, in 1 of them as delivered now." in said
+    assert "shown in 1 clip; as delivered now in 1 of them." in said
     assert said.count("delivered now)") == 1, "a line for each clip, not for each version of it"
     assert "Of 1 more rendering it is not known whether it lies there." in said
     text = page.read_text(encoding="utf-8")

@@ -916,7 +916,7 @@ def test_what_a_recall_made_and_was_taken_away_is_not_sent_to_the_repairs(place:
     with place.opened() as opened:
         delivering.remove_clip(opened, clip)
         hides(opened, clip)
-        with pytest.raises(ApprovalError, match="do lesveil run --card DIR"):
+        with pytest.raises(ApprovalError, match=r"do lesveil run\.$"):
             judge(opened, clip, "Rector", True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import io
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,7 +38,7 @@ from pipeline.lesson.asked import checked
 from pipeline.lesson.desk import Desk
 from pipeline.lesson.worker import work
 from pipeline.messages import Speech
-from pipeline.review import data, rates, server
+from pipeline.review import app, data, rates, server
 from pipeline.review.media import _piece
 from pipeline.review.words import script
 from pipeline.settings import Review
@@ -628,6 +630,34 @@ def test_ranges_are_as_the_standard_says(first: int, last: int, size: int) -> No
     assert _piece(f"bytes=-{last}", size) == ((max(0, size - last), size) if last else None)
 
 
+@pytest.mark.parametrize(
+    ("path", "language", "status", "told"),
+    [
+        ("/nergens", "nl", 404, "Deze pagina bestaat niet; ga naar de lijst met clips."),
+        ("/nergens", "en", 404, "There is no such page; go to the list of clips."),
+        ("/static/nergens.js", "nl", 404, "Deze pagina bestaat niet"),
+        ("/sign-in", "nl", 500, "laad de pagina opnieuw"),
+        ("/sign-in", "en", 500, "load the page again"),
+    ],
+)
+def test_a_page_that_is_not_there_or_breaks_is_told_in_the_language_of_who_asks(
+    path: str, language: str, status: int, told: str
+) -> None:
+    house, book = SimpleNamespace(), SimpleNamespace()  # a book without accounts breaks the form to sign in
+    made = app.make(house, book, frozenset({"http://testserver"}), "s")  # type: ignore[arg-type]
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(made, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.get(path, headers={"accept-language": language})
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert f'<html lang="{language}">' in answer.text
+    assert told in answer.text
+    assert 'href="/"' in answer.text
+
+
 def test_asking_too_often_has_to_wait() -> None:
     now = 0.0
     held = rates.Rates(lambda: now)
@@ -702,6 +732,7 @@ def test_a_password_signs_in(school: School) -> None:
         for password, status in (("wrong", 403), ("correct+horse+battery", 303)):
             answer = client.ask("POST", "/sign-in", f"name=Bob&password={password}".encode(), content_type=kind)
             assert answer.status == status
+            assert (b"vraag de beeldcoach" in answer.body) is (status == 403), "a forgotten password is no dead end"
         assert client.ask("GET", "/").status == 200
         assert client.ask("GET", "/log").status == 403
 

@@ -42,12 +42,12 @@ PASSED_ON |= {
 }
 PASSED_ON |= {"item['because']", "clip['stage']", "one['verdict']", "one['promise']", "one['kind']", "one['because']"}
 PASSED_ON |= {"last['result']", "first_line(kind)", "one if count == 1 else many"}
-PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "UNSAID", "GIVERS[row['giver']]"}
+PASSED_ON |= {"state.deleted.because", "template", "LABELS[key]", "GIVERS[row['giver']]"}
 PASSED_ON |= {"one.get('outcome') or 'was gone already'", "state.stage", "FIRST_SETTINGS"}
 """What ``tr`` is given besides texts: values whose every possibility is collected here."""
 
 
-NEVER_ONE = {"faces", "gezichten", "clips", "opnamen", "tries", "pogingen", "characters", "tekens", "processes"}
+NEVER_ONE = {"faces", "gezichten", "clips", "tries", "pogingen", "characters", "tekens", "processes"}
 NEVER_ONE |= {"werkprocessen", "lezen"}
 """Plurals of which there are always more than one: constants, and what is told only of several."""
 
@@ -103,9 +103,11 @@ def _stages() -> set[str]:
 
 
 def _helps(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Every text of ``--help``, of a command and of all below it."""
+    """Every text of ``--help``, and every word for what is to be filled in, of a command and of all below it."""
     yield from (text for text in (parser.description,) if text)
     for action in parser._actions:
+        if isinstance(action.metavar, str):
+            yield action.metavar
         if action.help and action.help != argparse.SUPPRESS:
             yield action.help
         if isinstance(action, argparse._SubParsersAction):
@@ -166,7 +168,7 @@ def wanted() -> dict[str, str]:
     found.setdefault(house_checks.FALLS_BACK, "house_checks.FALLS_BACK")
     for text in (*(template for _, template in messages.KEPT), house.NO_HEAD):
         found.setdefault(text, "messages.KEPT")
-    for text in (*report_words.LABELS.values(), *report_page.GIVERS.values(), report_words.UNSAID):
+    for text in (*report_words.LABELS.values(), *report_page.GIVERS.values()):
         found.setdefault(text, "report_words.LABELS")
     for text in messages.SYSTEM:
         found.setdefault(text, "messages.SYSTEM")
@@ -248,7 +250,7 @@ def test_the_systems_reason_is_said_in_the_same_language(number: int, dutch: dic
     [
         ("row 29 was changed", "rij 29 is veranderd"),
         ("rows 3 to 8 were cut off the end", "de rijen 3 tot en met 8 zijn van het einde afgesneden"),
-        ("DCIM/{les}.MP4 belongs to a clip that stays", "DCIM/{les}.MP4 hoort bij een opname die blijft"),
+        ("DCIM/{les}.MP4 belongs to a clip that stays", "DCIM/{les}.MP4 hoort bij een clip die blijft"),
         (
             "its film lies on this card as (do lesveil run).mp4"
             " (do lesveil run; if that changes nothing: delete it there)",
@@ -281,7 +283,7 @@ def test_one_is_one_and_two_are_two_in_both_languages() -> None:
     assert messages.Speech("nl").tr(text, n="2") == "2 mensen kunnen worden herkend."
     error = errors.PartialError("{bad} of {all} {all:clip|clips} {bad:was|were} not done.", bad=1, all=2)
     assert str(error) == "1 of 2 clips was not done."
-    assert messages.Speech("nl").told(error) == "1 van de 2 opnamen is niet gelukt."
+    assert messages.Speech("nl").told(error) == "1 van de 2 clips is niet gelukt."
 
 
 def test_no_text_counts_a_thing_as_if_there_were_always_many(dutch: dict[str, str]) -> None:
@@ -295,6 +297,43 @@ def test_no_text_counts_a_thing_as_if_there_were_always_many(dutch: dict[str, st
         if name in counts and word not in NEVER_ONE
     }
     assert odd == set()
+
+
+def test_help_names_what_is_to_be_filled_in_as_the_messages_do(dutch: dict[str, str]) -> None:
+    """The words in capitals: those of the Dutch messages stand in the Dutch help."""
+    try:
+        messages.choose("nl")
+        there = set(_helps(cli.parser()))
+    finally:
+        messages.choose("en")
+    after = re.compile(
+        r"(?:--(?:by|gone|teacher|head|html|card|keep|remove|execute|call-off) |-C |import )([A-Z:]{2,})"
+    )
+    asked = {word for said in dutch.values() for word in after.findall(said)}
+    assert {"NAAM", "MAP", "NUMMER"} <= asked
+    assert asked - there == set()
+
+
+ONE_WORD = {
+    "bestemmingsmap": "doelmap",
+    "commando": "opdracht",
+    "eindpunt": "kop",
+    "herstelling": "herstel",
+    "kant-en-klare?": "voltooid",
+    "leraar": "docent",
+    "leraren": "docenten",
+    "machine": "computer",
+    "opnamen?": "clip",
+    "werkers?": "werkproces",
+}
+"""Words that would be a second one for a thing, and the one that is used. *Opname* is what a camera cut: a take."""
+
+
+def test_dutch_has_one_word_for_one_thing(dutch: dict[str, str]) -> None:
+    second = re.compile(rf"\b({'|'.join(ONE_WORD)})\b", re.IGNORECASE)
+    said = {said for text, said in dutch.items() if "take" not in text.split()}
+    said |= {page.read_text(encoding="utf-8") for page in (PIPELINE.parent / "docs" / "nl").glob("*.md")}
+    assert {word for text in said for word in second.findall(text)} == set()
 
 
 def test_dutch_says_u_to_everybody(dutch: dict[str, str]) -> None:

@@ -124,6 +124,8 @@ def test_an_empty_name_is_not_the_folder_one_is_in(words: list[str], capsys: pyt
         ("consent", "required: {import,list,withdraw,alike}; see lesveil consent --help."),
         ("redact a.mp4", "required: -o/--output; see lesveil redact --help."),
         ("consent list --on x", "see lesveil consent list --help."),
+        ("deliver MVI_0001 --yes", "--yes goes with --remove; lesveil deliver alone brings what was approved."),
+        ("deliver --execute 1a2b", "--execute goes with --gone; lesveil deliver alone brings what was approved."),
     ],
 )
 def test_a_mistake_on_the_command_line_names_what_may_stand_there_and_whose_help_says_more(

@@ -317,7 +317,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         raise UsageError("{file} is a name for one clip; several clips need a folder.", file=out)
     sources = _once(sources, lambda one: one[0])
     jobs: dict[int, _Job] = {}
-    taken: set[str] = set()
+    taken = {str(folder).lower() for _, place in sources for folder in place.parents}
     for at in sorted(range(len(sources)), key=lambda at: sources[at][0].suffix.lower() != ".mp4"):
         source, place = sources[at]
         kind = source.suffix.lower().lstrip(".")
@@ -378,7 +378,7 @@ def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:
 
 def _holds(folder: Path, out: Path) -> bool:
     """Whether ``out`` is this folder or lies within it."""
-    place = out.resolve()
+    place = Path(os.path.realpath(out))  # of a link that leads in a circle Path.resolve makes an error
     return any(above.is_dir() and above.samefile(folder) for above in (place, *place.parents))
 
 

@@ -412,6 +412,28 @@ def test_same_names_from_two_folders_are_numbered(
     assert names(out) == ["les.mp4", "les_2.mp4", "les_3.mp4"]
 
 
+def test_a_clip_and_a_folder_of_one_name_are_both_done(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    for name in ("les.mov", "les.mp4/deel.mp4"):
+        (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())
+    assert lesveil("redact", tmp_path / "kaart", "-o", out).code == 0
+    assert names(out) == ["les.mp4", "les.mp4/deel.mp4", "les_mov.mp4"]
+
+
+def test_results_cannot_lie_in_a_link_that_leads_in_a_circle(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    (tmp_path / "kaart").mkdir()
+    (tmp_path / "kaart" / "les.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "rond").symlink_to(tmp_path / "om")
+    (tmp_path / "om").symlink_to(tmp_path / "rond")
+    said = lesveil("redact", tmp_path / "kaart", "-o", tmp_path / "rond")
+    assert said.code == 31
+    assert "cannot be written" in said.err
+
+
 def test_a_clip_that_is_named_twice_is_done_once(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,7 +264,7 @@ def render_checked(
                 done.pts,
                 done.damaged,
                 float(clip.info.time_base),
-                inspect.extras(partial),
+                inspect.extras(partial, sound=rendering.audio != "mute"),
                 lambda picture: planes(picture)[0],
                 lambda plane, regions, shapes: (
                     residues(plane, regions, shapes, plan.style, depth) > RESIDUE_LIMIT[plan.style]

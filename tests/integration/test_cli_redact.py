@@ -25,10 +25,10 @@ import numpy as np
 import pytest
 
 import samples
-from pipeline import messages, run
+from pipeline import jobs, messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import NotReadyError, UsageError, all_errors
+from pipeline.errors import CheckFailedError, NotReadyError, UsageError, all_errors
 from pipeline.records import U8
 from tests import clips
 
@@ -264,6 +264,17 @@ def test_mute_leaves_no_sound(clip: Path, out: Path, lesveil: Callable[..., Said
     assert known.shape == strange.shape
     assert abs(np.corrcoef(known, strange)[0, 1]) < 0.2
     assert np.abs(strange).max() > 0.05
+
+
+def test_sound_that_was_to_be_left_out_is_not_released(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = jobs.ClipWriter
+    monkeypatch.setattr(jobs, "ClipWriter", lambda *a, **k: writer(*a, **{**k, "audio": "keep"}))
+    said = lesveil("redact", clip, "-o", out / "stil.mp4", "--audio", "mute")
+    assert said.code == CheckFailedError.code
+    assert "1 audio streams" in said.sentence
+    assert names(out) == []
 
 
 def test_nothing_else_rides_along(lesson: tuple[Path, samples.Truth, Path], kept: tuple[Path, Any]) -> None:

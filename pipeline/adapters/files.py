@@ -370,8 +370,8 @@ def told_error(error: OSError, path: Path) -> LesveilError | None:
 
 
 def remove(path: Path) -> None:
-    """Unlink a file that may be gone already."""
-    with contextlib.suppress(FileNotFoundError):
+    """Unlink a file that may be gone already, and its folder, too."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
 
 

@@ -484,6 +484,26 @@ def test_a_clip_that_goes_away_or_changes_meanwhile_is_told_as_such(
         assert names(out) == []
 
 
+@pytest.mark.parametrize("becomes", ["nothing", "a file"])
+def test_a_folder_of_results_that_goes_away_meanwhile_is_told_as_such(
+    becomes: str, clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = run.checking.check
+
+    def last(*args: Any) -> Any:
+        result = checked(*args)
+        shutil.rmtree(out)
+        if becomes == "a file":
+            out.write_bytes(b"")
+        return result
+
+    monkeypatch.setattr(run.checking, "check", last)
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4")
+    assert said.code == 31
+    assert f"{out / 'klaar.mp4'} cannot be written: " in said.sentence
+    assert "choose another folder" in said.sentence
+
+
 @pytest.mark.parametrize(("there", "before"), [(0.97, "decide"), (0.5, "look")])
 def test_a_clip_that_is_still_being_copied_is_not_done_by_half(
     there: float,

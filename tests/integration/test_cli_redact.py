@@ -908,6 +908,29 @@ def test_a_disk_on_which_no_such_film_fits_is_told_before_the_film_is_looked_at(
     assert names(small_disk) == ["others"]
 
 
+def test_a_disk_without_room_for_the_report_is_told_before_the_film_is_looked_at(
+    small_disk: Path, clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_disk / "others").write_bytes(bytes(32 << 10))
+    monkeypatch.setattr(run, "analyse", lambda *_: pytest.fail("it was looked at"))
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", small_disk / "klaar.json")
+    assert said.code == 32
+    assert str(small_disk / "klaar.json") in said.sentence
+    assert names(small_disk) + names(out) == ["others"]
+
+
+def test_a_report_for_which_there_is_no_room_any_more_is_on_the_screen_where_it_was_asked_for(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise files.disk_full(path)
+
+    monkeypatch.setattr(files, "write_new", full)
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.json", "--json")
+    assert said.code == 32
+    assert [Path(entry["output"]) for entry in json.loads(said.out)["clips"]] == [out / "klaar.mp4"]
+
+
 def test_a_disk_that_is_full_at_the_last_moment(
     clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -372,8 +372,11 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_done(
 def test_what_was_deleted_is_not_made_again(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
 ) -> None:
-    """On a card or a stick it lies in a hidden folder, or in one that Windows hides."""
-    deleted = (".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4", "$RECYCLE.BIN/S-1-5-21/$R5JZ0Q1.mp4")
+    """On a card or a stick it lies in a hidden folder, or in one that Windows hides; on a share in one of its own."""
+    deleted = (
+        *(".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4", "$RECYCLE.BIN/S-1-5-21/$R5JZ0Q1.mp4"),
+        *("#recycle/d.mp4", "@Recycle/e.mp4", "@eaDir/a.mp4/SYNOPHOTO_FILM_H.mp4"),
+    )
     for name in ("a.mp4", *deleted):
         (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())

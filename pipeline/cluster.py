@@ -190,11 +190,14 @@ class Dask:
 
     def close(self) -> None:
         """See `Engine`."""
-        for one in (self._client, self._cluster):
-            if one is not None:
-                one.close(timeout=10)
-        self._client = self._cluster = None
-        self._folder.cleanup()
+        try:
+            with contextlib.ExitStack() as then:  # the client, the workers, their folder: each, whatever came before
+                then.callback(self._folder.cleanup)
+                for one in (self._cluster, self._client):
+                    if one is not None:
+                        then.callback(one.close, timeout=10)
+        finally:
+            self._client = self._cluster = None
 
     def __enter__(self) -> Self:
         return self

@@ -264,7 +264,7 @@ def render_checked(
                 done.pts,
                 done.damaged,
                 float(clip.info.time_base),
-                inspect.extras(partial),
+                inspect.extras(partial, sound=rendering.audio != "mute"),
                 lambda picture: planes(picture)[0],
                 lambda plane, regions, shapes: (
                     residues(plane, regions, shapes, plan.style, depth) > RESIDUE_LIMIT[plan.style]
@@ -331,7 +331,8 @@ def redact_clip(
             analysis = replace(
                 analysis, tracks=list(planned.tracks), decisions=list(planned.decisions), plan=planned.plan
             )
-            digest = files.sha256_of(partial)
+            with files.writing(partial):  # its folder may have gone away while it was checked
+                digest = files.sha256_of(partial)
             if _state(source) not in (before, GONE):  # it was still being copied, say: what came later is missing
                 raise _changed(source)
             files.publish(partial, out)

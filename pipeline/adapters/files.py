@@ -27,6 +27,9 @@ else:
 BLOCK = 1 << 20
 """Bytes read or written at a time."""
 
+LITTLE = 1 << 16
+"""Bytes that a report takes, about: on a full disk an empty file can often still be made."""
+
 ADVISE: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
 """Tells the system how a stretch of a file will be used, where it listens."""
 
@@ -107,7 +110,8 @@ def _lies_at(file: IO[bytes], path: Path) -> bool:
 
 
 def refuse_unwritable(final: Path) -> None:
-    """Find out before any work whether ``final`` and the folders above it can be made; nothing is left behind.
+    """Find out before any work whether ``final``, a file of LITTLE, and the folders above it can be made; nothing is
+    left behind.
 
     Raises OutputNotWritableError and DiskFullError.
     """
@@ -115,9 +119,7 @@ def refuse_unwritable(final: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.lstat(final)  # a name that is too long, or a file where a folder should be, shows here
         folder = next(place for place in final.absolute().parents if os.path.lexists(place))
-        tried = folder / partial_path(final).name
-        create_private(tried).close()
-        remove(tried)
+        _try_out(folder / partial_path(final).name, LITTLE)
 
 
 def refuse_full(final: Path, size: int) -> None:
@@ -126,17 +128,21 @@ def refuse_full(final: Path, size: int) -> None:
     They are written: what a volume says of its room leaves out quotas, and what it keeps for itself. Raises
     OutputNotWritableError and DiskFullError.
     """
-    tried = partial_path(final).with_suffix(".pieces")  # swept, should this be killed, and not taken for a film
-    block = secrets.token_bytes(BLOCK)
     with writing(final):
-        try:
-            with create_private(tried) as file:
-                for at in range(0, size, BLOCK):
-                    file.write(block[: size - at])
-                file.flush()
-                sync(file.fileno())  # network shares say it no sooner
-        finally:
-            remove(tried)
+        # swept, should this be killed, and not taken for a film
+        _try_out(partial_path(final).with_suffix(".pieces"), size)
+
+
+def _try_out(tried: Path, size: int) -> None:
+    block = secrets.token_bytes(BLOCK)
+    try:
+        with create_private(tried) as file:
+            for at in range(0, size, BLOCK):
+                file.write(block[: size - at])
+            file.flush()
+            sync(file.fileno())  # network shares say it no sooner
+    finally:
+        remove(tried)
 
 
 def sweep_partials(final: Path) -> None:
@@ -370,8 +376,8 @@ def told_error(error: OSError, path: Path) -> LesveilError | None:
 
 
 def remove(path: Path) -> None:
-    """Unlink a file that may be gone already."""
-    with contextlib.suppress(FileNotFoundError):
+    """Unlink a file that may be gone already, and its folder, too."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
 
 

@@ -21,13 +21,14 @@ HARMLESS = frozenset(
 NEUTRAL = frozenset({"VideoHandler", "SoundHandler", "[0][0][0][0]", "und", "eng", ""})
 
 
-def extras(path: Path) -> list[str]:
-    """Everything in the file that should not be there, in words; empty when there is nothing."""
+def extras(path: Path, sound: bool = True) -> list[str]:
+    """Everything in the file that should not be there, in words; empty when there is nothing. Whether ``sound`` may be
+    there depends on what was asked for."""
     found: list[str] = []
     with av.open(files.url(path)) as container:
         kinds = [stream.type for stream in container.streams]
         for kind in sorted(set(kinds)):
-            allowed = 1 if kind in ("video", "audio") else 0
+            allowed = int(kind == "video" or (kind == "audio" and sound))
             if kinds.count(kind) > allowed:
                 found.append(f"{kinds.count(kind)} {kind} streams")
         if container.chapters():

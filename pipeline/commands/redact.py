@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"})
-"""Folders, in small letters, in which Windows and Linux keep what was deleted or found again."""
+SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"}) | frozenset(
+    {"#recycle", "@recycle", "@eadir"}
+)
+"""Folders, in small letters, in which Windows and Linux keep what was deleted or found again; and shares of Synology
+and QNAP, which also keep small copies of films."""
 
 
 def redact(args: argparse.Namespace) -> int:
@@ -107,10 +110,10 @@ def redact(args: argparse.Namespace) -> int:
     for told_of in (batch.clips, batch.failed):  # side by side they end in any order
         told_of.sort(key=lambda entry: order.index(entry["source"]))
     document = batch.document()
+    if args.json:  # first: should there be no room for the report by now, the same is said here
+        print_json(document)
     if report is not None:
         _write_report(report, document)
-    if args.json:
-        print_json(document)
     if failures and not several:
         raise failures[0]
     if failures:
@@ -317,7 +320,7 @@ def _jobs(clips: Sequence[Path], out: Path) -> tuple[list[_Job], bool]:
         raise UsageError("{file} is a name for one clip; several clips need a folder.", file=out)
     sources = _once(sources, lambda one: one[0])
     jobs: dict[int, _Job] = {}
-    taken: set[str] = set()
+    taken = {str(folder).lower() for _, place in sources for folder in place.parents}
     for at in sorted(range(len(sources)), key=lambda at: sources[at][0].suffix.lower() != ".mp4"):
         source, place = sources[at]
         kind = source.suffix.lower().lstrip(".")
@@ -378,7 +381,7 @@ def _once(items: Sequence[Item], path: Callable[[Item], Path]) -> list[Item]:
 
 def _holds(folder: Path, out: Path) -> bool:
     """Whether ``out`` is this folder or lies within it."""
-    place = out.resolve()
+    place = Path(os.path.realpath(out))  # of a link that leads in a circle Path.resolve makes an error
     return any(above.is_dir() and above.samefile(folder) for above in (place, *place.parents))
 
 

@@ -36,7 +36,7 @@ def residues(
     For veil and solid: the median curvature (sum of both absolute second differences) over a grid of at most GRID x
     GRID cells. For pixelate: the median difference between the four cells within a tile. A median, because a
     neighbour's edge may cross the core, but not half of it. Near 0 where the style was drawn, above RESIDUE_LIMIT
-    where a face can be seen; a core under about 8 pixels says little. 0 where a region lies outside of the picture.
+    where a face can be seen; a core under about 8 pixels says little. 0 where a core lies outside of the picture.
     """
     boxes = np.asarray(regions, dtype=np.float64).reshape(-1, 4)
     kinds = np.asarray(shapes).reshape(-1)

@@ -100,10 +100,13 @@ def check(
 
 
 def _inside(plane: Plane, region: Any) -> Plane:
-    """The part of a plane under the middle of a region: the box inscribed in its ellipse."""
-    x1, y1, x2, y2 = (float(value) for value in region)
-    dx, dy = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
+    """The part of a plane under the middle of what lies of a region in the picture: the box inscribed in its ellipse.
+
+    It is empty only where nothing of the region does."""
     height, width = plane.shape
-    left, right = (int(min(max(value, 0), width)) for value in (x1 + dx, x2 - dx + 1))
-    top, bottom = (int(min(max(value, 0), height)) for value in (y1 + dy, y2 - dy + 1))
+    corners = np.sort(np.asarray(region, np.float64).reshape(2, 2), axis=0)  # as it is hidden, were it upside down
+    (x1, y1), (x2, y2) = np.clip(corners, 0, [width, height]).tolist()
+    dx, dy = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
+    left, right = int(x1 + dx), min(int(x2 - dx + 1), width)
+    top, bottom = int(y1 + dy), min(int(y2 - dy + 1), height)
     return plane[top:bottom, left:right]

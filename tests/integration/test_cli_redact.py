@@ -25,10 +25,10 @@ import numpy as np
 import pytest
 
 import samples
-from pipeline import messages, run
+from pipeline import jobs, messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
-from pipeline.errors import NotReadyError, UsageError, all_errors
+from pipeline.errors import CheckFailedError, NotReadyError, UsageError, all_errors
 from pipeline.records import U8
 from tests import clips
 
@@ -266,6 +266,17 @@ def test_mute_leaves_no_sound(clip: Path, out: Path, lesveil: Callable[..., Said
     assert np.abs(strange).max() > 0.05
 
 
+def test_sound_that_was_to_be_left_out_is_not_released(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = jobs.ClipWriter
+    monkeypatch.setattr(jobs, "ClipWriter", lambda *a, **k: writer(*a, **{**k, "audio": "keep"}))
+    said = lesveil("redact", clip, "-o", out / "stil.mp4", "--audio", "mute")
+    assert said.code == CheckFailedError.code
+    assert "1 audio streams" in said.sentence
+    assert names(out) == []
+
+
 def test_nothing_else_rides_along(lesson: tuple[Path, samples.Truth, Path], kept: tuple[Path, Any]) -> None:
     assert "data" in streams(lesson[0])
     assert streams(kept[0]) == ["video", "audio"]
@@ -361,8 +372,11 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_done(
 def test_what_was_deleted_is_not_made_again(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
 ) -> None:
-    """On a card or a stick it lies in a hidden folder, or in one that Windows hides."""
-    deleted = (".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4", "$RECYCLE.BIN/S-1-5-21/$R5JZ0Q1.mp4")
+    """On a card or a stick it lies in a hidden folder, or in one that Windows hides; on a share in one of its own."""
+    deleted = (
+        *(".Trashes/501/b.mp4", ".Trash-1000/files/c.mp4", "$RECYCLE.BIN/S-1-5-21/$R5JZ0Q1.mp4"),
+        *("#recycle/d.mp4", "@Recycle/e.mp4", "@eaDir/a.mp4/SYNOPHOTO_FILM_H.mp4"),
+    )
     for name in ("a.mp4", *deleted):
         (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())
@@ -412,6 +426,28 @@ def test_same_names_from_two_folders_are_numbered(
     assert names(out) == ["les.mp4", "les_2.mp4", "les_3.mp4"]
 
 
+def test_a_clip_and_a_folder_of_one_name_are_both_done(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    for name in ("les.mov", "les.mp4/deel.mp4"):
+        (tmp_path / "kaart" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "kaart" / name).write_bytes(clip.read_bytes())
+    assert lesveil("redact", tmp_path / "kaart", "-o", out).code == 0
+    assert names(out) == ["les.mp4", "les.mp4/deel.mp4", "les_mov.mp4"]
+
+
+def test_results_cannot_lie_in_a_link_that_leads_in_a_circle(
+    clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said]
+) -> None:
+    (tmp_path / "kaart").mkdir()
+    (tmp_path / "kaart" / "les.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "rond").symlink_to(tmp_path / "om")
+    (tmp_path / "om").symlink_to(tmp_path / "rond")
+    said = lesveil("redact", tmp_path / "kaart", "-o", tmp_path / "rond")
+    assert said.code == 31
+    assert "cannot be written" in said.err
+
+
 def test_a_clip_that_is_named_twice_is_done_once(
     clip: Path, tmp_path: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,6 +485,26 @@ def test_a_clip_that_goes_away_or_changes_meanwhile_is_told_as_such(
             said = lesveil("redact", source, "-o", out / "klaar.mp4")
         assert (said.code, words in said.sentence, str(source) in said.sentence) == (code, True, True), said.sentence
         assert names(out) == []
+
+
+@pytest.mark.parametrize("becomes", ["nothing", "a file"])
+def test_a_folder_of_results_that_goes_away_meanwhile_is_told_as_such(
+    becomes: str, clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = run.checking.check
+
+    def last(*args: Any) -> Any:
+        result = checked(*args)
+        shutil.rmtree(out)
+        if becomes == "a file":
+            out.write_bytes(b"")
+        return result
+
+    monkeypatch.setattr(run.checking, "check", last)
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4")
+    assert said.code == 31
+    assert f"{out / 'klaar.mp4'} cannot be written: " in said.sentence
+    assert "choose another folder" in said.sentence
 
 
 @pytest.mark.parametrize(("there", "before"), [(0.97, "decide"), (0.5, "look")])
@@ -853,6 +909,29 @@ def test_a_disk_on_which_no_such_film_fits_is_told_before_the_film_is_looked_at(
     assert said.code == 32
     assert str(small_disk / "klaar.mp4") in said.sentence
     assert names(small_disk) == ["others"]
+
+
+def test_a_disk_without_room_for_the_report_is_told_before_the_film_is_looked_at(
+    small_disk: Path, clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_disk / "others").write_bytes(bytes(32 << 10))
+    monkeypatch.setattr(run, "analyse", lambda *_: pytest.fail("it was looked at"))
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", small_disk / "klaar.json")
+    assert said.code == 32
+    assert str(small_disk / "klaar.json") in said.sentence
+    assert names(small_disk) + names(out) == ["others"]
+
+
+def test_a_report_for_which_there_is_no_room_any_more_is_on_the_screen_where_it_was_asked_for(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise files.disk_full(path)
+
+    monkeypatch.setattr(files, "write_new", full)
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.json", "--json")
+    assert said.code == 32
+    assert [Path(entry["output"]) for entry in json.loads(said.out)["clips"]] == [out / "klaar.mp4"]
 
 
 def test_a_disk_that_is_full_at_the_last_moment(

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -555,3 +556,21 @@ def test_dask_says_nothing_of_its_own_and_leaves_nothing_behind(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "died").exists()
     assert list(place.iterdir()) == []
+
+
+def test_an_interruption_while_dask_is_let_go_leaves_no_worker_and_no_folder(tmp_path):
+    class Once:
+        def __init__(self, error=None):
+            self.error, self.closed = error, False
+
+        def close(self, timeout):
+            self.closed = True
+            if self.error is not None:
+                raise self.error
+
+    engine = cluster.Dask.__new__(cluster.Dask)
+    engine._folder = tempfile.TemporaryDirectory(dir=tmp_path)
+    client, workers = engine._client, engine._cluster = Once(KeyboardInterrupt()), Once()
+    with pytest.raises(KeyboardInterrupt):
+        engine.close()
+    assert (client.closed, workers.closed, list(tmp_path.iterdir())) == (True, True, [])

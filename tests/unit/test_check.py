@@ -204,6 +204,17 @@ def test_a_region_that_reaches_out_of_the_picture_is_judged_where_it_lies_inside
     assert len(findings) == 1
 
 
+@pytest.mark.parametrize(
+    "region", [(-90, 10, 10, 30), (54, 10, 154, 30), (10, -90, 30, 10), (10, 38, 30, 138), (30, 30, 10, 10)]
+)
+def test_a_region_is_judged_by_what_the_edge_of_the_picture_leaves_of_it(region):
+    plan = planned(rows=[(1, region)])
+    every = np.ones(1, bool)
+    bright_all = finished(f1={"plane": np.full((48, 64), FACE, np.uint8)})
+    assert len(ask(bright_all, plan, clear=lambda *_: every).findings) == 1
+    assert ask(plan=plan, clear=lambda *_: every).passed
+
+
 def test_many_findings_of_a_kind_are_counted():
     count = MOST_FINDINGS + 3
     plan = planned(count, [(i, REGION) for i in range(count)])

@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,33 +100,38 @@ class ReviewBook(database.Held):
         _refuse_nameless(name)
         hashed = _hasher.hash(password)
         with self._writing():
-            before = self._connection.execute("SELECT name FROM accounts WHERE name = ?", (name.strip(),)).fetchone()
+            before = self._spelled("accounts", name)
             if before and not replace:
                 raise ReviewError(
                     "There is an account {name} already, and nothing was changed; take another name, or give it this "
                     "password and role with --replace.",
                     name=before[0],
                 )
-            self._connection.execute(
-                "INSERT INTO accounts VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = ?, hash = ?",
-                (name.strip(), role, hashed, database.now(), role, hashed),
-            )
-            self._let_out(name.strip())
+            self._let_out(name)
+            self._forget("accounts", name)
+            row = (before[0] if before else name.strip(), role, hashed, database.now())
+            self._connection.execute("INSERT INTO accounts VALUES (?, ?, ?, ?)", row)
 
     def remove_account(self, name: str) -> None:
         """Nobody of that name can sign in any more, with an account or by a link alone. Raises ReviewError."""
         with self._writing():
-            gone = self._connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount
-            gone += self._let_out(name)
+            gone = self._forget("accounts", name) + self._let_out(name)
         if not gone:
             raise ReviewError("There is no account {name}; see lesveil accounts list.", name=name)
 
     def _let_out(self, name: str) -> int:
         """End every session and link of that name; how many there were."""
-        return sum(
-            self._connection.execute(f"DELETE FROM {table} WHERE name = ? COLLATE NOCASE", (name,)).rowcount
-            for table in ("sessions", "links")
-        )
+        return self._forget("sessions", name) + self._forget("links", name)
+
+    def _forget(self, table: str, name: str) -> int:
+        """Delete the rows of that name, however it is written; how many there were."""
+        names = [(known,) for known in self._spelled(table, name)]
+        return self._connection.executemany(f"DELETE FROM {table} WHERE name = ?", names).rowcount if names else 0
+
+    def _spelled(self, table: str, name: str) -> list[str]:
+        """How that name is written in a table: capital letters, and é as one character or as two, make no other."""
+        rows = self._connection.execute(f"SELECT DISTINCT name FROM {table}").fetchall()
+        return [known for (known,) in rows if known_as(known) == known_as(name)]
 
     def accounts(self) -> list[Account]:
         with self._reading():
@@ -135,7 +141,8 @@ class ReviewBook(database.Held):
     def check_password(self, name: str, password: str) -> Account | None:
         """The account, if there is one and this is its password."""
         with self._reading():
-            row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (name,)).fetchone()
+            known = [*self._spelled("accounts", name), ""][0]
+            row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (known,)).fetchone()
         try:
             with _two_at_once:
                 _hasher.verify(row[2] if row else _NOBODY, password)
@@ -242,6 +249,11 @@ def _told(path: Path) -> Iterator[None]:
         raise ReviewError(
             "{file} cannot be used ({why}); check the folder and the disk.", file=path, why=why
         ) from error
+
+
+def known_as(name: str) -> str:
+    """By what two spellings are one person's: keyboards and systems write é as one character or as two."""
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def _refuse_nameless(name: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from pipeline.adapters import files
 from pipeline.adapters.ledger import Entry
+from pipeline.adapters.review_book import known_as
 from pipeline.doubt import undecided
 from pipeline.errors import ApprovalError
 from pipeline.lesson.lookalikes import doubted
@@ -153,11 +153,6 @@ def _known(state: State, name: str, despite: bool, despite_rejection: bool) -> d
         )
     told: dict[str, float] = {"despite_second_look": left} if left else {}
     return told | ({"despite_rejection": rejection.seq} if rejection is not None else {})
-
-
-def known_as(name: str) -> str:
-    """By what two spellings are one person's: keyboards and systems write é as one character or as two."""
-    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def approvals(workspace: Workspace, state: State) -> list[str]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.adapters.moment import clear_moment, frame_times, in_file, shown_moment
-from pipeline.adapters.review_book import ReviewBook
+from pipeline.adapters.review_book import ReviewBook, known_as
 from pipeline.doubt import undecided
 from pipeline.errors import RepairError, VaultError
 from pipeline.lesson import seen
-from pipeline.lesson.approve import approvers, judge, known_as, rejecters_of
+from pipeline.lesson.approve import approvers, judge, rejecters_of
 from pipeline.lesson.asked import checked
 from pipeline.lesson.lanes import doubts_of, lanes_of
 from pipeline.lesson.mending import Agreed, agreed_now

@@ -64,6 +64,21 @@ def test_somebody_with_a_link_alone_can_be_removed(tmp_path: Path) -> None:
             book.remove_account("els")
 
 
+def test_capital_letters_and_accents_make_no_other_person(tmp_path: Path) -> None:
+    """Whoever was removed stays in with a session or a link of another spelling."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        book.add_account("\u00c9lise", "coach", PASSWORD)
+        sessions = [book.begin(Account(name, "coach")) for name in ("\u00c9lise", "\u00e9lise", "e\u0301lise")]
+        link = book.new_link("e\u0301lise", "coach")
+        assert book.check_password("E\u0301LISE", PASSWORD) == Account("\u00c9lise", "coach")
+        with pytest.raises(ReviewError, match="already"):
+            book.add_account("e\u0301lise", "reviewer", PASSWORD)
+        book.remove_account("\u00e9lise")
+        assert [book.session(one) for one in sessions] == [None] * 3
+        assert book.use_link(link) is None
+        assert book.accounts() == []
+
+
 def test_a_session_is_renewed_by_who_does_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking who it is renews nothing: an open page asks all the time."""
     with ReviewBook.open(tmp_path / "review.db") as book:

@@ -53,7 +53,11 @@ def doubted(ledger: Ledger, clip: str, filmed: str | None, render: Mapping[str, 
     """Whom a rendering shows because they were recognised, though by now somebody in another clip of that day (ISO
     8601) is known who looks too much like them. The rule is that of `hidden_beside`; a claim of which no distance was
     kept (by an older version) may be as far as any."""
-    claims = [(one["person"], one.get("distance", math.inf)) for one in render["kept"] if not one.get("by_hand")]
+    claims = [
+        (one["person"], math.inf if one.get("distance") is None else one["distance"])
+        for one in render["kept"]
+        if not one.get("by_hand")
+    ]
     if filmed is None or not claims:
         return set()
     nearest = in_lesson(ledger, clip, date.fromisoformat(filmed))

@@ -271,7 +271,7 @@ def outcome_of(mending: Mending, when: When, second: Opinion) -> dict[str, Any]:
                 "stop": d.stop,
                 "ground": d.ground,
                 "margin": d.margin,
-                "distance": None if d.reason is Reason.NAMED_BY_HAND else d.distance or 0.0,
+                "distance": None if d.reason is Reason.NAMED_BY_HAND else d.distance,
                 "by_hand": d.reason is Reason.NAMED_BY_HAND,
             }
             for d in mended.decisions

@@ -41,7 +41,7 @@ A_FEW, SEVERAL = 2, 5
 """So many views in a row must come near enough by themselves: a few to ``piece``, several half-way to ``strict``. The
 mean over a long run hides somebody who takes the seat for a while, or two whose differences cancel out."""
 
-FARTHER = 0.09
+FARTHER = 0.1
 """A few views in a row that all lie so much farther off than the nearest quarter of their run: something of somebody
 else may lie over the face. (docs/measured/recognising.md)"""
 

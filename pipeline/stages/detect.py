@@ -37,10 +37,11 @@ from pipeline.records import (
 
 TINY = 64, 36
 
-CUT, SAME = 14.0, 0.7
-"""A cut is assumed where the TINY grey picture changes by this many grey levels in the mean, and correlates with the
-one before by less than this. A pan, somebody who walks past close by and lights that go on change as much; but the
-picture stays alike, and to break tracks there would forget who is in sight."""
+CUT, CUT_OF_SPREAD, CUT_LEAST, SAME = 14.0, 0.5, 3.0, 0.7
+"""A cut is assumed where the TINY grey picture changes by CUT grey levels in the mean, or, in the dark and in fog, by a
+share of how far its levels spread, but by CUT_LEAST of them; and correlates with the one before by less than SAME. A
+pan, somebody who walks past close by and lights that go on change as much; but the picture stays alike, and to break
+tracks there would forget who is in sight."""
 
 SEGMENT_SECONDS = Fraction(60)
 """A clip is gone through in segments of this length, counted from its first frame; nothing about when and at which size
@@ -378,7 +379,8 @@ class _Looks:
 
 
 def _is_cut(before: F32, now: F32) -> bool:
-    if float(np.abs(now - before).mean()) <= CUT:
+    enough = CUT_OF_SPREAD * max(float(before.std()), float(now.std()))
+    if float(np.abs(now - before).mean()) <= min(max(enough, CUT_LEAST), CUT):
         return False
     one, other = before - before.mean(), now - now.mean()
     size = float(np.sqrt((one * one).sum() * (other * other).sum()))

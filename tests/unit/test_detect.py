@@ -479,6 +479,15 @@ def test_a_pan_or_lights_that_go_on_are_no_cut():
     assert detect(Source(other), Detector(), THRESHOLD).cuts.tolist() == [10]
 
 
+@pytest.mark.parametrize("light", [0, 180], ids=["in the dark", "in fog"])
+def test_a_cut_is_one_however_little_of_the_grey_levels_a_film_uses(light):
+    """Nobody's way leads over a cut, and whoever is there after it is looked for at all sizes."""
+    one, other = (drawn((noise(seed) * 0.15 + light).astype(np.uint8)) for seed in (1, 2))
+    assert detect(Source([one] * 10 + [other] * 10), Detector(), THRESHOLD).cuts.tolist() == [10]
+    grain = [drawn((noise(seed) // 64 + light).astype(np.uint8)) for seed in range(20)]
+    assert detect(Source(grain), Detector(), THRESHOLD).cuts.tolist() == [], "what a camera adds by itself is none"
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
 @pytest.mark.parametrize("at", range(11, 16))
 def test_whoever_stands_there_all_at_once_is_looked_at_at_once(at, frames):

@@ -112,7 +112,7 @@ def ends(rows: Iterable[Entry]) -> dict[int, Entry]:
             away = [film for film in away if film not in back]
             there += back
             for one in (one for film in back for one in film):
-                found.pop(one.seq)
+                found.pop(one.seq, None)  # where two disks had come back to one place, both held it
         there = [film for film in there if film not in over]
         found |= {one.seq: row for film in over for one in film}
     return found

@@ -110,10 +110,12 @@ def redact(args: argparse.Namespace) -> int:
     for told_of in (batch.clips, batch.failed):  # side by side they end in any order
         told_of.sort(key=lambda entry: order.index(entry["source"]))
     document = batch.document()
-    if args.json:  # first: should there be no room for the report by now, the same is said here
-        print_json(document)
-    if report is not None:
-        _write_report(report, document)
+    try:
+        if args.json:  # first: should there be no room for the report by now, the same is said here
+            print_json(document)
+    finally:  # whoever reads that may be gone, or have no room
+        if report is not None:
+            _write_report(report, document)
     if failures and not several:
         raise failures[0]
     if failures:

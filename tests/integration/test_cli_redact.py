@@ -28,6 +28,7 @@ import samples
 from pipeline import jobs, messages, run
 from pipeline.adapters import files
 from pipeline.cli import main
+from pipeline.commands import redact as redacting
 from pipeline.errors import CheckFailedError, NotReadyError, UsageError, all_errors
 from pipeline.records import U8
 from tests import clips
@@ -932,6 +933,19 @@ def test_a_report_for_which_there_is_no_room_any_more_is_on_the_screen_where_it_
     said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.json", "--json")
     assert said.code == 32
     assert [Path(entry["output"]) for entry in json.loads(said.out)["clips"]] == [out / "klaar.mp4"]
+
+
+def test_the_report_is_written_though_nobody_reads_what_is_on_the_screen(
+    clip: Path, out: Path, lesveil: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(redacting, "print_json", gone)
+    said = lesveil("redact", clip, "-o", out / "klaar.mp4", "--report", out / "klaar.json", "--json")
+    assert said.code == 1
+    (entry,) = json.loads((out / "klaar.json").read_text(encoding="utf-8"))["clips"]
+    assert Path(entry["output"]) == out / "klaar.mp4"
 
 
 def test_a_disk_that_is_full_at_the_last_moment(

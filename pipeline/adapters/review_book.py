@@ -141,7 +141,9 @@ class ReviewBook(database.Held):
     def check_password(self, name: str, password: str) -> Account | None:
         """The account, if there is one and this is its password."""
         with self._reading():
-            known = [*self._spelled("accounts", name), ""][0]
+            spelled = self._spelled("accounts", name)
+            # an older book may have two accounts of one name: each is met by its own spelling
+            known = name.strip() if name.strip() in spelled else [*spelled, ""][0]
             row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (known,)).fetchone()
         try:
             with _two_at_once:

@@ -79,6 +79,21 @@ def test_capital_letters_and_accents_make_no_other_person(tmp_path: Path) -> Non
         assert book.accounts() == []
 
 
+def test_two_accounts_of_an_older_book_each_have_their_own_password(tmp_path: Path) -> None:
+    """They were told apart by capital letters with accents, by which nobody is now."""
+    with ReviewBook.open(tmp_path / "review.db") as book:
+        book.add_account("\u00e9lise", "coach", PASSWORD)
+        with book._writing():
+            book._connection.execute("UPDATE accounts SET name = 'Els'")
+        book.add_account("\u00c9lise", "reviewer", "another long password")
+        with book._writing():
+            book._connection.execute("UPDATE accounts SET name = '\u00e9lise' WHERE name = 'Els'")
+        assert book.check_password("\u00e9lise", PASSWORD) == Account("\u00e9lise", "coach")
+        assert book.check_password("\u00c9lise", "another long password") == Account("\u00c9lise", "reviewer")
+        book.add_account("\u00c9lise", "coach", "a third long password", replace=True)
+        assert len(book.accounts()) == 1
+
+
 def test_a_session_is_renewed_by_who_does_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking who it is renews nothing: an open page asks all the time."""
     with ReviewBook.open(tmp_path / "review.db") as book:

@@ -118,7 +118,8 @@ def _refuse_missing(layout: Layout, index: Mapping[str, int], file: str, row: in
         titles["id"] = _KNOWN_STAFF["id"].partition("|")[0]
     titles |= layout.columns
     required = ["id", "granted"] + ["birth"] * (not layout.staff) + ["recognition"] * layout.asks_recognition
-    missing = {name: titles[name] for name in dict.fromkeys([*required, *layout.columns]) if name not in index}
+    named = [name for name in layout.columns if name != "recognition" or layout.asks_recognition]
+    missing = {name: titles[name] for name in dict.fromkeys([*required, *named]) if name not in index}
     if missing:
         place = {"file": file, "row": row, "n": len(missing), "columns": ", ".join(missing.values())}
         if layout.staff:  # [consent.columns] is about the pupils' list

@@ -559,6 +559,16 @@ def test_a_list_that_never_asked_for_recognition_says_so_in_the_settings(read: R
     assert "Gezichtsherkenning" not in {remark.column for remark in listed.remarks}
 
 
+def test_who_asks_for_recognition_no_more_need_not_take_its_name_out_of_the_settings(read: Read) -> None:
+    """The refusal says what to write, and that is enough."""
+    table = [row[:7] + row[8:] for row in (HEADER, *ROWS)]
+    columns = {"recognition": "Herkennen mag"}
+    with pytest.raises(ConsentError, match=r"Herkennen mag.* asks_recognition = false"):
+        read(table, columns=columns)
+    listed = read(table, columns=columns, asks_recognition=False)
+    assert [(one.granted, one.recognition) for one in listed.people[:2]] == [(True, False), (True, False)]
+
+
 def test_a_giver_column_in_which_nothing_stands_is_the_same_question(read: Read) -> None:
     table = [list(HEADER), *map(list, ROWS)]
     for row in table[1:]:

@@ -38,7 +38,8 @@ def work(
 ) -> list[tuple[State, LesveilError | None]]:
     """Carry out all repairs that wait, and with ``watch`` all that will come until ``stop``: [(clip, why it failed)].
 
-    A repair that fails is told in the book and tried again only when the clip's repairs change, or there may be room.
+    A repair that fails is told in the book and tried again only when the clip's repairs change, or, with ``watch``,
+    there may be room.
     """
     out: list[tuple[State, LesveilError | None]] = []
     failed: dict[tuple[str, str], float] = {}  # until when it is left alone
@@ -73,8 +74,8 @@ def work(
                 reason = set_aside(unknown)
                 LOG.warning("repair of %s failed: %s", state.clip, reason)
                 book.set_work(state.clip, Progressed(name, "", 0, 0, told(reason)))
-                again = time.monotonic() + ROOM_AGAIN if isinstance(reason, DiskFullError) else math.inf
-                failed[state.clip, name] = again
+                again = watch and isinstance(reason, DiskFullError)
+                failed[state.clip, name] = time.monotonic() + ROOM_AGAIN if again else math.inf
                 out.append((state, reason))
     return out
 

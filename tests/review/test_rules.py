@@ -458,6 +458,27 @@ def test_the_worker_that_watches_tries_again_what_there_was_no_room_for(
     assert not school.state().repairs_wait
 
 
+def test_the_worker_that_does_what_waits_tries_each_repair_once(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the others take: what was told as failed would be told as repaired as well, and end as failed."""
+    really = worker.repair.repair
+    first = [True]
+
+    def full_at_first(*given: Any) -> Any:
+        if first:
+            first.clear()
+            raise disk_full(school.place / "redacted")
+        return really(*given)
+
+    monkeypatch.setattr(worker.repair, "repair", full_at_first)
+    monkeypatch.setattr(worker, "ROOM_AGAIN", 0.0)
+    school.add("mute", 3, 5)
+    with school.opened() as place, ReviewBook.open(school.place / "review.db") as book:
+        assert [type(why) for _, why in work(place, book, lambda: False, False)] == [DiskFullError]
+        assert [why for _, why in work(place, book, lambda: False, False)] == [None]
+
+
 def test_the_worker_waits_for_a_run_that_is_at_work(school: School) -> None:
     school.add("mute", 3, 5)
     with school.opened() as place, school.opened() as other, ReviewBook.open(school.place / "review.db") as book:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -20,12 +21,8 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
     ``tidy``: what crashes left in the vault and among the finished films is swept. WorkspaceError then, too, where the
     clock was set back: whoever took consent back since would be shown.
     """
-    path = workspace.folder / "run.lock"
-    with contextlib.ExitStack() as held:
-        with files.writing(path):
-            file = held.enter_context(path.open("a+b"))
-            if not locked(file, path):
-                raise BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
+    busy = BusyError("Another run is at work in {folder}; wait for it to end.", folder=workspace.folder)
+    with held(workspace.folder / "run.lock", busy):
         if tidy:
             _refuse_set_back(workspace)
             workspace.vault.sweep()
@@ -33,7 +30,21 @@ def alone(workspace: Workspace, *, tidy: bool = True) -> Iterator[None]:
         yield
 
 
-def locked(file: IO[bytes], path: Path) -> bool:
+@contextlib.contextmanager
+def held(path: Path, busy: BusyError, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock that this file is; raises ``busy`` where another has held it for so many seconds."""
+    until = time.monotonic() + patience
+    with contextlib.ExitStack() as opened:
+        with files.writing(path):
+            file = opened.enter_context(path.open("a+b"))
+            while not _locked(file, path):
+                if time.monotonic() >= until:
+                    raise busy
+                time.sleep(0.02)
+        yield
+
+
+def _locked(file: IO[bytes], path: Path) -> bool:
     """As `files.lock`. Raises WorkspaceError where the volume knows no locks: two runs would undo each other's work."""
     try:
         return files.lock(file)

@@ -6,19 +6,17 @@ import contextlib
 import json
 import re
 import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from pipeline.adapters import files
 from pipeline.errors import BusyError, VaultError
 from pipeline.messages import tr
 from pipeline.records import Person
 from pipeline.workspace.allowed import in_force
-from pipeline.workspace.lock import locked
+from pipeline.workspace.lock import held
 from pipeline.workspace.place import Workspace
 
 TEMPLATES = "templates"
@@ -32,14 +30,8 @@ PATIENCE = 60.0
 def _templates_held(workspace: Workspace) -> Iterator[None]:
     """Two that changed the templates at once would each bring back what the other destroyed: a withdrawal does not
     wait for a run to end, so it may meet one. Raises BusyError."""
-    path, patience = workspace.folder / "templates.lock", time.monotonic() + PATIENCE
-    with contextlib.ExitStack() as held:
-        with files.writing(path):
-            file = held.enter_context(path.open("a+b"))
-            while not locked(file, path):
-                if time.monotonic() > patience:
-                    raise BusyError("Another command changes the templates in {folder}; try again.", folder=path.parent)
-                time.sleep(0.02)
+    busy = BusyError("Another command changes the templates in {folder}; try again.", folder=workspace.folder)
+    with held(workspace.folder / "templates.lock", busy, PATIENCE):
         yield
 
 

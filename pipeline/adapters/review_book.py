@@ -143,7 +143,7 @@ class ReviewBook(database.Held):
         with self._reading():
             spelled = self._spelled("accounts", name)
             # an older book may have two accounts of one name: each is met by its own spelling
-            known = name.strip() if name.strip() in spelled else [*spelled, ""][0]
+            known = name.strip() if name.strip() in spelled else next(iter(spelled), "")
             row = self._connection.execute("SELECT name, role, hash FROM accounts WHERE name = ?", (known,)).fetchone()
         try:
             with _two_at_once:

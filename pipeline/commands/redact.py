@@ -38,8 +38,17 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-SYSTEM = frozenset({"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"}) | frozenset(
-    {"#recycle", "@recycle", "@eadir"}
+SYSTEM = frozenset(
+    {
+        "$recycle.bin",
+        "recycler",
+        "recycled",
+        "system volume information",
+        "lost+found",
+        "#recycle",
+        "@recycle",
+        "@eadir",
+    }
 )
 """Folders, in small letters, in which Windows and Linux keep what was deleted or found again; and shares of Synology
 and QNAP, which also keep small copies of films."""

@@ -32,13 +32,13 @@ def unsettled(rows: Iterable[Entry]) -> list[Entry]:
     return _lying(rows, SENDING, ("delivery", "delivery_removed", UNSENT))
 
 
-def _lying(rows: Iterable[Entry], begins: str, ends: Collection[str]) -> list[Entry]:
-    """The rows of the kind ``begins`` of one clip after which none of ``ends`` is about the same place, without those
-    of what is lost."""
+def _lying(rows: Iterable[Entry], begins: str, endings: Collection[str]) -> list[Entry]:
+    """The rows of the kind ``begins`` of one clip after which none of ``endings`` is about the same place, without
+    those of what is lost."""
     found: list[Entry] = []
     away: list[Entry] = []
     for row in _with_rows(rows):
-        if row.kind == begins or row.kind in ends:
+        if row.kind == begins or row.kind in endings:
             found = [one for one in found if one.payload["where"] != row.payload["where"]]
             found += [row] if row.kind == begins else []
         elif row.kind == LOST:
